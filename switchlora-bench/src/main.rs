@@ -1,0 +1,2 @@
+//! docs
+fn main(){}

@@ -1,0 +1,92 @@
+//! Finding the SwitchLoRA layers of any Burn module by walking it.
+
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+/// The container type under which Burn's walk announces a [`SwitchLoraLinear`](crate::SwitchLoraLinear).
+const CONTAINER: &str = "Struct:SwitchLoraLinear";
+
+/// The three matrices of one layer, as they are in the module.
+#[derive(Clone, Debug)]
+pub struct LoraLayer<B: Backend> {
+    /// Path of the layer in the module, `model.layers.0.mlp.up_proj`.
+    pub path: String,
+    /// The frozen weight, `[d_input, d_output]`.
+    pub weight: (ParamId, Tensor<B, 2>),
+    /// Side A, `[rank, d_input]`.
+    pub a: (ParamId, Tensor<B, 2>),
+    /// Side B, `[rank, d_output]`.
+    pub b: (ParamId, Tensor<B, 2>),
+}
+
+impl<B: Backend> LoraLayer<B> {
+    /// The rank `r`.
+    pub fn rank(&self) -> usize {
+        self.a.1.dims()[0]
+    }
+
+    /// `[d_input, d_output]`.
+    pub fn shape(&self) -> [usize; 2] {
+        self.weight.1.dims()
+    }
+}
+
+/// Every [`SwitchLoraLinear`](crate::SwitchLoraLinear) with factors in `module`, in the order of the walk.
+pub fn lora_layers<B: Backend, M: Module<B>>(module: &M) -> Vec<LoraLayer<B>> {
+    let mut finder = Finder::<B> {
+        stack: Vec::new(),
+        weight: None,
+        a: None,
+        found: Vec::new(),
+    };
+    module.visit(&mut finder);
+    finder.found
+}
+
+struct Finder<B: Backend> {
+    stack: Vec<(String, String)>,
+    weight: Option<(ParamId, Tensor<B, 2>)>,
+    a: Option<(ParamId, Tensor<B, 2>)>,
+    found: Vec<LoraLayer<B>>,
+}
+
+impl<B: Backend> ModuleVisitor<B> for Finder<B> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.stack.push((name.to_owned(), container.to_owned()));
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.stack.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        let Some(((field, container), parents)) = self.stack.split_last() else {
+            return;
+        };
+        if container != CONTAINER || D != 2 {
+            return;
+        }
+        let matrix = (
+            param.id,
+            Tensor::<B, 2>::from_primitive(param.val().into_primitive()),
+        );
+        // The fields come in the order weight, lora_a, lora_b.
+        match field.as_str() {
+            "weight" => self.weight = Some(matrix),
+            "lora_a" => self.a = Some(matrix),
+            "lora_b" => {
+                let path: Vec<&str> = parents.iter().map(|(name, _)| name.as_str()).collect();
+                if let (Some(weight), Some(a)) = (self.weight.take(), self.a.take()) {
+                    self.found.push(LoraLayer {
+                        path: path.join("."),
+                        weight,
+                        a,
+                        b: matrix,
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! SwitchLoRA (Zhou, Wang, Xu, [arXiv 2406.06564](https://arxiv.org/abs/2406.06564)) for Burn.
+//!
+//! A layer computes `y = x (W + s AᵀB) + bias` with a frozen `W: [d_input, d_output]` and two trained factors of low rank,
+//! stored as rows: `A: [rank, d_input]`, `B: [rank, d_output]`, `s = alpha / rank`. At every update a few rows of A and B
+//! are exchanged for spare candidate vectors, `W` absorbs the difference so that the layer computes what it did before,
+//! and only the optimizer state that the exchange made stale is reset. Many such exchanges give `W` a change of full rank.
+//!
+//! A model needs [`SwitchLoraLinear`] fields and nothing else; the optimizer finds them by walking the module:
+//!
+//! ```
+//! use burn::backend::Autodiff;
+//! use burn::optim::{GradientsParams, Optimizer};
+//! use burn::tensor::{Distribution, Tensor};
+//! use burn_flex::Flex;
+//! use switchlora_core::{ClipGradNorm, SwitchLoraConfig, SwitchLoraLinear, SwitchSchedule};
+//!
+//! type B = Autodiff<Flex>;
+//! let device = Default::default();
+//! let method = SwitchLoraConfig::new(Some(4), SwitchSchedule::decaying(40.0, 0.1, 1000)).unwrap();
+//! let mut model: SwitchLoraLinear<B> = method.linear(16, 8).init(&device);
+//! let mut optimizer = ClipGradNorm::new(1.0, method.optimizer());
+//!
+//! let x = Tensor::<B, 2>::random([32, 16], Distribution::Default, &device);
+//! let loss = model.forward(x).square().mean();
+//! let gradients = GradientsParams::from_grads(loss.backward(), &model);
+//! model = optimizer.step(1e-2, model, gradients);
+//! ```
+
+mod candidates;
+mod config;
+pub mod cost;
+mod deferred;
+pub mod init;
+mod layers;
+mod linear;
+mod optim;
+mod random;
+mod schedule;
+mod switch;
+
+pub use candidates::PoolPlacement;
+pub use config::{ConfigError, SwitchLoraConfig};
+pub use deferred::Deferred;
+pub use layers::{LoraLayer, lora_layers};
+pub use linear::{FactorInit, SwitchLoraLinear, SwitchLoraLinearConfig};
+pub use optim::{
+    ClipGradNorm, Draws, Guard, GuardedOptimizer, LayerRecord, MomentsRecord, SwitchLora,
+    SwitchLoraRecord,
+};
+pub use random::{Purpose, stream};
+pub use schedule::SwitchSchedule;
+pub use switch::{Exchange, LayerState, LayerSwitch, Selection, SideState};

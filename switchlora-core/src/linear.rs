@@ -1,0 +1,245 @@
+//! A linear layer that is trained through two factors of low rank: `y = x (W + s AᵀB) + bias` (Equation 1).
+//!
+//! With `n` inputs and `m` outputs, `W: [n, m]` is frozen, `A: [rank, n]` and `B: [rank, m]` are trained, and
+//! `s = alpha / rank`. LoRA vectors are the ROWS of both factors, so that exchanging one, resetting its optimizer state
+//! and freezing it is the same row operation on either side. Without a rank the layer is a plain linear one, so that every
+//! method trains the same model type.
+
+use crate::init::{Bounds, uniform};
+use burn::config::Config;
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param, ParamId};
+use burn::nn::{Initializer, Linear};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Distribution, Tensor, module::linear};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+/// Configuration of a [`SwitchLoraLinear`].
+#[derive(Config, Debug)]
+pub struct SwitchLoraLinearConfig {
+    /// Number of inputs `n`.
+    pub d_input: usize,
+    /// Number of outputs `m`.
+    pub d_output: usize,
+    /// Rank `r` of the factors, at least 1; none for a plain, fully trained linear layer.
+    #[config(default = "None")]
+    pub rank: Option<usize>,
+    /// `alpha`; the scale is `alpha / rank`.
+    #[config(default = "1.0")]
+    pub alpha: f64,
+    /// Whether there is a bias (always trained).
+    #[config(default = "false")]
+    pub bias: bool,
+    /// Distribution of the weight before the factors are taken out of it.
+    #[config(
+        default = "Initializer::KaimingUniform { gain: 0.5773502691896258, fan_out_only: false }"
+    )]
+    pub initializer: Initializer,
+    /// Distribution of the factors.
+    #[config(default = "FactorInit::SwitchLora")]
+    pub factors: FactorInit,
+}
+
+/// How the factors start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FactorInit {
+    /// Both sides uniform with the paper's bounds (Section 3.4).
+    #[default]
+    SwitchLora,
+    /// A uniform on `+-1/sqrt(n)`, B zero: plain LoRA.
+    Lora,
+}
+
+/// Applies `y = x (W + s AᵀB) + bias`. Created by [`SwitchLoraLinearConfig`].
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct SwitchLoraLinear<B: Backend> {
+    /// `W: [d_input, d_output]`; frozen when there are factors, trained when there are none.
+    pub weight: Param<Tensor<B, 2>>,
+    /// `A: [rank, d_input]`.
+    pub lora_a: Option<Param<Tensor<B, 2>>>,
+    /// `B: [rank, d_output]`.
+    pub lora_b: Option<Param<Tensor<B, 2>>>,
+    /// `[d_output]`.
+    pub bias: Option<Param<Tensor<B, 1>>>,
+    /// `s = alpha / rank`.
+    pub scale: f64,
+}
+
+impl SwitchLoraLinearConfig {
+    /// Bounds of the uniform distributions of the factors.
+    ///
+    /// # Panics
+    ///
+    /// If there is no rank, or it is 0.
+    pub fn bounds(&self) -> Bounds {
+        let rank = self.rank.expect("a layer with factors");
+        assert!(
+            rank > 0,
+            "the rank of a SwitchLoraLinear must be at least 1"
+        );
+        match self.factors {
+            FactorInit::SwitchLora => Bounds::new(self.d_input, self.d_output, rank),
+            FactorInit::Lora => Bounds::lora(self.d_input),
+        }
+    }
+
+    /// A new layer, drawn by the backend's own random numbers (see `B::seed`).
+    ///
+    /// `W` starts as `W0 - s AᵀB`, so that the layer computes what a plain linear layer with the weight `W0` would.
+    ///
+    /// # Panics
+    ///
+    /// If the rank is 0.
+    pub fn init<B: Backend>(&self, device: &B::Device) -> SwitchLoraLinear<B> {
+        let weight = self.initializer.init_with(
+            [self.d_input, self.d_output],
+            Some(self.d_input),
+            Some(self.d_output),
+            device,
+        );
+        let bias = self.bias.then(|| {
+            let [fan_in, fan_out] = [Some(self.d_input), Some(self.d_output)];
+            self.initializer
+                .init_with([self.d_output], fan_in, fan_out, device)
+        });
+        self.adapt(Linear { weight, bias })
+    }
+
+    /// Adapts an existing linear layer without changing what it computes; the factors are drawn by the backend.
+    ///
+    /// # Panics
+    ///
+    /// If the shapes differ from the configuration's, or the rank is 0.
+    pub fn adapt<B: Backend>(&self, linear: Linear<B>) -> SwitchLoraLinear<B> {
+        let device = linear.weight.device();
+        let factors = self.rank.map(|rank| {
+            let bounds = self.bounds();
+            let draw = |columns: usize, bound: f64| {
+                let shape = [rank, columns];
+                match bound > 0.0 {
+                    true => Tensor::random(shape, Distribution::Uniform(-bound, bound), &device),
+                    false => Tensor::zeros(shape, &device),
+                }
+            };
+            (draw(self.d_input, bounds.a), draw(self.d_output, bounds.b))
+        });
+        self.adapt_with(linear, factors)
+    }
+
+    /// Adapts an existing linear layer; the factors are drawn on the host from `rng`, the same on every backend.
+    ///
+    /// # Panics
+    ///
+    /// If the shapes differ from the configuration's, or the rank is 0.
+    pub fn adapt_from<B: Backend>(
+        &self,
+        linear: Linear<B>,
+        rng: &mut impl Rng,
+    ) -> SwitchLoraLinear<B> {
+        let device = linear.weight.device();
+        let factors = self.rank.map(|rank| {
+            let bounds = self.bounds();
+            let a = uniform(rank, self.d_input, bounds.a, rng);
+            let b = uniform(rank, self.d_output, bounds.b, rng);
+            (Tensor::from_data(a, &device), Tensor::from_data(b, &device))
+        });
+        self.adapt_with(linear, factors)
+    }
+
+    fn adapt_with<B: Backend>(
+        &self,
+        linear: Linear<B>,
+        factors: Option<(Tensor<B, 2>, Tensor<B, 2>)>,
+    ) -> SwitchLoraLinear<B> {
+        assert_eq!(
+            linear.weight.dims(),
+            [self.d_input, self.d_output],
+            "the weight of the linear layer has another shape than the configuration",
+        );
+        let Some((a, b)) = factors else {
+            return SwitchLoraLinear {
+                weight: linear.weight,
+                lora_a: None,
+                lora_b: None,
+                bias: linear.bias,
+                scale: 0.0,
+            };
+        };
+        let scale = self.alpha / a.dims()[0] as f64;
+        let (id, weight, mapper) = linear.weight.consume();
+        let weight = weight.detach() - product(a.clone(), b.clone(), scale);
+        SwitchLoraLinear {
+            weight: Param::from_mapped_value(id, weight, mapper).set_require_grad(false),
+            lora_a: Some(Param::from_tensor(a)),
+            lora_b: Some(Param::from_tensor(b)),
+            bias: linear.bias,
+            scale,
+        }
+    }
+}
+
+/// `s AᵀB: [d_input, d_output]`.
+fn product<B: Backend>(a: Tensor<B, 2>, b: Tensor<B, 2>, scale: f64) -> Tensor<B, 2> {
+    a.transpose().matmul(b * scale)
+}
+
+impl<B: Backend> SwitchLoraLinear<B> {
+    /// Applies the layer to `[..., d_input]`, giving `[..., d_output]`.
+    pub fn forward<const D: usize>(&self, input: Tensor<B, D>) -> Tensor<B, D> {
+        let bias = self.bias.as_ref().map(|bias| bias.val());
+        let base = linear(input.clone(), self.weight.val(), bias);
+        match (&self.lora_a, &self.lora_b) {
+            (Some(a), Some(b)) => {
+                // Scaling the narrow product is `rank / d_output` of the work of scaling the wide one.
+                let narrow = linear(input, a.val().transpose(), None) * self.scale;
+                base + linear(narrow, b.val(), None)
+            }
+            _ => base,
+        }
+    }
+
+    /// `W + s AᵀB: [d_input, d_output]`.
+    pub fn effective_weight(&self) -> Tensor<B, 2> {
+        match (&self.lora_a, &self.lora_b) {
+            (Some(a), Some(b)) => self.weight.val() + product(a.val(), b.val(), self.scale),
+            _ => self.weight.val(),
+        }
+    }
+
+    /// A plain linear layer that computes the same.
+    pub fn merge(self) -> Linear<B> {
+        Linear {
+            weight: Param::initialized(ParamId::new(), self.effective_weight().detach())
+                .set_require_grad(true),
+            bias: self.bias,
+        }
+    }
+
+    /// Rank of the factors, if there are any.
+    pub fn rank(&self) -> Option<usize> {
+        self.lora_a.as_ref().map(|a| a.dims()[0])
+    }
+}
+
+impl<B: Backend> ModuleDisplay for SwitchLoraLinear<B> {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        let [d_input, d_output] = self.weight.dims();
+        let content = content
+            .add("d_input", &d_input)
+            .add("d_output", &d_output)
+            .add("bias", &self.bias.is_some());
+        match self.rank() {
+            Some(rank) => content.add("rank", &rank).add("scale", &self.scale),
+            None => content,
+        }
+        .optional()
+    }
+}

@@ -1,0 +1,210 @@
+//! One global gradient norm: `g <- g min(1, max_norm / (|g| + 1e-6))`, and no update at all where `|g|` is not finite.
+
+use super::guard::{Guard, GuardedOptimizer};
+use crate::deferred::Deferred;
+use burn::module::{AutodiffModule, ModuleVisitor, Param};
+use burn::optim::{GradientsParams, LearningRate, MultiGradientsParams, Optimizer};
+use burn::tensor::Tensor;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use std::marker::PhantomData;
+
+/// Added to the norm before dividing by it, as PyTorch does.
+const NORM_EPSILON: f64 = 1e-6;
+
+/// Backends that compute when asked: reading a result of theirs waits for nothing.
+const IMMEDIATE: [&str; 2] = ["flex", "ndarray"];
+
+/// Clips the norm over ALL gradients together, and refuses an update whose norm is not finite.
+///
+/// A refused update leaves weights, moments, pools and counters exactly as they were and is counted in
+/// [`skipped`](Self::skipped). On a device that computes later the decision is made there, without waiting; the count
+/// follows one update later.
+#[derive(Clone, Debug)]
+pub struct ClipGradNorm<O> {
+    inner: O,
+    max_norm: f64,
+    /// Decide on the device; none to let the backend say.
+    defer: Option<bool>,
+    skipped: u64,
+    undecided: Option<Deferred<bool>>,
+    norm: Option<Deferred<f32>>,
+}
+
+impl<O> ClipGradNorm<O> {
+    /// Clips to `max_norm`; `f64::INFINITY` clips nothing and still refuses what is not finite.
+    pub fn new(max_norm: f64, inner: O) -> Self {
+        Self {
+            inner,
+            max_norm,
+            defer: None,
+            skipped: 0,
+            undecided: None,
+            norm: None,
+        }
+    }
+
+    /// Decides on the device (`true`) or on the host (`false`) whatever the backend; the results are the same.
+    pub fn with_decision_on_device(mut self, on_device: bool) -> Self {
+        self.defer = Some(on_device);
+        self
+    }
+
+    /// The optimizer inside.
+    pub fn inner(&self) -> &O {
+        &self.inner
+    }
+
+    /// The optimizer inside, to be changed.
+    pub fn inner_mut(&mut self) -> &mut O {
+        &mut self.inner
+    }
+
+    /// Norm of the last update's gradients before clipping.
+    pub fn grad_norm(&self) -> Option<Deferred<f32>> {
+        self.norm.clone()
+    }
+
+    /// Updates refused so far because their norm was not finite; waits for the last decision.
+    pub fn skipped(&self) -> u64 {
+        let last = self
+            .undecided
+            .as_ref()
+            .is_some_and(|decision| !decision.get());
+        self.skipped + u64::from(last)
+    }
+
+    /// As [`new`](Self::new), going on counting from `skipped`.
+    pub fn with_skipped(mut self, skipped: u64) -> Self {
+        (self.skipped, self.undecided) = (skipped, None);
+        self
+    }
+
+    fn guard<B: Backend>(&mut self, squares: Tensor<B, 1>) -> Guard<B> {
+        self.skipped = self.skipped();
+        self.undecided = None;
+        let norm = squares.sqrt(); // [1]
+        let device = norm.device();
+        let name = B::name(&device);
+        let defer = self
+            .defer
+            .unwrap_or_else(|| !IMMEDIATE.iter().any(|backend| name.contains(backend)));
+        if defer {
+            return self.guard_later(norm);
+        }
+        let value: f32 = norm.into_data().iter::<f32>().next().unwrap_or(f32::NAN);
+        self.norm = Some(Deferred::ready(value));
+        self.skipped += u64::from(!value.is_finite());
+        let scale = self.max_norm / (f64::from(value) + NORM_EPSILON);
+        Guard::Known {
+            accepted: value.is_finite(),
+            scale: scale.min(1.0),
+        }
+    }
+
+    fn guard_later<B: Backend>(&mut self, norm: Tensor<B, 1>) -> Guard<B> {
+        let read = norm.clone();
+        let value =
+            Deferred::read(move || read.into_data().iter::<f32>().next().unwrap_or(f32::NAN));
+        let accepted = value.map(|norm: f32| norm.is_finite());
+        // Not-a-number is not equal to itself and infinity is not below the largest number.
+        let accept = norm.clone().lower_equal_elem(f32::MAX);
+        let scale = match self.max_norm.is_finite() {
+            true => (norm + NORM_EPSILON).recip() * self.max_norm,
+            false => norm.ones_like(),
+        };
+        self.norm = Some(value);
+        self.undecided = Some(accepted.clone());
+        Guard::Later {
+            accept,
+            scale: scale.clamp_max(1.0),
+            accepted,
+        }
+    }
+}
+
+impl<M, B, O> Optimizer<M, B> for ClipGradNorm<O>
+where
+    M: AutodiffModule<B>,
+    B: AutodiffBackend,
+    O: GuardedOptimizer<M, B>,
+{
+    /// The record of the optimizer inside and the number of refused updates.
+    type Record = (O::Record, u64);
+
+    fn step(&mut self, learning_rate: LearningRate, module: M, gradients: GradientsParams) -> M {
+        let mut sum = SumOfSquares::<B> {
+            gradients: &gradients,
+            squares: Vec::new(),
+        };
+        module.visit(&mut sum);
+        let guard = match sum.squares.len() {
+            0 => Guard::open(),
+            _ => self.guard(Tensor::cat(sum.squares, 0).sum()),
+        };
+        if let Guard::Known {
+            accepted: false, ..
+        } = guard
+        {
+            return module;
+        }
+        self.inner
+            .step_guarded(learning_rate, module, gradients, guard)
+    }
+
+    fn step_multi(&mut self, lr: LearningRate, module: M, gradients: MultiGradientsParams) -> M {
+        let gradients = join(&module, gradients);
+        self.step(lr, module, gradients)
+    }
+
+    fn to_record(&self) -> Self::Record {
+        (self.inner.to_record(), self.skipped())
+    }
+
+    fn load_record(mut self, (inner, skipped): Self::Record) -> Self {
+        self.inner = self.inner.load_record(inner);
+        self.with_skipped(skipped)
+    }
+}
+
+/// Collects the sum of squares of each gradient, `[1]` each.
+struct SumOfSquares<'a, B: AutodiffBackend> {
+    gradients: &'a GradientsParams,
+    squares: Vec<Tensor<B::InnerBackend, 1>>,
+}
+
+impl<B: AutodiffBackend> ModuleVisitor<B> for SumOfSquares<'_, B> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        if let Some(gradient) = self.gradients.get::<B::InnerBackend, D>(param.id) {
+            self.squares.push((gradient.clone() * gradient).sum());
+        }
+    }
+}
+
+/// The gradients of several devices, summed on one device for each parameter.
+pub(super) fn join<M, B>(module: &M, gradients: MultiGradientsParams) -> GradientsParams
+where
+    M: AutodiffModule<B>,
+    B: AutodiffBackend,
+{
+    let mut join = Join::<B> {
+        several: gradients,
+        joined: GradientsParams::new(),
+        backend: PhantomData,
+    };
+    module.visit(&mut join);
+    join.joined
+}
+
+struct Join<B> {
+    several: MultiGradientsParams,
+    joined: GradientsParams,
+    backend: PhantomData<B>,
+}
+
+impl<B: AutodiffBackend> ModuleVisitor<B> for Join<B> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        if let Some((gradient, _)) = self.several.remove::<B::InnerBackend, D>(param.id) {
+            self.joined.register(param.id, gradient);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Every random number of the method comes from a stream named by `(seed, purpose, layer, update)`.
+//!
+//! Nothing depends on the order in which streams are read or on the backend, so every replica of a run, every backend
+//! and every resumed run draws the same numbers without exchanging a message.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+/// What a stream of random numbers is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The initial weights of a model.
+    Weights = 1,
+    /// The candidate vectors of side A.
+    CandidatesA = 2,
+    /// The candidate vectors of side B.
+    CandidatesB = 3,
+    /// Whether the fractional part of the expected number of switches is rounded up.
+    Draw = 4,
+    /// Which rows and candidates the random selection takes.
+    Selection = 5,
+}
+
+/// The stream of random numbers for one purpose, layer and update.
+pub fn stream(seed: u64, purpose: Purpose, layer: u64, update: u64) -> ChaCha8Rng {
+    let mut key = [0u8; 32];
+    let words = [seed, purpose as u64, layer, update];
+    for (bytes, word) in key.chunks_exact_mut(8).zip(words) {
+        bytes.copy_from_slice(&word.to_le_bytes());
+    }
+    ChaCha8Rng::from_seed(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::Rng;
+
+    #[test]
+    fn streams_repeat_and_differ_in_every_part_of_their_name() {
+        let first =
+            |seed, purpose, layer, update| stream(seed, purpose, layer, update).random::<u64>();
+        let base = first(1, Purpose::Draw, 2, 3);
+        assert_eq!(base, first(1, Purpose::Draw, 2, 3));
+        assert_ne!(base, first(2, Purpose::Draw, 2, 3));
+        assert_ne!(base, first(1, Purpose::Selection, 2, 3));
+        assert_ne!(base, first(1, Purpose::Draw, 3, 3));
+        assert_ne!(base, first(1, Purpose::Draw, 2, 4));
+    }
+}

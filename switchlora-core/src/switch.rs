@@ -1,0 +1,340 @@
+//! Which vectors a switch exchanges, and the bookkeeping of the exchange (Section 3.2). Host side only.
+//!
+//! Each side of a layer has `min(m, n)` slots. The vectors of the `rank` live rows occupy `rank` of them; the spare
+//! vectors fill a pool of `min(m, n) - rank` positions. A switch exchanges a row with a pool position, and the slot
+//! numbers travel with the vectors. Walking through the slots in order and skipping the live ones is then walking through
+//! the pool positions in order, so a switch of `k` rows touches one or two runs of rows and of positions.
+
+use crate::random::{Purpose, stream};
+use rand::seq::index;
+use serde::{Deserialize, Serialize};
+
+/// How the vectors to exchange are chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Selection {
+    /// Round-robin through the rows and through the pool.
+    #[default]
+    Contiguous,
+    /// Rows and spare vectors at random.
+    Random,
+}
+
+/// Where each vector of one side is, and which rows may not move.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SideState {
+    /// Slot of the vector in each live row, `[rank]`.
+    pub live: Vec<u32>,
+    /// Slot of the vector at each pool position, `[min(m, n) - rank]`, empty if nothing can switch.
+    pub spare: Vec<u32>,
+    /// Updates for which each row still does not move, `[rank]`.
+    pub frozen: Vec<u32>,
+    /// The row that the round-robin walk switches next.
+    pub row: u32,
+    /// The pool position that the round-robin walk takes next.
+    pub position: u32,
+}
+
+/// Where the vector that enters a row comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The pool position, as it was before this update.
+    Pool(usize),
+    /// A row that left earlier in the same update, by its index in [`Exchange::rows`].
+    Outgoing(usize),
+}
+
+/// The exchanges of one side at one update, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exchange {
+    /// Rows that are exchanged, each once.
+    pub rows: Vec<usize>,
+    /// The vector that enters each of `rows`.
+    pub incoming: Vec<Source>,
+    /// `(pool position, index in rows)` of each vector that is in the pool afterwards, each position once.
+    pub stores: Vec<(usize, usize)>,
+    /// Slot that each leaving vector goes back to.
+    pub saved: Vec<u32>,
+    /// Slot that each entering vector comes from.
+    pub loaded: Vec<u32>,
+}
+
+/// Both sides of one layer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerState {
+    /// Side A, rows of `[rank, d_input]`.
+    pub a: SideState,
+    /// Side B, rows of `[rank, d_output]`.
+    pub b: SideState,
+}
+
+/// What happened in one layer at one update.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LayerSwitch {
+    /// Path of the layer in the module.
+    pub path: String,
+    /// Vectors exchanged on each side.
+    pub count: usize,
+    /// Exchanges of side A.
+    pub a: Exchange,
+    /// Exchanges of side B.
+    pub b: Exchange,
+}
+
+impl SideState {
+    /// The start of one side: the live vectors fill the last `rank` of `slots` slots, row `i` holding the slot
+    /// `slots - rank + ((i - start) mod rank)`, and the walk begins at row `start`.
+    pub fn new(slots: usize, rank: usize, start: usize) -> Self {
+        let spare = slots.saturating_sub(rank);
+        let first = spare as u32;
+        let live = (0..rank)
+            .map(|i| first + ((i + rank - start) % rank) as u32)
+            .collect();
+        Self {
+            live,
+            spare: (0..first).collect(),
+            frozen: vec![0; rank],
+            row: start as u32,
+            position: 0,
+        }
+    }
+
+    /// Rows that may not move.
+    pub fn frozen_rows(&self) -> usize {
+        self.frozen.iter().filter(|&&updates| updates > 0).count()
+    }
+
+    /// The end of an update: one less to wait for each frozen row.
+    pub fn tick(&mut self) {
+        for updates in &mut self.frozen {
+            *updates = updates.saturating_sub(1);
+        }
+    }
+
+    /// Exchanges the next `count` rows in order with the next `count` pool positions in order.
+    fn exchange_next(&mut self, count: usize) -> Exchange {
+        let (rank, spare) = (self.live.len(), self.spare.len());
+        let rows = (0..count).map(|j| (self.row as usize + j) % rank);
+        let positions = (0..count).map(|j| (self.position as usize + j) % spare);
+        let pairs: Vec<_> = rows.zip(positions).collect();
+        self.row = ((self.row as usize + count) % rank) as u32;
+        self.position = ((self.position as usize + count) % spare) as u32;
+        self.exchange(pairs)
+    }
+
+    /// Exchanges `(row, position)` pairs one after the other. A row occurs once; a position may come again, and then
+    /// what enters is the vector that an earlier pair left there.
+    fn exchange(&mut self, pairs: Vec<(usize, usize)>) -> Exchange {
+        let mut exchange = Exchange::default();
+        for (j, (row, position)) in pairs.into_iter().enumerate() {
+            let earlier = exchange.stores.iter_mut().find(|s| s.0 == position);
+            exchange.incoming.push(match earlier {
+                Some(store) => Source::Outgoing(std::mem::replace(&mut store.1, j)),
+                None => {
+                    exchange.stores.push((position, j));
+                    Source::Pool(position)
+                }
+            });
+            exchange.rows.push(row);
+            std::mem::swap(&mut self.live[row], &mut self.spare[position]);
+            exchange.saved.push(self.spare[position]);
+            exchange.loaded.push(self.live[row]);
+        }
+        exchange
+    }
+}
+
+impl LayerState {
+    /// The start of a layer with `n` inputs, `m` outputs and rank `r`; side B walks `r / 2` rows ahead of side A.
+    pub fn new(d_input: usize, d_output: usize, rank: usize) -> Self {
+        let slots = d_input.min(d_output);
+        Self {
+            a: SideState::new(slots, rank, 0),
+            b: SideState::new(slots, rank, rank / 2),
+        }
+    }
+
+    /// Exchanges up to `count` vectors of each side and freezes their counterparts for `freeze` updates.
+    ///
+    /// Fewer are exchanged when a frozen row would have to leave. `seed`, `layer` and `update` name the random choice.
+    pub fn switch(&mut self, count: usize, freeze: u32, choice: Choice) -> (Exchange, Exchange) {
+        if self.a.spare.is_empty() {
+            return Default::default();
+        }
+        let (a, b) = match choice {
+            Choice::Contiguous => {
+                let count = count.min(self.available());
+                (self.a.exchange_next(count), self.b.exchange_next(count))
+            }
+            Choice::Random {
+                seed,
+                layer,
+                update,
+            } => self.switch_random(count, seed, layer, update),
+        };
+        a.rows.iter().for_each(|&row| self.b.frozen[row] = freeze);
+        b.rows.iter().for_each(|&row| self.a.frozen[row] = freeze);
+        (a, b)
+    }
+
+    /// How many rows both walks can still take before one meets a frozen row of its side.
+    ///
+    /// The rows of A that are frozen are the last ones that B has passed, and the other way round.
+    fn available(&self) -> usize {
+        let rank = self.a.live.len() as i64;
+        let ahead = |from: &SideState, to: &SideState| {
+            let gap = i64::from(to.row) - from.frozen_rows() as i64 - i64::from(from.row);
+            gap.rem_euclid(rank) as usize
+        };
+        ahead(&self.a, &self.b).min(ahead(&self.b, &self.a))
+    }
+
+    fn switch_random(
+        &mut self,
+        count: usize,
+        seed: u64,
+        layer: u64,
+        update: u64,
+    ) -> (Exchange, Exchange) {
+        let rng = &mut stream(seed, Purpose::Selection, layer, update);
+        // Neither a frozen row leaves, nor one whose counterpart is frozen already and would be so for longer than N.
+        let movable: Vec<usize> = (0..self.a.live.len())
+            .filter(|&row| self.a.frozen[row] == 0 && self.b.frozen[row] == 0)
+            .collect();
+        let mut free = |side: &SideState, count: usize, taken: &[usize]| {
+            let rows = movable.iter().copied().filter(|row| !taken.contains(row));
+            let rows: Vec<usize> = rows.collect();
+            let count = count.min(rows.len()).min(side.spare.len());
+            let rows = index::sample(rng, rows.len(), count)
+                .into_iter()
+                .map(|i| rows[i]);
+            let rows: Vec<usize> = rows.collect();
+            let positions = index::sample(rng, side.spare.len(), count).into_vec();
+            rows.into_iter().zip(positions).collect::<Vec<_>>()
+        };
+        let mut a = free(&self.a, count, &[]);
+        // A row that A has just taken freezes its counterpart, so B may not take that one.
+        let taken: Vec<usize> = a.iter().map(|pair| pair.0).collect();
+        let b = free(&self.b, a.len(), &taken);
+        a.truncate(b.len());
+        (self.a.exchange(a), self.b.exchange(b))
+    }
+}
+
+/// A [`Selection`] together with what names its random numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// See [`Selection::Contiguous`].
+    Contiguous,
+    /// See [`Selection::Random`].
+    Random {
+        /// Seed of the run.
+        seed: u64,
+        /// Index of the layer.
+        layer: u64,
+        /// The update, counted from 0.
+        update: u64,
+    },
+}
+
+/// The maximal runs of consecutive numbers in `indices`, as `(start, length)`, in order.
+pub(crate) fn runs(indices: impl IntoIterator<Item = usize>) -> Vec<(usize, usize)> {
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for index in indices {
+        match runs.last_mut() {
+            Some((start, length)) if *start + *length == index => *length += 1,
+            _ => runs.push((index, 1)),
+        }
+    }
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Follows the vectors themselves, one exchange after the other.
+    fn replay(rows: &mut [u32], pool: &mut [u32], exchange: &Exchange) {
+        let outgoing: Vec<u32> = exchange.rows.iter().map(|&row| rows[row]).collect();
+        let incoming: Vec<u32> = exchange
+            .incoming
+            .iter()
+            .map(|source| match *source {
+                Source::Pool(position) => pool[position],
+                Source::Outgoing(j) => outgoing[j],
+            })
+            .collect();
+        for &(position, j) in &exchange.stores {
+            pool[position] = outgoing[j];
+        }
+        for (&row, vector) in exchange.rows.iter().zip(incoming) {
+            rows[row] = vector;
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn slots_follow_their_vectors_and_none_is_lost(
+            rank in 1usize..12, spare in 0usize..9, random: bool, counts in prop::collection::vec(0usize..12, 1..40),
+        ) {
+            let slots = rank + spare;
+            let mut state = LayerState::new(slots, slots + 3, rank);
+            let (mut rows, mut pool) = (state.a.live.clone(), state.a.spare.clone());
+            for (update, count) in counts.into_iter().enumerate() {
+                let choice = match random {
+                    true => Choice::Random { seed: 1, layer: 2, update: update as u64 },
+                    false => Choice::Contiguous,
+                };
+                let before = state.clone();
+                let (a, b) = state.switch(count, 5, choice);
+                prop_assert!(a.rows.len() <= count);
+                prop_assert_eq!(a.rows.len(), b.rows.len());
+                // A frozen vector never leaves, and no row is the counterpart of one that leaves in the same update.
+                prop_assert!(a.rows.iter().all(|&row| before.a.frozen[row] == 0));
+                prop_assert!(b.rows.iter().all(|&row| before.b.frozen[row] == 0));
+                prop_assert!(a.rows.iter().all(|row| !b.rows.contains(row)));
+                replay(&mut rows, &mut pool, &a);
+                prop_assert_eq!(&rows, &state.a.live);
+                prop_assert_eq!(&pool, &state.a.spare);
+                let mut all = [rows.clone(), pool.clone()].concat();
+                all.sort_unstable();
+                prop_assert_eq!(all, (0..slots as u32).collect::<Vec<_>>());
+                state.a.tick();
+                state.b.tick();
+            }
+        }
+
+        #[test]
+        fn the_walk_takes_slots_in_order_whatever_the_number_of_spares(
+            rank in 2usize..12, spare in 1usize..9, counts in prop::collection::vec(0usize..12, 1..40),
+        ) {
+            let slots = (rank + spare) as u32;
+            let mut state = LayerState::new(slots as usize, slots as usize, rank);
+            let mut expected = 0;
+            for count in counts {
+                let (a, _) = state.switch(count, 2, Choice::Contiguous);
+                for loaded in a.loaded {
+                    prop_assert_eq!(loaded, expected);
+                    expected = (expected + 1) % slots;
+                }
+                state.a.tick();
+                state.b.tick();
+            }
+        }
+    }
+
+    #[test]
+    fn rank_one_and_full_rank_never_switch() {
+        let contiguous = |n, m, r| LayerState::new(n, m, r).switch(3, 5, Choice::Contiguous);
+        assert!(contiguous(8, 9, 1).0.rows.is_empty());
+        assert!(contiguous(8, 9, 8).0.rows.is_empty());
+        assert!(contiguous(8, 9, 20).1.rows.is_empty());
+    }
+
+    #[test]
+    fn runs_are_maximal_and_in_order() {
+        assert_eq!(runs([6, 7, 0, 1, 2, 9]), [(6, 2), (0, 3), (9, 1)]);
+        assert!(runs([]).is_empty());
+    }
+}

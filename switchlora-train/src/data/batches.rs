@@ -1,0 +1,176 @@
+//! Sequences on a device, a batch at a time, as Burn's learner wants them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor, TensorData};
+
+/// Sequences and what follows each of their tokens.
+#[derive(Clone, Debug)]
+pub struct TokenBatch<B: Backend> {
+    /// Token ids. `[batch, sequence]`
+    pub inputs: Tensor<B, 2, Int>,
+    /// The inputs shifted by one: the token that comes next. `[batch, sequence]`
+    pub targets: Tensor<B, 2, Int>,
+}
+
+impl<B: Backend> TokenBatch<B> {
+    /// Puts rows of `sequence_length` ids on a device.
+    ///
+    /// # Panics
+    ///
+    /// If inputs and targets are not of the same whole number of rows.
+    pub fn new(
+        inputs: Vec<i32>,
+        targets: Vec<i32>,
+        sequence_length: usize,
+        device: &B::Device,
+    ) -> Self {
+        let tensor = |ids: Vec<i32>| {
+            let rows = ids.len() / sequence_length;
+            Tensor::from_data(TensorData::new(ids, [rows, sequence_length]), device)
+        };
+        Self {
+            inputs: tensor(inputs),
+            targets: tensor(targets),
+        }
+    }
+}
+
+/// Batches by number, in host memory.
+pub trait BatchSource: Send + Sync {
+    /// Tokens in each row of a batch.
+    fn sequence_length(&self) -> usize;
+
+    /// Inputs and targets of batch `k`, row after row.
+    fn batch(&self, k: u64) -> (Vec<i32>, Vec<i32>);
+}
+
+/// A range of batches on a device. Its items are batches, so the learner's progress counts batches.
+pub struct TokenLoader<B: Backend> {
+    source: Arc<dyn BatchSource>,
+    range: Range<u64>,
+    device: B::Device,
+}
+
+impl<B: Backend> TokenLoader<B> {
+    /// The batches of `source` with a number in `range`.
+    pub fn new(source: Arc<dyn BatchSource>, range: Range<u64>, device: &B::Device) -> Self {
+        Self {
+            source,
+            range,
+            device: device.clone(),
+        }
+    }
+}
+
+impl<B: Backend> DataLoader<B, TokenBatch<B>> for TokenLoader<B> {
+    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<TokenBatch<B>> + 'a> {
+        Box::new(TokenLoaderIterator {
+            loader: self,
+            next: self.range.start,
+        })
+    }
+
+    fn num_items(&self) -> usize {
+        self.range.end.saturating_sub(self.range.start) as usize
+    }
+
+    fn to_device(&self, device: &B::Device) -> Arc<dyn DataLoader<B, TokenBatch<B>>> {
+        Arc::new(Self::new(self.source.clone(), self.range.clone(), device))
+    }
+
+    fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<B, TokenBatch<B>>> {
+        let number = |item: usize| (self.range.start + item as u64).min(self.range.end);
+        Arc::new(Self::new(
+            self.source.clone(),
+            number(start)..number(end),
+            &self.device,
+        ))
+    }
+}
+
+struct TokenLoaderIterator<'a, B: Backend> {
+    loader: &'a TokenLoader<B>,
+    next: u64,
+}
+
+impl<B: Backend> Iterator for TokenLoaderIterator<'_, B> {
+    type Item = TokenBatch<B>;
+
+    fn next(&mut self) -> Option<TokenBatch<B>> {
+        let TokenLoader {
+            source,
+            range,
+            device,
+        } = self.loader;
+        if !range.contains(&self.next) {
+            return None;
+        }
+        let (inputs, targets) = source.batch(self.next);
+        self.next += 1;
+        Some(TokenBatch::new(
+            inputs,
+            targets,
+            source.sequence_length(),
+            device,
+        ))
+    }
+}
+
+impl<B: Backend> DataLoaderIterator<TokenBatch<B>> for TokenLoaderIterator<'_, B> {
+    fn progress(&self) -> Progress {
+        let done = self.next - self.loader.range.start;
+        Progress::new(done as usize, self.loader.num_items())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{TrainBatches, Windows};
+
+    type TestBackend = burn_ndarray::NdArray;
+
+    fn stream() -> TrainBatches {
+        let windows = Windows::new((0..101).collect::<Vec<_>>(), 5, 101).unwrap();
+        TrainBatches::new(windows, 2, 9).unwrap()
+    }
+
+    fn ids(tensor: Tensor<TestBackend, 2, Int>) -> Vec<i32> {
+        tensor.into_data().convert::<i32>().to_vec().unwrap()
+    }
+
+    fn numbers(
+        loader: &dyn DataLoader<TestBackend, TokenBatch<TestBackend>>,
+    ) -> Vec<(Vec<i32>, Vec<i32>)> {
+        loader
+            .iter()
+            .map(|batch| (ids(batch.inputs), ids(batch.targets)))
+            .collect()
+    }
+
+    #[test]
+    fn a_loader_gives_the_batches_of_its_range_and_counts_them() {
+        let stream = stream();
+        let loader = stream.loader::<TestBackend>(3..7, &Default::default());
+        let expected: Vec<_> = (3..7).map(|k| stream.batch(k)).collect();
+        assert_eq!(numbers(&loader), expected);
+
+        let mut iterator = loader.iter();
+        assert_eq!(iterator.next().unwrap().inputs.dims(), [2, 5]);
+        let progress = iterator.progress();
+        assert_eq!((progress.items_processed, progress.items_total), (1, 4));
+    }
+
+    #[test]
+    fn slices_are_the_whole_in_parts() {
+        let loader = stream().loader::<TestBackend>(3..10, &Default::default());
+        let mut parts = numbers(&*loader.slice(0, 2));
+        parts.extend(numbers(&*loader.slice(2, 7).to_device(&Default::default())));
+        assert_eq!(parts, numbers(&loader));
+        assert_eq!(loader.slice(5, 99).num_items(), 2);
+    }
+}

@@ -1,0 +1,159 @@
+//! Reads a user's text files, and says exactly what is wrong with one that is not text.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{DataError, Document};
+
+/// The documents at these paths: files as they are, folders with everything in them.
+pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Document>, DataError> {
+    let mut documents = Vec::new();
+    for path in paths {
+        let metadata = fs::metadata(path).map_err(|error| refused(path, error))?;
+        if metadata.is_dir() {
+            let found = documents.len();
+            read_folder(path, &mut documents)?;
+            if documents.len() == found {
+                return Err(DataError::NoTextFiles { path: path.clone() });
+            }
+        } else {
+            let document =
+                read_file(path)?.ok_or_else(|| DataError::EmptyFile { path: path.clone() })?;
+            documents.push(document);
+        }
+    }
+    Ok(documents)
+}
+
+/// Appends the files of a folder, in the order of their names, those of inner folders in their place.
+fn read_folder(folder: &Path, documents: &mut Vec<Document>) -> Result<(), DataError> {
+    let entries = fs::read_dir(folder)
+        .and_then(|entries| entries.collect::<io::Result<Vec<_>>>())
+        .map_err(|error| refused(folder, error))?;
+    let mut paths: Vec<_> = entries
+        .iter()
+        .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
+        .map(|entry| entry.path())
+        .collect();
+    paths.sort();
+
+    for path in paths {
+        let metadata = fs::metadata(&path).map_err(|error| refused(&path, error))?;
+        if metadata.is_file() {
+            documents.extend(read_file(&path)?);
+        } else if metadata.is_dir() && !path.is_symlink() {
+            // A link to a folder could lead back here.
+            read_folder(&path, documents)?;
+        }
+    }
+    Ok(())
+}
+
+/// One file, or none if it is empty. A byte order mark is not part of the text.
+fn read_file(path: &Path) -> Result<Option<Document>, DataError> {
+    let bytes = fs::read(path).map_err(|error| refused(path, error))?;
+    let path = path.to_path_buf();
+    if let Some(offset) = bytes.iter().position(|&byte| byte == 0) {
+        return Err(DataError::Binary { path, offset });
+    }
+    let mut text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let offset = error.utf8_error().valid_up_to();
+            return Err(DataError::NotUtf8 { path, offset });
+        }
+    };
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
+    }
+    let name = path.display().to_string();
+    Ok((!text.is_empty()).then_some(Document { name, text }))
+}
+
+fn refused(path: &Path, reason: io::Error) -> DataError {
+    let path = path.to_path_buf();
+    match reason.kind() {
+        io::ErrorKind::NotFound => DataError::PathMissing { path },
+        _ => DataError::Unreadable { path, reason },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        folder
+    }
+
+    fn read_one(path: PathBuf) -> Result<Vec<Document>, DataError> {
+        read(&[path])
+    }
+
+    #[test]
+    fn a_folder_is_read_in_order_with_the_folders_in_it() {
+        let folder = folder(&[
+            ("c.txt", b"three"),
+            ("b/inner.txt", b"two"),
+            ("a.txt", "\u{feff}one".as_bytes()),
+            (".hidden", b"\0"),
+            ("empty", b""),
+        ]);
+        let texts: Vec<_> = read_one(folder.path().into())
+            .unwrap()
+            .into_iter()
+            .map(|document| document.text)
+            .collect();
+        assert_eq!(texts, ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn a_missing_path_is_named() {
+        let error = read_one("no/such/file.txt".into()).unwrap_err();
+        assert!(matches!(&error, DataError::PathMissing { .. }));
+        assert!(error.to_string().contains("no/such/file.txt"));
+    }
+
+    #[test]
+    fn an_empty_file_is_refused_when_it_is_named() {
+        let folder = folder(&[("empty.txt", b"")]);
+        let error = read_one(folder.path().join("empty.txt")).unwrap_err();
+        assert!(matches!(error, DataError::EmptyFile { .. }));
+    }
+
+    #[test]
+    fn a_binary_file_is_refused_with_the_place() {
+        let folder = folder(&[("image", b"PNG\x01\0\xff")]);
+        let error = read_one(folder.path().into()).unwrap_err();
+        assert!(matches!(error, DataError::Binary { offset: 4, .. }));
+    }
+
+    #[test]
+    fn a_file_in_another_encoding_is_refused_with_the_place() {
+        let folder = folder(&[("latin1.txt", b"caf\xe9 noir")]);
+        let error = read_one(folder.path().join("latin1.txt")).unwrap_err();
+        assert!(matches!(error, DataError::NotUtf8 { offset: 3, .. }));
+    }
+
+    #[test]
+    fn a_folder_without_text_is_refused() {
+        let folder = folder(&[(".hidden", b"text"), ("inner/empty", b"")]);
+        let error = read_one(folder.path().into()).unwrap_err();
+        assert!(matches!(error, DataError::NoTextFiles { .. }));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_back_to_the_folder_does_not_loop() {
+        let folder = folder(&[("a.txt", b"one")]);
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("again")).unwrap();
+        assert_eq!(read_one(folder.path().into()).unwrap().len(), 1);
+    }
+}

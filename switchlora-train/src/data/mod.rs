@@ -1,0 +1,34 @@
+//! Text, tokens and batches.
+//!
+//! ```text
+//! Corpus --Tokenizer--> [u32] --Windows--> TrainBatches ------\
+//!                                      \-> ValidationBatches --> TokenLoader --> TokenBatch
+//! ```
+//!
+//! A [`Corpus`] is text split into training and validation documents: the embedded one, or a user's own files. A
+//! [`Tokenizer`] makes one row of token ids of it, [`Windows`] cuts that row into sequences and refuses what no model
+//! can train on, and the two kinds of batches say which sequences come when. A [`TokenLoader`] puts them on a device.
+
+pub mod archive;
+mod batches;
+mod corpus;
+mod encode;
+mod error;
+mod files;
+mod permutation;
+mod pieces;
+mod stream;
+mod tokenizer;
+mod train_batches;
+mod validation_batches;
+mod windows;
+
+pub use batches::{BatchSource, TokenBatch, TokenLoader};
+pub use corpus::{Corpus, Document};
+pub use error::DataError;
+pub use permutation::Permutation;
+pub use stream::StreamDecoder;
+pub use tokenizer::Tokenizer;
+pub use train_batches::TrainBatches;
+pub use validation_batches::ValidationBatches;
+pub use windows::Windows;

@@ -1,0 +1,140 @@
+//! The held-out text in order, all of it or windows spread evenly over it.
+
+use std::sync::Arc;
+
+use burn::tensor::backend::Backend;
+
+use super::{BatchSource, DataError, TokenLoader, Windows};
+
+/// Batches to measure on: the same ones in the same order, each time.
+#[derive(Clone, Debug)]
+pub struct ValidationBatches {
+    windows: Windows,
+    batch_size: usize,
+    chosen: u64,
+}
+
+impl ValidationBatches {
+    /// Batches of `batch_size` windows, the last one of those that are left.
+    ///
+    /// A `limit` below the number of windows chooses that many, evenly spaced from the first on.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::ZeroSize`] for a batch size or a limit of 0.
+    pub fn new(windows: Windows, batch_size: usize, limit: Option<u64>) -> Result<Self, DataError> {
+        if batch_size == 0 {
+            return Err(DataError::ZeroSize { what: "batch size" });
+        }
+        if limit == Some(0) {
+            return Err(DataError::ZeroSize {
+                what: "limit of validation windows",
+            });
+        }
+        let chosen = limit.unwrap_or(u64::MAX).min(windows.count());
+        Ok(Self {
+            windows,
+            batch_size,
+            chosen,
+        })
+    }
+
+    /// How many sequences are measured.
+    pub fn sequences(&self) -> u64 {
+        self.chosen
+    }
+
+    /// How many batches they make.
+    pub fn count(&self) -> u64 {
+        self.chosen.div_ceil(self.batch_size as u64)
+    }
+
+    /// Inputs and targets of batch `k`; nothing if there are not so many.
+    pub fn batch(&self, k: u64) -> (Vec<i32>, Vec<i32>) {
+        let size = self.batch_size as u64;
+        let first = (k * size).min(self.chosen);
+        let rows = size.min(self.chosen - first) as usize;
+        self.windows
+            .gather((0..rows).map(|j| self.position(first + j as u64)))
+    }
+
+    /// All of them, on a device.
+    pub fn loader<B: Backend>(&self, device: &B::Device) -> TokenLoader<B> {
+        TokenLoader::new(Arc::new(self.clone()), 0..self.count(), device)
+    }
+
+    /// The window that is the `i`-th of the chosen ones.
+    fn position(&self, i: u64) -> u64 {
+        // In 128 bits, where the product of two numbers of 64 fits.
+        let position = u128::from(i) * u128::from(self.windows.count()) / u128::from(self.chosen);
+        position as u64
+    }
+}
+
+impl BatchSource for ValidationBatches {
+    fn sequence_length(&self) -> usize {
+        self.windows.sequence_length()
+    }
+
+    fn batch(&self, k: u64) -> (Vec<i32>, Vec<i32>) {
+        self.batch(k)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::data::dataloader::DataLoader;
+    use proptest::prelude::*;
+
+    type TestBackend = burn_ndarray::NdArray;
+
+    fn batches(windows: u64, batch_size: usize, limit: Option<u64>) -> ValidationBatches {
+        let tokens: Vec<u32> = (0..=windows as u32 * 2).collect();
+        let windows = Windows::new(tokens, 2, 1_000_000).unwrap();
+        ValidationBatches::new(windows, batch_size, limit).unwrap()
+    }
+
+    fn inputs(batches: &ValidationBatches) -> Vec<i32> {
+        (0..batches.count())
+            .flat_map(|k| batches.batch(k).0)
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn without_a_limit_the_text_is_measured_once_in_order(windows in 1_u64..50, batch_size in 1_usize..9) {
+            let batches = batches(windows, batch_size, None);
+            prop_assert!(inputs(&batches).into_iter().eq(0..windows as i32 * 2));
+        }
+
+        #[test]
+        fn a_limit_spreads_that_many_windows_evenly(windows in 1_u64..50, limit in 1_u64..60, batch_size in 1_usize..9) {
+            let batches = batches(windows, batch_size, Some(limit));
+            let chosen: Vec<_> = inputs(&batches).into_iter().step_by(2).map(|start| start / 2).collect();
+            prop_assert_eq!(chosen.len() as u64, limit.min(windows));
+            prop_assert_eq!(chosen[0], 0);
+            let gaps: Vec<_> = chosen.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            let (least, most) = (gaps.iter().min().copied(), gaps.iter().max().copied());
+            prop_assert!(least.is_none_or(|least| least >= 1));
+            prop_assert!(most.zip(least).is_none_or(|(most, least)| most - least <= 1));
+        }
+    }
+
+    #[test]
+    fn the_last_batch_has_what_is_left() {
+        let loader = batches(10, 4, None).loader::<TestBackend>(&Default::default());
+        let rows: Vec<_> = loader.iter().map(|batch| batch.targets.dims()).collect();
+        assert_eq!(rows, [[4, 2], [4, 2], [2, 2]]);
+        assert_eq!(loader.num_items(), 3);
+    }
+
+    #[test]
+    fn measuring_on_nothing_is_refused() {
+        let windows = Windows::new([0; 9], 3, 1).unwrap();
+        for (batch_size, limit) in [(0, None), (1, Some(0))] {
+            let error = ValidationBatches::new(windows.clone(), batch_size, limit).unwrap_err();
+            assert!(matches!(error, DataError::ZeroSize { .. }));
+        }
+    }
+}

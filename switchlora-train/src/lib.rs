@@ -1,0 +1,5 @@
+//! Pre-trains LLaMA models with SwitchLoRA on Burn.
+
+pub mod data;
+pub mod model;
+pub mod plan;

@@ -1,0 +1,72 @@
+//! One block: attention and SwiGLU, each behind a norm and beside a residual.
+
+use super::attention::Attention;
+use super::config::LlamaConfig;
+use super::llama::Drawn;
+use super::norm::RmsNorm;
+use super::rotary::Positions;
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::activation::silu;
+use burn::tensor::backend::Backend;
+use switchlora_core::SwitchLoraLinear;
+
+/// `down(silu(gate(x)) * up(x))`.
+#[derive(Module, Debug)]
+pub struct Mlp<B: Backend> {
+    /// `[hidden, intermediate]`.
+    pub gate_proj: SwitchLoraLinear<B>,
+    /// `[hidden, intermediate]`.
+    pub up_proj: SwitchLoraLinear<B>,
+    /// `[intermediate, hidden]`.
+    pub down_proj: SwitchLoraLinear<B>,
+}
+
+/// A decoder block.
+#[derive(Module, Debug)]
+pub struct DecoderLayer<B: Backend> {
+    /// Before attention.
+    pub input_layernorm: RmsNorm<B>,
+    /// Causal self-attention.
+    pub self_attn: Attention<B>,
+    /// Before the MLP.
+    pub post_attention_layernorm: RmsNorm<B>,
+    /// SwiGLU.
+    pub mlp: Mlp<B>,
+}
+
+impl<B: Backend> Mlp<B> {
+    /// Applies the MLP to `[tokens, hidden]`.
+    pub fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
+        let gate = silu(self.gate_proj.forward(x.clone())); // [tokens, intermediate]
+        self.down_proj.forward(gate * self.up_proj.forward(x))
+    }
+}
+
+impl<B: Backend> DecoderLayer<B> {
+    pub(super) fn draw(config: &LlamaConfig, drawn: &mut Drawn<B>) -> Self {
+        let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
+        Self {
+            input_layernorm: drawn.norm(config),
+            self_attn: Attention::draw(config, drawn),
+            post_attention_layernorm: drawn.norm(config),
+            mlp: Mlp {
+                gate_proj: drawn.linear(hidden, intermediate),
+                up_proj: drawn.linear(hidden, intermediate),
+                down_proj: drawn.linear(intermediate, hidden),
+            },
+        }
+    }
+
+    /// Applies the block to `batch` sequences, `[batch * length, hidden]`.
+    pub fn forward(&self, x: Tensor<B, 2>, batch: usize, positions: &Positions<B>) -> Tensor<B, 2> {
+        let attended = self.self_attn.forward(
+            self.input_layernorm.forward(x.clone()),
+            batch,
+            positions,
+        );
+        let x = x + attended;
+        let normed = self.post_attention_layernorm.forward(x.clone());
+        x + self.mlp.forward(normed)
+    }
+}

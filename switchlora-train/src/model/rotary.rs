@@ -1,0 +1,71 @@
+//! Positions: rotary embedding in Hugging Face's half-rotation layout, and the causal mask, both made once.
+//!
+//! For pair `i` of a head of size `d`, angle `position * theta^(-2 i / d)`; `(x_i, x_{i + d/2})` is rotated by it.
+
+use burn::module::Module;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Bool, Tensor, TensorData};
+
+/// Tables for every position a model was made for.
+#[derive(Module, Debug)]
+pub struct Positions<B: Backend> {
+    /// Cosine of each angle, `[positions, head_dim / 2]`.
+    cos: Tensor<B, 2>,
+    /// Sine of each angle, `[positions, head_dim / 2]`.
+    sin: Tensor<B, 2>,
+    /// True where a query may not look: the key is later, `[positions, positions]`.
+    later: Tensor<B, 2, Bool>,
+}
+
+impl<B: Backend> Positions<B> {
+    /// Tables for `positions` positions and heads of size `head_dim`, which is even.
+    pub fn new(positions: usize, head_dim: usize, theta: f64, device: &B::Device) -> Self {
+        let half = head_dim / 2;
+        let table = |of: fn(f64) -> f64| {
+            let entry = |i: usize| {
+                let frequency = theta.powf(-2.0 * (i % half) as f64 / head_dim as f64);
+                of((i / half) as f64 * frequency) as f32
+            };
+            let values: Vec<f32> = (0..positions * half).map(entry).collect();
+            Tensor::from_data(TensorData::new(values, [positions, half]), device)
+        };
+        Self {
+            cos: table(f64::cos),
+            sin: table(f64::sin),
+            later: Tensor::tril_mask([positions, positions], 0, device),
+        }
+    }
+
+    /// Number of positions the tables reach to.
+    pub fn len(&self) -> usize {
+        self.cos.dims()[0]
+    }
+
+    /// Whether there is no position at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Rotates the heads of `[batch, heads, positions, head_dim]`.
+    pub fn rotate(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        let [batch, heads, length, head_dim] = x.dims();
+        let half = head_dim / 2;
+        let table = |table: &Tensor<B, 2>| {
+            let rows = table.clone().slice([0..length, 0..half]);
+            rows.reshape([1, 1, length, half])
+        };
+        let (cos, sin) = (table(&self.cos), table(&self.sin));
+        let part = |from, to| {
+            x.clone()
+                .slice([0..batch, 0..heads, 0..length, from..to])
+        };
+        let (left, right) = (part(0, half), part(half, head_dim)); // [batch, heads, positions, head_dim / 2]
+        let rotated = left.clone() * cos.clone() - right.clone() * sin.clone();
+        Tensor::cat(vec![rotated, right * cos + left * sin], 3)
+    }
+
+    /// True where a query at the first `length` positions may not look, `[length, length]`.
+    pub fn mask(&self, length: usize) -> Tensor<B, 2, Bool> {
+        self.later.clone().slice([0..length, 0..length])
+    }
+}
