@@ -1,1 +1,9 @@
-//! docs
+//! Measures SwitchLoRA on Burn.
+//!
+//! - [`parity`] replays what the authors' program computed and says by how much this one differs.
+//! - [`step`] times one update of each method, phase by phase.
+//! - [`backends`] says which backends of this program work on this machine.
+
+pub mod backends;
+pub mod parity;
+pub mod step;

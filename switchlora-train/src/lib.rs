@@ -1,5 +1,16 @@
 //! Pre-trains LLaMA models with SwitchLoRA on Burn.
+//!
+//! The room of each idea: [`experiment`] is what a person chooses, [`data`] gives batches, [`model`] is LLaMA, [`learner`]
+//! trains it through burn-train, [`checkpoint`] keeps it, [`backend`] runs any of it on CPU or GPU, [`commands`] are what
+//! the program offers.
 
+pub mod backend;
+pub mod checkpoint;
+pub mod commands;
 pub mod data;
+pub mod experiment;
+pub mod generation;
+pub mod learner;
+pub mod memory;
 pub mod model;
 pub mod plan;

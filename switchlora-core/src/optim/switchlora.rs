@@ -98,6 +98,12 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> SwitchLora<M, B> {
         }
     }
 
+    /// Path, slots, freezes and walk of each layer with factors; waits for the last decision. Empty before the first
+    /// update, unless [`prepare`](Self::prepare) came before.
+    pub fn layer_states(&self) -> &[(String, LayerState)] {
+        &self.settled().layers
+    }
+
     /// What the last update exchanged, layer by layer.
     pub fn last_switches(&self) -> &[LayerSwitch] {
         &self.last

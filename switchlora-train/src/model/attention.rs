@@ -62,8 +62,12 @@ impl<B: Backend> Attention<B> {
         let mask = mask.expand([batch, self.heads, length, length]);
         let weights = softmax(scores.mask_fill(mask, f32::NEG_INFINITY), 3);
         let weights = weights.reshape([batch, self.key_value_heads, shared * length, length]);
-        let mixed = weights.matmul(v).reshape([batch, self.heads, length, head_dim]);
-        let mixed = mixed.swap_dims(1, 2).reshape([tokens, self.heads * head_dim]);
+        let mixed = weights
+            .matmul(v)
+            .reshape([batch, self.heads, length, head_dim]);
+        let mixed = mixed
+            .swap_dims(1, 2)
+            .reshape([tokens, self.heads * head_dim]);
         self.o_proj.forward(mixed)
     }
 }

@@ -60,11 +60,9 @@ impl<B: Backend> DecoderLayer<B> {
 
     /// Applies the block to `batch` sequences, `[batch * length, hidden]`.
     pub fn forward(&self, x: Tensor<B, 2>, batch: usize, positions: &Positions<B>) -> Tensor<B, 2> {
-        let attended = self.self_attn.forward(
-            self.input_layernorm.forward(x.clone()),
-            batch,
-            positions,
-        );
+        let attended =
+            self.self_attn
+                .forward(self.input_layernorm.forward(x.clone()), batch, positions);
         let x = x + attended;
         let normed = self.post_attention_layernorm.forward(x.clone());
         x + self.mlp.forward(normed)

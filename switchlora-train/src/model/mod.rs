@@ -9,7 +9,7 @@ mod norm;
 mod rotary;
 
 pub use attention::Attention;
-pub use config::{LlamaConfig, LlamaConfigError};
+pub use config::{LlamaConfig, LlamaConfigError, PRESETS};
 pub use decoder::{DecoderLayer, Mlp};
 pub use llama::{Drawn, LlamaForCausalLm};
 pub use names::{NameError, NamedTensor, export, import, parameter_names};

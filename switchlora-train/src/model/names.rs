@@ -57,7 +57,11 @@ pub fn export<B: Backend, M: Module<B>>(module: &M) -> BTreeMap<String, TensorDa
     let data = names.read.execute().into_iter();
     let named = names.found.into_iter().zip(data).map(|(tensor, data)| {
         let data = data.convert::<f32>();
-        let data = if tensor.transposed { transpose(data) } else { data };
+        let data = if tensor.transposed {
+            transpose(data)
+        } else {
+            data
+        };
         (tensor.name, data)
     });
     named.collect()
@@ -84,7 +88,11 @@ pub fn import<B: Backend, M: Module<B>>(
                 expected: parameter.shape,
             });
         }
-        let tensor = if parameter.transposed { transpose(tensor) } else { tensor };
+        let tensor = if parameter.transposed {
+            transpose(tensor)
+        } else {
+            tensor
+        };
         data.insert(parameter.id.val(), tensor);
     }
     if !tensors.is_empty() {
@@ -165,7 +173,9 @@ impl<B: Backend> ModuleMapper<B> for Fill {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         let (id, tensor, mapper) = param.consume();
         let tensor = match self.data.remove(&id.val()) {
-            Some(data) => Tensor::from_data(data, &tensor.device()).set_require_grad(tensor.is_require_grad()),
+            Some(data) => {
+                Tensor::from_data(data, &tensor.device()).set_require_grad(tensor.is_require_grad())
+            }
             None => tensor,
         };
         Param::from_mapped_value(id, tensor, mapper)

@@ -55,10 +55,7 @@ impl<B: Backend> Positions<B> {
             rows.reshape([1, 1, length, half])
         };
         let (cos, sin) = (table(&self.cos), table(&self.sin));
-        let part = |from, to| {
-            x.clone()
-                .slice([0..batch, 0..heads, 0..length, from..to])
-        };
+        let part = |from, to| x.clone().slice([0..batch, 0..heads, 0..length, from..to]);
         let (left, right) = (part(0, half), part(half, head_dim)); // [batch, heads, positions, head_dim / 2]
         let rotated = left.clone() * cos.clone() - right.clone() * sin.clone();
         Tensor::cat(vec![rotated, right * cos + left * sin], 3)

@@ -1,0 +1,99 @@
+//! How far two lists of numbers are apart.
+
+use serde::{Serialize, Serializer};
+
+/// The largest difference and the share of small ones, over everything added so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Difference {
+    /// The largest absolute difference; infinite where a number is not finite.
+    pub largest: f64,
+    /// Numbers compared.
+    pub entries: u64,
+    /// Those of them that are within [`CLOSE`].
+    pub close: u64,
+}
+
+/// Two entries of a state are the same up to here.
+pub const CLOSE: f64 = 1e-4;
+
+impl Difference {
+    /// Compares number by number; both lists have the same length.
+    pub fn add(
+        &mut self,
+        ours: impl IntoIterator<Item = f32>,
+        theirs: impl IntoIterator<Item = f32>,
+    ) {
+        for (ours, theirs) in ours.into_iter().zip(theirs) {
+            self.add_one((f64::from(ours) - f64::from(theirs)).abs());
+        }
+    }
+
+    /// Adds one difference.
+    pub fn add_one(&mut self, difference: f64) {
+        let difference = if difference.is_finite() {
+            difference
+        } else {
+            f64::INFINITY
+        };
+        self.largest = self.largest.max(difference);
+        self.entries += 1;
+        self.close += u64::from(difference <= CLOSE);
+    }
+
+    /// Everything that `other` has compared as well.
+    pub fn join(&mut self, other: &Self) {
+        self.largest = self.largest.max(other.largest);
+        self.entries += other.entries;
+        self.close += other.close;
+    }
+
+    /// The largest difference, if anything was compared.
+    pub fn measured(&self) -> Option<f64> {
+        (self.entries > 0).then_some(self.largest)
+    }
+
+    /// Share of entries within [`CLOSE`], if anything was compared.
+    pub fn share(&self) -> Option<f64> {
+        (self.entries > 0).then(|| self.close as f64 / self.entries as f64)
+    }
+}
+
+/// The [largest difference](Difference::measured); `null` where nothing was compared or it is infinite.
+impl Serialize for Difference {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.measured().serialize(serializer)
+    }
+}
+
+/// The transpose of a `[rows, columns]` matrix.
+pub(super) fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    let column = |column| (0..rows).map(move |row| values[row * columns + column]);
+    (0..columns).flat_map(column).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_is_not_finite_is_never_close() {
+        let mut difference = Difference::default();
+        difference.add([1.0, f32::NAN], [1.0, f32::NAN]);
+        assert_eq!(difference.largest, f64::INFINITY);
+        assert_eq!((difference.entries, difference.close), (2, 1));
+    }
+
+    #[test]
+    fn nothing_compared_is_not_the_same_as_no_difference() {
+        let mut difference = Difference::default();
+        assert_eq!((difference.measured(), difference.share()), (None, None));
+        difference.add([0.5], [0.5]);
+        assert_eq!((difference.measured(), difference.share()), (Some(0.0), Some(1.0)));
+    }
+
+    #[test]
+    fn the_transpose_has_the_columns_as_rows() {
+        let values = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        assert_eq!(transposed(&values, 2, 3), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+    }
+}

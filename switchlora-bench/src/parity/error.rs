@@ -1,0 +1,119 @@
+//! Why a folder of golden numbers cannot be replayed: one variant per way in which it can be wrong.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use switchlora_core::ConfigError;
+use switchlora_train::model::{LlamaConfigError, NameError};
+
+/// Why a run cannot be replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum GoldenError {
+    /// A file cannot be read.
+    #[error("cannot read {path}: {reason}; expected {expected}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: std::io::Error,
+        /// What the file should be.
+        expected: &'static str,
+    },
+    /// A log is not what a log is.
+    #[error("{path} is not the log of a run: {reason}", path = path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        reason: serde_json::Error,
+    },
+    /// A tensor file is damaged or something else.
+    #[error("{path} is not a whole safetensors file: {reason}", path = path.display())]
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: safetensors::SafeTensorError,
+    },
+    /// The model's configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] LlamaConfigError),
+    /// The folder holds no run.
+    #[error(
+        "{path} holds no run: expected switchlora.json, switchlora_fixed.json, lora.json or full.json; name another with --runs",
+        path = path.display()
+    )]
+    NoRuns {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A tensor that is not there, or not as it has to be.
+    #[error("{path}: tensor `{name}` is {found}, expected {expected}", path = path.display())]
+    Tensor {
+        /// The file.
+        path: PathBuf,
+        /// Name of the tensor.
+        name: String,
+        /// What was found.
+        found: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// A value of a log that is missing or cannot be used.
+    #[error("{path}: `{key}` is {found}, expected {expected}", path = path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// Key in the log.
+        key: String,
+        /// What was found.
+        found: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// The tensors of a start are not those of the model.
+    #[error("{path} does not fit config.json: {reason}", path = path.display())]
+    Fit {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        reason: NameError,
+    },
+    /// The method's settings contradict each other.
+    #[error("{path}: {reason}", path = path.display())]
+    Method {
+        /// The log.
+        path: PathBuf,
+        /// What is wrong.
+        reason: ConfigError,
+    },
+}
+
+impl GoldenError {
+    pub(super) fn tensor(
+        path: &Path,
+        name: &str,
+        found: impl fmt::Display,
+        expected: impl fmt::Display,
+    ) -> Self {
+        Self::Tensor {
+            path: path.to_owned(),
+            name: name.to_owned(),
+            found: found.to_string(),
+            expected: expected.to_string(),
+        }
+    }
+
+    pub(super) fn value(
+        path: &Path,
+        key: impl fmt::Display,
+        found: impl fmt::Display,
+        expected: impl fmt::Display,
+    ) -> Self {
+        Self::Value {
+            path: path.to_owned(),
+            key: key.to_string(),
+            found: found.to_string(),
+            expected: expected.to_string(),
+        }
+    }
+}

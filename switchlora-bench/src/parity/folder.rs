@@ -1,0 +1,173 @@
+//! A folder of golden numbers: the model, the tokens and the runs.
+
+use super::error::GoldenError;
+use super::log::{Kind, RunLog};
+use super::tensors::TensorFile;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use switchlora_core::SwitchLoraConfig;
+use switchlora_train::model::LlamaConfig;
+
+/// The runs that are replayed if none is named, in this order.
+const USUAL: [&str; 4] = ["switchlora", "switchlora_fixed", "lora", "full"];
+
+/// What all runs of a folder share.
+#[derive(Clone, Debug)]
+pub struct Golden {
+    folder: PathBuf,
+    /// The model, its positions as many as a sequence has tokens.
+    pub config: LlamaConfig,
+    /// Every sequence, one after the other.
+    tokens: Vec<i32>,
+    /// Updates, sequences in a batch, tokens in a sequence.
+    shape: [usize; 3],
+}
+
+/// One run of a folder.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its name, which its files begin with.
+    pub name: String,
+    /// Where the log is.
+    pub path: PathBuf,
+    /// The log.
+    pub log: RunLog,
+    /// The method with the run's settings.
+    pub method: SwitchLoraConfig,
+    /// Updates that are replayed: as many as there are losses, or fewer if there are fewer tokens.
+    pub updates: usize,
+    /// Where the state after so many updates is.
+    pub states: BTreeMap<usize, PathBuf>,
+}
+
+impl Golden {
+    /// Reads what the runs share.
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self, GoldenError> {
+        let folder = folder.as_ref().to_path_buf();
+        let mut config = LlamaConfig::from_file(folder.join("config.json"))?;
+        let file = TensorFile::open(&folder.join("tokens.safetensors"))?;
+        let (tokens, shape) = file.integers("tokens")?;
+        let wrong = |found: String, expected: String| {
+            Err(GoldenError::tensor(&file.path, "tokens", found, expected))
+        };
+        let &[updates, batch, sequence] = shape else {
+            let expected = "I32 [updates, batch, sequence]".to_owned();
+            return wrong(format!("I32 {shape:?}"), expected);
+        };
+        if updates == 0 || batch == 0 || sequence < 2 {
+            let expected = "at least 1 update, 1 sequence and 2 tokens".to_owned();
+            return wrong(format!("I32 {shape:?}"), expected);
+        }
+        let known = |token: i32| usize::try_from(token).is_ok_and(|id| id < config.vocab_size);
+        if let Some(token) = tokens.iter().find(|&&token| !known(token)) {
+            let expected = format!("0 to {}, as config.json says", config.vocab_size - 1);
+            return wrong(format!("I32 with the token {token}"), expected);
+        }
+        // The tables of more positions would only cost memory.
+        config.max_position_embeddings = sequence;
+        Ok(Self {
+            config,
+            tokens: tokens.to_vec(),
+            shape: [updates, batch, sequence],
+            folder,
+        })
+    }
+
+    /// The usual runs that the folder holds, else every run that switches.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn runs(&self) -> Result<Vec<String>, GoldenError> {
+        let usual = USUAL.into_iter().filter(|run| self.log(run).is_file());
+        let mut runs: Vec<String> = usual.map(str::to_owned).collect();
+        if runs.is_empty() {
+            let names = self.file_names()?;
+            let names = names.iter().filter_map(|name| name.strip_suffix(".json"));
+            let switching = names.filter(|run| {
+                let log = RunLog::open(&self.log(run), run);
+                log.is_ok_and(|log| log.kind() == Kind::SwitchLora)
+            });
+            runs = switching.map(str::to_owned).collect();
+            runs.sort();
+        }
+        if runs.is_empty() {
+            let path = self.folder.clone();
+            return Err(GoldenError::NoRuns { path });
+        }
+        Ok(runs)
+    }
+
+    /// Reads one run.
+    pub fn run(&self, name: &str) -> Result<Run, GoldenError> {
+        let path = self.log(name);
+        let log = RunLog::open(&path, name)?;
+        let states = self.file_names()?.into_iter().filter_map(|file| {
+            let number = file.strip_prefix(name)?.strip_prefix("_step")?;
+            let number = number.strip_suffix(".safetensors")?;
+            Some((number.parse().ok()?, self.folder.join(&file)))
+        });
+        Ok(Run {
+            name: name.to_owned(),
+            method: log.method(&path)?,
+            updates: log.loss.len().min(self.shape[0]),
+            states: states.collect(),
+            path,
+            log,
+        })
+    }
+
+    /// Tensors of a run's start: `RUN_init`, else what every run of its kind starts from.
+    pub(super) fn start(&self, run: &Run) -> Result<TensorFile, GoldenError> {
+        let own = self.tensors(&format!("{}_init", run.name));
+        let shared = match run.log.kind() {
+            _ if own.is_file() => own,
+            Kind::SwitchLora => self.tensors("switchlora_init"),
+            Kind::Lora => self.tensors("lora_init"),
+            Kind::Full => self.tensors("base_init"),
+        };
+        TensorFile::open(&shared)
+    }
+
+    /// The tensors that every run starts from before any wrapping.
+    pub(super) fn base(&self) -> Result<TensorFile, GoldenError> {
+        TensorFile::open(&self.tensors("base_init"))
+    }
+
+    /// Gradients of the first update and logits of the first sequence of a run, if the folder holds them.
+    pub(super) fn gradients(&self, run: &Run) -> Result<Option<TensorFile>, GoldenError> {
+        let path = self.tensors(&format!("{}_step0_grads", run.name));
+        path.is_file().then(|| TensorFile::open(&path)).transpose()
+    }
+
+    /// Sequences in a batch and tokens in a sequence.
+    pub fn batch_shape(&self) -> [usize; 2] {
+        [self.shape[1], self.shape[2]]
+    }
+
+    /// The sequences of an update, one after the other.
+    pub(super) fn batch(&self, update: usize) -> &[i32] {
+        let [_, batch, sequence] = self.shape;
+        &self.tokens[update * batch * sequence..][..batch * sequence]
+    }
+
+    fn log(&self, run: &str) -> PathBuf {
+        self.folder.join(format!("{run}.json"))
+    }
+
+    fn tensors(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.safetensors"))
+    }
+
+    fn file_names(&self) -> Result<Vec<String>, GoldenError> {
+        let failed = |reason| GoldenError::Read {
+            path: self.folder.clone(),
+            reason,
+            expected: "a folder of golden numbers",
+        };
+        let entries = fs::read_dir(&self.folder).map_err(failed)?;
+        let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        names.collect::<Result<_, _>>().map_err(failed)
+    }
+}

@@ -1,0 +1,230 @@
+//! The log of one run of the authors' program: its settings and what it measured, as `RUN.json` says it.
+
+use super::error::GoldenError;
+use super::tensors::read;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use std::path::Path;
+use switchlora_core::{SwitchLoraConfig, SwitchSchedule};
+
+/// What is trained in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Low-rank factors whose vectors are switched.
+    SwitchLora,
+    /// Low-rank factors.
+    Lora,
+    /// Every weight.
+    Full,
+}
+
+/// Settings and measurements of one run. What a file says besides is ignored.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RunLog {
+    /// Mean cross-entropy of each update's batch before the update.
+    pub loss: Vec<f64>,
+    /// Global gradient norm of each update before clipping.
+    #[serde(default)]
+    pub grad_norm: Vec<f64>,
+    /// What happened in each layer at each update, `[update][layer]`.
+    #[serde(default)]
+    pub switch: Vec<Vec<Option<LoggedSwitch>>>,
+    /// Paths of the adapted layers, in the order of [`switch`](Self::switch).
+    #[serde(default)]
+    pub layers: Vec<String>,
+    /// Learning rate.
+    pub lr: Option<f64>,
+    /// Learning rate of each update, where it changes.
+    #[serde(default)]
+    pub lr_used: Vec<f64>,
+    /// Largest gradient norm; 0 for no limit.
+    #[serde(default = "one")]
+    pub clip: f64,
+    /// Rank of the factors.
+    pub rank: Option<usize>,
+    /// `alpha / rank`.
+    pub scaling: Option<f64>,
+    /// Updates between two switches of one vector, at the start.
+    pub interval: Option<f64>,
+    /// Whether the interval stays what it is.
+    #[serde(default)]
+    pub fixed_interval: bool,
+    /// Whether vectors are selected at random.
+    #[serde(default)]
+    pub discontinuous: bool,
+    /// Updates after which the frequency has fallen to 0.3 of its start.
+    pub descent_step: Option<f64>,
+    /// Updates for which a counterpart is frozen; negative for none.
+    #[serde(default = "freeze")]
+    pub adam_warm_step: i64,
+    /// Decays of the two moments.
+    #[serde(default = "betas")]
+    pub betas: [f64; 2],
+    /// Added to the root of the second moment.
+    #[serde(default = "epsilon")]
+    pub eps: f64,
+    /// Decoupled weight decay.
+    #[serde(default)]
+    pub weight_decay: f64,
+    gap: Option<IgnoredAny>,
+    relora: Option<IgnoredAny>,
+}
+
+/// What happened in one layer at one update.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct LoggedSwitch {
+    /// The uniform draw, if there was one.
+    pub u: Option<f64>,
+    /// Rows exchanged on each side.
+    pub n: Option<usize>,
+    /// Row, slot it is saved into and slot it is loaded from, for each exchange of side A.
+    #[serde(rename = "A", default)]
+    pub a: Vec<[i64; 3]>,
+    /// The same for side B.
+    #[serde(rename = "B", default)]
+    pub b: Vec<[i64; 3]>,
+    /// The row that side A switches next, before and after.
+    #[serde(rename = "A_ptr")]
+    pub a_ptr: Option<[i64; 2]>,
+    /// The same for side B.
+    #[serde(rename = "B_ptr")]
+    pub b_ptr: Option<[i64; 2]>,
+    /// Updates for which each row of A still does not move, after this one.
+    #[serde(rename = "fixed_A")]
+    pub fixed_a: Option<Vec<i64>>,
+    /// The same for side B.
+    #[serde(rename = "fixed_B")]
+    pub fixed_b: Option<Vec<i64>>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn freeze() -> i64 {
+    5
+}
+
+fn betas() -> [f64; 2] {
+    [0.9, 0.999]
+}
+
+fn epsilon() -> f64 {
+    1e-8
+}
+
+impl RunLog {
+    /// Reads and checks the log of the run called `run`.
+    pub(super) fn open(path: &Path, run: &str) -> Result<Self, GoldenError> {
+        let bytes = read(path, "the log of a run")?;
+        let log: Self = serde_json::from_slice(&bytes).map_err(|reason| GoldenError::Json {
+            path: path.to_owned(),
+            reason,
+        })?;
+        log.check(path, run)?;
+        Ok(log)
+    }
+
+    fn check(&self, path: &Path, run: &str) -> Result<(), GoldenError> {
+        let wrong = |key: &str, found: &dyn std::fmt::Display, expected: &str| {
+            Err(GoldenError::value(path, key, found, expected))
+        };
+        let updates = self.loss.len();
+        if updates == 0 {
+            return wrong("loss", &"empty", "the loss of each update");
+        }
+        if self.gap.is_some() || self.relora.is_some() {
+            let key = if self.gap.is_some() { "gap" } else { "relora" };
+            return wrong(key, &"present", "a run of switchlora, lora or full");
+        }
+        if self.discontinuous {
+            return wrong("discontinuous", &true, "false: random choices are not logged");
+        }
+        if run.starts_with("switchlora") && self.switch.is_empty() {
+            return wrong("switch", &"empty or missing", "what each layer switched at each update");
+        }
+        if !self.switch.is_empty() && self.rank.is_none() {
+            return wrong("rank", &"missing", "the rank of the factors");
+        }
+        if self.lr.is_none() && self.lr_used.is_empty() {
+            return wrong("lr", &"missing", "a learning rate");
+        }
+        let lengths = [
+            ("grad_norm", self.grad_norm.len()),
+            ("lr_used", self.lr_used.len()),
+            ("switch", self.switch.len()),
+        ];
+        for (key, length) in lengths {
+            if length != 0 && length < updates {
+                let expected = format!("{updates}, as many as there are losses");
+                return wrong(&format!("{key} length"), &length, &expected);
+            }
+        }
+        for (update, layers) in self.switch.iter().enumerate() {
+            if layers.len() != self.layers.len() {
+                let expected = format!("{}, as many as `layers`", self.layers.len());
+                return wrong(&format!("switch[{update}] length"), &layers.len(), &expected);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is trained.
+    pub fn kind(&self) -> Kind {
+        match (self.switch.is_empty(), self.rank) {
+            (false, _) => Kind::SwitchLora,
+            (true, Some(_)) => Kind::Lora,
+            (true, None) => Kind::Full,
+        }
+    }
+
+    /// Learning rate of an update.
+    pub fn learning_rate(&self, update: usize) -> f64 {
+        let logged = self.lr_used.get(update).copied();
+        logged.or(self.lr).unwrap_or_default()
+    }
+
+    /// The largest gradient norm.
+    pub fn max_norm(&self) -> f64 {
+        if self.clip > 0.0 {
+            self.clip
+        } else {
+            f64::INFINITY
+        }
+    }
+
+    /// The method with the run's settings.
+    pub(super) fn method(&self, path: &Path) -> Result<SwitchLoraConfig, GoldenError> {
+        let required = |key: &str, value: Option<f64>| {
+            let missing = || GoldenError::value(path, key, "missing", "a number above 0");
+            value.ok_or_else(missing)
+        };
+        let schedule = match (self.kind(), self.fixed_interval) {
+            (Kind::SwitchLora, true) => SwitchSchedule::fixed(required("interval", self.interval)?),
+            // The schedule knows `ratio * total` only, which is the descent step: exactly so with a total of 1.
+            (Kind::SwitchLora, false) => SwitchSchedule::decaying(
+                required("interval", self.interval)?,
+                required("descent_step", self.descent_step)?,
+                1,
+            ),
+            _ => SwitchSchedule::Never,
+        };
+        let rank = self.rank.map_or(1.0, |rank| rank as f64);
+        let mut method =
+            SwitchLoraConfig::new(self.rank, SwitchSchedule::Never).map_err(|reason| {
+                let path = path.to_owned();
+                GoldenError::Method { path, reason }
+            })?;
+        method.schedule = schedule;
+        method.alpha = self.scaling.map_or(1.0, |scaling| scaling * rank);
+        method.freeze = u32::try_from(self.adam_warm_step.max(0)).unwrap_or(u32::MAX / 2);
+        [method.beta_1, method.beta_2] = self.betas;
+        method.epsilon = self.eps;
+        method.weight_decay = self.weight_decay;
+        method.validate().map_err(|reason| GoldenError::Method {
+            path: path.to_owned(),
+            reason,
+        })?;
+        Ok(method)
+    }
+}

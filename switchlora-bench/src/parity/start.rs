@@ -1,0 +1,152 @@
+//! The model and the optimizer as the authors' program had them before its first update.
+
+use super::error::GoldenError;
+use super::folder::{Golden, Run};
+use super::log::Kind;
+use super::tensors::TensorFile;
+use burn::optim::Optimizer;
+use burn::tensor::TensorData;
+use burn::tensor::backend::AutodiffBackend;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use switchlora_core::{ClipGradNorm, Draws, FactorInit, LayerRecord, SwitchLora};
+use switchlora_train::model::{LlamaForCausalLm, import};
+
+/// Endings of the names of a model's parameters; tensors of other names are the method's bookkeeping.
+const PARAMETERS: [&str; 4] = [".weight", ".bias", ".lora_A", ".lora_B"];
+
+/// The optimizer that a run is replayed with.
+pub(super) type Optimized<B> = ClipGradNorm<SwitchLora<LlamaForCausalLm<B>, B>>;
+
+/// Whether a tensor is a parameter of the model, by its name. A tied head is not one.
+pub(super) fn is_parameter(golden: &Golden, name: &str) -> bool {
+    let tied = golden.config.tie_word_embeddings && name == "lm_head.weight";
+    !tied && !name.starts_with("adam.") && PARAMETERS.iter().any(|end| name.ends_with(end))
+}
+
+/// The model of a run with the weights of its start.
+pub(super) fn model<B: AutodiffBackend>(
+    golden: &Golden,
+    run: &Run,
+    device: &B::Device,
+) -> Result<(LlamaForCausalLm<B>, TensorFile), GoldenError> {
+    let start = golden.start(run)?;
+    let base = match run.log.kind() {
+        // Its start holds the factors alone; B is zero, so the weights are those from before the wrapping.
+        Kind::Lora => Some(golden.base()?),
+        _ => None,
+    };
+    let holder = |name: &str| match &base {
+        Some(base) if !start.has(name) => base,
+        _ => &start,
+    };
+    check(golden, run, &holder)?;
+    let files = base.iter().chain([&start]);
+    let names = files.flat_map(|file| file.names().map(move |name| (name, file)));
+    let mut tensors = BTreeMap::new();
+    for (name, file) in names.filter(|(name, _)| is_parameter(golden, name)) {
+        let shape = file.shape(name).unwrap_or_default();
+        let values = file.floats(name, shape)?.to_vec();
+        tensors.insert(name.to_owned(), TensorData::new(values, shape));
+    }
+    let model = LlamaForCausalLm::new(&golden.config, &run.method, FactorInit::Lora, 0, device);
+    let model = import::<B, _>(model, tensors).map_err(|reason| GoldenError::Fit {
+        path: start.path.clone(),
+        reason,
+    })?;
+    Ok((model, start))
+}
+
+/// The big tensors have the shapes that the configuration says, so that a wrong one cannot ask for all of the memory.
+fn check<'a>(
+    golden: &Golden,
+    run: &Run,
+    holder: &impl Fn(&str) -> &'a TensorFile,
+) -> Result<(), GoldenError> {
+    let config = &golden.config;
+    let holds = |name: String, shape: [usize; 2]| holder(&name).floats(&name, &shape).map(drop);
+    let embedding = "model.embed_tokens.weight".to_owned();
+    holds(embedding, [config.vocab_size, config.hidden_size])?;
+    for linear in config.linears() {
+        let [n, m] = [linear.shape.d_input, linear.shape.d_output];
+        holds(format!("{}.weight", linear.name), [m, n])?;
+        if let Some(rank) = run.method.rank {
+            holds(format!("{}.lora_A", linear.name), [rank, n])?;
+            holds(format!("{}.lora_B", linear.name), [m, rank])?;
+        }
+    }
+    Ok(())
+}
+
+/// The optimizer of a run with the candidates of its start and the draws of its log.
+pub(super) fn optimizer<B: AutodiffBackend>(
+    run: &Run,
+    model: &LlamaForCausalLm<B>,
+    start: &TensorFile,
+) -> Result<Optimized<B>, GoldenError> {
+    let mut optimizer: SwitchLora<_, B> = run.method.optimizer();
+    optimizer.prepare(model);
+    let draws = draws(run, optimizer.layer_states().iter().map(|layer| &layer.0))?;
+    let mut record = optimizer.to_record();
+    for layer in &mut record.layers {
+        load_candidates(layer, start)?;
+    }
+    let mut optimizer = optimizer
+        .load_record(record)
+        .with_draws(Draws::Recorded(Arc::new(draws)));
+    optimizer.prepare(model);
+    Ok(ClipGradNorm::new(run.log.max_norm(), optimizer))
+}
+
+/// The logged draws in the order of our walk.
+fn draws<'a>(
+    run: &Run,
+    paths: impl Iterator<Item = &'a String>,
+) -> Result<Vec<Vec<f64>>, GoldenError> {
+    let mut draws = vec![Vec::new(); run.log.switch.len()];
+    if draws.is_empty() {
+        return Ok(draws);
+    }
+    for path in paths {
+        let index = run.log.layers.iter().position(|logged| logged == path);
+        let index = index.ok_or_else(|| {
+            let found = run.log.layers.len();
+            let expected = format!("also {path}, which config.json has");
+            GoldenError::value(&run.path, "layers", format_args!("{found} paths"), expected)
+        })?;
+        for (draws, logged) in draws.iter_mut().zip(&run.log.switch) {
+            // A layer that never switches has no draw; 1 never rounds up.
+            let draw = logged[index].as_ref().and_then(|logged| logged.u);
+            draws.push(draw.unwrap_or(1.0));
+        }
+    }
+    match run.log.layers.len() == draws[0].len() {
+        true => Ok(draws),
+        false => Err(GoldenError::value(
+            &run.path,
+            "layers",
+            format_args!("{} paths", run.log.layers.len()),
+            format_args!("the {} projections of config.json", draws[0].len()),
+        )),
+    }
+}
+
+/// Row `k` of the file is slot `k`, live ones included; a pool keeps the spare ones, in the order of its positions.
+fn load_candidates(layer: &mut LayerRecord, start: &TensorFile) -> Result<(), GoldenError> {
+    let slots = layer.state.a.live.len() + layer.state.a.spare.len();
+    let sides = [
+        ("A", &layer.state.a.spare, &mut layer.candidates_a),
+        ("B", &layer.state.b.spare, &mut layer.candidates_b),
+    ];
+    for (side, spare, candidates) in sides {
+        let Some(candidates) = candidates else {
+            continue;
+        };
+        let length = candidates.shape[1];
+        let name = format!("{}.candidates_{side}", layer.path);
+        let rows = start.floats(&name, &[slots, length])?;
+        let rows = spare.iter().flat_map(|&slot| &rows[slot as usize * length..][..length]);
+        *candidates = TensorData::new(rows.copied().collect::<Vec<f32>>(), [spare.len(), length]);
+    }
+    Ok(())
+}

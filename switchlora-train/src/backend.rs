@@ -1,0 +1,241 @@
+//! Runs one generic job on a backend that is chosen at run time among those compiled in.
+
+use burn::backend::Autodiff;
+use burn::tensor::Tensor;
+use burn::tensor::backend::AutodiffBackend;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
+
+/// The backends there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendKind {
+    /// The best one that works: cuda, then wgpu, then flex, then ndarray.
+    #[default]
+    Auto,
+    /// CPU, the fastest pure-Rust one.
+    Flex,
+    /// CPU, the reference.
+    Ndarray,
+    /// Any GPU, through Vulkan, Metal or DirectX 12.
+    Wgpu,
+    /// NVIDIA GPUs.
+    Cuda,
+}
+
+/// Something that runs on any backend.
+pub trait Job {
+    /// What it gives.
+    type Output;
+
+    /// Runs on `device` of the backend `B`.
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> Self::Output;
+}
+
+/// Why a job cannot run on the backend asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// The backend is not in this program.
+    #[error("backend {0} is not compiled in: build with --features {0}")]
+    NotCompiled(BackendKind),
+    /// The backend found nothing to run on.
+    #[error("backend {backend} found no usable device: {reason}; {advice}")]
+    NoDevice {
+        /// The backend asked for.
+        backend: BackendKind,
+        /// What its runtime said.
+        reason: String,
+        /// What to install or to try.
+        advice: &'static str,
+    },
+    /// No backend at all is in this program.
+    #[error("no backend is compiled in: build with --features flex")]
+    None,
+}
+
+/// A backend that works here, and why it was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Never [`BackendKind::Auto`].
+    pub backend: BackendKind,
+    /// For the person who reads the first lines of a run.
+    pub reason: String,
+}
+
+impl BackendKind {
+    /// Every backend, in the order in which `auto` prefers them.
+    pub const PREFERRED: [Self; 4] = [Self::Cuda, Self::Wgpu, Self::Flex, Self::Ndarray];
+
+    /// Its name, which is also that of the cargo feature.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Flex => "flex",
+            Self::Ndarray => "ndarray",
+            Self::Wgpu => "wgpu",
+            Self::Cuda => "cuda",
+        }
+    }
+
+    /// Whether it is in this program.
+    pub fn is_compiled(self) -> bool {
+        match self {
+            Self::Auto => true,
+            Self::Flex => cfg!(feature = "flex"),
+            Self::Ndarray => cfg!(feature = "ndarray"),
+            Self::Wgpu => cfg!(feature = "wgpu"),
+            Self::Cuda => cfg!(feature = "cuda"),
+        }
+    }
+
+    /// A backend that works: this one, or the best if it is `auto`.
+    ///
+    /// # Errors
+    ///
+    /// The backend is not compiled in or finds no device.
+    pub fn choose(self) -> Result<Choice, BackendError> {
+        if self != Self::Auto {
+            self.check()?;
+            return Ok(Choice {
+                backend: self,
+                reason: "as asked".to_owned(),
+            });
+        }
+        let mut passed_over = Vec::new();
+        for backend in Self::PREFERRED {
+            match backend.check() {
+                Ok(()) => {
+                    let reason = match passed_over.is_empty() {
+                        true => "auto".to_owned(),
+                        false => format!("auto; {}", passed_over.join(", ")),
+                    };
+                    return Ok(Choice { backend, reason });
+                }
+                Err(BackendError::NotCompiled(_)) => {
+                    passed_over.push(format!("{backend} is not compiled in"));
+                }
+                Err(_) => passed_over.push(format!("{backend} found no device")),
+            }
+        }
+        Err(BackendError::None)
+    }
+
+    /// Whether a small computation works.
+    fn check(self) -> Result<(), BackendError> {
+        let advice = match self {
+            Self::Cuda => {
+                "it needs an NVIDIA driver (libcuda.so.1) and CUDA's NVRTC library and headers (CUDA_PATH)"
+            }
+            Self::Wgpu => "it needs a GPU driver with Vulkan (libvulkan.so.1), Metal or DirectX 12",
+            _ => "it needs nothing but a CPU",
+        };
+        let tried = quietly(|| run_on(self, 0, Check));
+        match tried {
+            Ok(result) => result,
+            Err(reason) => Err(BackendError::NoDevice {
+                backend: self,
+                reason,
+                advice,
+            }),
+        }
+    }
+}
+
+impl fmt::Display for BackendKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Adds one and one and reads the result.
+struct Check;
+
+impl Job for Check {
+    type Output = ();
+
+    fn run<B: AutodiffBackend>(self, device: B::Device) {
+        let two = Tensor::<B, 1>::ones([1], &device) + 1.0;
+        let _ = two.into_data();
+    }
+}
+
+/// Runs `job` on device number `device` of a backend that has been [chosen](BackendKind::choose).
+///
+/// # Errors
+///
+/// The backend is not compiled in.
+pub fn run_on<J: Job>(
+    backend: BackendKind,
+    device: usize,
+    job: J,
+) -> Result<J::Output, BackendError> {
+    match backend {
+        #[cfg(feature = "flex")]
+        BackendKind::Flex => Ok(job.run::<Autodiff<burn_flex::Flex>>(Default::default())),
+        #[cfg(feature = "ndarray")]
+        BackendKind::Ndarray => Ok(job.run::<Autodiff<burn_ndarray::NdArray>>(Default::default())),
+        #[cfg(feature = "wgpu")]
+        BackendKind::Wgpu => {
+            let device = match device {
+                0 => burn_wgpu::WgpuDevice::DefaultDevice,
+                number => burn_wgpu::WgpuDevice::DiscreteGpu(number),
+            };
+            Ok(job.run::<Autodiff<burn_wgpu::Wgpu>>(device))
+        }
+        #[cfg(feature = "cuda")]
+        BackendKind::Cuda => {
+            Ok(job.run::<Autodiff<burn_cuda::Cuda>>(burn_cuda::CudaDevice::new(device)))
+        }
+        other => {
+            let _ = (device, job);
+            Err(BackendError::NotCompiled(other))
+        }
+    }
+}
+
+/// The result of `attempt`, or the message it panicked with, and nothing on the terminal in either case.
+///
+/// GPU runtimes say by a panic that there is no driver or no device.
+fn quietly<T>(attempt: impl FnOnce() -> T) -> Result<T, String> {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let result = panic::catch_unwind(AssertUnwindSafe(attempt));
+    panic::set_hook(hook);
+    result.map_err(|message| {
+        let text = message
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| message.downcast_ref::<&str>().copied());
+        let text = text.unwrap_or("the runtime gave no reason");
+        text.lines()
+            .next()
+            .unwrap_or(text)
+            .trim_end_matches('.')
+            .to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_that_is_not_compiled_in_says_which_feature_to_add() {
+        let missing = BackendKind::PREFERRED
+            .into_iter()
+            .find(|kind| !kind.is_compiled());
+        if let Some(missing) = missing {
+            let error = missing.choose().unwrap_err().to_string();
+            assert!(error.contains(&format!("--features {missing}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn auto_takes_a_backend_that_is_compiled_in() {
+        let choice = BackendKind::Auto.choose().unwrap();
+        assert!(choice.backend.is_compiled() && choice.backend != BackendKind::Auto);
+        assert!(choice.reason.starts_with("auto"));
+    }
+}

@@ -1,0 +1,96 @@
+//! `eval`: perplexity of a checkpoint on any text.
+
+use crate::backend::{BackendKind, Job, run_on};
+use crate::checkpoint::{self, State};
+use crate::data::{Corpus, Tokenizer, ValidationBatches, Windows};
+use crate::learner::{Report, StepOutput, load_model};
+use anyhow::Result;
+use burn::data::dataloader::DataLoader;
+use burn::module::AutodiffModule;
+use burn::tensor::backend::AutodiffBackend;
+use burn::train::{InferenceStep, ItemLazy};
+use clap::Args;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Arguments of `eval`.
+#[derive(Args, Debug)]
+pub struct EvalArgs {
+    /// A run directory (its newest checkpoint) or a checkpoint.
+    checkpoint: PathBuf,
+    /// UTF-8 text files or folders of them; the embedded text's held-out addresses unless given.
+    #[arg(long, num_args = 1..)]
+    data: Vec<PathBuf>,
+    /// Tokens in a sequence; as many as the model has positions unless given.
+    #[arg(long)]
+    sequence_length: Option<usize>,
+    /// Sequences computed at once.
+    #[arg(long, default_value_t = 8)]
+    batch_size: usize,
+    /// What it runs on.
+    #[arg(long, value_enum, default_value_t)]
+    backend: BackendKind,
+    /// Number of the device.
+    #[arg(long, default_value_t = 0)]
+    device: usize,
+}
+
+struct Eval {
+    checkpoint: PathBuf,
+    state: State,
+    batches: ValidationBatches,
+}
+
+/// Evaluates and prints one line.
+pub fn run(args: EvalArgs) -> Result<ExitCode> {
+    let path = checkpoint::resolve(&args.checkpoint)?;
+    let (state, tokenizer) = checkpoint::read(&path)?;
+    let backend = args.backend.choose()?;
+    let origin = path.join(checkpoint::TOKENIZER);
+    let tokenizer = Tokenizer::from_json(&origin.display().to_string(), tokenizer)?;
+    let documents = match args.data.is_empty() {
+        true => Corpus::embedded()?.validation,
+        false => Corpus::read_text(&args.data)?,
+    };
+    let tokens = tokenizer.encode_documents(&documents)?;
+    let (count, positions) = (tokens.len(), state.model.max_position_embeddings);
+    let length = args
+        .sequence_length
+        .unwrap_or(positions)
+        .clamp(1, positions);
+    let length = length.min(count.saturating_sub(1)).max(1);
+    let windows = Windows::new(tokens, length, state.model.vocab_size)?;
+    let batches = ValidationBatches::new(windows, args.batch_size, None)?;
+    println!(
+        "evaluating {} on {} sequences of {length} tokens ({count} tokens), backend {}",
+        path.display(),
+        batches.sequences(),
+        backend.backend
+    );
+    let eval = Eval {
+        checkpoint: path,
+        state,
+        batches,
+    };
+    let loss = run_on(backend.backend, args.device, eval)??;
+    println!("loss {loss:.6}  perplexity {:.4}", loss.exp());
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Job for Eval {
+    type Output = Result<f64>;
+
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<f64> {
+        let model = load_model::<B>(&self.checkpoint, &self.state, &device)?.valid();
+        let loader = self.batches.loader::<B::InnerBackend>(&device);
+        let (mut sum, mut count) = (0.0, 0.0);
+        for batch in loader.iter() {
+            let rows = batch.inputs.dims()[0] as f64;
+            let output: StepOutput<B::InnerBackend> = InferenceStep::step(&model, batch);
+            let report: Report = output.sync();
+            sum += report.loss * rows;
+            count += rows;
+        }
+        Ok(sum / count)
+    }
+}

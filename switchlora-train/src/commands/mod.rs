@@ -1,0 +1,88 @@
+//! The program's commands, one file each.
+
+mod eval;
+mod generate;
+mod plan;
+mod train;
+
+use crate::backend::BackendError;
+use crate::data::DataError;
+use crate::experiment::ExperimentError;
+use crate::model::LlamaConfigError;
+use crate::plan::PlanError;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Exit status of a run that was interrupted after a clean checkpoint.
+const INTERRUPTED: u8 = 130;
+/// Exit status of wrong arguments.
+const WRONG_ARGUMENTS: u8 = 2;
+
+/// Pre-trains LLaMA models with SwitchLoRA.
+///
+/// Without a command it trains: a small LLaMA on the embedded text, with SwitchLoRA.
+#[derive(Parser, Debug)]
+#[command(
+    name = "switchlora-train",
+    version,
+    args_conflicts_with_subcommands = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    train: train::TrainArgs,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Train a model (also without a command).
+    Train(Box<train::TrainArgs>),
+    /// Perplexity of a checkpoint on any text.
+    Eval(eval::EvalArgs),
+    /// Text from a checkpoint.
+    Generate(generate::GenerateArgs),
+    /// What a training takes: parameters, memory and traffic of each method, before anything is allocated.
+    Plan(plan::PlanArgs),
+}
+
+impl Cli {
+    /// Runs the command; an error is one line on standard error.
+    pub fn run(self) -> ExitCode {
+        let result = match self.command {
+            None => train::run(self.train),
+            Some(Command::Train(args)) => train::run(*args),
+            Some(Command::Eval(args)) => eval::run(args),
+            Some(Command::Generate(args)) => generate::run(args),
+            Some(Command::Plan(args)) => plan::run(args),
+        };
+        result.unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            ExitCode::from(status(&error))
+        })
+    }
+}
+
+/// 2 where the arguments were wrong, 1 where the work failed.
+fn status(error: &anyhow::Error) -> u8 {
+    let wrong = error.chain().any(|cause| {
+        cause.is::<ExperimentError>()
+            || cause.is::<LlamaConfigError>()
+            || cause.is::<PlanError>()
+            || cause.is::<Usage>()
+            || matches!(
+                cause.downcast_ref::<BackendError>(),
+                Some(BackendError::NotCompiled(_))
+            )
+            || matches!(
+                cause.downcast_ref::<DataError>(),
+                Some(DataError::PathMissing { .. })
+            )
+    });
+    if wrong { WRONG_ARGUMENTS } else { 1 }
+}
+
+/// Arguments that do not go together, or with what is on the disk.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Usage(String);

@@ -1,0 +1,360 @@
+//! An experiment: every choice of a run, as flags and TOML files give it and as `config.toml` of the run keeps it.
+
+use crate::backend::BackendKind;
+use crate::learner::Decay;
+use crate::model::{LlamaConfig, LlamaConfigError};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use switchlora_core::cost::CostMethod;
+use switchlora_core::{
+    ConfigError, FactorInit, PoolPlacement, Selection, SwitchLoraConfig, SwitchSchedule,
+};
+
+/// How the model is trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+#[value(rename_all = "lowercase")]
+pub enum Method {
+    /// Every weight.
+    Full,
+    /// Factors of low rank beside frozen weights.
+    Lora,
+    /// Factors of low rank whose vectors are switched.
+    #[default]
+    SwitchLora,
+}
+
+impl Method {
+    /// The method as the closed-form costs know it.
+    pub fn cost(self) -> CostMethod {
+        match self {
+            Self::Full => CostMethod::Full,
+            Self::Lora => CostMethod::Lora,
+            Self::SwitchLora => CostMethod::SwitchLora,
+        }
+    }
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        self.cost().name()
+    }
+
+    /// How its factors start.
+    pub fn factors(self) -> FactorInit {
+        match self {
+            Self::Lora => FactorInit::Lora,
+            _ => FactorInit::SwitchLora,
+        }
+    }
+
+    /// A learning rate that suits it; the factors bear a higher one than the weights (measured on the embedded text).
+    fn learning_rate(self) -> f64 {
+        match self {
+            Self::Full => 3e-3,
+            Self::Lora | Self::SwitchLora => 1e-2,
+        }
+    }
+}
+
+/// The numbers a run is computed in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats everywhere.
+    #[default]
+    F32,
+}
+
+/// A whole experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Experiment {
+    /// How the model is trained.
+    pub method: Method,
+    /// A preset's name or the path of a Hugging Face `config.json`.
+    pub model: String,
+    /// Rank of the factors; a quarter of the hidden size unless given.
+    pub rank: Option<usize>,
+    /// Updates of the whole training.
+    pub steps: u64,
+    /// Sequences in a micro-batch.
+    pub batch_size: usize,
+    /// Micro-batches whose gradients are averaged for one update.
+    pub accumulation: usize,
+    /// Tokens in a sequence.
+    pub sequence_length: usize,
+    /// Peak learning rate; one that suits the method unless given.
+    pub lr: Option<f64>,
+    /// Names every random number of the run.
+    pub seed: u64,
+    /// Text files and folders; the embedded text if empty.
+    pub data: Vec<PathBuf>,
+    /// A `tokenizer.json`; the embedded one unless given.
+    pub tokenizer: Option<PathBuf>,
+    /// What it runs on.
+    pub backend: BackendKind,
+    /// Number of the device.
+    pub device: usize,
+    /// The numbers it is computed in.
+    pub precision: Precision,
+    /// Updates between two evaluations; 0 for one at the end only.
+    pub eval_every: u64,
+    /// Sequences of an evaluation, spread over the held-out text; 0 for all.
+    pub eval_sequences: u64,
+    /// Updates between two checkpoints; 0 for one at the end only.
+    pub checkpoint_every: u64,
+    /// Newest checkpoints that are kept, besides the best.
+    pub keep: usize,
+    /// Largest global gradient norm.
+    pub clip: f64,
+    /// How the learning rate changes.
+    pub schedule: ScheduleSettings,
+    /// The switches.
+    pub switch: SwitchSettings,
+    /// The constants of AdamW.
+    pub adamw: AdamWSettings,
+}
+
+/// How the learning rate changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScheduleSettings {
+    /// How it falls after warmup.
+    pub decay: Decay,
+    /// Updates of linear warmup; a twentieth of the steps unless given.
+    pub warmup: Option<u64>,
+    /// The lowest rate, as a share of the peak.
+    pub minimum: f64,
+}
+
+/// The switches.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SwitchSettings {
+    /// Updates between two switches of one vector, at the start.
+    pub interval: f64,
+    /// Share of the training after which the frequency has fallen to 0.3 of its start.
+    pub ratio: f64,
+    /// Keep the frequency of the start.
+    pub fixed: bool,
+    /// `N`, updates for which the counterpart of a switched vector does not move.
+    pub freeze: u32,
+    /// Which vectors are switched.
+    pub selection: Selection,
+    /// Where the spare vectors are kept.
+    pub pools: PoolPlacement,
+    /// The scale of the factors is `alpha / rank`.
+    pub alpha: f64,
+}
+
+/// The constants of AdamW.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdamWSettings {
+    /// Decay of the first moment.
+    pub beta_1: f64,
+    /// Decay of the second moment.
+    pub beta_2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+}
+
+impl Default for Experiment {
+    fn default() -> Self {
+        Self {
+            method: Method::default(),
+            model: "tiny".to_owned(),
+            rank: None,
+            steps: 600,
+            batch_size: 8,
+            accumulation: 1,
+            sequence_length: 128,
+            lr: None,
+            seed: 0,
+            data: Vec::new(),
+            tokenizer: None,
+            backend: BackendKind::default(),
+            device: 0,
+            precision: Precision::default(),
+            eval_every: 100,
+            eval_sequences: 128,
+            checkpoint_every: 200,
+            keep: 2,
+            clip: 1.0,
+            schedule: ScheduleSettings::default(),
+            switch: SwitchSettings::default(),
+            adamw: AdamWSettings::default(),
+        }
+    }
+}
+
+impl Default for ScheduleSettings {
+    fn default() -> Self {
+        Self {
+            decay: Decay::default(),
+            warmup: None,
+            minimum: 0.1,
+        }
+    }
+}
+
+impl Default for SwitchSettings {
+    fn default() -> Self {
+        Self {
+            interval: 40.0,
+            ratio: 0.1,
+            fixed: false,
+            freeze: 5,
+            selection: Selection::default(),
+            pools: PoolPlacement::default(),
+            alpha: 1.0,
+        }
+    }
+}
+
+impl Default for AdamWSettings {
+    fn default() -> Self {
+        Self {
+            beta_1: 0.9,
+            beta_2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+        }
+    }
+}
+
+/// What is wrong with an experiment.
+#[derive(Debug, thiserror::Error)]
+pub enum ExperimentError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {reason}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: std::io::Error,
+    },
+    /// The file is not an experiment.
+    #[error("{}: {reason}", path.display())]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        reason: String,
+    },
+    /// A number outside its range.
+    #[error("{key} is {value}, expected {expected}")]
+    OutOfRange {
+        /// The key of the file, which is also the flag's name.
+        key: &'static str,
+        /// The value given.
+        value: String,
+        /// What is allowed.
+        expected: &'static str,
+    },
+    /// The model.
+    #[error(transparent)]
+    Model(#[from] LlamaConfigError),
+    /// The method.
+    #[error(transparent)]
+    Method(#[from] ConfigError),
+}
+
+impl Experiment {
+    /// Reads an experiment; what the file leaves out has its default.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is not TOML, or has an unknown key or a value of another type.
+    pub fn from_file(path: &Path) -> Result<Self, ExperimentError> {
+        let text = std::fs::read_to_string(path).map_err(|reason| ExperimentError::Read {
+            path: path.to_path_buf(),
+            reason,
+        })?;
+        toml::from_str(&text).map_err(|error: toml::de::Error| ExperimentError::Toml {
+            path: path.to_path_buf(),
+            reason: error.to_string().trim_end().to_owned(),
+        })
+    }
+
+    /// Checks every number and fills in what follows from others, so that nothing is left open.
+    ///
+    /// # Errors
+    ///
+    /// The first value that is out of its range.
+    pub fn resolve(mut self) -> Result<(Self, LlamaConfig, SwitchLoraConfig), ExperimentError> {
+        let model = LlamaConfig::resolve(&self.model)?;
+        let positive = |key, value: u64| match value {
+            0 => Err(out_of_range(key, value, "at least 1")),
+            _ => Ok(()),
+        };
+        positive("steps", self.steps)?;
+        positive("batch-size", self.batch_size as u64)?;
+        positive("accumulation", self.accumulation as u64)?;
+        positive("sequence-length", self.sequence_length as u64)?;
+        positive("keep", self.keep as u64)?;
+        let lr = *self.lr.get_or_insert(self.method.learning_rate());
+        if !(lr.is_finite() && lr > 0.0) {
+            return Err(out_of_range("lr", lr, "a number above 0"));
+        }
+        if self.clip.is_nan() || self.clip <= 0.0 {
+            return Err(out_of_range("clip", self.clip, "a number above 0"));
+        }
+        if !(0.0..=1.0).contains(&self.schedule.minimum) {
+            let found = self.schedule.minimum;
+            return Err(out_of_range("schedule.minimum", found, "0 to 1"));
+        }
+        self.schedule.warmup.get_or_insert(self.steps / 20);
+        match self.method {
+            Method::Full => self.rank = None,
+            _ => _ = self.rank.get_or_insert((model.hidden_size / 4).max(1)),
+        }
+        let method = self.method_config()?;
+        Ok((self, model, method))
+    }
+
+    fn method_config(&self) -> Result<SwitchLoraConfig, ConfigError> {
+        let switch = &self.switch;
+        let schedule = match (self.method, switch.fixed) {
+            (Method::Full | Method::Lora, _) => SwitchSchedule::Never,
+            (Method::SwitchLora, true) => SwitchSchedule::fixed(switch.interval),
+            (Method::SwitchLora, false) => {
+                SwitchSchedule::decaying(switch.interval, switch.ratio, self.steps)
+            }
+        };
+        let config = SwitchLoraConfig {
+            rank: self.rank,
+            alpha: switch.alpha,
+            schedule,
+            freeze: switch.freeze,
+            selection: switch.selection,
+            pools: switch.pools,
+            beta_1: self.adamw.beta_1,
+            beta_2: self.adamw.beta_2,
+            epsilon: self.adamw.epsilon,
+            weight_decay: self.adamw.weight_decay,
+            seed: self.seed,
+        };
+        config.validate().map(|()| config)
+    }
+
+    /// Tokens of one update.
+    pub fn tokens_per_update(&self) -> u64 {
+        (self.batch_size * self.accumulation * self.sequence_length) as u64
+    }
+}
+
+fn out_of_range(
+    key: &'static str,
+    value: impl ToString,
+    expected: &'static str,
+) -> ExperimentError {
+    ExperimentError::OutOfRange {
+        key,
+        value: value.to_string(),
+        expected,
+    }
+}

@@ -1,0 +1,80 @@
+//! burn-train's terminal dashboard, with Ctrl-C kept working in it.
+//!
+//! The dashboard puts the terminal in raw mode, in which Ctrl-C is a key like any other and no signal. Asking for signals
+//! again leaves everything else of raw mode as it is.
+
+use burn::train::Interrupter;
+use burn::train::LearnerSummary;
+use burn::train::metric::MetricDefinition;
+use burn::train::renderer::tui::TuiMetricsRendererWrapper;
+use burn::train::renderer::{
+    EvaluationName, EvaluationProgress, MetricState, MetricsRenderer, MetricsRendererEvaluation,
+    MetricsRendererTraining, ProgressType, TrainingProgress,
+};
+use std::error::Error;
+
+/// The dashboard.
+pub struct Dashboard(TuiMetricsRendererWrapper);
+
+impl Dashboard {
+    /// Takes over the terminal; `interrupter` is told when the person asks to stop.
+    pub fn new(interrupter: Interrupter) -> Self {
+        Self(TuiMetricsRendererWrapper::new(interrupter, None))
+    }
+}
+
+/// Lets the terminal turn Ctrl-C into SIGINT, in whatever mode it is.
+fn allow_signals() {
+    #[cfg(unix)]
+    // SAFETY: both calls only read and write the structure they are given, which lives on this stack.
+    unsafe {
+        let mut mode: libc::termios = std::mem::zeroed();
+        if libc::tcgetattr(libc::STDIN_FILENO, &mut mode) == 0 && mode.c_lflag & libc::ISIG == 0 {
+            mode.c_lflag |= libc::ISIG;
+            libc::tcsetattr(libc::STDIN_FILENO, libc::TCSANOW, &mode);
+        }
+    }
+}
+
+impl MetricsRendererTraining for Dashboard {
+    fn update_train(&mut self, state: MetricState) {
+        self.0.update_train(state);
+    }
+
+    fn update_valid(&mut self, state: MetricState) {
+        self.0.update_valid(state);
+    }
+
+    fn render_train(&mut self, item: TrainingProgress, indicators: Vec<ProgressType>) {
+        allow_signals();
+        self.0.render_train(item, indicators);
+    }
+
+    fn render_valid(&mut self, item: TrainingProgress, indicators: Vec<ProgressType>) {
+        self.0.render_valid(item, indicators);
+    }
+
+    fn on_train_end(&mut self, summary: Option<LearnerSummary>) -> Result<(), Box<dyn Error>> {
+        self.0.on_train_end(summary)
+    }
+}
+
+impl MetricsRendererEvaluation for Dashboard {
+    fn update_test(&mut self, name: EvaluationName, state: MetricState) {
+        self.0.update_test(name, state);
+    }
+
+    fn render_test(&mut self, item: EvaluationProgress, indicators: Vec<ProgressType>) {
+        self.0.render_test(item, indicators);
+    }
+}
+
+impl MetricsRenderer for Dashboard {
+    fn manual_close(&mut self) {
+        self.0.manual_close();
+    }
+
+    fn register_metric(&mut self, definition: MetricDefinition) {
+        self.0.register_metric(definition);
+    }
+}

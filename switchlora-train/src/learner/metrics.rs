@@ -1,0 +1,120 @@
+//! The numbers of a [`Report`] as burn-train metrics.
+
+use super::report::Report;
+use burn::train::metric::{
+    Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry,
+    SerializedEntry, format_float,
+};
+use std::sync::Arc;
+
+/// One number of each report.
+#[derive(Clone)]
+pub struct ReportMetric {
+    name: MetricName,
+    unit: Option<&'static str>,
+    higher_is_better: bool,
+    value: fn(&Report) -> f64,
+    /// From the mean of the values to what is shown.
+    shown: fn(f64) -> f64,
+    sum: f64,
+    count: usize,
+    current: f64,
+}
+
+impl ReportMetric {
+    fn new(name: &str, higher_is_better: bool, value: fn(&Report) -> f64) -> Self {
+        Self {
+            name: Arc::new(name.to_owned()),
+            unit: None,
+            higher_is_better,
+            value,
+            shown: |mean| mean,
+            sum: 0.0,
+            count: 0,
+            current: f64::NAN,
+        }
+    }
+
+    /// Mean cross-entropy.
+    pub fn loss() -> Self {
+        Self::new("Loss", false, |report| report.loss)
+    }
+
+    /// `exp` of the mean cross-entropy; over several batches, of the mean of their losses.
+    pub fn perplexity() -> Self {
+        Self {
+            shown: f64::exp,
+            ..Self::new("Perplexity", false, |report| report.loss)
+        }
+    }
+
+    /// Learning rate.
+    pub fn learning_rate() -> Self {
+        Self::new("Learning rate", true, |report| report.lr)
+    }
+
+    /// Tokens a second.
+    pub fn tokens_per_second() -> Self {
+        Self {
+            unit: Some("tokens/s"),
+            ..Self::new("Throughput", true, |report| report.tokens_per_second)
+        }
+    }
+
+    /// LoRA vectors exchanged in an update.
+    pub fn switches() -> Self {
+        Self::new("Switches", true, |report| report.switches as f64)
+    }
+
+    /// Global gradient norm before clipping.
+    pub fn grad_norm() -> Self {
+        Self::new("Gradient norm", false, |report| report.grad_norm)
+    }
+}
+
+impl Metric for ReportMetric {
+    type Input = Report;
+
+    fn update(&mut self, report: &Report, _metadata: &MetricMetadata) -> SerializedEntry {
+        self.current = (self.value)(report);
+        // What is not finite (a skipped update) is shown and kept out of the mean.
+        if self.current.is_finite() {
+            self.sum += self.current;
+            self.count += 1;
+        }
+        let text = |entry: NumericEntry| format_float(entry.current(), 3);
+        let unit = self.unit.map(|unit| format!(" {unit}")).unwrap_or_default();
+        let formatted = format!(
+            "mean {}{unit} - now {}{unit}",
+            text(self.running_value()),
+            text(self.value()),
+        );
+        SerializedEntry::new(formatted, self.value().serialize())
+    }
+
+    fn clear(&mut self) {
+        (self.sum, self.count, self.current) = (0.0, 0, f64::NAN);
+    }
+
+    fn name(&self) -> MetricName {
+        self.name.clone()
+    }
+
+    fn attributes(&self) -> MetricAttributes {
+        NumericAttributes {
+            unit: self.unit.map(str::to_owned),
+            higher_is_better: self.higher_is_better,
+        }
+        .into()
+    }
+}
+
+impl Numeric for ReportMetric {
+    fn value(&self) -> NumericEntry {
+        NumericEntry::Value((self.shown)(self.current))
+    }
+
+    fn running_value(&self) -> NumericEntry {
+        NumericEntry::Value((self.shown)(self.sum / self.count.max(1) as f64))
+    }
+}

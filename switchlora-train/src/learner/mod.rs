@@ -1,0 +1,24 @@
+//! The learner: burn-train's `SupervisedTraining` counted in optimizer updates instead of epochs.
+
+mod accumulate;
+mod dashboard;
+mod journal;
+mod metrics;
+mod plain;
+mod report;
+mod schedule;
+mod session;
+mod shared;
+mod step;
+mod strategy;
+
+pub use dashboard::Dashboard;
+pub use journal::Journal;
+pub use metrics::ReportMetric;
+pub use plain::PlainRenderer;
+pub(crate) use plain::duration;
+pub use report::{Report, StepOutput};
+pub use schedule::{Decay, LearningRateSchedule};
+pub use session::{Display, Session, load_model};
+pub use shared::Shared;
+pub use strategy::{ByUpdates, Outcome, Progress, Saver, Spans};

@@ -1,0 +1,111 @@
+//! The learning rate at each update: linear warmup, then constant, linear or cosine to a minimum.
+
+use burn::optim::LearningRate;
+use burn::optim::lr_scheduler::LrScheduler;
+use burn::tensor::backend::Backend;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use std::f64::consts::PI;
+
+/// How the rate falls after warmup.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Decay {
+    /// Half a cosine down to the minimum at the last update.
+    #[default]
+    Cosine,
+    /// A straight line down to the minimum at the last update.
+    Linear,
+    /// Not at all.
+    Constant,
+}
+
+/// The learning rate as a function of the update, counted from 0.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LearningRateSchedule {
+    /// The highest rate.
+    pub peak: f64,
+    /// Updates over which the rate rises to the peak.
+    pub warmup: u64,
+    /// Updates of the whole training.
+    pub total: u64,
+    /// How it falls afterwards.
+    pub decay: Decay,
+    /// The lowest rate, as a share of the peak.
+    pub minimum: f64,
+    /// The update that [`LrScheduler::step`] gives the rate of next.
+    pub next: u64,
+}
+
+impl LearningRateSchedule {
+    /// The rate of update `update`.
+    pub fn rate(&self, update: u64) -> f64 {
+        if update < self.warmup {
+            return self.peak * (update + 1) as f64 / self.warmup as f64;
+        }
+        let span = self.total.saturating_sub(self.warmup + 1).max(1);
+        let done = ((update - self.warmup) as f64 / span as f64).min(1.0);
+        let left = match self.decay {
+            Decay::Cosine => (1.0 + (PI * done).cos()) / 2.0,
+            Decay::Linear => 1.0 - done,
+            Decay::Constant => 1.0,
+        };
+        self.peak * (self.minimum + (1.0 - self.minimum) * left)
+    }
+}
+
+impl LrScheduler for LearningRateSchedule {
+    type Record<B: Backend> = usize;
+
+    fn step(&mut self) -> LearningRate {
+        self.next += 1;
+        self.rate(self.next - 1)
+    }
+
+    fn to_record<B: Backend>(&self) -> usize {
+        self.next as usize
+    }
+
+    fn load_record<B: Backend>(mut self, record: usize) -> Self {
+        self.next = record as u64;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(decay: Decay) -> LearningRateSchedule {
+        LearningRateSchedule {
+            peak: 2.0,
+            warmup: 10,
+            total: 110,
+            decay,
+            minimum: 0.1,
+            next: 0,
+        }
+    }
+
+    #[test]
+    fn the_rate_rises_to_the_peak_and_falls_to_the_minimum_at_the_last_update() {
+        for decay in [Decay::Cosine, Decay::Linear] {
+            let schedule = schedule(decay);
+            assert!((schedule.rate(0) - 0.2).abs() < 1e-12);
+            assert_eq!((schedule.rate(9), schedule.rate(10)), (2.0, 2.0));
+            assert!((schedule.rate(109) - 0.2).abs() < 1e-12);
+            assert!((schedule.rate(500) - 0.2).abs() < 1e-12);
+            assert!((10..109).all(|update| schedule.rate(update + 1) < schedule.rate(update)));
+        }
+        assert_eq!(schedule(Decay::Constant).rate(109), 2.0);
+    }
+
+    #[test]
+    fn the_scheduler_steps_through_the_function_and_resumes_anywhere() {
+        let mut whole = schedule(Decay::Cosine);
+        let rates: Vec<f64> = (0..110).map(|_| whole.step()).collect();
+        let mut resumed = schedule(Decay::Cosine);
+        resumed.next = 37;
+        assert_eq!(resumed.step(), rates[37]);
+    }
+}

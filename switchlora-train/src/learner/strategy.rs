@@ -1,0 +1,331 @@
+//! A burn-train strategy that counts optimizer updates: it evaluates and saves every so many of them.
+//!
+//! burn-train's own strategies count epochs, step the learning rate with every micro-batch, sum accumulated gradients and
+//! stop without saving. This one steps the rate with every update, averages, and saves when it is interrupted.
+
+use super::accumulate::mean;
+use super::journal::Journal;
+use super::report::{Report, StepOutput, scalar};
+use super::schedule::LearningRateSchedule;
+use super::shared::Shared;
+use crate::checkpoint::Best;
+use crate::data::TokenBatch;
+use crate::model::LlamaForCausalLm;
+use burn::data::dataloader::Progress as Items;
+use burn::module::AutodiffModule;
+use burn::optim::GradientsAccumulator;
+use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{Device, Tensor};
+use burn::train::{
+    EventProcessorTraining, InferenceStep, Interrupter, Learner, LearnerEvent,
+    LearningComponentsMarker, SupervisedLearningStrategy, SupervisedTrainingEventProcessor,
+    TrainLoader, TrainingComponents, TrainingItem, ValidLoader,
+};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use switchlora_core::{ClipGradNorm, Deferred, SwitchLora};
+
+/// The optimizer of every method there is.
+pub type Optim<B> = ClipGradNorm<SwitchLora<LlamaForCausalLm<B>, B>>;
+
+/// What the learner is made of.
+pub type Components<B> =
+    LearningComponentsMarker<B, LearningRateSchedule, LlamaForCausalLm<B>, Shared<Optim<B>>>;
+
+/// How many updates lie between what.
+#[derive(Clone, Copy, Debug)]
+pub struct Spans {
+    /// Updates of the whole training.
+    pub steps: u64,
+    /// Micro-batches of an update.
+    pub accumulation: usize,
+    /// Tokens of an update.
+    pub tokens: u64,
+    /// Updates between two evaluations; 0 for one at the end only.
+    pub eval_every: u64,
+    /// Updates between two checkpoints; 0 for one at the end only.
+    pub checkpoint_every: u64,
+}
+
+/// Where a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// Updates done.
+    pub step: u64,
+    /// Updates skipped because their gradient norm was not finite.
+    pub skipped: u64,
+    /// The last training loss.
+    pub loss: Option<f64>,
+    /// The last evaluation.
+    pub evaluation: Option<Best>,
+    /// The best evaluation of a state that is saved.
+    pub best: Option<Best>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// All updates are done.
+    Finished(Progress),
+    /// Someone asked to stop; the work is saved.
+    Interrupted(Progress),
+    /// Something went wrong.
+    Failed(anyhow::Error),
+}
+
+/// Saves the state of a run.
+pub trait Saver<B: AutodiffBackend>: Send + Sync {
+    /// Saves model and optimizer; gives the path of the checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// It could not be written.
+    fn save(
+        &self,
+        model: &LlamaForCausalLm<B>,
+        optimizer: &Optim<B>,
+        progress: &Progress,
+    ) -> anyhow::Result<String>;
+}
+
+/// Trains by updates.
+pub struct ByUpdates<B: AutodiffBackend> {
+    /// The device it trains on.
+    pub device: Device<B>,
+    /// How many updates lie between what.
+    pub spans: Spans,
+    /// Where the run starts.
+    pub start: Progress,
+    /// The learner's optimizer.
+    pub optimizer: Shared<Optim<B>>,
+    /// The run's journal.
+    pub journal: Journal,
+    /// Saves checkpoints.
+    pub saver: Box<dyn Saver<B>>,
+    /// Told each thing that a person wants to read in plain output.
+    pub say: fn(&str),
+    /// How the run ended, once it has.
+    pub outcome: Arc<Mutex<Option<Outcome>>>,
+}
+
+impl<B: AutodiffBackend> SupervisedLearningStrategy<Components<B>> for ByUpdates<B> {
+    fn fit(
+        &self,
+        components: TrainingComponents<Components<B>>,
+        mut learner: Learner<Components<B>>,
+        train: TrainLoader<Components<B>>,
+        valid: ValidLoader<Components<B>>,
+        _starting_epoch: usize,
+    ) -> (
+        LlamaForCausalLm<B>,
+        SupervisedTrainingEventProcessor<Components<B>>,
+    ) {
+        learner.fork(&self.device);
+        let mut run = Run {
+            by: self,
+            events: components.event_processor,
+            interrupter: components.interrupter,
+            learner,
+            valid,
+            progress: self.start,
+            last_report: None,
+            skipped: Arc::new(AtomicU64::new(self.start.skipped)),
+            updated: Instant::now(),
+            // The dashboard shows stretches between evaluations as epochs.
+            stretch: 1,
+        };
+        let ended = run.train(train);
+        let finished = run.progress.step >= self.spans.steps;
+        let outcome = match ended {
+            Err(error) => Outcome::Failed(error),
+            Ok(()) if finished => Outcome::Finished(run.progress),
+            Ok(()) => Outcome::Interrupted(run.progress),
+        };
+        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        (run.learner.model(), run.events)
+    }
+}
+
+/// A run under way.
+struct Run<'a, B: AutodiffBackend> {
+    by: &'a ByUpdates<B>,
+    events: SupervisedTrainingEventProcessor<Components<B>>,
+    interrupter: Interrupter,
+    learner: Learner<Components<B>>,
+    valid: ValidLoader<Components<B>>,
+    progress: Progress,
+    last_report: Option<Deferred<Report>>,
+    skipped: Arc<AtomicU64>,
+    updated: Instant,
+    stretch: usize,
+}
+
+impl<B: AutodiffBackend> Run<'_, B> {
+    fn train(&mut self, batches: TrainLoader<Components<B>>) -> anyhow::Result<()> {
+        let spans = self.by.spans;
+        let mut batches = batches.iter();
+        while self.progress.step < spans.steps {
+            if !self.update(&mut batches) {
+                anyhow::bail!("the training text ended before update {}", spans.steps);
+            }
+            let step = self.progress.step;
+            let last = step == spans.steps;
+            let stop = self.interrupter.should_stop() && !last;
+            let due = |every: u64| last || (every > 0 && step.is_multiple_of(every));
+            let evaluate = due(spans.eval_every) && !stop;
+            let save = due(spans.checkpoint_every) || stop;
+            if evaluate {
+                self.evaluate(save);
+            }
+            if save {
+                self.save()?;
+            }
+            if stop {
+                break;
+            }
+            self.updated = match evaluate {
+                true => Instant::now(),
+                false => self.updated,
+            };
+        }
+        Ok(())
+    }
+
+    /// One update; false if there is no batch left for it.
+    fn update(&mut self, batches: &mut dyn Iterator<Item = TokenBatch<B>>) -> bool {
+        let count = self.by.spans.accumulation;
+        let mut sum = GradientsAccumulator::new();
+        let mut losses = Vec::with_capacity(count);
+        self.learner.lr_step();
+        let model = self.learner.model();
+        for _ in 0..count {
+            let Some(batch) = batches.next() else {
+                return false;
+            };
+            let output = self.learner.train_step(batch);
+            sum.accumulate(&model, output.grads);
+            losses.push(output.item.loss);
+        }
+        let gradients = mean::<B, _>(&mut sum, &model, count);
+        drop(model);
+        self.learner.optimizer_step(gradients);
+        self.progress.step += 1;
+        let loss = Tensor::cat(losses, 0).mean(); // [1]
+        let report = self.report(loss.clone());
+        self.by.journal.update(report.clone());
+        self.last_report = Some(report.clone());
+        let step = self.progress.step as usize;
+        let mut output = StepOutput::new(loss);
+        output.report = Some(report);
+        let item = TrainingItem::new(
+            output,
+            Items::new(step, self.by.spans.steps as usize),
+            self.stretches(),
+            Some(step),
+            Some(self.learner.lr_current()),
+        );
+        self.events.process_train(LearnerEvent::ProcessedItem(item));
+        true
+    }
+
+    /// The numbers of the update that has just been queued, which the reader thread fetches in time.
+    fn report(&mut self, loss: Tensor<B::InnerBackend, 1>) -> Deferred<Report> {
+        let (norm, switches) = {
+            let optimizer = self.by.optimizer.lock();
+            (optimizer.grad_norm(), optimizer.inner().last_switch_count())
+        };
+        let seconds = self.updated.elapsed().as_secs_f64();
+        self.updated = Instant::now();
+        let (step, tokens) = (self.progress.step, self.by.spans.tokens);
+        let (lr, skipped) = (self.learner.lr_current(), self.skipped.clone());
+        Deferred::read(move || {
+            let grad_norm = norm.map_or(f64::NAN, |norm| f64::from(norm.get()));
+            // Reports are read in the order of the updates, so this counts those up to this one.
+            let now = u64::from(!grad_norm.is_finite());
+            let skipped = skipped.fetch_add(now, Ordering::Relaxed) + now;
+            Report {
+                step,
+                loss: scalar(loss),
+                lr,
+                grad_norm,
+                tokens: step * tokens,
+                tokens_per_second: tokens as f64 / seconds,
+                switches: if now == 0 { switches } else { 0 },
+                skipped,
+            }
+        })
+    }
+
+    /// Evaluates on the held-out text; if a checkpoint follows, it may be the best one.
+    fn evaluate(&mut self, saved: bool) {
+        self.events
+            .process_train(LearnerEvent::EndEpoch(self.stretch));
+        let model = self.learner.model().valid();
+        let mut batches = self.valid.iter();
+        let (mut sum, mut count) = (None, 0);
+        let mut number = 0;
+        while let Some(batch) = batches.next() {
+            number += 1;
+            let rows = batch.inputs.dims()[0];
+            let output = model.step(batch);
+            let weighted = output.loss.clone() * rows as f64;
+            sum = Some(match sum {
+                Some(sum) => sum + weighted,
+                None => weighted,
+            });
+            count += rows;
+            let item = TrainingItem::new(
+                output,
+                batches.progress(),
+                self.stretches(),
+                Some(number),
+                None,
+            );
+            self.events.process_valid(LearnerEvent::ProcessedItem(item));
+        }
+        self.events
+            .process_valid(LearnerEvent::EndEpoch(self.stretch));
+        self.stretch += 1;
+        let step = self.progress.step;
+        let loss = sum.map_or(f64::NAN, |sum| scalar(sum) / f64::from(count as u32));
+        let found = Best { step, loss };
+        self.progress.evaluation = Some(found);
+        if saved && self.progress.best.is_none_or(|best| loss < best.loss) {
+            self.progress.best = Some(found);
+        }
+        self.by.journal.evaluation(step, loss);
+        (self.by.say)(&format!(
+            "update {step}: validation loss {loss:.4}, perplexity {:.2}",
+            loss.exp()
+        ));
+    }
+
+    fn save(&mut self) -> anyhow::Result<()> {
+        if let Some(report) = &self.last_report {
+            self.progress.loss = Some(report.get().loss);
+        }
+        // What a checkpoint says has been done is in the journal before the checkpoint exists.
+        self.by
+            .journal
+            .flush()
+            .map_err(|error| anyhow::anyhow!("cannot write metrics.jsonl: {error}"))?;
+        let optimizer = self.by.optimizer.lock();
+        self.progress.skipped = optimizer.skipped();
+        let path = self
+            .by
+            .saver
+            .save(&self.learner.model(), &optimizer, &self.progress)?;
+        self.by.journal.checkpoint(self.progress.step, &path);
+        Ok(())
+    }
+
+    fn stretches(&self) -> Items {
+        let every = match self.by.spans.eval_every {
+            0 => self.by.spans.steps,
+            every => every,
+        };
+        let total = self.by.spans.steps.div_ceil(every.max(1)) as usize;
+        Items::new(self.stretch.min(total), total)
+    }
+}
