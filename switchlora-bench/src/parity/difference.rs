@@ -88,7 +88,10 @@ mod tests {
         let mut difference = Difference::default();
         assert_eq!((difference.measured(), difference.share()), (None, None));
         difference.add([0.5], [0.5]);
-        assert_eq!((difference.measured(), difference.share()), (Some(0.0), Some(1.0)));
+        assert_eq!(
+            (difference.measured(), difference.share()),
+            (Some(0.0), Some(1.0))
+        );
     }
 
     #[test]

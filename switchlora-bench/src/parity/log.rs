@@ -138,10 +138,18 @@ impl RunLog {
             return wrong(key, &"present", "a run of switchlora, lora or full");
         }
         if self.discontinuous {
-            return wrong("discontinuous", &true, "false: random choices are not logged");
+            return wrong(
+                "discontinuous",
+                &true,
+                "false: random choices are not logged",
+            );
         }
         if run.starts_with("switchlora") && self.switch.is_empty() {
-            return wrong("switch", &"empty or missing", "what each layer switched at each update");
+            return wrong(
+                "switch",
+                &"empty or missing",
+                "what each layer switched at each update",
+            );
         }
         if !self.switch.is_empty() && self.rank.is_none() {
             return wrong("rank", &"missing", "the rank of the factors");
@@ -163,7 +171,11 @@ impl RunLog {
         for (update, layers) in self.switch.iter().enumerate() {
             if layers.len() != self.layers.len() {
                 let expected = format!("{}, as many as `layers`", self.layers.len());
-                return wrong(&format!("switch[{update}] length"), &layers.len(), &expected);
+                return wrong(
+                    &format!("switch[{update}] length"),
+                    &layers.len(),
+                    &expected,
+                );
             }
         }
         Ok(())

@@ -59,7 +59,9 @@ impl Job for Replay<'_> {
             let before = optimizer.inner().layer_states().to_vec();
             model = optimizer.step(run.log.learning_rate(update), model, gradients);
 
-            report.loss_difference.add_one((value - run.log.loss[update]).abs());
+            report
+                .loss_difference
+                .add_one((value - run.log.loss[update]).abs());
             let norm = optimizer.grad_norm().map(|norm| f64::from(norm.get()));
             if let (Some(ours), Some(&theirs)) = (norm, run.log.grad_norm.get(update)) {
                 let relative = (ours - theirs).abs() / theirs.abs().max(f64::MIN_POSITIVE);
@@ -80,17 +82,16 @@ impl Job for Replay<'_> {
 }
 
 /// Inputs and targets of an update, `[batch, sequence - 1]` each: every token but the last, every token but the first.
-fn batch<B: Backend>(
-    golden: &Golden,
-    update: usize,
-    device: &B::Device,
-) -> [Tensor<B, 2, Int>; 2] {
+fn batch<B: Backend>(golden: &Golden, update: usize, device: &B::Device) -> [Tensor<B, 2, Int>; 2] {
     let [batch, sequence] = golden.batch_shape();
     let rows = || golden.batch(update).chunks(sequence);
     let part = |tokens: Vec<i32>| {
         Tensor::from_data(TensorData::new(tokens, [batch, sequence - 1]), device)
     };
-    let inputs = rows().flat_map(|row| &row[..sequence - 1]).copied().collect();
+    let inputs = rows()
+        .flat_map(|row| &row[..sequence - 1])
+        .copied()
+        .collect();
     let targets = rows().flat_map(|row| &row[1..]).copied().collect();
     [part(inputs), part(targets)]
 }

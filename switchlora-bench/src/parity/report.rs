@@ -90,7 +90,14 @@ impl StateReport {
 
     fn all(&self) -> Difference {
         let mut all = Difference::default();
-        for part in [&self.w, &self.a, &self.b, &self.pools, &self.moments, &self.other] {
+        for part in [
+            &self.w,
+            &self.a,
+            &self.b,
+            &self.pools,
+            &self.moments,
+            &self.other,
+        ] {
             all.join(part);
         }
         all
@@ -149,19 +156,28 @@ impl RunReport {
         self.switch_entries = bookkeeping.entries;
         let over = |what: &str, found: &Difference, most: Option<f64>| {
             let (found, most) = (found.largest, most?);
-            (found > most).then(|| format!("{what} differs by {found:.1e}, expected at most {most:.0e}"))
+            (found > most)
+                .then(|| format!("{what} differs by {found:.1e}, expected at most {most:.0e}"))
         };
         let apart = |state: &StateReport| {
             let (share, least) = (state.share_within?, tolerance.share?);
             let far = || {
                 let after = state.step;
-                format!("after {after} updates {share:.5} of the state is within 1e-4, expected {least}")
+                format!(
+                    "after {after} updates {share:.5} of the state is within 1e-4, expected {least}"
+                )
             };
             (share < least).then(far)
         };
         self.deviation = unequal
             .or_else(|| over("a loss", &self.loss_difference, Some(tolerance.loss)))
-            .or_else(|| over("a gradient norm", &self.grad_norm_difference, tolerance.grad_norm))
+            .or_else(|| {
+                over(
+                    "a gradient norm",
+                    &self.grad_norm_difference,
+                    tolerance.grad_norm,
+                )
+            })
             .or_else(|| self.states.iter().find_map(apart));
         self.pass = self.deviation.is_none();
         self

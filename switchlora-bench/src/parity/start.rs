@@ -145,7 +145,9 @@ fn load_candidates(layer: &mut LayerRecord, start: &TensorFile) -> Result<(), Go
         let length = candidates.shape[1];
         let name = format!("{}.candidates_{side}", layer.path);
         let rows = start.floats(&name, &[slots, length])?;
-        let rows = spare.iter().flat_map(|&slot| &rows[slot as usize * length..][..length]);
+        let rows = spare
+            .iter()
+            .flat_map(|&slot| &rows[slot as usize * length..][..length]);
         *candidates = TensorData::new(rows.copied().collect::<Vec<f32>>(), [spare.len(), length]);
     }
     Ok(())

@@ -80,7 +80,9 @@ fn compare_pools(
         };
         let length = ours.shape[1];
         let theirs = file.floats(&name, &[slots, length])?;
-        let theirs = spare.iter().flat_map(|&slot| &theirs[slot as usize * length..][..length]);
+        let theirs = spare
+            .iter()
+            .flat_map(|&slot| &theirs[slot as usize * length..][..length]);
         difference.add(ours.iter::<f32>(), theirs.copied());
     }
     Ok(())

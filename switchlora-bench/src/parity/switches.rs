@@ -30,7 +30,11 @@ impl Bookkeeping {
     ) {
         let Some(logged) = run.log.switch.get(update) else {
             let moved = switches.iter().find(|layer| layer.count > 0);
-            return self.same(|| "switches".to_owned(), &moved.map(|layer| &layer.path), &None);
+            return self.same(
+                || "switches".to_owned(),
+                &moved.map(|layer| &layer.path),
+                &None,
+            );
         };
         for (path, logged) in run.log.layers.iter().zip(logged) {
             let at = |what: &str| format!("update {update}, {path}: {what}");
@@ -41,8 +45,16 @@ impl Bookkeeping {
             let ours = switches.get(layer).cloned().unwrap_or_default();
             let ours = logged_form(&ours, &before[layer].1, &after[layer].1);
             self.entries += 1;
-            self.same(|| at("rows, slots saved and loaded of A"), &ours.a, &logged.a);
-            self.same(|| at("rows, slots saved and loaded of B"), &ours.b, &logged.b);
+            self.same(
+                || at("rows, slots saved and loaded of A"),
+                &ours.a,
+                &logged.a,
+            );
+            self.same(
+                || at("rows, slots saved and loaded of B"),
+                &ours.b,
+                &logged.b,
+            );
             let walks = [
                 ("next row of A, before and after", ours.a_ptr, logged.a_ptr),
                 ("next row of B, before and after", ours.b_ptr, logged.b_ptr),

@@ -4,6 +4,7 @@ use crate::backend::{BackendKind, Job, run_on};
 use crate::checkpoint::{self, State};
 use crate::data::{Corpus, Tokenizer, ValidationBatches, Windows};
 use crate::learner::{Report, StepOutput, load_model};
+use crate::memory;
 use anyhow::Result;
 use burn::data::dataloader::DataLoader;
 use burn::module::AutodiffModule;
@@ -81,6 +82,7 @@ impl Job for Eval {
     type Output = Result<f64>;
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<f64> {
+        memory::keep_pages();
         let model = load_model::<B>(&self.checkpoint, &self.state, &device)?.valid();
         let loader = self.batches.loader::<B::InnerBackend>(&device);
         let (mut sum, mut count) = (0.0, 0.0);

@@ -19,7 +19,26 @@ pub struct Dashboard(TuiMetricsRendererWrapper);
 impl Dashboard {
     /// Takes over the terminal; `interrupter` is told when the person asks to stop.
     pub fn new(interrupter: Interrupter) -> Self {
-        Self(TuiMetricsRendererWrapper::new(interrupter, None))
+        // burn-train 0.21 draws from a thread that never sleeps, which would take one core from the training. A thread
+        // inherits how considerate its parent is.
+        let made = std::thread::spawn({
+            let interrupter = interrupter.clone();
+            move || {
+                be_considerate();
+                TuiMetricsRendererWrapper::new(interrupter, None)
+            }
+        });
+        let made = made.join();
+        Self(made.unwrap_or_else(|_| TuiMetricsRendererWrapper::new(interrupter, None)))
+    }
+}
+
+/// The calling thread gets what the others leave.
+fn be_considerate() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the call takes numbers only. On Linux, 0 is the calling thread, not its process.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, 19);
     }
 }
 

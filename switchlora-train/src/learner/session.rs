@@ -11,6 +11,7 @@ use crate::backend::Job;
 use crate::checkpoint::{self, OPTIMIZER, State};
 use crate::data::{Tokenizer, TrainBatches, ValidationBatches};
 use crate::experiment::Experiment;
+use crate::memory;
 use crate::model::{LlamaConfig, LlamaForCausalLm, export, import, parameter_names};
 use anyhow::{Context, Result};
 use burn::module::AutodiffModule;
@@ -73,10 +74,11 @@ pub fn load_model<B: Backend>(
 }
 
 impl Job for Session {
-    /// How it ended, and a text that the trained model wrote.
+    /// How it ended.
     type Output = Result<Outcome>;
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<Outcome> {
+        memory::keep_pages();
         let experiment = &self.experiment;
         let (model, optimizer, start) = self.start::<B>(&device)?;
         let spans = Spans {
@@ -108,6 +110,7 @@ impl Job for Session {
             next: start.step,
         };
         let outcome = Arc::new(Mutex::new(None));
+        let on = device.clone();
         let strategy = ByUpdates {
             device,
             spans,
@@ -141,8 +144,11 @@ impl Job for Session {
             Display::Dashboard => training
                 .metric_train_numeric(CpuUse::new())
                 .metric_train_numeric(CpuMemory::new())
-                .metric_train(CudaMetric::new())
                 .renderer(Dashboard::new(self.interrupter.clone())),
+        };
+        let training = match B::name(&on).contains("cuda") {
+            true => training.metric_train(CudaMetric::new()),
+            false => training,
         };
         let result = training.launch(Learner::new(model, optimizer, schedule));
         // The terminal is the person's again once the renderer is gone.

@@ -171,23 +171,20 @@ impl<B: AutodiffBackend> Run<'_, B> {
             }
             let step = self.progress.step;
             let last = step == spans.steps;
-            let stop = self.interrupter.should_stop() && !last;
             let due = |every: u64| last || (every > 0 && step.is_multiple_of(every));
-            let evaluate = due(spans.eval_every) && !stop;
-            let save = due(spans.checkpoint_every) || stop;
-            if evaluate {
+            let save = due(spans.checkpoint_every);
+            if due(spans.eval_every) && !self.interrupter.should_stop() {
                 self.evaluate(save);
+                // The next update's throughput is its own.
+                self.updated = Instant::now();
             }
-            if save {
+            let stop = self.interrupter.should_stop();
+            if save || stop {
                 self.save()?;
             }
             if stop {
                 break;
             }
-            self.updated = match evaluate {
-                true => Instant::now(),
-                false => self.updated,
-            };
         }
         Ok(())
     }
@@ -268,6 +265,10 @@ impl<B: AutodiffBackend> Run<'_, B> {
         while let Some(batch) = batches.next() {
             number += 1;
             let rows = batch.inputs.dims()[0];
+            if self.interrupter.should_stop() {
+                // Half an evaluation is none.
+                return;
+            }
             let output = model.step(batch);
             let weighted = output.loss.clone() * rows as f64;
             sum = Some(match sum {

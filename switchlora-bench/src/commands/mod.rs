@@ -1,0 +1,30 @@
+//! The commands, one small file each. A command gives whether what it measured is as it should be.
+
+mod backends;
+mod parity;
+mod step;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+/// What can be done.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Replay runs of the authors' program and compare every number; one JSON line a run, exit 1 if one is off.
+    Parity(parity::Parity),
+    /// Time one update of each method: forward, backward, optimizer and switch.
+    Step(step::Step),
+    /// Say which backends of this program work on this machine.
+    Backends(backends::Backends),
+}
+
+impl Command {
+    /// Runs it.
+    pub fn run(self) -> Result<bool> {
+        match self {
+            Self::Parity(command) => command.run(),
+            Self::Step(command) => command.run(),
+            Self::Backends(command) => command.run(),
+        }
+    }
+}

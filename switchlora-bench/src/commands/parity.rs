@@ -1,0 +1,55 @@
+//! `switchlora-bench parity`.
+
+use anyhow::{Context, Result};
+use clap::Args;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use switchlora_bench::parity::{Golden, Replay};
+use switchlora_train::backend::{BackendKind, run_on};
+
+/// Arguments of `parity`.
+#[derive(Args)]
+pub struct Parity {
+    /// Folder with config.json, tokens.safetensors, and for each run its log, its start and its states.
+    #[arg(long, value_name = "DIR")]
+    golden: PathBuf,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value_t)]
+    backend: BackendKind,
+    /// Runs to replay, separated by commas [default: switchlora, switchlora_fixed, lora and full, as far as they are there].
+    #[arg(long, value_delimiter = ',', value_name = "RUN")]
+    runs: Vec<String>,
+}
+
+impl Parity {
+    /// Whether every run is within its tolerances.
+    pub fn run(self) -> Result<bool> {
+        let golden = Golden::open(&self.golden)?;
+        let runs = match self.runs.is_empty() {
+            true => golden.runs()?,
+            false => self.runs,
+        };
+        let runs: Vec<_> = runs
+            .iter()
+            .map(|run| golden.run(run))
+            .collect::<Result<_, _>>()?;
+        let chosen = self.backend.choose()?;
+        let backend = chosen.backend;
+        let talk = std::io::stderr().is_terminal();
+        let mut pass = true;
+        for run in runs {
+            if talk {
+                let (name, updates) = (&run.name, run.updates);
+                eprintln!("{name}: {updates} updates on {backend} ({})", chosen.reason);
+            }
+            let report = run_on(backend, 0, Replay::new(&golden, &run, backend.name()))??;
+            let line = serde_json::to_string(&report).context("writing the report")?;
+            println!("{line}");
+            if let Some(deviation) = &report.deviation {
+                eprintln!("{} on {backend} is off: {deviation}", run.name);
+            }
+            pass &= report.pass;
+        }
+        Ok(pass)
+    }
+}

@@ -1,0 +1,154 @@
+//! One method at its turn: a model, its optimizers and the times of their phases.
+
+use super::report::{StepReport, milliseconds};
+use super::{Method, StepBench, StepError};
+use burn::optim::{GradientsParams, Optimizer};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Int, Tensor};
+use std::time::{Duration, Instant};
+use switchlora_core::{ClipGradNorm, SwitchLora};
+use switchlora_train::model::LlamaForCausalLm;
+
+const LEARNING_RATE: f64 = 1e-3;
+const MAX_NORM: f64 = 1.0;
+
+type Model<B> = LlamaForCausalLm<B>;
+type Optimized<B> = ClipGradNorm<SwitchLora<Model<B>, B>>;
+
+/// One method at its turn.
+pub(super) struct Lane<B: AutodiffBackend> {
+    method: Method,
+    /// None only while an update has it.
+    model: Option<Model<B>>,
+    steady: Optimized<B>,
+    switching: Option<Optimized<B>>,
+    device: B::Device,
+    times: Times,
+}
+
+/// The times of each phase, one entry an update.
+#[derive(Default)]
+struct Times {
+    forward: Vec<Duration>,
+    backward: Vec<Duration>,
+    /// Optimizer without switches.
+    steady: Vec<Duration>,
+    /// Optimizer with switches.
+    switching: Vec<Duration>,
+    /// Whole updates, of those that switch if any do.
+    update: Vec<Duration>,
+    /// Vectors switched in each of them.
+    switches: Vec<usize>,
+}
+
+impl<B: AutodiffBackend> Lane<B> {
+    pub fn new(method: Method, bench: &StepBench, device: &B::Device) -> Result<Self, StepError> {
+        let (steady, switching) = method.configs(bench.rank)?;
+        let model = Model::new(&bench.config, &steady, method.factors(), bench.seed, device);
+        Ok(Self {
+            method,
+            model: Some(model),
+            steady: ClipGradNorm::new(MAX_NORM, steady.optimizer()),
+            switching: switching.map(|config| ClipGradNorm::new(MAX_NORM, config.optimizer())),
+            device: device.clone(),
+            times: Times::default(),
+        })
+    }
+
+    /// Forgets the times so far.
+    pub fn forget(&mut self) {
+        self.times = Times::default();
+    }
+
+    /// One update with each optimizer.
+    pub fn round(&mut self, [inputs, targets]: &[Tensor<B, 2, Int>; 2]) {
+        for switches in [false, true] {
+            let optimizer = match (switches, &mut self.switching) {
+                (false, _) => &mut self.steady,
+                (true, Some(switching)) => switching,
+                (true, None) => continue,
+            };
+            let Some(model) = self.model.take() else {
+                continue;
+            };
+            let mut clock = Clock::<B>::start(&self.device);
+            let loss = model.loss(inputs.clone(), targets.clone());
+            let forward = clock.lap();
+            let gradients = GradientsParams::from_grads(loss.backward(), &model);
+            let backward = clock.lap();
+            self.model = Some(optimizer.step(LEARNING_RATE, model, gradients));
+            let optimized = clock.lap();
+
+            let times = &mut self.times;
+            times.forward.push(forward);
+            times.backward.push(backward);
+            match switches {
+                true => times.switching.push(optimized),
+                false => times.steady.push(optimized),
+            }
+            let last = switches || self.switching.is_none();
+            if last {
+                times.update.push(forward + backward + optimized);
+            }
+            if let (true, Some(switching)) = (switches, &self.switching) {
+                times.switches.push(switching.inner().last_switch_count());
+            }
+        }
+    }
+
+    pub fn report(&self, bench: &StepBench, backend: &str) -> StepReport {
+        let times = &self.times;
+        let steady = median(&times.steady);
+        let switching = median(&times.switching);
+        let update = median(&times.update);
+        let tokens = (bench.batch_size * bench.sequence_length) as f64;
+        let switched = times.switches.iter().sum::<usize>() as f64;
+        StepReport {
+            backend: backend.to_owned(),
+            method: self.method,
+            model: bench.model.clone(),
+            rank: self.method.rank(bench.rank),
+            batch_size: bench.batch_size,
+            sequence_length: bench.sequence_length,
+            updates: bench.updates,
+            forward_ms: milliseconds(median(&times.forward)),
+            backward_ms: milliseconds(median(&times.backward)),
+            optimizer_ms: milliseconds(steady),
+            switch_ms: milliseconds(switching.saturating_sub(steady)),
+            update_ms: milliseconds(update),
+            tokens_per_second: (tokens / update.as_secs_f64().max(1e-9)).round(),
+            switches: switched / times.switches.len().max(1) as f64,
+        }
+    }
+}
+
+/// Measures from one end of the device's work to the next.
+struct Clock<'a, B: Backend> {
+    device: &'a B::Device,
+    since: Instant,
+}
+
+impl<'a, B: Backend> Clock<'a, B> {
+    fn start(device: &'a B::Device) -> Self {
+        let mut clock = Self {
+            device,
+            since: Instant::now(),
+        };
+        clock.lap();
+        clock
+    }
+
+    fn lap(&mut self) -> Duration {
+        // A device that is lost says so at the next read.
+        let _ = B::sync(self.device);
+        let now = Instant::now();
+        now - std::mem::replace(&mut self.since, now)
+    }
+}
+
+/// The middle one, 0 where there is none.
+fn median(times: &[Duration]) -> Duration {
+    let mut times = times.to_vec();
+    times.sort();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}

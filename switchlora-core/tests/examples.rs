@@ -1,0 +1,21 @@
+//! The examples do what they say.
+
+#[path = "../examples/custom_loop.rs"]
+mod custom_loop;
+#[path = "../examples/learner.rs"]
+mod learner;
+
+#[test]
+fn a_hand_written_loop_learns_with_switches() {
+    let (first, last) = custom_loop::train();
+    assert!(last < 0.3 * first, "loss went from {first} to {last}");
+}
+
+#[test]
+fn burn_trains_learner_learns_with_switches_and_saves_the_optimizer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (before, after) = learner::train(folder.path());
+    assert!(after < 0.5 * before, "error went from {before} to {after}");
+    let saved = folder.path().join("checkpoint/optim-3.mpk");
+    assert!(saved.metadata().unwrap().len() > 0);
+}
