@@ -78,7 +78,7 @@ impl Golden {
     ///
     /// # Errors
     ///
-    /// There is none.
+    /// The folder holds no run, or cannot be read.
     pub fn runs(&self) -> Result<Vec<String>, GoldenError> {
         let usual = USUAL.into_iter().filter(|run| self.log(run).is_file());
         let mut runs: Vec<String> = usual.map(str::to_owned).collect();

@@ -175,7 +175,13 @@ struct SumOfSquares<'a, B: AutodiffBackend> {
 impl<B: AutodiffBackend> ModuleVisitor<B> for SumOfSquares<'_, B> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         if let Some(gradient) = self.gradients.get::<B::InnerBackend, D>(param.id) {
-            self.squares.push((gradient.clone() * gradient).sum());
+            // Row by row: a backend may split the sum of one long row among threads as they happen to be free, and two
+            // runs would differ in the last digit.
+            let rows = gradient.dims()[0].max(1);
+            let columns = gradient.shape().num_elements() / rows;
+            let gradient = gradient.reshape([rows, columns]);
+            let sums: Tensor<B::InnerBackend, 2> = (gradient.clone() * gradient).sum_dim(1);
+            self.squares.push(sums.sum());
         }
     }
 }

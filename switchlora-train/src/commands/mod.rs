@@ -37,6 +37,7 @@ pub struct Cli {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Train a model (also without a command).
+    #[command(args_override_self = true)]
     Train(Box<train::TrainArgs>),
     /// Perplexity of a checkpoint on any text.
     Eval(eval::EvalArgs),

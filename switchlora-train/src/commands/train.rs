@@ -52,7 +52,7 @@ pub struct TrainArgs {
     #[arg(long)]
     sequence_length: Option<usize>,
     /// Peak learning rate.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     lr: Option<f64>,
     /// How the learning rate falls after warmup.
     #[arg(long, value_enum)]

@@ -66,3 +66,33 @@ impl<B: Backend> Positions<B> {
         self.later.clone().slice([0..length, 0..length])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type TestBackend = burn_ndarray::NdArray;
+
+    #[test]
+    fn the_product_of_two_rotated_vectors_depends_on_their_distance_only() {
+        let device = Default::default();
+        let positions = Positions::<TestBackend>::new(9, 6, 100.0, &device);
+        let vector = |values: [f32; 6]| Tensor::<TestBackend, 1>::from_floats(values, &device);
+        let everywhere = |v: Tensor<TestBackend, 1>| {
+            let rows = v.reshape([1, 1, 1, 6]).repeat_dim(2, 9); // [1, 1, positions, head_dim]
+            positions.rotate(rows).reshape([9, 6])
+        };
+        let q = everywhere(vector([0.3, -1.0, 0.7, 0.2, 0.9, -0.4]));
+        let k = everywhere(vector([1.1, 0.5, -0.6, 0.8, -0.1, 0.3]));
+        let products = q.matmul(k.transpose()).into_data(); // [query, key]
+        let products: Vec<f32> = products.iter::<f32>().collect();
+        for distance in 0..5 {
+            let first = products[distance * 9];
+            for key in 0..9 - distance {
+                let product = products[(key + distance) * 9 + key];
+                assert!((product - first).abs() < 1e-5, "{product} {first}");
+            }
+        }
+        assert!((products[0] - products[9]).abs() > 1e-3);
+    }
+}

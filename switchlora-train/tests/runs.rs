@@ -1,0 +1,201 @@
+//! Whole runs: what they write, that they repeat, and that a stopped one goes on.
+
+mod program;
+
+use program::{Place, stderr, stdout, train_arguments};
+use serde_json::Value;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_run_trains_evaluates_saves_and_can_be_evaluated_and_continued_in_words() {
+    let place = Place::new();
+    let output = place.train("--out run");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = stdout(&output);
+    for part in [
+        "parameters",
+        "backend",
+        "validation loss",
+        "finished 12 updates",
+        "sample:",
+    ] {
+        assert!(said.contains(part), "no {part:?} in:\n{said}");
+    }
+    assert!(!said.contains('\u{1b}'), "escape codes in a pipe");
+
+    let journal = std::fs::read_to_string(place.path("run/metrics.jsonl")).unwrap();
+    let lines: Vec<Value> = journal
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    let of = |kind: &str| {
+        lines
+            .iter()
+            .filter(|line| line["kind"] == kind)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (of("train").len(), of("eval").len(), of("checkpoint").len()),
+        (12, 3, 3)
+    );
+    for key in [
+        "loss",
+        "lr",
+        "grad_norm",
+        "tokens",
+        "tokens_per_second",
+        "switches",
+        "skipped",
+    ] {
+        assert!(
+            of("train").iter().all(|line| line[key].is_number()),
+            "{key}"
+        );
+    }
+    assert_eq!(of("train")[11]["tokens"], 12 * 2 * 24);
+    assert!(
+        of("train")
+            .iter()
+            .any(|line| line["switches"].as_u64() > Some(0))
+    );
+    let perplexity = of("eval")[2]["perplexity"].as_f64().unwrap();
+    assert!(perplexity < of("eval")[0]["perplexity"].as_f64().unwrap());
+    let summary: Value =
+        serde_json::from_slice(&std::fs::read(place.path("run/summary.json")).unwrap()).unwrap();
+    assert_eq!(summary["status"], "finished");
+    assert!(place.path("run/experiment.log").exists());
+
+    let eval = place.run("eval run --data text.txt");
+    assert!(
+        eval.status.success() && stdout(&eval).contains("perplexity"),
+        "{}",
+        stderr(&eval)
+    );
+    let generate = |seed| {
+        stdout(&place.run(&format!(
+            "generate run --prompt States --max-tokens 12 --seed {seed}"
+        )))
+    };
+    assert!(generate(1).starts_with("States") && generate(1).len() > 10);
+    assert_eq!(generate(1), generate(1));
+    assert_ne!(generate(1), generate(2));
+}
+
+#[test]
+fn a_fixed_seed_gives_the_same_run_bit_for_bit_on_each_cpu_backend() {
+    let place = Place::new();
+    for backend in ["flex", "ndarray"] {
+        for method in ["switchlora", "lora", "full"] {
+            for run in ["one", "two"] {
+                let flags =
+                    format!("--backend {backend} --method {method} --out {backend}-{method}-{run}");
+                let output = place.train(&flags);
+                assert!(output.status.success(), "{}", stderr(&output));
+            }
+            let (one, two) = (
+                format!("{backend}-{method}-one"),
+                format!("{backend}-{method}-two"),
+            );
+            assert_eq!(place.journal(&one), place.journal(&two));
+            assert_eq!(place.checkpoint(&one), place.checkpoint(&two));
+        }
+    }
+    assert_ne!(
+        place.journal("flex-full-one"),
+        place.journal("flex-lora-one")
+    );
+}
+
+#[test]
+fn a_resumed_run_equals_one_that_was_never_stopped() {
+    let place = Place::new();
+    assert!(place.train("--out whole --accumulation 2").status.success());
+    let half = place.train("--out parts --accumulation 2");
+    assert!(half.status.success());
+    // The state after 8 of 12 updates, as if the last third had never happened.
+    std::fs::remove_dir_all(place.path("parts/checkpoints/step-00000012")).unwrap();
+    let resumed = place.run("train --out parts --resume");
+    assert!(resumed.status.success(), "{}", stderr(&resumed));
+    assert_eq!(place.journal("whole"), place.journal("parts"));
+    assert_eq!(place.checkpoint("whole"), place.checkpoint("parts"));
+}
+
+#[test]
+fn accumulated_gradients_are_the_mean_of_those_of_one_large_batch() {
+    let place = Place::new();
+    assert!(
+        place
+            .train("--out large --batch-size 4 --lr 1e-3")
+            .status
+            .success()
+    );
+    assert!(
+        place
+            .train("--out small --batch-size 2 --accumulation 2 --lr 1e-3")
+            .status
+            .success()
+    );
+    let numbers = |run: &str, key: &str| -> Vec<f64> {
+        let lines = place
+            .journal(run)
+            .into_iter()
+            .map(|line| serde_json::from_str::<Value>(&line).unwrap());
+        lines
+            .filter_map(|line| (line["kind"] == "train").then(|| line[key].as_f64().unwrap()))
+            .collect()
+    };
+    for key in ["loss", "grad_norm"] {
+        for (large, small) in numbers("large", key).into_iter().zip(numbers("small", key)) {
+            // Sums of the same numbers in another order, a dozen updates long.
+            assert!((large / small - 1.0).abs() < 1e-3, "{key}: {large} {small}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_saves_the_work_and_a_resumed_run_ends_as_if_there_had_been_none() {
+    let place = Place::new();
+    let flags = "--steps 400 --eval-every 0 --checkpoint-every 0";
+    assert!(
+        place
+            .train(&format!("{flags} --out whole"))
+            .status
+            .success()
+    );
+    for signal in ["-INT", "-TERM"] {
+        let out = format!("run{signal}");
+        let arguments = train_arguments(&format!("{flags} --out {out}"));
+        let child = place
+            .program(&arguments)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let journal = place.path(&out).join("metrics.jsonl");
+        let started = Instant::now();
+        while std::fs::metadata(&journal).map_or(0, |m| m.len()) < 2000 {
+            assert!(
+                started.elapsed() < Duration::from_secs(120),
+                "the run does not begin"
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let id = child.id().to_string();
+        assert!(
+            std::process::Command::new("kill")
+                .args([signal, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(130));
+        let summary = std::fs::read_to_string(place.path(&out).join("summary.json")).unwrap();
+        assert!(summary.contains("interrupted"));
+        let resumed = place.run(&format!("train --out {out} --resume"));
+        assert!(resumed.status.success(), "{}", stderr(&resumed));
+        assert_eq!(place.journal("whole"), place.journal(&out));
+        assert_eq!(place.checkpoint("whole"), place.checkpoint(&out));
+    }
+}
