@@ -2,6 +2,9 @@
 //!
 //! `m <- b1 m + (1 - b1) g`, `v <- b2 v + (1 - b2) g^2`, `p <- p (1 - lr decay) - lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)`
 //! where `t` counts the updates since the row's moments were last reset. Every parameter is seen as `[rows, columns]`.
+//!
+//! The authors' program keeps the counts of LoRA vectors in tensors of f32 and computes `1 - b^t` there, which is off by up
+//! to 5e-5; so do we for them, and in f64 for every other parameter.
 
 use super::guard::Guard;
 use crate::candidates::scatter;
@@ -33,6 +36,8 @@ pub(super) struct RowPlan<B: Backend> {
     pub reset: Vec<usize>,
     /// Rows that do not move in this update.
     pub frozen: Vec<usize>,
+    /// Whether the rows are LoRA vectors, with a step count each.
+    pub vectors: bool,
 }
 
 impl<B: Backend> Default for RowPlan<B> {
@@ -41,6 +46,7 @@ impl<B: Backend> Default for RowPlan<B> {
             replaced: None,
             reset: Vec::new(),
             frozen: Vec::new(),
+            vectors: false,
         }
     }
 }
@@ -91,7 +97,7 @@ impl AdamW {
                 second: (gradient.clone() * gradient) * (1.0 - self.beta_2),
             },
         };
-        let change = self.change(learning_rate, &moments, counts);
+        let change = self.change(learning_rate, &moments, counts, plan.vectors);
         let parameter = self.apply(learning_rate, parameter, change, plan);
         let kept = match (kept, guard) {
             // Refused at its first update, a parameter is left with moments of zero, which are those of no update.
@@ -108,10 +114,15 @@ impl AdamW {
     }
 
     /// `lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)`, multiplied through by `sqrt(1 - b2^t)`.
-    fn change<B: Backend>(&self, lr: f64, moments: &Moments<B>, counts: &[u32]) -> Tensor<B, 2> {
-        // A row is never updated with a count of 0, which would divide by zero.
-        let root = |t: u32| (1.0 - self.beta_2.powi(t.max(1) as i32)).sqrt();
-        let rate = |t: u32| lr * root(t) / (1.0 - self.beta_1.powi(t.max(1) as i32));
+    fn change<B: Backend>(
+        &self,
+        lr: f64,
+        moments: &Moments<B>,
+        counts: &[u32],
+        vectors: bool,
+    ) -> Tensor<B, 2> {
+        let root = |t: u32| correction(self.beta_2, t, vectors).sqrt();
+        let rate = |t: u32| lr * root(t) / correction(self.beta_1, t, vectors);
         let device = moments.first.device();
         let rate = per_row(counts, rate, &device);
         let epsilon = per_row(counts, |t| self.epsilon * root(t), &device);
@@ -173,6 +184,15 @@ impl<B: Backend> Moments<B> {
             first: guard.choose(self.first, first),
             second: guard.choose(self.second, second),
         }
+    }
+}
+
+/// `1 - beta^t`, in f32 for LoRA vectors. A row is never updated with a count of 0, which would divide by zero.
+fn correction(beta: f64, t: u32, vectors: bool) -> f64 {
+    let t = t.max(1);
+    match vectors {
+        true => f64::from(1.0 - (beta as f32).powf(t as f32)),
+        false => 1.0 - beta.powi(t as i32),
     }
 }
 

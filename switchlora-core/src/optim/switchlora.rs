@@ -391,6 +391,7 @@ impl<B: Backend> RowPlan<B> {
         let frozen = updates.iter().enumerate().filter(|(_, left)| **left > 0);
         Self {
             frozen: frozen.map(|(row, _)| row).collect(),
+            vectors: true,
             ..Self::default()
         }
     }

@@ -1,6 +1,7 @@
 //! Positions: rotary embedding in Hugging Face's half-rotation layout, and the causal mask, both made once.
 //!
-//! For pair `i` of a head of size `d`, angle `position * theta^(-2 i / d)`; `(x_i, x_{i + d/2})` is rotated by it.
+//! For pair `i` of a head of size `d`, angle `position * theta^(-2 i / d)`; `(x_i, x_{i + d/2})` is rotated by it. Angles are
+//! computed in f32 as Hugging Face does: what differs is as large as the rounding of a whole training step.
 
 use burn::module::Module;
 use burn::tensor::backend::Backend;
@@ -23,8 +24,9 @@ impl<B: Backend> Positions<B> {
         let half = head_dim / 2;
         let table = |of: fn(f64) -> f64| {
             let entry = |i: usize| {
-                let frequency = theta.powf(-2.0 * (i % half) as f64 / head_dim as f64);
-                of((i / half) as f64 * frequency) as f32
+                let exponent = (2 * (i % half)) as f32 / head_dim as f32;
+                let frequency = 1.0 / (theta as f32).powf(exponent);
+                of(f64::from((i / half) as f32 * frequency)) as f32
             };
             let values: Vec<f32> = (0..positions * half).map(entry).collect();
             Tensor::from_data(TensorData::new(values, [positions, half]), device)
