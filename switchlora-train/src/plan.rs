@@ -306,13 +306,13 @@ mod tests {
         assert!(message(None, &[CostMethod::Full]).is_ok());
         assert_eq!(
             message(None, &CostMethod::ALL).expect_err("no rank"),
-            "method `lora` has no rank: expected 1 to 512; give --rank"
+            "method `lora` has no rank: expected 1 to 352; give --rank"
         );
-        for rank in [0, 513, usize::MAX] {
+        for rank in [0, 353, usize::MAX] {
             assert!(
                 message(Some(rank), &CostMethod::ALL)
                     .expect_err("no such rank")
-                    .starts_with(&format!("rank is {rank}: expected 1 to 512"))
+                    .starts_with(&format!("rank is {rank}: expected 1 to 352"))
             );
         }
         let broken = LlamaConfig {

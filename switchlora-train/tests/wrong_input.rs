@@ -63,7 +63,12 @@ fn files_that_are_not_what_they_should_be_are_named() {
     std::fs::create_dir(place.path("existing")).unwrap();
     one_line(&place, 1, "--data empty.txt", &["empty.txt"]);
     one_line(&place, 1, "--data binary.txt", &["binary.txt", "9"]);
-    one_line(&place, 1, "--data short.txt --sequence-length 64", &["7 tokens", "65"]);
+    one_line(
+        &place,
+        1,
+        "--data short.txt --sequence-length 64",
+        &["7 tokens", "65"],
+    );
     one_line(&place, 2, "--data missing.txt", &["missing.txt"]);
     one_line(&place, 2, "--config missing.toml", &["missing.toml"]);
     one_line(&place, 2, "--model broken.json", &["broken.json"]);

@@ -178,7 +178,13 @@ mod tests {
 
     fn model(config: &LlamaConfig, rank: Option<usize>) -> LlamaForCausalLm<TestBackend> {
         let method = SwitchLoraConfig::new(rank, SwitchSchedule::Never).unwrap();
-        LlamaForCausalLm::new(config, &method, FactorInit::SwitchLora, 5, &Default::default())
+        LlamaForCausalLm::new(
+            config,
+            &method,
+            FactorInit::SwitchLora,
+            5,
+            &Default::default(),
+        )
     }
 
     fn tokens(rows: &[[i32; 7]]) -> Tensor<TestBackend, 2, Int> {
@@ -267,13 +273,26 @@ mod tests {
         let config = config(3, false);
         let (one, two) = (model(&config, Some(4)), model(&config, Some(4)));
         let tensors = export::<TestBackend, _>(&one);
-        assert_eq!(tensors["model.layers.1.mlp.up_proj.lora_A"].shape.to_vec(), [4, 24]);
-        assert_eq!(tensors["model.layers.1.mlp.up_proj.lora_B"].shape.to_vec(), [20, 4]);
-        assert_eq!(tensors["model.layers.1.mlp.up_proj.weight"].shape.to_vec(), [20, 24]);
+        assert_eq!(
+            tensors["model.layers.1.mlp.up_proj.lora_A"].shape.to_vec(),
+            [4, 24]
+        );
+        assert_eq!(
+            tensors["model.layers.1.mlp.up_proj.lora_B"].shape.to_vec(),
+            [20, 4]
+        );
+        assert_eq!(
+            tensors["model.layers.1.mlp.up_proj.weight"].shape.to_vec(),
+            [20, 24]
+        );
         let filled = import::<TestBackend, _>(two, tensors.clone()).unwrap();
         assert_eq!(tensors, export::<TestBackend, _>(&filled));
 
-        let error = |tensors| import::<TestBackend, _>(model(&config, Some(4)), tensors).unwrap_err().to_string();
+        let error = |tensors| {
+            import::<TestBackend, _>(model(&config, Some(4)), tensors)
+                .unwrap_err()
+                .to_string()
+        };
         let mut missing = tensors.clone();
         missing.remove("model.norm.weight");
         assert_eq!(error(missing), "tensor model.norm.weight is missing");
@@ -281,7 +300,10 @@ mod tests {
         more.insert("extra".to_owned(), TensorData::new(vec![0f32], [1]));
         assert!(error(more).contains("extra"));
         let mut other = tensors;
-        other.insert("model.norm.weight".to_owned(), TensorData::new(vec![0f32; 3], [3]));
+        other.insert(
+            "model.norm.weight".to_owned(),
+            TensorData::new(vec![0f32; 3], [3]),
+        );
         assert!(error(other).contains("[3]"));
     }
 }

@@ -28,7 +28,7 @@ pub const PRESETS: [Preset; 12] = [
     Preset {
         vocab_size: 4096,
         max_position_embeddings: 256,
-        ..paper("tiny", 192, 512, 4, 6)
+        ..paper("tiny", 128, 352, 4, 4)
     },
     paper("9m", 128, 352, 4, 4),
     paper("20m", 256, 688, 4, 4),
