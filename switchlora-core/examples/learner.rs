@@ -20,6 +20,7 @@ use burn_flex::Flex;
 use std::path::Path;
 use switchlora_core::{ClipGradNorm, SwitchLoraConfig, SwitchLoraLinear, SwitchSchedule};
 
+/// One adapted layer.
 #[derive(Module, Debug)]
 pub struct Model<B: Backend> {
     layer: SwitchLoraLinear<B>,
