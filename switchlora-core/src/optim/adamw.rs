@@ -51,6 +51,18 @@ impl<B: Backend> Default for RowPlan<B> {
     }
 }
 
+impl<B: Backend> RowPlan<B> {
+    /// Nothing but the rows that may not move, given the updates left for each LoRA vector.
+    pub fn frozen(updates: &[u32]) -> Self {
+        let frozen = updates.iter().enumerate().filter(|(_, left)| **left > 0);
+        Self {
+            frozen: frozen.map(|(row, _)| row).collect(),
+            vectors: true,
+            ..Self::default()
+        }
+    }
+}
+
 /// One number for all rows, or one for each, `[rows, 1]`.
 enum PerRow<B: Backend> {
     All(f64),

@@ -2,9 +2,11 @@
 
 mod adamw;
 mod clip;
+mod exchange;
 mod guard;
 mod record;
 mod switchlora;
+mod update;
 
 pub use clip::ClipGradNorm;
 pub use guard::{Guard, GuardedOptimizer};

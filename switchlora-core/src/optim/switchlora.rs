@@ -7,19 +7,21 @@
 
 use super::adamw::{AdamW, Moments, RowPlan};
 use super::clip::join;
+use super::exchange::{Leaving, Pools};
 use super::guard::{Guard, GuardedOptimizer};
 use super::record::{LayerRecord, MomentsRecord, SwitchLoraRecord};
-use crate::candidates::{Candidates, gather};
+use super::update::{Planned, Update};
+use crate::candidates::Candidates;
 use crate::config::SwitchLoraConfig;
 use crate::deferred::Deferred;
 use crate::init::{Bounds, uniform};
 use crate::layers::{LoraLayer, lora_layers};
 use crate::random::{Purpose, stream};
-use crate::switch::{Choice, Exchange, LayerState, LayerSwitch, Selection};
-use burn::module::{AutodiffModule, ModuleMapper, Param, ParamId};
+use crate::switch::{Choice, LayerState, LayerSwitch, Selection};
+use burn::module::{AutodiffModule, ParamId};
 use burn::optim::{GradientsParams, LearningRate, MultiGradientsParams, Optimizer};
-use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Tensor, TensorData, Transaction};
+use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{Tensor, Transaction};
 use hashbrown::HashMap;
 use rand::Rng;
 use std::marker::PhantomData;
@@ -55,13 +57,6 @@ struct HostState {
     updates: u64,
     layers: Vec<(String, LayerState)>,
     counts: HashMap<ParamId, Vec<u32>>,
-}
-
-/// The spare vectors of both sides of a layer.
-#[derive(Clone, Debug)]
-struct Pools<B: Backend> {
-    a: Candidates<B>,
-    b: Candidates<B>,
 }
 
 impl<M: AutodiffModule<B>, B: AutodiffBackend> SwitchLora<M, B> {
@@ -285,133 +280,6 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> SwitchLora<M, B> {
     }
 }
 
-/// What an exchange gives one layer.
-struct Entered<B: Backend> {
-    weight: Tensor<B, 2>,
-    a: (Vec<usize>, Tensor<B, 2>),
-    b: (Vec<usize>, Tensor<B, 2>),
-    to_host: [Option<Tensor<B, 2>>; 2],
-}
-
-impl<B: Backend> Pools<B> {
-    /// `W + s (A_out - A_in)ᵀ B + s Aᵀ (B_out - B_in)` over the exchanged rows, in one product of rank `2 k`.
-    ///
-    /// The rows that A and B exchange in one update are different ones, so the order of the sides does not matter.
-    fn exchange(
-        &mut self,
-        layer: &LoraLayer<B>,
-        switch: &LayerSwitch,
-        scale: f64,
-        guard: &Guard<B>,
-    ) -> Entered<B> {
-        let (a, b) = (&layer.a.1, &layer.b.1);
-        let rows = |exchange: &Exchange| exchange.rows.clone();
-        let device = a.device();
-        let a_out = gather(a, rows(&switch.a)); // [k, d_input]
-        let b_out = gather(b, rows(&switch.b)); // [k, d_output]
-        let a_in = self.a.incoming(&switch.a, &a_out, &device);
-        let b_in = self.b.incoming(&switch.b, &b_out, &device);
-        let left = [a_out.clone() - a_in.clone(), gather(a, rows(&switch.b))];
-        let right = [gather(b, rows(&switch.a)), b_out.clone() - b_in.clone()];
-        let left = Tensor::cat(left.into(), 0); // [2 k, d_input]
-        let right = Tensor::cat(right.into(), 0) * scale; // [2 k, d_output]
-        let weight = layer.weight.1.clone() + left.transpose().matmul(right);
-        let to_host = [
-            self.a.store(&switch.a, &a_out, guard),
-            self.b.store(&switch.b, &b_out, guard),
-        ];
-        Entered {
-            weight: guard.choose(weight, guard.keep(&layer.weight.1)),
-            a: (rows(&switch.a), a_in),
-            b: (rows(&switch.b), b_in),
-            to_host,
-        }
-    }
-}
-
-/// Vectors of all layers on their way to host pools, read back together.
-struct Leaving<B: Backend> {
-    rows: Vec<Tensor<B, 2>>,
-    /// Layer, whether it is side A, and the pool positions, for each of `rows`.
-    to: Vec<(usize, bool, Vec<usize>)>,
-}
-
-impl<B: Backend> Default for Leaving<B> {
-    fn default() -> Self {
-        Self {
-            rows: Vec::new(),
-            to: Vec::new(),
-        }
-    }
-}
-
-impl<B: Backend> Leaving<B> {
-    fn add(&mut self, layer: usize, switch: &LayerSwitch, rows: [Option<Tensor<B, 2>>; 2]) {
-        for (exchange, rows, is_a) in rows
-            .into_iter()
-            .zip([&switch.a, &switch.b])
-            .zip([true, false])
-            .map(|((rows, exchange), is_a)| (exchange, rows, is_a))
-        {
-            if let Some(rows) = rows {
-                self.rows.push(rows);
-                let positions = exchange.stores.iter().map(|store| store.0).collect();
-                self.to.push((layer, is_a, positions));
-            }
-        }
-    }
-
-    /// One read for all, by the reader thread.
-    fn send(self, pools: &mut [Option<Pools<B>>], guard: &Guard<B>) {
-        if self.rows.is_empty() {
-            return;
-        }
-        let (rows, guard) = (self.rows, guard.clone());
-        let read = Deferred::read(move || {
-            let rows = rows.into_iter();
-            let all = rows.fold(Transaction::<B>::default(), |all, rows| all.register(rows));
-            let all = all.execute();
-            guard.accepted().then(|| Arc::new(all))
-        });
-        for (index, (layer, is_a, positions)) in self.to.into_iter().enumerate() {
-            let rows = read
-                .map(move |all: Option<Arc<Vec<TensorData>>>| all.map(|all| all[index].clone()));
-            if let Some(pools) = &mut pools[layer] {
-                match is_a {
-                    true => pools.a.arrive(positions, rows),
-                    false => pools.b.arrive(positions, rows),
-                }
-            }
-        }
-    }
-}
-
-impl<B: Backend> RowPlan<B> {
-    fn frozen(updates: &[u32]) -> Self {
-        let frozen = updates.iter().enumerate().filter(|(_, left)| **left > 0);
-        Self {
-            frozen: frozen.map(|(row, _)| row).collect(),
-            vectors: true,
-            ..Self::default()
-        }
-    }
-}
-
-/// What one update does to weights and rows, by parameter.
-struct Planned<B: Backend> {
-    weights: HashMap<ParamId, Tensor<B, 2>>,
-    rows: HashMap<ParamId, RowPlan<B>>,
-}
-
-impl<B: Backend> Default for Planned<B> {
-    fn default() -> Self {
-        Self {
-            weights: HashMap::new(),
-            rows: HashMap::new(),
-        }
-    }
-}
-
 impl<M: AutodiffModule<B>, B: AutodiffBackend> GuardedOptimizer<M, B> for SwitchLora<M, B> {
     fn step_guarded(
         &mut self,
@@ -457,55 +325,6 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> GuardedOptimizer<M, B> for Switch
         }
         self.host.updates += 1;
         module
-    }
-}
-
-/// Walks the module and updates each parameter.
-struct Update<'a, B: AutodiffBackend> {
-    adamw: AdamW,
-    learning_rate: f64,
-    gradients: GradientsParams,
-    planned: Planned<B::InnerBackend>,
-    guard: Guard<B::InnerBackend>,
-    moments: &'a mut HashMap<ParamId, Moments<B::InnerBackend>>,
-    counts: &'a mut HashMap<ParamId, Vec<u32>>,
-}
-
-impl<B: AutodiffBackend> ModuleMapper<B> for Update<'_, B> {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        let (id, tensor, mapper) = param.consume();
-        let trained = tensor.is_require_grad();
-        let shape = tensor.dims();
-        let tensor = if let Some(weight) = self.planned.weights.remove(&id) {
-            Tensor::<B, 2>::from_inner(weight).reshape(shape)
-        } else {
-            let gradient = self.gradients.remove::<B::InnerBackend, D>(id);
-            let plan = self.planned.rows.remove(&id);
-            if gradient.is_none() && plan.is_none() {
-                return Param::from_mapped_value(id, tensor, mapper);
-            }
-            let rows = if D > 1 { shape[0] } else { 1 };
-            let matrix = [rows, shape.iter().product::<usize>() / rows.max(1)];
-            let counts = self.counts.entry(id).or_insert_with(|| vec![0]);
-            if gradient.is_some() {
-                counts.iter_mut().for_each(|count| *count += 1);
-            }
-            let (updated, moments) = self.adamw.update(
-                self.learning_rate,
-                tensor.inner().reshape(matrix),
-                gradient.map(|gradient| gradient.reshape(matrix)),
-                self.moments.remove(&id),
-                counts,
-                plan.unwrap_or_default(),
-                &self.guard,
-            );
-            if let Some(moments) = moments {
-                self.moments.insert(id, moments);
-            }
-            Tensor::from_inner(updated.reshape(shape))
-        };
-        let tensor = tensor.set_require_grad(trained);
-        Param::from_mapped_value(id, tensor, mapper)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The program's commands, one file each.
 
+mod ending;
 mod eval;
 mod generate;
 mod plan;

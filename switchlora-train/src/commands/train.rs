@@ -1,22 +1,19 @@
 //! `train`: trains a model, from the first line it prints to the sample of text at the end.
 
-use crate::backend::{BackendKind, Choice, Job, run_on};
+use crate::backend::{BackendKind, Choice, run_on};
 use crate::checkpoint::{self, State};
+use crate::commands::ending::{finish, write_file};
 use crate::commands::{INTERRUPTED, Usage};
 use crate::data::{
     Corpus, DataError, Document, Tokenizer, TrainBatches, ValidationBatches, Windows,
 };
 use crate::experiment::{Experiment, Method, Precision};
-use crate::generation::{Sampling, generate};
-use crate::learner::{Decay, Display, Outcome, Progress, Session, duration, load_model};
+use crate::learner::{Decay, Display, Session};
 use crate::model::{LlamaConfig, PRESETS};
 use crate::plan::{bytes, millions};
 use anyhow::{Context, Result};
-use burn::module::AutodiffModule;
-use burn::tensor::backend::AutodiffBackend;
 use burn::train::Interrupter;
 use clap::Args;
-use serde_json::json;
 use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -369,113 +366,4 @@ fn stopped_by_signals() -> Result<Interrupter> {
         handle.stop(Some("asked to stop"));
     })?;
     Ok(interrupter)
-}
-
-/// What the run did, where it put it, and a sample.
-fn finish(
-    session: &Session,
-    backend: &Choice,
-    ended: Outcome,
-    started: Instant,
-) -> Result<ExitCode> {
-    let out = session.out.display();
-    let (progress, status) = match ended {
-        Outcome::Failed(error) => return Err(error),
-        Outcome::Interrupted(progress) => (progress, "interrupted"),
-        Outcome::Finished(progress) => (progress, "finished"),
-    };
-    let seconds = started.elapsed().as_secs_f64();
-    let summary = summary(session, backend, &progress, status, seconds);
-    write_file(&session.out.join("summary.json"), format!("{summary:#}\n"))?;
-    if status == "interrupted" {
-        println!(
-            "interrupted after update {}; everything is saved, go on with: --out {out} --resume",
-            progress.step
-        );
-        return Ok(ExitCode::from(INTERRUPTED));
-    }
-    println!(
-        "finished {} updates ({} tokens) in {}",
-        progress.step,
-        progress.step * session.experiment.tokens_per_update(),
-        duration(seconds)
-    );
-    if let Some(evaluation) = progress.evaluation {
-        let (loss, perplexity) = (evaluation.loss, evaluation.loss.exp());
-        println!("validation loss {loss:.4}, perplexity {perplexity:.2}");
-    }
-    if progress.skipped > 0 {
-        println!(
-            "{} updates skipped: their gradients were not finite",
-            progress.skipped
-        );
-    }
-    let sample = Sample(session.clone());
-    let text = run_on(backend.backend, session.experiment.device, sample)??;
-    println!("\nsample:\n{}\n", text.trim());
-    println!("run directory: {out}");
-    Ok(ExitCode::SUCCESS)
-}
-
-fn summary(
-    session: &Session,
-    backend: &Choice,
-    progress: &Progress,
-    status: &str,
-    seconds: f64,
-) -> serde_json::Value {
-    let experiment = &session.experiment;
-    let rank = session.method.rank;
-    let cost = experiment
-        .method
-        .cost()
-        .cost(&session.model.shape(), rank.unwrap_or(0));
-    let from = session.resume.as_ref().map_or(0, |(_, state)| state.step);
-    json!({
-        "status": status,
-        "method": experiment.method.name(),
-        "model": experiment.model,
-        "rank": rank,
-        "backend": backend.backend.name(),
-        "total_parameters": cost.total_parameters,
-        "trainable_parameters": cost.trainable_parameters,
-        "steps": progress.step,
-        "tokens": progress.step * experiment.tokens_per_update(),
-        "train_loss": progress.loss,
-        "validation_loss": progress.evaluation.map(|e| e.loss),
-        "validation_perplexity": progress.evaluation.map(|e| e.loss.exp()),
-        "best": progress.best,
-        "skipped": progress.skipped,
-        "resumed_from": from,
-        "seconds": seconds,
-        "updates_per_second": (progress.step - from) as f64 / seconds,
-    })
-}
-
-fn write_file(path: &Path, content: String) -> Result<()> {
-    fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// A few sentences of the trained model.
-struct Sample(Session);
-
-impl Job for Sample {
-    type Output = Result<String>;
-
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<String> {
-        let path = checkpoint::newest(&self.0.out)?;
-        let (state, _) = checkpoint::read(&path)?;
-        let model = load_model::<B>(&path, &state, &device)?.valid();
-        let sampling = Sampling {
-            temperature: 0.8,
-            top_p: 0.95,
-            seed: self.0.experiment.seed,
-            max_tokens: 96,
-        };
-        let mut text = String::new();
-        generate(&model, &self.0.tokenizer, "", sampling, |piece| {
-            text.push_str(piece)
-        })?;
-        Ok(text)
-    }
 }

@@ -1,11 +1,14 @@
 //! Positions: rotary embedding in Hugging Face's half-rotation layout, and the causal mask, both made once.
 //!
 //! For pair `i` of a head of size `d`, angle `position * theta^(-2 i / d)`; `(x_i, x_{i + d/2})` is rotated by it. Angles are
-//! computed in f32 as Hugging Face does: what differs is as large as the rounding of a whole training step.
+//! computed in f32, as Hugging Face's program does.
 
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Tensor, TensorData};
+
+/// The causal mask is kept up to this length; it grows with the square of it, and some models have 131,072 positions.
+const USUAL: usize = 4096;
 
 /// Tables for every position a model was made for.
 #[derive(Module, Debug)]
@@ -14,7 +17,7 @@ pub struct Positions<B: Backend> {
     cos: Tensor<B, 2>,
     /// Sine of each angle, `[positions, head_dim / 2]`.
     sin: Tensor<B, 2>,
-    /// True where a query may not look: the key is later, `[positions, positions]`.
+    /// True where a query may not look: the key is later, `[length, length]` for the usual lengths.
     later: Tensor<B, 2, Bool>,
 }
 
@@ -34,7 +37,7 @@ impl<B: Backend> Positions<B> {
         Self {
             cos: table(f64::cos),
             sin: table(f64::sin),
-            later: Tensor::tril_mask([positions, positions], 0, device),
+            later: Tensor::tril_mask([positions.min(USUAL); 2], 0, device),
         }
     }
 
@@ -65,7 +68,10 @@ impl<B: Backend> Positions<B> {
 
     /// True where a query at the first `length` positions may not look, `[length, length]`.
     pub fn mask(&self, length: usize) -> Tensor<B, 2, Bool> {
-        self.later.clone().slice([0..length, 0..length])
+        match length <= self.later.dims()[0] {
+            true => self.later.clone().slice([0..length, 0..length]),
+            false => Tensor::tril_mask([length, length], 0, &self.cos.device()),
+        }
     }
 }
 
