@@ -230,16 +230,16 @@ mod tests {
         assert_eq!(
             rows[7..14],
             [
-                ("model.layers.1.self_attn.q_proj", 192, 192),
-                ("model.layers.1.self_attn.k_proj", 192, 64),
-                ("model.layers.1.self_attn.v_proj", 192, 64),
-                ("model.layers.1.self_attn.o_proj", 192, 192),
-                ("model.layers.1.mlp.gate_proj", 192, 512),
-                ("model.layers.1.mlp.up_proj", 192, 512),
-                ("model.layers.1.mlp.down_proj", 512, 192),
+                ("model.layers.1.self_attn.q_proj", 128, 128),
+                ("model.layers.1.self_attn.k_proj", 128, 64),
+                ("model.layers.1.self_attn.v_proj", 128, 64),
+                ("model.layers.1.self_attn.o_proj", 128, 128),
+                ("model.layers.1.mlp.gate_proj", 128, 352),
+                ("model.layers.1.mlp.up_proj", 128, 352),
+                ("model.layers.1.mlp.down_proj", 352, 128),
             ]
         );
-        assert_eq!(config.other_parameters(), 192 * (4096 + 9));
+        assert_eq!(config.other_parameters(), 128 * (4096 + 9));
     }
 
     #[test]
@@ -255,14 +255,14 @@ mod tests {
         );
         assert_eq!(
             refused(LlamaConfig {
-                hidden_size: 18,
+                hidden_size: 12,
                 ..good.clone()
             }),
             ["hidden_size"]
         ); // heads of 3 cannot be rotated
         assert_eq!(
             refused(LlamaConfig {
-                num_key_value_heads: 4,
+                num_key_value_heads: 3,
                 ..good.clone()
             }),
             ["num_attention_heads"]
