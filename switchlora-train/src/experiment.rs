@@ -168,7 +168,7 @@ impl Default for Experiment {
             method: Method::default(),
             model: "tiny".to_owned(),
             rank: None,
-            steps: 400,
+            steps: 200,
             batch_size: 8,
             accumulation: 1,
             sequence_length: 128,

@@ -9,7 +9,7 @@ pub struct Difference {
     pub largest: f64,
     /// Numbers compared.
     pub entries: u64,
-    /// Those of them that are within [`CLOSE`].
+    /// Those of them that are within `CLOSE`.
     pub close: u64,
 }
 
@@ -52,7 +52,7 @@ impl Difference {
         (self.entries > 0).then_some(self.largest)
     }
 
-    /// Share of entries within [`CLOSE`], if anything was compared.
+    /// Share of entries within `CLOSE`, if anything was compared.
     pub fn share(&self) -> Option<f64> {
         (self.entries > 0).then(|| self.close as f64 / self.entries as f64)
     }
