@@ -45,7 +45,7 @@ pub use layers::{LoraLayer, lora_layers};
 pub use linear::{FactorInit, SwitchLoraLinear, SwitchLoraLinearConfig};
 pub use optim::{
     ClipGradNorm, Draws, Guard, GuardedOptimizer, LayerRecord, MomentsRecord, SwitchLora,
-    SwitchLoraRecord,
+    SwitchLoraRecord, with_loss,
 };
 pub use random::{Purpose, stream};
 pub use schedule::SwitchSchedule;

@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use std::any::Any;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 
@@ -203,18 +204,18 @@ fn quietly<T>(attempt: impl FnOnce() -> T) -> Result<T, String> {
     panic::set_hook(Box::new(|_| {}));
     let result = panic::catch_unwind(AssertUnwindSafe(attempt));
     panic::set_hook(hook);
-    result.map_err(|message| {
-        let text = message
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| message.downcast_ref::<&str>().copied());
-        let text = text.unwrap_or("the runtime gave no reason");
-        text.lines()
-            .next()
-            .unwrap_or(text)
-            .trim_end_matches('.')
-            .to_owned()
-    })
+    result.map_err(|message| panic_message(&*message))
+}
+
+/// The first line of what a panic said.
+pub(crate) fn panic_message(message: &(dyn Any + Send)) -> String {
+    let text = message
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| message.downcast_ref::<&str>().copied());
+    let text = text.unwrap_or("the runtime gave no reason");
+    let line = text.lines().next().unwrap_or(text);
+    line.trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]

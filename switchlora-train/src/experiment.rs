@@ -5,6 +5,8 @@ use crate::learner::Decay;
 use crate::model::{LlamaConfig, LlamaConfigError};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use switchlora_core::cost::CostMethod;
 use switchlora_core::{
@@ -226,6 +228,23 @@ impl Default for AdamWSettings {
     }
 }
 
+/// A key that two experiments have different values for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The key; inside a table, `table.key`.
+    pub key: String,
+    /// The value of the first.
+    pub was: String,
+    /// The value of the second.
+    pub is: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} -> {})", self.key, self.was, self.is)
+    }
+}
+
 /// What is wrong with an experiment.
 #[derive(Debug, thiserror::Error)]
 pub enum ExperimentError {
@@ -314,6 +333,69 @@ impl Experiment {
         }
         let method = self.method_config()?;
         Ok((self, model, method))
+    }
+
+    /// Takes from `other` what is left open here.
+    pub fn inherit(&mut self, other: &Self) {
+        self.lr = self.lr.or(other.lr);
+        self.rank = self.rank.or(other.rank);
+        self.schedule.warmup = self.schedule.warmup.or(other.schedule.warmup);
+    }
+
+    /// The same experiment wherever it is read: paths of files that exist are made absolute.
+    pub fn with_absolute_paths(mut self) -> Self {
+        let absolute = |path: &mut PathBuf| {
+            if let (true, Ok(whole)) = (path.exists(), std::path::absolute(&*path)) {
+                *path = whole;
+            }
+        };
+        self.data.iter_mut().for_each(absolute);
+        self.tokenizer.iter_mut().for_each(absolute);
+        let mut model = PathBuf::from(&self.model);
+        if model.is_file() {
+            absolute(&mut model);
+            self.model = model.display().to_string();
+        }
+        self
+    }
+
+    /// The keys that `other` has another value for, in the order of their names.
+    ///
+    /// # Errors
+    ///
+    /// A value that TOML cannot hold.
+    pub fn differences(&self, other: &Self) -> Result<Vec<Difference>, toml::ser::Error> {
+        let (was, is) = (self.flat()?, other.flat()?);
+        let keys: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
+        let value = |values: &BTreeMap<String, String>, key: &String| {
+            values.get(key).map_or("unset", String::as_str).to_owned()
+        };
+        let differences = keys.into_iter().map(|key| Difference {
+            key: key.clone(),
+            was: value(&was, key),
+            is: value(&is, key),
+        });
+        Ok(differences.filter(|d| d.was != d.is).collect())
+    }
+
+    /// Every value as text, by its key.
+    fn flat(&self) -> Result<BTreeMap<String, String>, toml::ser::Error> {
+        let text = |value: toml::Value| match value {
+            // 1e30, not a one with thirty zeros.
+            toml::Value::Float(number) => format!("{number:?}"),
+            other => other.to_string(),
+        };
+        let mut flat = BTreeMap::new();
+        for (key, value) in toml::Table::try_from(self)? {
+            match value {
+                toml::Value::Table(table) => {
+                    let inner = table.into_iter();
+                    flat.extend(inner.map(|(inner, v)| (format!("{key}.{inner}"), text(v))));
+                }
+                value => _ = flat.insert(key, text(value)),
+            }
+        }
+        Ok(flat)
     }
 
     fn method_config(&self) -> Result<SwitchLoraConfig, ConfigError> {

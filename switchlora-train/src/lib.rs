@@ -1,16 +1,19 @@
 //! Pre-trains LLaMA models with SwitchLoRA on Burn.
 //!
 //! The room of each idea: [`experiment`] is what a person chooses, [`data`] gives batches, [`model`] is LLaMA, [`learner`]
-//! trains it through burn-train, [`checkpoint`] keeps it, [`backend`] runs any of it on CPU or GPU, [`commands`] are what
+//! trains it through burn-train, [`checkpoint`] keeps it in a [`run_directory`], [`backend`] runs any of it on CPU or GPU, [`commands`] are what
 //! the program offers.
 
 pub mod backend;
 pub mod checkpoint;
 pub mod commands;
 pub mod data;
+pub mod durable;
 pub mod experiment;
 pub mod generation;
 pub mod learner;
 pub mod memory;
 pub mod model;
 pub mod plan;
+pub mod run_directory;
+mod say;

@@ -60,7 +60,7 @@ fn files_that_are_not_what_they_should_be_are_named() {
     std::fs::write(place.path("short.txt"), "only a few words\n").unwrap();
     std::fs::write(place.path("typo.toml"), "method = \"full\"\nstep = 5\n").unwrap();
     std::fs::write(place.path("broken.json"), "{").unwrap();
-    std::fs::create_dir(place.path("existing")).unwrap();
+    std::fs::create_dir_all(place.path("existing/something")).unwrap();
     one_line(&place, 1, "--data empty.txt", &["empty.txt"]);
     one_line(&place, 1, "--data binary.txt", &["binary.txt", "9"]);
     one_line(
@@ -73,7 +73,7 @@ fn files_that_are_not_what_they_should_be_are_named() {
     one_line(&place, 2, "--config missing.toml", &["missing.toml"]);
     one_line(&place, 2, "--model broken.json", &["broken.json"]);
     one_line(&place, 1, "--tokenizer broken.json", &["broken.json"]);
-    one_line(&place, 2, "--out existing", &["existing", "--resume"]);
+    one_line(&place, 2, "--out existing", &["existing", "--out"]);
     one_line(&place, 2, "--out nowhere --resume", &["nowhere"]);
     one_line(&place, 1, "eval existing", &["existing", "checkpoint"]);
     one_line(&place, 1, "generate missing", &["missing"]);
@@ -110,8 +110,8 @@ fn a_resumed_run_refuses_to_change_what_its_state_means() {
     one_line(
         &place,
         2,
-        "--out run --resume --lr 1 --seed 5",
-        &["lr", "seed"],
+        "--out run --resume --batch-size 3 --seed 5",
+        &["batch_size", "seed"],
     );
     one_line(&place, 2, "--out run --resume", &["12", "--steps"]);
 }

@@ -1,8 +1,9 @@
-//! One global gradient norm: `g <- g min(1, max_norm / (|g| + 1e-6))`, and no update at all where `|g|` is not finite.
+//! One global gradient norm: `g <- g min(1, max_norm / (|g| + 1e-6))`, and no update at all where `|g|` or the loss is not
+//! finite.
 
 use super::guard::{Guard, GuardedOptimizer};
 use crate::deferred::Deferred;
-use burn::module::{AutodiffModule, ModuleVisitor, Param};
+use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsParams, LearningRate, MultiGradientsParams, Optimizer};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -14,7 +15,24 @@ const NORM_EPSILON: f64 = 1e-6;
 /// Backends that compute when asked: reading a result of theirs waits for nothing.
 const IMMEDIATE: [&str; 2] = ["flex", "ndarray"];
 
+/// Puts the loss `[1]` beside the gradients it gave, so that a [`ClipGradNorm`] refuses the update also where only the loss
+/// is not finite (a target that the model gives no probability at all has finite gradients). Other optimizers ignore it.
+pub fn with_loss<B: Backend>(
+    mut gradients: GradientsParams,
+    loss: Tensor<B, 1>,
+) -> GradientsParams {
+    gradients.register(loss_id(), loss);
+    gradients
+}
+
+/// The id under which the loss travels among the gradients; ids of parameters are random.
+fn loss_id() -> ParamId {
+    ParamId::from(u64::from_le_bytes(*b"the loss"))
+}
+
 /// Clips the norm over ALL gradients together, and refuses an update whose norm is not finite.
+///
+/// Given the loss as well ([`with_loss`]), it refuses an update whose loss is not finite.
 ///
 /// A refused update leaves weights, moments, pools and counters exactly as they were and is counted in
 /// [`skipped`](Self::skipped). On a device that computes later the decision is made there, without waiting; the count
@@ -79,7 +97,8 @@ impl<O> ClipGradNorm<O> {
         self
     }
 
-    fn guard<B: Backend>(&mut self, squares: Tensor<B, 1>) -> Guard<B> {
+    /// The decision about gradients with this sum of `squares` `[1]`, from a `loss` `[1]` if it is given.
+    fn guard<B: Backend>(&mut self, squares: Tensor<B, 1>, loss: Option<Tensor<B, 1>>) -> Guard<B> {
         self.skipped = self.skipped();
         self.undecided = None;
         let norm = squares.sqrt(); // [1]
@@ -88,31 +107,36 @@ impl<O> ClipGradNorm<O> {
         let defer = self
             .defer
             .unwrap_or_else(|| !IMMEDIATE.iter().any(|backend| name.contains(backend)));
+        let watched: Vec<_> = std::iter::once(norm.clone()).chain(loss).collect();
+        let watched = Tensor::cat(watched, 0); // [1] or [2]
         if defer {
-            return self.guard_later(norm);
+            return self.guard_later(norm, watched);
         }
-        let value: f32 = norm.into_data().iter::<f32>().next().unwrap_or(f32::NAN);
+        let watched: Vec<f32> = watched.into_data().iter::<f32>().collect();
+        let (value, accepted) = judge(&watched);
         self.norm = Some(Deferred::ready(value));
-        self.skipped += u64::from(!value.is_finite());
+        self.skipped += u64::from(!accepted);
         let scale = self.max_norm / (f64::from(value) + NORM_EPSILON);
         Guard::Known {
-            accepted: value.is_finite(),
+            accepted,
             scale: scale.min(1.0),
         }
     }
 
-    fn guard_later<B: Backend>(&mut self, norm: Tensor<B, 1>) -> Guard<B> {
-        let read = norm.clone();
-        let value =
-            Deferred::read(move || read.into_data().iter::<f32>().next().unwrap_or(f32::NAN));
-        let accepted = value.map(|norm: f32| norm.is_finite());
-        // Not-a-number is not equal to itself and infinity is not below the largest number.
-        let accept = norm.clone().lower_equal_elem(f32::MAX);
+    fn guard_later<B: Backend>(&mut self, norm: Tensor<B, 1>, watched: Tensor<B, 1>) -> Guard<B> {
+        // What is not finite times zero is not-a-number, not-a-number is not equal to itself, and infinity is not below the
+        // largest number.
+        let accept = ((watched.clone() * 0.0).sum() + norm.clone()).lower_equal_elem(f32::MAX);
+        let judged = Deferred::read(move || {
+            let watched: Vec<f32> = watched.into_data().iter::<f32>().collect();
+            judge(&watched)
+        });
+        let accepted = judged.map(|(_, accepted)| accepted);
         let scale = match self.max_norm.is_finite() {
             true => (norm + NORM_EPSILON).recip() * self.max_norm,
             false => norm.ones_like(),
         };
-        self.norm = Some(value);
+        self.norm = Some(judged.map(|(norm, _)| norm));
         self.undecided = Some(accepted.clone());
         Guard::Later {
             accept,
@@ -120,6 +144,12 @@ impl<O> ClipGradNorm<O> {
             accepted,
         }
     }
+}
+
+/// The norm, and whether it and the loss after it are finite.
+fn judge(watched: &[f32]) -> (f32, bool) {
+    let norm = watched.first().copied().unwrap_or(f32::NAN);
+    (norm, watched.iter().all(|value| value.is_finite()))
 }
 
 impl<M, B, O> Optimizer<M, B> for ClipGradNorm<O>
@@ -131,7 +161,13 @@ where
     /// The record of the optimizer inside and the number of refused updates.
     type Record = (O::Record, u64);
 
-    fn step(&mut self, learning_rate: LearningRate, module: M, gradients: GradientsParams) -> M {
+    fn step(
+        &mut self,
+        learning_rate: LearningRate,
+        module: M,
+        mut gradients: GradientsParams,
+    ) -> M {
+        let loss = gradients.remove::<B::InnerBackend, 1>(loss_id());
         let mut sum = SumOfSquares::<B> {
             gradients: &gradients,
             squares: Vec::new(),
@@ -139,7 +175,7 @@ where
         module.visit(&mut sum);
         let guard = match sum.squares.len() {
             0 => Guard::open(),
-            _ => self.guard(Tensor::cat(sum.squares, 0).sum()),
+            _ => self.guard(Tensor::cat(sum.squares, 0).sum(), loss),
         };
         if let Guard::Known {
             accepted: false, ..
@@ -198,6 +234,9 @@ where
         backend: PhantomData,
     };
     module.visit(&mut join);
+    if let Some((loss, _)) = join.several.remove::<B::InnerBackend, 1>(loss_id()) {
+        join.joined.register(loss_id(), loss);
+    }
     join.joined
 }
 

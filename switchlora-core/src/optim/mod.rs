@@ -8,7 +8,7 @@ mod record;
 mod switchlora;
 mod update;
 
-pub use clip::ClipGradNorm;
+pub use clip::{ClipGradNorm, with_loss};
 pub use guard::{Guard, GuardedOptimizer};
 pub use record::{LayerRecord, MomentsRecord, SwitchLoraRecord};
 pub use switchlora::{Draws, SwitchLora};

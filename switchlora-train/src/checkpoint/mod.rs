@@ -2,22 +2,37 @@
 //!
 //! ```text
 //! checkpoints/step-00000600/
-//!   state.json              step, tokens, model, method, schedule position, slots, step counts
+//!   state.json              step, tokens, experiment, model, schedule position, slots, step counts
 //!   model.safetensors       weights by Hugging Face's names; factors as ….lora_A, ….lora_B
 //!   optimizer.safetensors   ….first and ….second moments, ….candidates_A and ….candidates_B of each layer
 //!   tokenizer.json          the tokenizer it was trained with
+//!   SHA256SUMS              a checksum of each of them; `sha256sum -c SHA256SUMS` reads it too
 //! ```
 //!
-//! It is written beside, flushed and renamed, so that a folder with that name is complete.
+//! There is no state of a random generator in it and none is needed: every random number, and the order of the data, follows
+//! from the seed and the update's number.
+//!
+//! A checkpoint exists completely or not at all. It is written beside, as `.step-….writing`, flushed to the disk, renamed,
+//! and read back; older ones go only after that. One that does not match its checksums is passed over for the one before.
 
-mod files;
+mod error;
+mod folder;
+mod history;
+mod manifest;
+mod open;
+mod record;
 mod state;
+mod tensors;
+mod write;
 
-pub use files::{newest, prune, read, read_tensors, resolve, write};
-pub use state::{Best, OptimizerState, State, join, split};
-
-use std::io;
-use std::path::PathBuf;
+pub use error::{CheckpointError, Fault, Rejected};
+pub use history::{Found, exists, list, newest_valid, prune, resolve, set_aside, sweep};
+pub use manifest::MANIFEST;
+pub use open::Checkpoint;
+pub use record::{join, split};
+pub use state::{Best, FORMAT, OptimizerState, State};
+pub use tensors::{Tensors, read_tensors, write_tensors};
+pub use write::{Saved, Snapshot, write};
 
 /// Name of the folder of checkpoints in a run directory.
 pub const FOLDER: &str = "checkpoints";
@@ -29,35 +44,5 @@ pub const MODEL: &str = "model.safetensors";
 pub const OPTIMIZER: &str = "optimizer.safetensors";
 /// Name of the file with the tokenizer.
 pub const TOKENIZER: &str = "tokenizer.json";
-
-/// Why a checkpoint cannot be written or read.
-#[derive(Debug, thiserror::Error)]
-pub enum CheckpointError {
-    /// A file or folder could not be written.
-    #[error("cannot write {}: {reason}; free some space or choose another --out", path.display())]
-    Write {
-        /// What was being written.
-        path: PathBuf,
-        /// What the system said.
-        reason: io::Error,
-    },
-    /// A file or folder could not be read.
-    #[error("cannot read {}: {reason}", path.display())]
-    Read {
-        /// What was being read.
-        path: PathBuf,
-        /// What the system said.
-        reason: io::Error,
-    },
-    /// There is no checkpoint there.
-    #[error("no checkpoint in {}: give a run directory or one of its {FOLDER}/step-… folders", .0.display())]
-    None(PathBuf),
-    /// A file does not hold what it should.
-    #[error("{} is damaged: {reason}", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
+/// The files that a manifest names, in its order.
+pub const FILES: [&str; 4] = [MODEL, OPTIMIZER, STATE, TOKENIZER];

@@ -1,15 +1,13 @@
-//! Everything of a checkpoint that is not a tensor, and the optimizer's record by the names of the parameters.
+//! Everything of a checkpoint that is not a tensor.
 
-use crate::model::{LlamaConfig, NamedTensor};
-use burn::tensor::TensorData;
+use crate::experiment::Experiment;
+use crate::model::LlamaConfig;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use switchlora_core::{
-    FactorInit, LayerRecord, LayerState, MomentsRecord, SwitchLoraConfig, SwitchLoraRecord,
-};
+use switchlora_core::{FactorInit, LayerState, SwitchLoraConfig};
 
 /// Version of the format.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The content of `state.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,8 +18,14 @@ pub struct State {
     pub step: u64,
     /// Tokens trained on.
     pub tokens: u64,
-    /// Updates skipped because their gradient norm was not finite.
+    /// Micro-batches trained on, which is the position in the data.
+    pub batches: u64,
+    /// Updates skipped because their loss or gradient norm was not finite.
     pub skipped: u64,
+    /// Which of the last hundred updates were skipped.
+    pub recent_skips: Vec<u64>,
+    /// The resolved experiment.
+    pub experiment: Experiment,
     /// The model.
     pub model: LlamaConfig,
     /// The method.
@@ -30,6 +34,8 @@ pub struct State {
     pub factors: FactorInit,
     /// SHA-256 of the tokenizer's file.
     pub tokenizer_sha256: String,
+    /// SHA-256 of the tokens it is trained on, and of those it is evaluated on.
+    pub data_sha256: String,
     /// The best evaluation so far.
     pub best: Option<Best>,
     /// The optimizer's state on the host.
@@ -54,86 +60,4 @@ pub struct OptimizerState {
     pub counts: BTreeMap<String, Vec<u32>>,
     /// Slots, walks and freezes by layer, in the order of the walk.
     pub layers: Vec<(String, LayerState)>,
-}
-
-/// Takes a record apart into tensors and host state, by the names of the model's parameters.
-pub fn split(
-    record: SwitchLoraRecord,
-    names: &[NamedTensor],
-) -> (BTreeMap<String, TensorData>, OptimizerState) {
-    let mut tensors = BTreeMap::new();
-    let mut state = OptimizerState {
-        updates: record.updates,
-        ..OptimizerState::default()
-    };
-    let name_of: BTreeMap<String, &String> =
-        names.iter().map(|n| (n.id.serialize(), &n.name)).collect();
-    for (id, moments) in record.moments {
-        let Some(name) = name_of.get(&id) else {
-            continue;
-        };
-        tensors.insert(format!("{name}.first"), moments.first);
-        tensors.insert(format!("{name}.second"), moments.second);
-        state.counts.insert((*name).clone(), moments.counts);
-    }
-    for layer in record.layers {
-        let path = &layer.path;
-        let pools = [("A", layer.candidates_a), ("B", layer.candidates_b)];
-        for (side, pool) in pools {
-            tensors.extend(pool.map(|pool| (format!("{path}.candidates_{side}"), pool)));
-        }
-        state.layers.push((layer.path, layer.state));
-    }
-    (tensors, state)
-}
-
-/// Puts a record together again, for a model whose parameters have the given names.
-///
-/// # Errors
-///
-/// A tensor is missing or belongs to nothing; says which.
-pub fn join(
-    mut tensors: BTreeMap<String, TensorData>,
-    state: OptimizerState,
-    names: &[NamedTensor],
-) -> Result<SwitchLoraRecord, String> {
-    let mut take = |name: String| {
-        tensors
-            .remove(&name)
-            .ok_or_else(|| format!("tensor {name} is missing"))
-    };
-    let mut record = SwitchLoraRecord {
-        updates: state.updates,
-        ..SwitchLoraRecord::default()
-    };
-    for (name, counts) in state.counts {
-        let parameter = names.iter().find(|parameter| parameter.name == name);
-        let parameter = parameter.ok_or_else(|| format!("the model has no parameter {name}"))?;
-        let moments = MomentsRecord {
-            first: take(format!("{name}.first"))?,
-            second: take(format!("{name}.second"))?,
-            counts,
-        };
-        record.moments.insert(parameter.id.serialize(), moments);
-    }
-    for (path, layer) in state.layers {
-        let switches = !layer.a.spare.is_empty();
-        let mut pool = |side| take(format!("{path}.candidates_{side}"));
-        // A method that never switches has spare slots and no candidates in them.
-        let (candidates_a, candidates_b) = match (switches, pool("A"), pool("B")) {
-            (true, Ok(a), Ok(b)) => (Some(a), Some(b)),
-            (_, Err(_), Err(_)) => (None, None),
-            _ => return Err(format!("the candidates of {path} are incomplete")),
-        };
-        record.layers.push(LayerRecord {
-            path,
-            state: layer,
-            candidates_a,
-            candidates_b,
-        });
-    }
-    match tensors.into_keys().next() {
-        None => Ok(record),
-        Some(name) => Err(format!("tensor {name} belongs to nothing")),
-    }
 }

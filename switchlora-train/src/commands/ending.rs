@@ -3,13 +3,14 @@
 use crate::backend::{Choice, Job, run_on};
 use crate::checkpoint;
 use crate::commands::INTERRUPTED;
+use crate::durable;
 use crate::generation::{Sampling, generate};
 use crate::learner::{Outcome, Progress, Session, duration, load_model};
+use crate::say::say;
 use anyhow::{Context, Result};
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
 use serde_json::json;
-use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -22,41 +23,50 @@ pub(super) fn finish(
     started: Instant,
 ) -> Result<ExitCode> {
     let out = session.out.display();
-    let (progress, status) = match ended {
-        Outcome::Failed(error) => return Err(error),
-        Outcome::Interrupted(progress) => (progress, "interrupted"),
-        Outcome::Finished(progress) => (progress, "finished"),
-    };
     let seconds = started.elapsed().as_secs_f64();
-    let summary = summary(session, backend, &progress, status, seconds);
-    write_file(&session.out.join("summary.json"), format!("{summary:#}\n"))?;
-    if status == "interrupted" {
-        println!(
-            "interrupted after update {}; everything is saved, go on with: --out {out} --resume",
-            progress.step
-        );
-        return Ok(ExitCode::from(INTERRUPTED));
-    }
-    println!(
+    let conclude = |progress: &Progress, status: &str| {
+        let summary = summary(session, backend, progress, status, seconds);
+        write_file(&session.out.join("summary.json"), &format!("{summary:#}\n"))
+    };
+    let progress = match ended {
+        Outcome::Failed(error, progress) => {
+            // On a full disk this fails as well; what made the run fail is the better answer.
+            let _ = conclude(&progress, "failed");
+            return Err(error);
+        }
+        Outcome::Interrupted(progress) => {
+            conclude(&progress, "interrupted")?;
+            say(format!(
+                "interrupted after update {}; everything is saved, go on with: --out {out} --resume",
+                progress.step
+            ));
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+        Outcome::Finished(progress) => progress,
+    };
+    conclude(&progress, "finished")?;
+    say(format!(
         "finished {} updates ({} tokens) in {}",
         progress.step,
         progress.step * session.experiment.tokens_per_update(),
         duration(seconds)
-    );
+    ));
     if let Some(evaluation) = progress.evaluation {
         let (loss, perplexity) = (evaluation.loss, evaluation.loss.exp());
-        println!("validation loss {loss:.4}, perplexity {perplexity:.2}");
+        say(format!(
+            "validation loss {loss:.4}, perplexity {perplexity:.2}"
+        ));
     }
     if progress.skipped > 0 {
-        println!(
-            "{} updates skipped: their gradients were not finite",
-            progress.skipped
-        );
+        let skipped = progress.skipped;
+        say(format!(
+            "{skipped} updates skipped: their loss or gradients were not finite"
+        ));
     }
     let sample = Sample(session.clone());
     let text = run_on(backend.backend, session.experiment.device, sample)??;
-    println!("\nsample:\n{}\n", text.trim());
-    println!("run directory: {out}");
+    say(format!("\nsample:\n{}\n", text.trim()));
+    say(format!("run directory: {out}"));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -73,7 +83,7 @@ fn summary(
         .method
         .cost()
         .cost(&session.model.shape(), rank.unwrap_or(0));
-    let from = session.resume.as_ref().map_or(0, |(_, state)| state.step);
+    let from = session.from.as_ref().map_or(0, |from| from.state.step);
     json!({
         "status": status,
         "method": experiment.method.name(),
@@ -89,15 +99,17 @@ fn summary(
         "validation_perplexity": progress.evaluation.map(|e| e.loss.exp()),
         "best": progress.best,
         "skipped": progress.skipped,
+        "recent_skips": progress.recent_skips,
         "resumed_from": from,
         "seconds": seconds,
         "updates_per_second": (progress.step - from) as f64 / seconds,
     })
 }
 
-/// Writes a file of the run directory.
-pub(super) fn write_file(path: &Path, content: String) -> Result<()> {
-    fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))
+/// Writes a file of the run directory, in full or not at all.
+pub(super) fn write_file(path: &Path, content: &str) -> Result<()> {
+    durable::write(path, content.as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// A few sentences of the trained model.
@@ -107,9 +119,8 @@ impl Job for Sample {
     type Output = Result<String>;
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<String> {
-        let path = checkpoint::newest(&self.0.out)?;
-        let (state, _) = checkpoint::read(&path)?;
-        let model = load_model::<B>(&path, &state, &device)?.valid();
+        let found = checkpoint::resolve(&self.0.out)?;
+        let model = load_model::<B>(&found.checkpoint, &device)?.valid();
         let sampling = Sampling {
             temperature: 0.8,
             top_p: 0.95,

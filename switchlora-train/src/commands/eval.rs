@@ -1,8 +1,9 @@
 //! `eval`: perplexity of a checkpoint on any text.
 
 use crate::backend::{BackendKind, Job, run_on};
-use crate::checkpoint::{self, State};
-use crate::data::{Corpus, Tokenizer, ValidationBatches, Windows};
+use crate::checkpoint::Checkpoint;
+use crate::commands::{open_checkpoint, tokenizer_of};
+use crate::data::{Corpus, DataFault, Tokens, ValidationBatches, Windows, all_tokens};
 use crate::learner::{Report, StepOutput, load_model};
 use crate::memory;
 use anyhow::Result;
@@ -37,40 +38,43 @@ pub struct EvalArgs {
 }
 
 struct Eval {
-    checkpoint: PathBuf,
-    state: State,
+    checkpoint: Checkpoint,
     batches: ValidationBatches,
 }
 
 /// Evaluates and prints one line.
 pub fn run(args: EvalArgs) -> Result<ExitCode> {
-    let path = checkpoint::resolve(&args.checkpoint)?;
-    let (state, tokenizer) = checkpoint::read(&path)?;
+    let checkpoint = open_checkpoint(&args.checkpoint)?;
     let backend = args.backend.choose()?;
-    let origin = path.join(checkpoint::TOKENIZER);
-    let tokenizer = Tokenizer::from_json(&origin.display().to_string(), tokenizer)?;
-    let documents = match args.data.is_empty() {
-        true => Corpus::embedded()?.validation,
-        false => Corpus::read_text(&args.data)?,
+    let tokenizer = tokenizer_of(&checkpoint)?;
+    let tokens = match args.data.is_empty() {
+        true => {
+            let held_out = Corpus::embedded()?.validation;
+            vec![Tokens::Memory(
+                tokenizer.encode_documents(&held_out)?.into(),
+            )]
+        }
+        false => all_tokens(&args.data, &tokenizer)?,
     };
-    let tokens = tokenizer.encode_documents(&documents)?;
-    let (count, positions) = (tokens.len(), state.model.max_position_embeddings);
+    let count: u64 = tokens.iter().map(Tokens::count).sum();
+    let longest = tokens.iter().map(Tokens::count).max().unwrap_or(0);
+    let model = &checkpoint.state.model;
+    let positions = model.max_position_embeddings;
     let length = args
         .sequence_length
         .unwrap_or(positions)
         .clamp(1, positions);
-    let length = length.min(count.saturating_sub(1)).max(1);
-    let windows = Windows::new(tokens, length, state.model.vocab_size)?;
+    let length = (length as u64).min(longest.saturating_sub(1)).max(1) as usize;
+    let windows = Windows::over(tokens, length, model.vocab_size)?;
     let batches = ValidationBatches::new(windows, args.batch_size, None)?;
     println!(
         "evaluating {} on {} sequences of {length} tokens ({count} tokens), backend {}",
-        path.display(),
+        checkpoint.path().display(),
         batches.sequences(),
         backend.backend
     );
     let eval = Eval {
-        checkpoint: path,
-        state,
+        checkpoint,
         batches,
     };
     let loss = run_on(backend.backend, args.device, eval)??;
@@ -83,8 +87,10 @@ impl Job for Eval {
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<f64> {
         memory::keep_pages();
-        let model = load_model::<B>(&self.checkpoint, &self.state, &device)?.valid();
+        let model = load_model::<B>(&self.checkpoint, &device)?.valid();
+        let fault = DataFault::default();
         let loader = self.batches.loader::<B::InnerBackend>(&device);
+        let loader = loader.reporting_to(&fault);
         let (mut sum, mut count) = (0.0, 0.0);
         for batch in loader.iter() {
             let rows = batch.inputs.dims()[0] as f64;
@@ -93,6 +99,9 @@ impl Job for Eval {
             sum += report.loss * rows;
             count += rows;
         }
-        Ok(sum / count)
+        match fault.take() {
+            Some(error) => Err(error.into()),
+            None => Ok(sum / count),
+        }
     }
 }

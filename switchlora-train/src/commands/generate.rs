@@ -1,8 +1,8 @@
 //! `generate`: text from a checkpoint.
 
 use crate::backend::{BackendKind, Job, run_on};
-use crate::checkpoint::{self, State};
-use crate::commands::Usage;
+use crate::checkpoint::Checkpoint;
+use crate::commands::{Usage, open_checkpoint, tokenizer_of};
 use crate::data::Tokenizer;
 use crate::generation::{Sampling, generate};
 use crate::learner::load_model;
@@ -43,8 +43,7 @@ pub struct GenerateArgs {
 }
 
 struct Generate {
-    checkpoint: PathBuf,
-    state: State,
+    checkpoint: Checkpoint,
     tokenizer: Tokenizer,
     prompt: String,
     sampling: Sampling,
@@ -69,14 +68,11 @@ pub fn run(args: GenerateArgs) -> Result<ExitCode> {
         args.top_p > 0.0 && args.top_p <= 1.0,
         "above 0, up to 1",
     )?;
-    let path = checkpoint::resolve(&args.checkpoint)?;
-    let (state, tokenizer) = checkpoint::read(&path)?;
+    let checkpoint = open_checkpoint(&args.checkpoint)?;
     let backend = args.backend.choose()?;
-    let origin = path.join(checkpoint::TOKENIZER);
     let job = Generate {
-        tokenizer: Tokenizer::from_json(&origin.display().to_string(), tokenizer)?,
-        checkpoint: path,
-        state,
+        tokenizer: tokenizer_of(&checkpoint)?,
+        checkpoint,
         prompt: args.prompt,
         sampling: Sampling {
             temperature,
@@ -93,7 +89,7 @@ impl Job for Generate {
     type Output = Result<()>;
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<()> {
-        let model = load_model::<B>(&self.checkpoint, &self.state, &device)?.valid();
+        let model = load_model::<B>(&self.checkpoint, &device)?.valid();
         let mut out = std::io::stdout().lock();
         write!(out, "{}", self.prompt)?;
         let mut written = Ok(());

@@ -4,14 +4,20 @@ mod ending;
 mod eval;
 mod generate;
 mod plan;
+mod tokenize;
 mod train;
 
 use crate::backend::BackendError;
-use crate::data::DataError;
+use crate::checkpoint::{self, Checkpoint, CheckpointError, TOKENIZER};
+use crate::data::packed::PackedError;
+use crate::data::{DataError, Tokenizer};
 use crate::experiment::ExperimentError;
 use crate::model::LlamaConfigError;
 use crate::plan::PlanError;
+use crate::run_directory::RunDirectoryError;
+use crate::say::warn;
 use clap::{Parser, Subcommand};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Exit status of a run that was interrupted after a clean checkpoint.
@@ -44,6 +50,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Text from a checkpoint.
     Generate(generate::GenerateArgs),
+    /// Encode text once, as a packed file of tokens for `train --data` and `eval --data`.
+    Tokenize(tokenize::TokenizeArgs),
     /// What a training takes: parameters, memory and traffic of each method, before anything is allocated.
     Plan(plan::PlanArgs),
 }
@@ -56,6 +64,7 @@ impl Cli {
             Some(Command::Train(args)) => train::run(*args),
             Some(Command::Eval(args)) => eval::run(args),
             Some(Command::Generate(args)) => generate::run(args),
+            Some(Command::Tokenize(args)) => tokenize::run(args),
             Some(Command::Plan(args)) => plan::run(args),
         };
         result.unwrap_or_else(|error| {
@@ -73,15 +82,43 @@ fn status(error: &anyhow::Error) -> u8 {
             || cause.is::<PlanError>()
             || cause.is::<Usage>()
             || matches!(
+                cause.downcast_ref::<RunDirectoryError>(),
+                Some(
+                    RunDirectoryError::Exists(_)
+                        | RunDirectoryError::NotEmpty(_)
+                        | RunDirectoryError::NoRun(_)
+                )
+            )
+            || matches!(
                 cause.downcast_ref::<BackendError>(),
                 Some(BackendError::NotCompiled(_))
             )
             || matches!(
                 cause.downcast_ref::<DataError>(),
-                Some(DataError::PathMissing { .. })
+                Some(
+                    DataError::PathMissing { .. }
+                        | DataError::Mixed { .. }
+                        | DataError::Packed(PackedError::Missing { .. })
+                )
             )
     });
     if wrong { WRONG_ARGUMENTS } else { 1 }
+}
+
+/// The checkpoint that an argument names, with a warning about newer ones that are damaged.
+fn open_checkpoint(path: &Path) -> Result<Checkpoint, CheckpointError> {
+    let found = checkpoint::resolve(path)?;
+    for rejected in &found.rejected {
+        let used = found.checkpoint.path().display();
+        warn(format!("{rejected}; using {used}"));
+    }
+    Ok(found.checkpoint)
+}
+
+/// The tokenizer that a checkpoint was trained with.
+fn tokenizer_of(checkpoint: &Checkpoint) -> Result<Tokenizer, DataError> {
+    let origin = checkpoint.path().join(TOKENIZER).display().to_string();
+    Tokenizer::from_json(&origin, checkpoint.tokenizer.clone())
 }
 
 /// Arguments that do not go together, or with what is on the disk.

@@ -1,11 +1,13 @@
 //! Sequences on a device, a batch at a time, as Burn's learner wants them.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
+
+use super::DataError;
 
 /// Sequences and what follows each of their tokens.
 #[derive(Clone, Debug)]
@@ -45,7 +47,28 @@ pub trait BatchSource: Send + Sync {
     fn sequence_length(&self) -> usize;
 
     /// Inputs and targets of batch `k`, row after row.
-    fn batch(&self, k: u64) -> (Vec<i32>, Vec<i32>);
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Packed`] if a file of tokens is not what it was any more.
+    fn batch(&self, k: u64) -> Result<(Vec<i32>, Vec<i32>), DataError>;
+}
+
+/// Why batches ended before their range did. Clones share it.
+///
+/// Burn's loaders have no way to fail: one that must ends early and leaves the reason here.
+#[derive(Clone, Debug, Default)]
+pub struct DataFault(Arc<Mutex<Option<DataError>>>);
+
+impl DataFault {
+    /// The reason, if there is one.
+    pub fn take(&self) -> Option<DataError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn put(&self, error: DataError) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
 }
 
 /// A range of batches on a device. Its items are batches, so the learner's progress counts batches.
@@ -53,6 +76,7 @@ pub struct TokenLoader<B: Backend> {
     source: Arc<dyn BatchSource>,
     range: Range<u64>,
     device: B::Device,
+    fault: DataFault,
 }
 
 impl<B: Backend> TokenLoader<B> {
@@ -62,7 +86,14 @@ impl<B: Backend> TokenLoader<B> {
             source,
             range,
             device: device.clone(),
+            fault: DataFault::default(),
         }
+    }
+
+    /// The same batches, which leave the reason in `fault` should they end early.
+    pub fn reporting_to(mut self, fault: &DataFault) -> Self {
+        self.fault = fault.clone();
+        self
     }
 }
 
@@ -79,16 +110,15 @@ impl<B: Backend> DataLoader<B, TokenBatch<B>> for TokenLoader<B> {
     }
 
     fn to_device(&self, device: &B::Device) -> Arc<dyn DataLoader<B, TokenBatch<B>>> {
-        Arc::new(Self::new(self.source.clone(), self.range.clone(), device))
+        let moved = Self::new(self.source.clone(), self.range.clone(), device);
+        Arc::new(moved.reporting_to(&self.fault))
     }
 
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<B, TokenBatch<B>>> {
         let number = |item: usize| (self.range.start + item as u64).min(self.range.end);
-        Arc::new(Self::new(
-            self.source.clone(),
-            number(start)..number(end),
-            &self.device,
-        ))
+        let range = number(start)..number(end);
+        let part = Self::new(self.source.clone(), range, &self.device);
+        Arc::new(part.reporting_to(&self.fault))
     }
 }
 
@@ -105,11 +135,18 @@ impl<B: Backend> Iterator for TokenLoaderIterator<'_, B> {
             source,
             range,
             device,
+            fault,
         } = self.loader;
         if !range.contains(&self.next) {
             return None;
         }
-        let (inputs, targets) = source.batch(self.next);
+        let (inputs, targets) = match source.batch(self.next) {
+            Ok(batch) => batch,
+            Err(error) => {
+                fault.put(error);
+                return None;
+            }
+        };
         self.next += 1;
         Some(TokenBatch::new(
             inputs,
@@ -156,7 +193,7 @@ mod tests {
     fn a_loader_gives_the_batches_of_its_range_and_counts_them() {
         let stream = stream();
         let loader = stream.loader::<TestBackend>(3..7, &Default::default());
-        let expected: Vec<_> = (3..7).map(|k| stream.batch(k)).collect();
+        let expected: Vec<_> = (3..7).map(|k| stream.batch(k).unwrap()).collect();
         assert_eq!(numbers(&loader), expected);
 
         let mut iterator = loader.iter();

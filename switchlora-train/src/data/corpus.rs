@@ -12,7 +12,7 @@ const HELD_OUT_EVERY: usize = 20;
 const HELD_OUT_OFFSET: usize = 3;
 
 /// The part of a user's file that is held out is one over this: 5 %.
-const TAIL: usize = 20;
+pub(super) const TAIL: usize = 20;
 
 /// The addresses to Congress, packed by `examples/embed_sotu.rs`.
 static EMBEDDED: &[u8] = include_bytes!("../../assets/sotu.txt.zst");

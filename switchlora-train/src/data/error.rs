@@ -1,5 +1,6 @@
 //! Everything that can be wrong with text, a tokenizer or the tokens made with it.
 
+use super::packed::PackedError;
 use std::io;
 use std::path::PathBuf;
 
@@ -149,5 +150,37 @@ pub enum DataError {
         position: usize,
         /// Size of the model's vocabulary.
         vocab_size: usize,
+    },
+
+    /// A packed file is not one, or not what it was any more.
+    #[error(transparent)]
+    Packed(#[from] PackedError),
+
+    /// A packed file was made with another tokenizer.
+    #[error("{}: packed with another tokenizer; give the --tokenizer it was made with, or pack it again", path.display())]
+    OtherTokenizer {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A packed file holds ids the model does not know.
+    #[error(
+        "{}: its vocabulary has {found} tokens, the model knows {vocab_size}; use a model with a larger vocabulary",
+        path.display()
+    )]
+    Vocabulary {
+        /// The file.
+        path: PathBuf,
+        /// The vocabulary it was packed with.
+        found: u32,
+        /// Size of the model's vocabulary.
+        vocab_size: usize,
+    },
+
+    /// Packed files and text were given together.
+    #[error("{}: not a .tokens file like the others; give packed files only, or text only", path.display())]
+    Mixed {
+        /// The first that is not a packed file.
+        path: PathBuf,
     },
 }

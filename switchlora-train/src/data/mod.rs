@@ -1,8 +1,8 @@
 //! Text, tokens and batches.
 //!
 //! ```text
-//! Corpus --Tokenizer--> [u32] --Windows--> TrainBatches ------\
-//!                                      \-> ValidationBatches --> TokenLoader --> TokenBatch
+//! Corpus --Tokenizer--> Tokens --Windows--> TrainBatches ------\
+//! packed file ------------/             \-> ValidationBatches --> TokenLoader --> TokenBatch
 //! ```
 //!
 //! A [`Corpus`] is text split into training and validation documents: the embedded one, or a user's own files. A
@@ -15,20 +15,25 @@ mod corpus;
 mod encode;
 mod error;
 mod files;
+pub mod packed;
 mod permutation;
 mod pieces;
+mod prepared;
 mod stream;
 mod tokenizer;
+mod tokens;
 mod train_batches;
 mod validation_batches;
 mod windows;
 
-pub use batches::{BatchSource, TokenBatch, TokenLoader};
+pub use batches::{BatchSource, DataFault, TokenBatch, TokenLoader};
 pub use corpus::{Corpus, Document};
 pub use error::DataError;
 pub use permutation::Permutation;
+pub use prepared::{Prepared, all_tokens};
 pub use stream::StreamDecoder;
 pub use tokenizer::Tokenizer;
+pub use tokens::Tokens;
 pub use train_batches::TrainBatches;
 pub use validation_batches::ValidationBatches;
 pub use windows::Windows;

@@ -142,9 +142,14 @@ impl Tokenizer {
         &self.json
     }
 
-    /// SHA-256 of [`Tokenizer::json`] in hexadecimal: equal for equal tokenizers.
+    /// SHA-256 of [`Tokenizer::json`]: equal for equal tokenizers.
+    pub fn sha256_bytes(&self) -> [u8; 32] {
+        Sha256::digest(&self.json).into()
+    }
+
+    /// [`Tokenizer::sha256_bytes`] in hexadecimal.
     pub fn sha256(&self) -> String {
-        Sha256::digest(&self.json)
+        self.sha256_bytes()
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect()

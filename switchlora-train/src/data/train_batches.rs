@@ -43,7 +43,11 @@ impl TrainBatches {
     }
 
     /// Inputs and targets of batch `k`, `batch_size` rows of `sequence_length` each.
-    pub fn batch(&self, k: u64) -> (Vec<i32>, Vec<i32>) {
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Packed`] if a file of tokens is not what it was any more.
+    pub fn batch(&self, k: u64) -> Result<(Vec<i32>, Vec<i32>), DataError> {
         let first = k * self.batch_size as u64;
         self.windows
             .gather((0..self.batch_size).map(|j| self.position(first + j as u64)))
@@ -66,7 +70,7 @@ impl BatchSource for TrainBatches {
         self.windows.sequence_length()
     }
 
-    fn batch(&self, k: u64) -> (Vec<i32>, Vec<i32>) {
+    fn batch(&self, k: u64) -> Result<(Vec<i32>, Vec<i32>), DataError> {
         self.batch(k)
     }
 }
@@ -85,7 +89,7 @@ mod tests {
     /// First inputs of the sequences in these batches: each window has another one.
     fn starts(stream: &TrainBatches, batches: Range<u64>) -> Vec<i32> {
         batches
-            .flat_map(|k| stream.batch(k).0.into_iter().step_by(3))
+            .flat_map(|k| stream.batch(k).unwrap().0.into_iter().step_by(3))
             .collect()
     }
 
@@ -110,7 +114,7 @@ mod tests {
 
     #[test]
     fn targets_are_the_tokens_that_come_next() {
-        let (inputs, targets) = stream(10, 4, 1).batch(123);
+        let (inputs, targets) = stream(10, 4, 1).batch(123).unwrap();
         assert!(
             inputs
                 .iter()
@@ -123,9 +127,10 @@ mod tests {
     #[test]
     fn epochs_and_seeds_differ_in_their_order() {
         let one = stream(50, 50, 1);
-        assert_ne!(one.batch(0), one.batch(1));
-        assert_ne!(one.batch(0), stream(50, 50, 2).batch(0));
-        assert_eq!(one.batch(0), stream(50, 50, 1).batch(0));
+        let batch = |stream: &TrainBatches, k| stream.batch(k).unwrap();
+        assert_ne!(batch(&one, 0), batch(&one, 1));
+        assert_ne!(batch(&one, 0), batch(&stream(50, 50, 2), 0));
+        assert_eq!(batch(&one, 0), batch(&stream(50, 50, 1), 0));
     }
 
     #[test]

@@ -39,6 +39,11 @@ impl ValidationBatches {
         })
     }
 
+    /// The windows the batches are made of.
+    pub fn windows(&self) -> &Windows {
+        &self.windows
+    }
+
     /// How many sequences are measured.
     pub fn sequences(&self) -> u64 {
         self.chosen
@@ -50,7 +55,11 @@ impl ValidationBatches {
     }
 
     /// Inputs and targets of batch `k`; nothing if there are not so many.
-    pub fn batch(&self, k: u64) -> (Vec<i32>, Vec<i32>) {
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Packed`] if a file of tokens is not what it was any more.
+    pub fn batch(&self, k: u64) -> Result<(Vec<i32>, Vec<i32>), DataError> {
         let size = self.batch_size as u64;
         let first = (k * size).min(self.chosen);
         let rows = size.min(self.chosen - first) as usize;
@@ -76,7 +85,7 @@ impl BatchSource for ValidationBatches {
         self.windows.sequence_length()
     }
 
-    fn batch(&self, k: u64) -> (Vec<i32>, Vec<i32>) {
+    fn batch(&self, k: u64) -> Result<(Vec<i32>, Vec<i32>), DataError> {
         self.batch(k)
     }
 }
@@ -97,7 +106,7 @@ mod tests {
 
     fn inputs(batches: &ValidationBatches) -> Vec<i32> {
         (0..batches.count())
-            .flat_map(|k| batches.batch(k).0)
+            .flat_map(|k| batches.batch(k).unwrap().0)
             .collect()
     }
 

@@ -5,13 +5,22 @@
 
 use std::sync::Arc;
 
-use super::DataError;
+use super::{DataError, Tokens};
+use sha2::{Digest, Sha256};
 
-/// Tokens of a text, checked against a model, as sequences. Cheap to clone.
+/// Tokens, checked against a model, as sequences. Cheap to clone. No sequence goes from one row of tokens into another.
 #[derive(Clone, Debug)]
 pub struct Windows {
-    tokens: Arc<[u32]>,
+    rows: Arc<[Row]>,
+    count: u64,
     sequence_length: usize,
+}
+
+#[derive(Debug)]
+struct Row {
+    tokens: Tokens,
+    /// Windows in the rows before.
+    before: u64,
 }
 
 impl Windows {
@@ -19,43 +28,60 @@ impl Windows {
     ///
     /// # Errors
     ///
-    /// [`DataError::ZeroSize`] for a sequence length of 0, [`DataError::TooShort`] for less than one window of tokens,
-    /// [`DataError::TokenOutOfRange`] for a token the model does not know.
+    /// As [`Windows::over`].
     pub fn new(
         tokens: impl Into<Arc<[u32]>>,
         sequence_length: usize,
         vocab_size: usize,
     ) -> Result<Self, DataError> {
-        let tokens = tokens.into();
+        Self::over(
+            vec![Tokens::Memory(tokens.into())],
+            sequence_length,
+            vocab_size,
+        )
+    }
+
+    /// Cuts several rows of tokens into sequences for a model of `vocab_size` tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::ZeroSize`] for a sequence length of 0, [`DataError::TooShort`] for less than one window of tokens,
+    /// [`DataError::TokenOutOfRange`] or [`DataError::Vocabulary`] for a token the model does not know.
+    pub fn over(
+        rows: Vec<Tokens>,
+        sequence_length: usize,
+        vocab_size: usize,
+    ) -> Result<Self, DataError> {
         if sequence_length == 0 {
             return Err(DataError::ZeroSize {
                 what: "sequence length",
             });
         }
-        if tokens.len() <= sequence_length {
+        let longest = rows.iter().map(Tokens::count).max().unwrap_or(0);
+        if longest <= sequence_length as u64 {
             return Err(DataError::TooShort {
-                found: tokens.len(),
+                found: longest as usize,
                 needed: sequence_length + 1,
             });
         }
-        // Batches hold ids as `i32`, the integers every backend has.
-        let known = vocab_size.min(i32::MAX as usize);
-        if let Some(position) = tokens.iter().position(|&token| token as usize >= known) {
-            return Err(DataError::TokenOutOfRange {
-                token: tokens[position],
-                position,
-                vocab_size,
-            });
+        let mut count = 0;
+        let mut kept = Vec::with_capacity(rows.len());
+        for tokens in rows {
+            tokens.check(vocab_size)?;
+            let before = count;
+            count += tokens.count().saturating_sub(1) / sequence_length as u64;
+            kept.push(Row { tokens, before });
         }
         Ok(Self {
-            tokens,
+            rows: kept.into(),
+            count,
             sequence_length,
         })
     }
 
     /// How many sequences there are; at least one.
     pub fn count(&self) -> u64 {
-        ((self.tokens.len() - 1) / self.sequence_length) as u64
+        self.count
     }
 
     /// Inputs, and targets, in a sequence.
@@ -64,24 +90,37 @@ impl Windows {
     }
 
     /// Inputs and targets of the sequences at these positions, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Packed`] if a file of tokens is not what it was any more.
     pub(super) fn gather(
         &self,
         positions: impl ExactSizeIterator<Item = u64>,
-    ) -> (Vec<i32>, Vec<i32>) {
+    ) -> Result<(Vec<i32>, Vec<i32>), DataError> {
         let length = self.sequence_length;
         let mut inputs = Vec::with_capacity(positions.len() * length);
         let mut targets = Vec::with_capacity(positions.len() * length);
+        let mut window = vec![0; length + 1];
         for position in positions {
-            let start = position as usize * length;
-            let ids = |from: usize| {
-                self.tokens[from..from + length]
-                    .iter()
-                    .map(|&token| token as i32)
-            };
-            inputs.extend(ids(start));
-            targets.extend(ids(start + 1));
+            let row = self.rows.partition_point(|row| row.before <= position) - 1;
+            let Row { tokens, before } = &self.rows[row];
+            tokens.read((position - before) * length as u64, &mut window)?;
+            inputs.extend(window[..length].iter().map(|&token| token as i32));
+            targets.extend(window[1..].iter().map(|&token| token as i32));
         }
-        (inputs, targets)
+        Ok((inputs, targets))
+    }
+
+    /// SHA-256, in hexadecimal, of what tells these sequences from others.
+    pub fn fingerprint(&self) -> String {
+        let mut sha = Sha256::new();
+        for row in &*self.rows {
+            sha.update(row.tokens.count().to_le_bytes());
+            row.tokens.fingerprint(|bytes| sha.update(bytes));
+        }
+        let digest = sha.finalize();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -95,7 +134,7 @@ mod tests {
         fn windows_predict_each_token_once(length in 1_usize..9, extra in 0_usize..40) {
             let total = length + 1 + extra;
             let windows = Windows::new((0..total as u32).collect::<Vec<_>>(), length, total).unwrap();
-            let (inputs, targets) = windows.gather((0..windows.count()).collect::<Vec<_>>().into_iter());
+            let (inputs, targets) = windows.gather((0..windows.count()).collect::<Vec<_>>().into_iter()).unwrap();
 
             let covered = windows.count() as usize * length;
             prop_assert!(inputs.iter().copied().eq(0..covered as i32));
@@ -103,6 +142,29 @@ mod tests {
             // Less than a window is left over.
             prop_assert!(total - 1 - covered < length);
         }
+    }
+
+    #[test]
+    fn no_window_goes_from_one_row_into_another() {
+        let row = |tokens: std::ops::Range<u32>| Tokens::Memory(tokens.collect());
+        let windows = Windows::over(vec![row(0..7), row(10..12), row(20..27)], 3, 99).unwrap();
+        assert_eq!(windows.count(), 4);
+        let (inputs, targets) = windows.gather([0, 1, 2, 3].into_iter()).unwrap();
+        assert_eq!(inputs, [0, 1, 2, 3, 4, 5, 20, 21, 22, 23, 24, 25]);
+        assert!(
+            inputs
+                .iter()
+                .zip(targets)
+                .all(|(input, target)| input + 1 == target)
+        );
+    }
+
+    #[test]
+    fn other_tokens_have_another_fingerprint() {
+        let of = |tokens: &[u32]| Windows::new(tokens, 2, 99).unwrap().fingerprint();
+        assert_eq!(of(&[1, 2, 3]), of(&[1, 2, 3]));
+        assert_ne!(of(&[1, 2, 3]), of(&[1, 2, 4]));
+        assert_ne!(of(&[1, 2, 3]), of(&[1, 2, 3, 0]));
     }
 
     #[test]

@@ -11,7 +11,11 @@ use burn::train::renderer::{
     EvaluationName, EvaluationProgress, MetricState, MetricsRenderer, MetricsRendererEvaluation,
     MetricsRendererTraining, ProgressType, TrainingProgress,
 };
+use crossterm::cursor::Show;
+use crossterm::execute;
+use crossterm::terminal::{LeaveAlternateScreen, disable_raw_mode};
 use std::error::Error;
+use std::io;
 
 /// The dashboard.
 pub struct Dashboard(TuiMetricsRendererWrapper);
@@ -30,6 +34,14 @@ impl Dashboard {
         });
         let made = made.join();
         Self(made.unwrap_or_else(|_| TuiMetricsRendererWrapper::new(interrupter, None)))
+    }
+}
+
+impl Dashboard {
+    /// Gives the terminal back at once, for a process that ends without ending its training.
+    pub fn leave() {
+        let _ = disable_raw_mode();
+        let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
     }
 }
 

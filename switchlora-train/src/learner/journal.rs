@@ -1,14 +1,18 @@
 //! `metrics.jsonl`: one line for every update, evaluation, checkpoint and event, written by a thread of its own.
 //!
 //! The numbers of an update may still be on the device when it is announced; the thread waits for them, the training does
-//! not. Lines are in the order in which they were announced. [`Journal::flush`] waits until all of them are in the file.
+//! not. Lines are in the order in which they were announced. [`Journal::flush`] waits until all of them are in the file. A
+//! line that cannot be written is kept and tried again with the next; there is never half a line in the file.
 
 use super::report::Report;
+use crate::checkpoint::Saved;
+use crate::durable;
 use serde_json::{Value, json};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use switchlora_core::Deferred;
 
@@ -16,6 +20,7 @@ use switchlora_core::Deferred;
 #[derive(Clone, Debug)]
 pub struct Journal {
     entries: Sender<Entry>,
+    failed: Arc<Mutex<Option<io::Error>>>,
 }
 
 #[derive(Debug)]
@@ -32,37 +37,50 @@ impl Journal {
     ///
     /// The file cannot be read or written.
     pub fn open(path: &Path, step: u64) -> io::Result<Self> {
-        let kept = match (step, std::fs::read_to_string(path)) {
-            (1.., Ok(text)) => text
+        let kept = match (step, std::fs::read(path)) {
+            (1.., Ok(text)) => String::from_utf8_lossy(&text)
                 .lines()
-                .filter(|line| is_up_to(line, step))
+                .filter(|line| step_of(line).is_some_and(|found| found <= step))
                 .fold(String::new(), |kept, line| kept + line + "\n"),
             (_, Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => String::new(),
         };
-        let mut file = File::create(path)?;
-        file.write_all(kept.as_bytes())?;
-        file.flush()?;
+        durable::write(path, kept.as_bytes())?;
+        let mut lines = Lines {
+            file: OpenOptions::new().append(true).open(path)?,
+            length: kept.len() as u64,
+            waiting: Vec::new(),
+        };
         let (entries, received) = channel();
+        let failed = Arc::new(Mutex::new(None));
+        let failure = failed.clone();
         thread::spawn(move || {
-            // The first failure is kept until someone asks, and nothing is written after it.
-            let mut state = Ok(());
             for entry in received {
                 let line = match entry {
                     Entry::Train(report) => train_line(&report.get()),
                     Entry::Line(line) => line,
                     Entry::Flush(answer) => {
-                        let result = std::mem::replace(&mut state, Ok(()));
-                        let _ = answer.send(result.and_then(|()| file.sync_data()));
+                        let _ = answer.send(lines.write().and_then(|()| lines.file.sync_data()));
                         continue;
                     }
                 };
-                if state.is_ok() {
-                    state = file.write_all(format!("{line}\n").as_bytes());
+                lines.waiting.extend(format!("{line}\n").into_bytes());
+                if let Err(error) = lines.write() {
+                    *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 }
             }
         });
-        Ok(Self { entries })
+        Ok(Self { entries, failed })
+    }
+
+    /// Hears, without waiting, whether a line could not be written since last asked.
+    ///
+    /// # Errors
+    ///
+    /// One could not.
+    pub fn check(&self) -> io::Result<()> {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.take().map_or(Ok(()), Err)
     }
 
     /// Announces an update.
@@ -75,9 +93,18 @@ impl Journal {
         self.line(json!({"kind": "eval", "step": step, "loss": loss, "perplexity": loss.exp()}));
     }
 
-    /// A checkpoint after `step` updates.
-    pub fn checkpoint(&self, step: u64, path: &str) {
-        self.line(json!({"kind": "checkpoint", "step": step, "path": path}));
+    /// A checkpoint in the folder `path` of the run: the seconds for which training waited, and those it took in all.
+    pub fn checkpoint(&self, saved: &Saved, path: &str, waited: f64, seconds: f64) {
+        let (step, bytes) = (saved.step, saved.bytes);
+        self.line(json!({"kind": "checkpoint", "step": step, "path": path, "bytes": bytes, "waited_seconds": waited,
+            "seconds": seconds}));
+    }
+
+    /// An update that was skipped.
+    pub fn skipped(&self, report: &Report) {
+        let (step, batches) = (report.step, report.batches);
+        let message = format!("skipped {}", report.fault());
+        self.line(json!({"kind": "event", "step": step, "event": "skipped", "batches": batches, "message": message}));
     }
 
     /// Anything else worth knowing.
@@ -112,9 +139,45 @@ fn train_line(report: &Report) -> Value {
     line
 }
 
-fn is_up_to(line: &str, step: u64) -> bool {
-    let line: Result<Value, _> = serde_json::from_str(line);
-    line.is_ok_and(|line| line["step"].as_u64().is_some_and(|found| found <= step))
+/// The step of a line; none if it is not a whole one.
+fn step_of(line: &str) -> Option<u64> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    line["step"].as_u64()
+}
+
+/// Step and folder of the newest checkpoint that the journal at `path` knows of.
+pub fn last_checkpoint(path: &Path) -> Option<(u64, String)> {
+    let text = std::fs::read(path).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let lines = text.lines().filter_map(|line| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        let of = line["kind"] == "checkpoint";
+        of.then(|| Some((line["step"].as_u64()?, line["path"].as_str()?.to_owned())))?
+    });
+    lines.max()
+}
+
+/// The file, and the lines that are not in it yet.
+struct Lines {
+    file: File,
+    /// Bytes of whole lines in the file.
+    length: u64,
+    waiting: Vec<u8>,
+}
+
+impl Lines {
+    fn write(&mut self) -> io::Result<()> {
+        let written = self.file.write_all(&self.waiting);
+        match written {
+            Ok(()) => {
+                self.length += self.waiting.len() as u64;
+                self.waiting.clear();
+            }
+            // Half a line may be there.
+            Err(_) => self.file.set_len(self.length)?,
+        }
+        written
+    }
 }
 
 #[cfg(test)]

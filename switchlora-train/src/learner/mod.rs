@@ -2,10 +2,12 @@
 
 mod accumulate;
 mod dashboard;
+mod faults;
 mod journal;
 mod metrics;
 mod plain;
 mod report;
+mod saving;
 mod schedule;
 mod session;
 mod shared;
@@ -13,12 +15,14 @@ mod step;
 mod strategy;
 
 pub use dashboard::Dashboard;
-pub use journal::Journal;
+pub use faults::{Faults, TooManyFaults};
+pub use journal::{Journal, last_checkpoint};
 pub use metrics::ReportMetric;
 pub use plain::PlainRenderer;
 pub(crate) use plain::duration;
 pub use report::{Report, StepOutput};
+pub use saving::Saver;
 pub use schedule::{Decay, LearningRateSchedule};
 pub use session::{Display, Session, load_model};
 pub use shared::Shared;
-pub use strategy::{ByUpdates, Outcome, Progress, Saver, Spans};
+pub use strategy::{ByUpdates, Outcome, Progress, Spans};

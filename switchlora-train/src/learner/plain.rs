@@ -1,5 +1,6 @@
 //! A run as plain lines, for a pipe or a file: no escape codes, the same facts as the dashboard.
 
+use crate::say::say;
 use burn::train::metric::{MetricDefinition, MetricEntry, MetricId, NumericEntry};
 use burn::train::renderer::{
     EvaluationName, EvaluationProgress, MetricState, MetricsRenderer, MetricsRendererEvaluation,
@@ -87,7 +88,7 @@ impl MetricsRendererTraining for PlainRenderer {
             .printed
             .is_none_or(|printed| printed.elapsed() >= BETWEEN);
         if due || done == total {
-            println!("{}", self.line(done, total));
+            say(self.line(done, total));
             self.printed = Some(Instant::now());
         }
     }

@@ -24,8 +24,28 @@ pub struct Report {
     pub tokens_per_second: f64,
     /// LoRA vectors exchanged in this update, both sides of all layers together.
     pub switches: usize,
-    /// Updates skipped so far because their gradient norm was not finite.
+    /// Updates skipped so far because their loss or gradient norm was not finite.
     pub skipped: u64,
+    /// Numbers of the first and the last micro-batch of the update, counted from 0 over the whole training.
+    #[serde(skip)]
+    pub batches: (u64, u64),
+}
+
+impl Report {
+    /// Whether the update could happen.
+    pub fn is_sound(&self) -> bool {
+        self.loss.is_finite() && self.grad_norm.is_finite()
+    }
+
+    /// What was wrong with an update that could not happen.
+    pub fn fault(&self) -> String {
+        let batches = match self.batches {
+            (first, last) if first == last => format!("micro-batch {first}"),
+            (first, last) => format!("micro-batches {first} to {last}"),
+        };
+        let (step, loss, norm) = (self.step, self.loss, self.grad_norm);
+        format!("update {step} ({batches}): loss {loss}, gradient norm {norm}")
+    }
 }
 
 /// The output of a training step: a loss on the device, and the report of the update once there is one.

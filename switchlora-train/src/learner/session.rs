@@ -4,22 +4,24 @@ use super::dashboard::Dashboard;
 use super::journal::Journal;
 use super::metrics::ReportMetric;
 use super::plain::PlainRenderer;
+use super::saving::ToFolder;
 use super::schedule::LearningRateSchedule;
 use super::shared::Shared;
-use super::strategy::{ByUpdates, Optim, Outcome, Progress, Saver, Spans};
-use crate::backend::Job;
-use crate::checkpoint::{self, OPTIMIZER, State};
-use crate::data::{Tokenizer, TrainBatches, ValidationBatches};
+use super::strategy::{ByUpdates, Optim, Outcome, Progress, Spans};
+use crate::backend::{Job, panic_message};
+use crate::checkpoint::{self, Checkpoint};
+use crate::data::{DataFault, Tokenizer, TrainBatches, ValidationBatches};
 use crate::experiment::Experiment;
 use crate::memory;
-use crate::model::{LlamaConfig, LlamaForCausalLm, export, import, parameter_names};
-use anyhow::{Context, Result};
-use burn::module::AutodiffModule;
+use crate::model::{LlamaConfig, LlamaForCausalLm, import, parameter_names};
+use crate::say::say;
+use anyhow::{Context, Result, anyhow};
 use burn::optim::Optimizer;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::train::metric::{CpuMemory, CpuUse, CudaMetric};
 use burn::train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
-use std::path::{Path, PathBuf};
+use std::panic::{self, AssertUnwindSafe};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use switchlora_core::{ClipGradNorm, SwitchLoraConfig};
 
@@ -47,10 +49,12 @@ pub struct Session {
     pub train: TrainBatches,
     /// The evaluation batches.
     pub validation: ValidationBatches,
+    /// SHA-256 of the tokens it is trained on, and of those it is evaluated on.
+    pub data_sha256: String,
     /// The run directory, which exists.
     pub out: PathBuf,
-    /// The checkpoint to go on from, with its state.
-    pub resume: Option<(PathBuf, State)>,
+    /// The checkpoint to go on from.
+    pub from: Option<Checkpoint>,
     /// How it shows itself.
     pub display: Display,
     /// Stops the run.
@@ -63,14 +67,14 @@ pub struct Session {
 ///
 /// The weights cannot be read or do not fit the model.
 pub fn load_model<B: Backend>(
-    checkpoint: &Path,
-    state: &State,
+    checkpoint: &Checkpoint,
     device: &B::Device,
 ) -> Result<LlamaForCausalLm<B>> {
-    let path = checkpoint.join(checkpoint::MODEL);
-    let tensors = checkpoint::read_tensors(&path)?;
+    let place = || checkpoint.path().display().to_string();
+    let tensors = checkpoint.model().with_context(place)?;
+    let state = &checkpoint.state;
     let model = LlamaForCausalLm::new(&state.model, &state.method, state.factors, 0, device);
-    import::<B, _>(model, tensors).with_context(|| path.display().to_string())
+    import::<B, _>(model, tensors).with_context(place)
 }
 
 impl Job for Session {
@@ -95,11 +99,12 @@ impl Job for Session {
             journal.event(start.step, "resumed");
         }
         let micro = |step: u64| step * experiment.accumulation as u64;
-        let train = Arc::new(
-            self.train
-                .loader::<B>(micro(start.step)..micro(spans.steps), &device),
-        );
-        let valid = Arc::new(self.validation.loader::<B::InnerBackend>(&device));
+        let data = DataFault::default();
+        let range = micro(start.step)..micro(spans.steps);
+        let train = self.train.loader::<B>(range, &device);
+        let train = Arc::new(train.reporting_to(&data));
+        let valid = self.validation.loader::<B::InnerBackend>(&device);
+        let valid = Arc::new(valid.reporting_to(&data));
         let optimizer = Shared::new(optimizer);
         let schedule = LearningRateSchedule {
             peak: experiment.lr.unwrap_or_default(),
@@ -116,12 +121,12 @@ impl Job for Session {
             spans,
             start,
             optimizer: optimizer.clone(),
+            data,
+            out: self.out.clone(),
             journal: journal.clone(),
-            saver: Box::new(ToFolder {
-                session: self.clone(),
-            }),
+            saver: Box::new(ToFolder::new(self.clone(), journal.clone())),
             say: match self.display {
-                Display::Plain => |line| println!("{line}"),
+                Display::Plain => |line| say(line),
                 Display::Dashboard => |_| {},
             },
             outcome: outcome.clone(),
@@ -150,19 +155,29 @@ impl Job for Session {
             true => training.metric_train(CudaMetric::new()),
             false => training,
         };
-        let result = training.launch(Learner::new(model, optimizer, schedule));
+        let learner = Learner::new(model, optimizer, schedule);
+        let launched = panic::catch_unwind(AssertUnwindSafe(|| training.launch(learner)));
         // The terminal is the person's again once the renderer is gone.
-        drop(result);
+        if let Err(reason) = launched.map(drop) {
+            let (reason, out) = (panic_message(&*reason), self.out.display());
+            return Err(anyhow!(
+                "the training broke off ({reason}); what was saved before is whole: go on with --out {out} --resume"
+            ));
+        }
         let ended = outcome
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(Outcome::Failed(error)) = &ended {
-            journal.event(0, &format!("{error:#}"));
-        }
-        journal
-            .flush()
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        let written = match &ended {
+            Some(Outcome::Failed(error, progress)) => {
+                journal.event(progress.step, &format!("{error:#}"));
+                // Should this fail, what made the run fail is the better answer.
+                let _ = journal.flush();
+                Ok(())
+            }
+            _ => journal.flush(),
+        };
+        written.with_context(|| format!("cannot write {}", path.display()))?;
         ended.context("the training loop ended without saying how")
     }
 }
@@ -175,65 +190,31 @@ impl Session {
     ) -> Result<(LlamaForCausalLm<B>, Optim<B>, Progress)> {
         let clip = self.experiment.clip;
         let optimizer: Optim<B> = ClipGradNorm::new(clip, self.method.optimizer());
-        let Some((checkpoint, state)) = &self.resume else {
+        let Some(checkpoint) = &self.from else {
             let factors = self.experiment.method.factors();
             let seed = self.experiment.seed;
             let model = LlamaForCausalLm::new(&self.model, &self.method, factors, seed, device);
             return Ok((model, optimizer, Progress::default()));
         };
-        let model = load_model::<B>(checkpoint, state, device)?;
-        let path = checkpoint.join(OPTIMIZER);
-        let tensors = checkpoint::read_tensors(&path)?;
+        let state = &checkpoint.state;
+        let place = || checkpoint.path().display().to_string();
+        let model = load_model::<B>(checkpoint, device)?;
+        let tensors = checkpoint.optimizer().with_context(place)?;
         let names = parameter_names::<B, _>(&model);
         let record = checkpoint::join(tensors, state.optimizer.clone(), &names)
-            .map_err(|reason| checkpoint::CheckpointError::Damaged { path, reason })?;
+            .map_err(|reason| anyhow!("{}: {reason}", place()))?;
+        let kept = |best: &checkpoint::Best| checkpoint::exists(&self.out, best.step);
         let progress = Progress {
             step: state.step,
             skipped: state.skipped,
-            best: state.best,
+            recent_skips: state.recent_skips.clone(),
+            // The best may have been removed, or set aside as damaged.
+            best: state.best.filter(kept),
             evaluation: state.best,
             loss: None,
         };
         let optimizer =
             Optimizer::<LlamaForCausalLm<B>, B>::load_record(optimizer, (record, state.skipped));
         Ok((model, optimizer, progress))
-    }
-}
-
-/// Saves checkpoints in the run directory.
-struct ToFolder {
-    session: Session,
-}
-
-impl<B: AutodiffBackend> Saver<B> for ToFolder {
-    fn save(
-        &self,
-        model: &LlamaForCausalLm<B>,
-        optimizer: &Optim<B>,
-        progress: &Progress,
-    ) -> Result<String> {
-        let session = &self.session;
-        let names = parameter_names::<B, _>(model);
-        let (record, skipped) = Optimizer::<LlamaForCausalLm<B>, B>::to_record(optimizer);
-        let (tensors, host) = checkpoint::split(record, &names);
-        let state = State {
-            format: 1,
-            step: progress.step,
-            tokens: progress.step * session.experiment.tokens_per_update(),
-            skipped,
-            model: session.model.clone(),
-            method: session.method.clone(),
-            factors: session.experiment.method.factors(),
-            tokenizer_sha256: session.tokenizer.sha256(),
-            best: progress.best,
-            optimizer: host,
-        };
-        let weights = export::<B::InnerBackend, _>(&model.valid());
-        let tokenizer = session.tokenizer.json();
-        let path = checkpoint::write(&session.out, &state, &weights, &tensors, tokenizer)?;
-        let best = progress.best.map(|best| best.step);
-        checkpoint::prune(&session.out, session.experiment.keep, best)?;
-        let shown = path.strip_prefix(&session.out).unwrap_or(&path);
-        Ok(shown.display().to_string())
     }
 }

@@ -1,16 +1,20 @@
 //! A burn-train strategy that counts optimizer updates: it evaluates and saves every so many of them.
 //!
 //! burn-train's own strategies count epochs, step the learning rate with every micro-batch, sum accumulated gradients and
-//! stop without saving. This one steps the rate with every update, averages, and saves when it is interrupted.
+//! stop without saving. This one steps the rate with every update, averages, and saves when it is interrupted, while the
+//! training goes on, and when something goes wrong.
 
 use super::accumulate::mean;
+use super::faults::Faults;
 use super::journal::Journal;
 use super::report::{Report, StepOutput, scalar};
+use super::saving::Saver;
 use super::schedule::LearningRateSchedule;
 use super::shared::Shared;
 use crate::checkpoint::Best;
-use crate::data::TokenBatch;
+use crate::data::{DataFault, TokenBatch};
 use crate::model::LlamaForCausalLm;
+use anyhow::{Context, Result, anyhow};
 use burn::data::dataloader::Progress as Items;
 use burn::module::AutodiffModule;
 use burn::optim::GradientsAccumulator;
@@ -21,10 +25,11 @@ use burn::train::{
     LearningComponentsMarker, SupervisedLearningStrategy, SupervisedTrainingEventProcessor,
     TrainLoader, TrainingComponents, TrainingItem, ValidLoader,
 };
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
-use switchlora_core::{ClipGradNorm, Deferred, SwitchLora};
+use switchlora_core::{ClipGradNorm, Deferred, SwitchLora, with_loss};
 
 /// The optimizer of every method there is.
 pub type Optim<B> = ClipGradNorm<SwitchLora<LlamaForCausalLm<B>, B>>;
@@ -49,12 +54,14 @@ pub struct Spans {
 }
 
 /// Where a run is.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Progress {
     /// Updates done.
     pub step: u64,
-    /// Updates skipped because their gradient norm was not finite.
+    /// Updates skipped because their loss or gradient norm was not finite.
     pub skipped: u64,
+    /// Which of the last hundred updates were skipped.
+    pub recent_skips: Vec<u64>,
     /// The last training loss.
     pub loss: Option<f64>,
     /// The last evaluation.
@@ -70,23 +77,8 @@ pub enum Outcome {
     Finished(Progress),
     /// Someone asked to stop; the work is saved.
     Interrupted(Progress),
-    /// Something went wrong.
-    Failed(anyhow::Error),
-}
-
-/// Saves the state of a run.
-pub trait Saver<B: AutodiffBackend>: Send + Sync {
-    /// Saves model and optimizer; gives the path of the checkpoint.
-    ///
-    /// # Errors
-    ///
-    /// It could not be written.
-    fn save(
-        &self,
-        model: &LlamaForCausalLm<B>,
-        optimizer: &Optim<B>,
-        progress: &Progress,
-    ) -> anyhow::Result<String>;
+    /// Something went wrong; what could be saved is.
+    Failed(anyhow::Error, Progress),
 }
 
 /// Trains by updates.
@@ -99,6 +91,10 @@ pub struct ByUpdates<B: AutodiffBackend> {
     pub start: Progress,
     /// The learner's optimizer.
     pub optimizer: Shared<Optim<B>>,
+    /// What went wrong with the data, if its batches end early.
+    pub data: DataFault,
+    /// The run directory.
+    pub out: PathBuf,
     /// The run's journal.
     pub journal: Journal,
     /// Saves checkpoints.
@@ -128,7 +124,9 @@ impl<B: AutodiffBackend> SupervisedLearningStrategy<Components<B>> for ByUpdates
             interrupter: components.interrupter,
             learner,
             valid,
-            progress: self.start,
+            faults: Faults::new(self.start.recent_skips.clone()),
+            saved: (self.start.step > 0).then_some(self.start.step),
+            progress: self.start.clone(),
             last_report: None,
             skipped: Arc::new(AtomicU64::new(self.start.skipped)),
             updated: Instant::now(),
@@ -137,10 +135,11 @@ impl<B: AutodiffBackend> SupervisedLearningStrategy<Components<B>> for ByUpdates
         };
         let ended = run.train(train);
         let finished = run.progress.step >= self.spans.steps;
+        let progress = run.progress.clone();
         let outcome = match ended {
-            Err(error) => Outcome::Failed(error),
-            Ok(()) if finished => Outcome::Finished(run.progress),
-            Ok(()) => Outcome::Interrupted(run.progress),
+            Err(error) => Outcome::Failed(error, progress),
+            Ok(()) if finished => Outcome::Finished(progress),
+            Ok(()) => Outcome::Interrupted(progress),
         };
         *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
         (run.learner.model(), run.events)
@@ -154,6 +153,9 @@ struct Run<'a, B: AutodiffBackend> {
     interrupter: Interrupter,
     learner: Learner<Components<B>>,
     valid: ValidLoader<Components<B>>,
+    faults: Faults,
+    /// Updates before the newest checkpoint that is written and read back.
+    saved: Option<u64>,
     progress: Progress,
     last_report: Option<Deferred<Report>>,
     skipped: Arc<AtomicU64>,
@@ -162,25 +164,36 @@ struct Run<'a, B: AutodiffBackend> {
 }
 
 impl<B: AutodiffBackend> Run<'_, B> {
-    fn train(&mut self, batches: TrainLoader<Components<B>>) -> anyhow::Result<()> {
+    fn train(&mut self, batches: TrainLoader<Components<B>>) -> Result<()> {
+        let ended = self.updates(batches).and_then(|()| self.written(true));
+        ended.map_err(|error| self.keep(&error))
+    }
+
+    fn updates(&mut self, batches: TrainLoader<Components<B>>) -> Result<()> {
         let spans = self.by.spans;
         let mut batches = batches.iter();
         while self.progress.step < spans.steps {
-            if !self.update(&mut batches) {
-                anyhow::bail!("the training text ended before update {}", spans.steps);
-            }
+            self.update(&mut *batches)?;
+            self.settle(1)?;
+            self.written(false)?;
+            self.by
+                .journal
+                .check()
+                .context("cannot write metrics.jsonl")?;
             let step = self.progress.step;
             let last = step == spans.steps;
             let due = |every: u64| last || (every > 0 && step.is_multiple_of(every));
             let save = due(spans.checkpoint_every);
             if due(spans.eval_every) && !self.interrupter.should_stop() {
-                self.evaluate(save);
-                // The next update's throughput is its own.
-                self.updated = Instant::now();
+                self.evaluate(save)?;
             }
             let stop = self.interrupter.should_stop();
             if save || stop {
                 self.save()?;
+            }
+            // The next update's throughput is its own.
+            if save || due(spans.eval_every) {
+                self.updated = Instant::now();
             }
             if stop {
                 break;
@@ -189,28 +202,28 @@ impl<B: AutodiffBackend> Run<'_, B> {
         Ok(())
     }
 
-    /// One update; false if there is no batch left for it.
-    fn update(&mut self, batches: &mut dyn Iterator<Item = TokenBatch<B>>) -> bool {
+    /// One update. Whatever goes wrong in it, model and optimizer are as they were before.
+    fn update(&mut self, batches: &mut dyn Iterator<Item = TokenBatch<B>>) -> Result<()> {
         let count = self.by.spans.accumulation;
         let mut sum = GradientsAccumulator::new();
         let mut losses = Vec::with_capacity(count);
         self.learner.lr_step();
         let model = self.learner.model();
         for _ in 0..count {
-            let Some(batch) = batches.next() else {
-                return false;
-            };
+            let batch = batches.next().ok_or_else(|| self.ended_early())?;
             let output = self.learner.train_step(batch);
             sum.accumulate(&model, output.grads);
             losses.push(output.item.loss);
         }
         let gradients = mean::<B, _>(&mut sum, &model, count);
         drop(model);
-        self.learner.optimizer_step(gradients);
-        self.progress.step += 1;
         let loss = Tensor::cat(losses, 0).mean(); // [1]
+        self.learner
+            .optimizer_step(with_loss(gradients, loss.clone()));
+        self.progress.step += 1;
         let report = self.report(loss.clone());
         self.by.journal.update(report.clone());
+        self.faults.watch(report.clone());
         self.last_report = Some(report.clone());
         let step = self.progress.step as usize;
         let mut output = StepOutput::new(loss);
@@ -223,7 +236,7 @@ impl<B: AutodiffBackend> Run<'_, B> {
             Some(self.learner.lr_current()),
         );
         self.events.process_train(LearnerEvent::ProcessedItem(item));
-        true
+        Ok(())
     }
 
     /// The numbers of the update that has just been queued, which the reader thread fetches in time.
@@ -234,28 +247,43 @@ impl<B: AutodiffBackend> Run<'_, B> {
         };
         let seconds = self.updated.elapsed().as_secs_f64();
         self.updated = Instant::now();
-        let (step, tokens) = (self.progress.step, self.by.spans.tokens);
+        let (step, spans) = (self.progress.step, self.by.spans);
         let (lr, skipped) = (self.learner.lr_current(), self.skipped.clone());
+        let first = (step - 1) * spans.accumulation as u64;
         Deferred::read(move || {
-            let grad_norm = norm.map_or(f64::NAN, |norm| f64::from(norm.get()));
-            // Reports are read in the order of the updates, so this counts those up to this one.
-            let now = u64::from(!grad_norm.is_finite());
-            let skipped = skipped.fetch_add(now, Ordering::Relaxed) + now;
-            Report {
+            let mut report = Report {
                 step,
                 loss: scalar(loss),
                 lr,
-                grad_norm,
-                tokens: step * tokens,
-                tokens_per_second: tokens as f64 / seconds,
-                switches: if now == 0 { switches } else { 0 },
-                skipped,
+                grad_norm: norm.map_or(f64::NAN, |norm| f64::from(norm.get())),
+                tokens: step * spans.tokens,
+                tokens_per_second: spans.tokens as f64 / seconds,
+                switches,
+                skipped: 0,
+                batches: (first, first + spans.accumulation as u64 - 1),
+            };
+            // Reports are read in the order of the updates, so this counts those up to this one.
+            let now = u64::from(!report.is_sound());
+            report.skipped = skipped.fetch_add(now, Ordering::Relaxed) + now;
+            if now > 0 {
+                report.switches = 0;
             }
+            report
         })
     }
 
+    /// Hears about every update but the `later` newest.
+    fn settle(&mut self, later: usize) -> Result<()> {
+        let (journal, say) = (&self.by.journal, self.by.say);
+        let heard = self.faults.settle(later, |report| {
+            journal.skipped(report);
+            say(&format!("skipped {}", report.fault()));
+        });
+        Ok(heard?)
+    }
+
     /// Evaluates on the held-out text; if a checkpoint follows, it may be the best one.
-    fn evaluate(&mut self, saved: bool) {
+    fn evaluate(&mut self, saved: bool) -> Result<()> {
         self.events
             .process_train(LearnerEvent::EndEpoch(self.stretch));
         let model = self.learner.model().valid();
@@ -267,7 +295,7 @@ impl<B: AutodiffBackend> Run<'_, B> {
             let rows = batch.inputs.dims()[0];
             if self.interrupter.should_stop() {
                 // Half an evaluation is none.
-                return;
+                return Ok(());
             }
             let output = model.step(batch);
             let weighted = output.loss.clone() * rows as f64;
@@ -285,14 +313,18 @@ impl<B: AutodiffBackend> Run<'_, B> {
             );
             self.events.process_valid(LearnerEvent::ProcessedItem(item));
         }
+        if batches.progress().items_processed < batches.progress().items_total {
+            return Err(self.ended_early());
+        }
         self.events
             .process_valid(LearnerEvent::EndEpoch(self.stretch));
         self.stretch += 1;
         let step = self.progress.step;
         let loss = sum.map_or(f64::NAN, |sum| scalar(sum) / f64::from(count as u32));
         let found = Best { step, loss };
+        let better = self.progress.best.is_none_or(|best| loss < best.loss);
         self.progress.evaluation = Some(found);
-        if saved && self.progress.best.is_none_or(|best| loss < best.loss) {
+        if saved && loss.is_finite() && better {
             self.progress.best = Some(found);
         }
         self.by.journal.evaluation(step, loss);
@@ -300,25 +332,63 @@ impl<B: AutodiffBackend> Run<'_, B> {
             "update {step}: validation loss {loss:.4}, perplexity {:.2}",
             loss.exp()
         ));
+        Ok(())
     }
 
-    fn save(&mut self) -> anyhow::Result<()> {
+    /// Copies the state to the host and begins to write it, once the checkpoint before is written.
+    fn save(&mut self) -> Result<()> {
+        self.settle(0)?;
+        self.written(true)?;
         if let Some(report) = &self.last_report {
             self.progress.loss = Some(report.get().loss);
         }
-        // What a checkpoint says has been done is in the journal before the checkpoint exists.
-        self.by
-            .journal
-            .flush()
-            .map_err(|error| anyhow::anyhow!("cannot write metrics.jsonl: {error}"))?;
+        self.progress.recent_skips = self.faults.recent();
         let optimizer = self.by.optimizer.lock();
         self.progress.skipped = optimizer.skipped();
-        let path = self
-            .by
+        self.by
             .saver
-            .save(&self.learner.model(), &optimizer, &self.progress)?;
-        self.by.journal.checkpoint(self.progress.step, &path);
+            .begin(&self.learner.model(), &optimizer, &self.progress)
+    }
+
+    /// Hears about the checkpoint that is being written, waiting for it if `wait`.
+    fn written(&mut self, wait: bool) -> Result<()> {
+        if let Some(saved) = self.by.saver.finished(wait)? {
+            self.saved = Some(saved.step);
+        }
         Ok(())
+    }
+
+    /// Saves what there is after `error`, and says what came of that.
+    fn keep(&mut self, error: &anyhow::Error) -> anyhow::Error {
+        let step = self.progress.step;
+        // A checkpoint and a verdict may still be on their way; if they are bad as well, the reason is the one we have.
+        let _ = self.written(true);
+        let _ = self.settle(0);
+        if step > self.by.start.step && self.saved != Some(step) {
+            let _ = self.save().and_then(|()| self.written(true));
+        }
+        let out = self.by.out.display();
+        match self.saved {
+            Some(saved) if saved == step => anyhow!(
+                "{error:#}. Everything up to update {step} is saved: go on with --out {out} --resume"
+            ),
+            Some(saved) => anyhow!(
+                "{error:#}. Stopped after update {step}, the last good checkpoint is of update {saved}: go on with \
+                 --out {out} --resume"
+            ),
+            None => anyhow!("{error:#}. Stopped after update {step}, there is no checkpoint"),
+        }
+    }
+
+    /// Why there is no batch where there should be one.
+    fn ended_early(&self) -> anyhow::Error {
+        match self.by.data.take() {
+            Some(error) => error.into(),
+            None => anyhow!(
+                "the training text ended before update {}",
+                self.by.spans.steps
+            ),
+        }
     }
 
     fn stretches(&self) -> Items {

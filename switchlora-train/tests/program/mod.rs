@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+use switchlora_train::checkpoint;
 
 /// A folder with a small model's config.json and a text.
 pub struct Place {
@@ -66,8 +68,7 @@ impl Place {
 
     /// Every file of the newest checkpoint.
     pub fn checkpoint(&self, run: &str) -> Vec<(String, Vec<u8>)> {
-        let folder = self.path(run).join("checkpoints");
-        let newest = sorted(&folder).pop().unwrap();
+        let newest = checkpoint::list(&self.path(run)).unwrap().pop().unwrap().1;
         let read = |path: PathBuf| {
             (
                 path.file_name().unwrap().to_string_lossy().into_owned(),
@@ -75,6 +76,16 @@ impl Place {
             )
         };
         sorted(&newest).into_iter().map(read).collect()
+    }
+}
+
+/// Waits until `what` holds, which must be soon.
+pub fn wait_until(what: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !what() {
+        let waited = started.elapsed();
+        assert!(waited < Duration::from_secs(120), "nothing happens");
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

@@ -1,0 +1,176 @@
+//! The checkpoints of a run: which there are, which is the newest whole one, and which may go.
+
+use super::{Checkpoint, CheckpointError, FOLDER, Fault, MANIFEST, Rejected, folder};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The newest whole checkpoint of a run, and the newer ones that are not.
+#[derive(Debug)]
+pub struct Found {
+    /// Whole: every file of it matches its checksum.
+    pub checkpoint: Checkpoint,
+    /// Newer ones that were passed over, newest first.
+    pub rejected: Vec<Rejected>,
+}
+
+/// Checkpoints of a run by step, oldest first. What is not named like one is passed over.
+///
+/// # Errors
+///
+/// The folder cannot be read; that there is none is no error.
+pub fn list(run: &Path) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
+    let paths = entries(&run.join(FOLDER))?.into_iter();
+    let mut found: Vec<_> = paths
+        .filter_map(|path| Some((folder::step(&path)?, path)))
+        .collect();
+    found.sort();
+    Ok(found)
+}
+
+/// Whether `run` has a checkpoint of update `step`, whole or not.
+pub fn exists(run: &Path, step: u64) -> bool {
+    folder::whole(&run.join(FOLDER), step).is_dir()
+}
+
+/// The newest checkpoint of `run` that is whole; none if there is no checkpoint at all.
+///
+/// # Errors
+///
+/// [`CheckpointError::NoneValid`] if there are checkpoints and none is whole.
+pub fn newest_valid(run: &Path) -> Result<Option<Found>, CheckpointError> {
+    let mut rejected = Vec::new();
+    for (_, path) in list(run)?.into_iter().rev() {
+        match whole(&path) {
+            Ok(checkpoint) => {
+                return Ok(Some(Found {
+                    checkpoint,
+                    rejected,
+                }));
+            }
+            Err(fault) => rejected.push(Rejected { path, fault }),
+        }
+    }
+    match rejected.is_empty() {
+        true => Ok(None),
+        false => Err(CheckpointError::NoneValid {
+            run: run.to_path_buf(),
+            tried: rejected,
+        }),
+    }
+}
+
+/// The checkpoint that `path` names: itself, or the newest whole one of a run directory.
+///
+/// # Errors
+///
+/// There is none, or it is damaged.
+pub fn resolve(path: &Path) -> Result<Found, CheckpointError> {
+    if folder::step(path).is_some() || path.join(MANIFEST).exists() {
+        let path = path.to_path_buf();
+        if !path.is_dir() {
+            return Err(CheckpointError::None(path));
+        }
+        let damaged = |fault| {
+            CheckpointError::Damaged(Rejected {
+                path: path.clone(),
+                fault,
+            })
+        };
+        return Ok(Found {
+            checkpoint: whole(&path).map_err(damaged)?,
+            rejected: Vec::new(),
+        });
+    }
+    newest_valid(path)?.ok_or_else(|| CheckpointError::None(path.to_path_buf()))
+}
+
+/// Renames checkpoints that are not whole to `….damaged`, so that they are neither tried again nor counted among those
+/// that are kept. Nothing of them is lost.
+///
+/// # Errors
+///
+/// A folder cannot be renamed.
+pub fn set_aside(rejected: &[Rejected]) -> Result<(), CheckpointError> {
+    for Rejected { path, .. } in rejected {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let names = (1..).map(|n: u32| match n {
+            1 => format!("{name}.damaged"),
+            n => format!("{name}.damaged-{n}"),
+        });
+        let mut names = names.map(|name| path.with_file_name(name));
+        let Some(aside) = names.find(|aside| !aside.exists()) else {
+            continue;
+        };
+        fs::rename(path, aside).map_err(|reason| CheckpointError::Write {
+            path: path.clone(),
+            reason,
+        })?;
+    }
+    Ok(())
+}
+
+/// Removes all but the `keep` newest checkpoints of `run` and the one of step `best`. Call it once a newer one is verified.
+///
+/// # Errors
+///
+/// A folder could not be read or removed.
+pub fn prune(run: &Path, keep: usize, best: Option<u64>) -> Result<(), CheckpointError> {
+    let all = list(run)?;
+    let old = all.len().saturating_sub(keep.max(1));
+    for (step, path) in all.into_iter().take(old) {
+        if Some(step) != best {
+            remove(&path, step).map_err(|reason| CheckpointError::Write { path, reason })?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what a process that was killed left half written or half removed, and puts back what it had moved out of the way.
+/// Only who holds the run's lock may do that.
+///
+/// # Errors
+///
+/// A folder could not be read or removed.
+pub fn sweep(run: &Path) -> Result<(), CheckpointError> {
+    for path in entries(&run.join(FOLDER))? {
+        let done = match (folder::replaced(&path), folder::is_left_over(&path)) {
+            (Some(name), _) if !name.exists() => fs::rename(&path, name),
+            (_, true) => fs::remove_dir_all(&path),
+            _ => Ok(()),
+        };
+        done.map_err(|reason| CheckpointError::Write { path, reason })?;
+    }
+    Ok(())
+}
+
+/// First it is no checkpoint any more, then it is gone: one that is half removed must not look like one.
+fn remove(path: &Path, step: u64) -> io::Result<()> {
+    let beside = folder::beside(path.parent().unwrap_or(Path::new(".")), step, "removing");
+    if beside.exists() {
+        fs::remove_dir_all(&beside)?;
+    }
+    fs::rename(path, &beside)?;
+    fs::remove_dir_all(&beside)
+}
+
+fn whole(path: &Path) -> Result<Checkpoint, Fault> {
+    let checkpoint = Checkpoint::open(path)?;
+    checkpoint.verify()?;
+    Ok(checkpoint)
+}
+
+/// What is in a folder; nothing if it is not there.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
+    let failed = |reason| CheckpointError::Read {
+        path: folder.to_path_buf(),
+        reason,
+    };
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    entries
+        .map(|entry| entry.map(|entry| entry.path()).map_err(failed))
+        .collect()
+}

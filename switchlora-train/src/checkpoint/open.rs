@@ -1,0 +1,140 @@
+//! One checkpoint on the disk: opened, checked against its manifest, and read.
+
+use super::manifest::{Hashing, Manifest};
+use super::tensors::{Tensors, read_tensors};
+use super::{FILES, FORMAT, Fault, MANIFEST, MODEL, OPTIMIZER, STATE, State, TOKENIZER, folder};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// A checkpoint whose manifest, state and tokenizer are read and match; its tensors are still on the disk.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    path: PathBuf,
+    manifest: Manifest,
+    /// Everything that is not a tensor.
+    pub state: State,
+    /// The content of the tokenizer's file.
+    pub tokenizer: Vec<u8>,
+}
+
+impl Checkpoint {
+    /// Opens the checkpoint in the folder `path`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn open(path: &Path) -> Result<Self, Fault> {
+        let manifest = fs::read(path.join(MANIFEST)).map_err(|error| unread(MANIFEST, error))?;
+        let manifest = Manifest::parse(&manifest)?;
+        let state = read_whole(path, &manifest, STATE)?;
+        let bad = |reason: String| Fault::Content {
+            file: STATE.to_owned(),
+            reason,
+        };
+        let format: Format = serde_json::from_slice(&state).map_err(|e| bad(e.to_string()))?;
+        if format.format != FORMAT {
+            let found = format.format;
+            return Err(bad(format!("format {found}, this program reads {FORMAT}")));
+        }
+        let state: State = serde_json::from_slice(&state).map_err(|e| bad(e.to_string()))?;
+        if folder::step(path).is_some_and(|step| step != state.step) {
+            let step = state.step;
+            return Err(bad(format!("of update {step}, unlike the folder's name")));
+        }
+        Ok(Self {
+            path: path.to_path_buf(),
+            tokenizer: read_whole(path, &manifest, TOKENIZER)?,
+            manifest,
+            state,
+        })
+    }
+
+    /// Its folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads every file once more and compares it with its checksum; gives the bytes of all of them.
+    ///
+    /// # Errors
+    ///
+    /// The first file that is not as it was written.
+    pub fn verify(&self) -> Result<u64, Fault> {
+        let mut bytes = 0;
+        for file in FILES {
+            let mut reader = Hashing::new(open(&self.path, file)?);
+            io::copy(&mut reader, &mut io::sink()).map_err(|error| unread(file, error))?;
+            bytes += reader.passed;
+            check(&self.manifest, file, &reader.finish().1)?;
+        }
+        Ok(bytes)
+    }
+
+    /// The weights.
+    ///
+    /// # Errors
+    ///
+    /// The file is not as it was written.
+    pub fn model(&self) -> Result<Tensors, Fault> {
+        self.tensors(MODEL)
+    }
+
+    /// Moments and candidates.
+    ///
+    /// # Errors
+    ///
+    /// The file is not as it was written.
+    pub fn optimizer(&self) -> Result<Tensors, Fault> {
+        self.tensors(OPTIMIZER)
+    }
+
+    fn tensors(&self, name: &str) -> Result<Tensors, Fault> {
+        let file = open(&self.path, name)?;
+        let length = file.metadata().map_err(|error| unread(name, error))?.len();
+        let mut reader = Hashing::new(io::BufReader::with_capacity(1 << 20, file));
+        let tensors = read_tensors(&mut reader, length).map_err(|reason| Fault::Content {
+            file: name.to_owned(),
+            reason,
+        })?;
+        check(&self.manifest, name, &reader.finish().1)?;
+        Ok(tensors)
+    }
+}
+
+/// What of a state can be read whatever its format.
+#[derive(serde::Deserialize)]
+struct Format {
+    format: u32,
+}
+
+fn open(folder: &Path, file: &str) -> Result<File, Fault> {
+    File::open(folder.join(file)).map_err(|error| unread(file, error))
+}
+
+fn read_whole(folder: &Path, manifest: &Manifest, file: &str) -> Result<Vec<u8>, Fault> {
+    let mut reader = Hashing::new(open(folder, file)?);
+    let mut bytes = Vec::new();
+    reader
+        .read_to_end(&mut bytes)
+        .map_err(|error| unread(file, error))?;
+    check(manifest, file, &reader.finish().1)?;
+    Ok(bytes)
+}
+
+fn check(manifest: &Manifest, file: &str, found: &str) -> Result<(), Fault> {
+    match manifest.sum(file) == Some(found) {
+        true => Ok(()),
+        false => Err(Fault::Checksum {
+            file: file.to_owned(),
+        }),
+    }
+}
+
+fn unread(file: &str, reason: io::Error) -> Fault {
+    let file = file.to_owned();
+    match reason.kind() {
+        io::ErrorKind::NotFound => Fault::Missing { file },
+        _ => Fault::Unreadable { file, reason },
+    }
+}

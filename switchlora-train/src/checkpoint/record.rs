@@ -1,0 +1,85 @@
+//! The optimizer's record by the names of the parameters: tensors for one file, the rest for another.
+
+use super::{OptimizerState, Tensors};
+use crate::model::NamedTensor;
+use std::collections::BTreeMap;
+use switchlora_core::{LayerRecord, MomentsRecord, SwitchLoraRecord};
+
+/// Takes a record apart into tensors and host state, by the names of the model's parameters.
+pub fn split(record: SwitchLoraRecord, names: &[NamedTensor]) -> (Tensors, OptimizerState) {
+    let mut tensors = Tensors::new();
+    let mut state = OptimizerState {
+        updates: record.updates,
+        ..OptimizerState::default()
+    };
+    let name_of: BTreeMap<String, &String> =
+        names.iter().map(|n| (n.id.serialize(), &n.name)).collect();
+    for (id, moments) in record.moments {
+        let Some(name) = name_of.get(&id) else {
+            continue;
+        };
+        tensors.insert(format!("{name}.first"), moments.first);
+        tensors.insert(format!("{name}.second"), moments.second);
+        state.counts.insert((*name).clone(), moments.counts);
+    }
+    for layer in record.layers {
+        let path = &layer.path;
+        let pools = [("A", layer.candidates_a), ("B", layer.candidates_b)];
+        for (side, pool) in pools {
+            tensors.extend(pool.map(|pool| (format!("{path}.candidates_{side}"), pool)));
+        }
+        state.layers.push((layer.path, layer.state));
+    }
+    (tensors, state)
+}
+
+/// Puts a record together again, for a model whose parameters have the given names.
+///
+/// # Errors
+///
+/// A tensor is missing or belongs to nothing; says which.
+pub fn join(
+    mut tensors: Tensors,
+    state: OptimizerState,
+    names: &[NamedTensor],
+) -> Result<SwitchLoraRecord, String> {
+    let mut take = |name: String| {
+        tensors
+            .remove(&name)
+            .ok_or_else(|| format!("tensor {name} is missing"))
+    };
+    let mut record = SwitchLoraRecord {
+        updates: state.updates,
+        ..SwitchLoraRecord::default()
+    };
+    for (name, counts) in state.counts {
+        let parameter = names.iter().find(|parameter| parameter.name == name);
+        let parameter = parameter.ok_or_else(|| format!("the model has no parameter {name}"))?;
+        let moments = MomentsRecord {
+            first: take(format!("{name}.first"))?,
+            second: take(format!("{name}.second"))?,
+            counts,
+        };
+        record.moments.insert(parameter.id.serialize(), moments);
+    }
+    for (path, layer) in state.layers {
+        let switches = !layer.a.spare.is_empty();
+        let mut pool = |side| take(format!("{path}.candidates_{side}"));
+        // A method that never switches has spare slots and no candidates in them.
+        let (candidates_a, candidates_b) = match (switches, pool("A"), pool("B")) {
+            (true, Ok(a), Ok(b)) => (Some(a), Some(b)),
+            (_, Err(_), Err(_)) => (None, None),
+            _ => return Err(format!("the candidates of {path} are incomplete")),
+        };
+        record.layers.push(LayerRecord {
+            path,
+            state: layer,
+            candidates_a,
+            candidates_b,
+        });
+    }
+    match tensors.into_keys().next() {
+        None => Ok(record),
+        Some(name) => Err(format!("tensor {name} belongs to nothing")),
+    }
+}

@@ -1,0 +1,187 @@
+//! Files of f32 tensors in the safetensors format, read and written one tensor at a time.
+//!
+//! The format's own crate reads from and writes to whole buffers; a checkpoint may be as large as memory, and its checksum
+//! is computed as it passes. The header is read and checked by that crate.
+
+use burn::tensor::TensorData;
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+
+/// Tensors by name.
+pub type Tensors = BTreeMap<String, TensorData>;
+
+/// Bytes of the number before the header that says how long the header is.
+const PREFIX: u64 = 8;
+/// The longest header; the format's own limit.
+const LONGEST_HEADER: u64 = 100_000_000;
+
+/// Writes tensors of f32.
+///
+/// # Errors
+///
+/// The writer's, and [`io::ErrorKind::InvalidInput`] for a tensor of another type.
+pub fn write_tensors(mut writer: impl Write, tensors: &Tensors) -> io::Result<()> {
+    let mut offset = 0;
+    let mut infos = Vec::with_capacity(tensors.len());
+    for (name, data) in tensors {
+        if data.dtype != burn::tensor::DType::F32 {
+            let message = format!("tensor {name} holds {:?}, expected F32", data.dtype);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let end = offset + data.as_bytes().len();
+        let info = TensorInfo {
+            dtype: Dtype::F32,
+            shape: data.shape.to_vec(),
+            data_offsets: (offset, end),
+        };
+        infos.push((name.clone(), info));
+        offset = end;
+    }
+    let metadata = Metadata::new(None, infos).map_err(io::Error::other)?;
+    let mut header = serde_json::to_vec(&metadata)?;
+    // The tensors begin at a multiple of eight, as the format's own writer has it.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    writer.write_all(&(header.len() as u64).to_le_bytes())?;
+    writer.write_all(&header)?;
+    for data in tensors.values() {
+        writer.write_all(data.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Reads a file of f32 tensors of which `length` bytes are there.
+///
+/// Nothing is allocated that the file could not fill.
+///
+/// # Errors
+///
+/// What is wrong with the file.
+pub fn read_tensors(mut reader: impl Read, length: u64) -> Result<Tensors, String> {
+    let mut prefix = [0; PREFIX as usize];
+    let mut fill = |bytes: &mut [u8], what: &str| {
+        reader
+            .read_exact(bytes)
+            .map_err(|error| format!("cannot read {what}: {error}"))
+    };
+    fill(&mut prefix, "the length of the header")?;
+    let header_length = u64::from_le_bytes(prefix);
+    let most = LONGEST_HEADER.min(length.saturating_sub(PREFIX));
+    if header_length > most {
+        return Err(format!("a header of {header_length} bytes does not fit"));
+    }
+    let mut header = vec![0; header_length as usize];
+    fill(&mut header, "the header")?;
+    let metadata: Metadata =
+        serde_json::from_slice(&header).map_err(|error| format!("the header: {error}"))?;
+    let named = PREFIX + header_length + metadata.data_len() as u64;
+    if named != length {
+        return Err(format!(
+            "the header names {named} bytes, the file has {length}"
+        ));
+    }
+    let mut tensors = Tensors::new();
+    for name in metadata.offset_keys() {
+        let Some(info) = metadata.info(&name) else {
+            continue;
+        };
+        if info.dtype != Dtype::F32 {
+            return Err(format!(
+                "tensor {name} holds {:?}, expected F32",
+                info.dtype
+            ));
+        }
+        let mut values = vec![0f32; info.shape.iter().product()];
+        fill(
+            bytemuck::cast_slice_mut(&mut values),
+            &format!("tensor {name}"),
+        )?;
+        tensors.insert(name, TensorData::new(values, info.shape.clone()));
+    }
+    Ok(tensors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn tensors() -> impl Strategy<Value = Tensors> {
+        let tensor = prop::collection::vec(0_usize..5, 0..4).prop_flat_map(|shape| {
+            let count: usize = shape.iter().product();
+            let values = prop::collection::vec(any::<f32>(), count);
+            values.prop_map(move |values| TensorData::new(values, shape.clone()))
+        });
+        prop::collection::btree_map("[a-zé.\"\\\\]{0,9}", tensor, 0..5)
+    }
+
+    fn written(tensors: &Tensors) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write_tensors(&mut bytes, tensors).unwrap();
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Result<Tensors, String> {
+        read_tensors(bytes, bytes.len() as u64)
+    }
+
+    /// Bit for bit: not-a-number is not equal to itself.
+    fn bits(tensors: &Tensors) -> Vec<(String, Vec<usize>, Vec<u8>)> {
+        let one = |(name, data): (&String, &TensorData)| {
+            (name.clone(), data.shape.to_vec(), data.as_bytes().to_vec())
+        };
+        tensors.iter().map(one).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_bit_for_bit(tensors in tensors()) {
+            prop_assert_eq!(bits(&read(&written(&tensors)).unwrap()), bits(&tensors));
+        }
+
+        #[test]
+        fn the_formats_own_reader_reads_it_too(tensors in tensors()) {
+            let bytes = written(&tensors);
+            let theirs = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+            prop_assert_eq!(theirs.len(), tensors.len());
+            for (name, view) in theirs.iter() {
+                prop_assert_eq!(view.data(), tensors[name].as_bytes());
+            }
+        }
+
+        #[test]
+        fn a_damaged_file_is_refused_or_read_and_harms_nothing(
+            tensors in tensors(), at: prop::sample::Index, bit in 0_u8..8, cut: Option<prop::sample::Index>,
+        ) {
+            let mut bytes = written(&tensors);
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            if let Some(cut) = cut {
+                bytes.truncate(cut.index(bytes.len()));
+                prop_assert!(read(&bytes).is_err());
+            }
+            let _ = read(&bytes);
+        }
+
+        #[test]
+        fn any_bytes_at_all_harm_nothing(bytes: Vec<u8>, header in "[\\[\\]{}\":,0-9a-zF]{0,60}") {
+            prop_assert!(read(&bytes).is_err());
+            let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+            bytes.extend(header.as_bytes());
+            let _ = read(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_header_that_promises_more_than_there_is_allocates_nothing() {
+        for length in [u64::MAX, 1 << 40, 100_000_000] {
+            assert!(read(&length.to_le_bytes()).unwrap_err().contains("header"));
+        }
+        let header =
+            br#"{"w":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,4398046511104]}}"#;
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(header);
+        assert!(read(&bytes).unwrap_err().contains("the file has"));
+    }
+}

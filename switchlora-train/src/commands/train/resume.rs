@@ -1,0 +1,171 @@
+//! `--resume`: the newest whole checkpoint of a run, and whether the experiment still is the one it belongs to.
+
+use super::TrainArgs;
+use crate::checkpoint::{self, Checkpoint, Found, Rejected};
+use crate::commands::Usage;
+use crate::data::Tokenizer;
+use crate::experiment::Experiment;
+use crate::learner::last_checkpoint;
+use crate::model::LlamaConfig;
+use crate::run_directory::{CONFIG, RunDirectory, RunDirectoryError};
+use crate::say::{say, warn};
+use anyhow::{Result, bail};
+use std::path::Path;
+
+/// Keys that change neither what the state means nor what has been done: how long, how often, where, how fast.
+const FREE: [&str; 9] = [
+    "steps",
+    "eval_every",
+    "eval_sequences",
+    "checkpoint_every",
+    "keep",
+    "backend",
+    "device",
+    "lr",
+    "clip",
+];
+/// Tables of such keys.
+const FREE_TABLES: [&str; 1] = ["schedule."];
+/// Keys with paths, where what counts is what is there: [`Resumed::check`] looks.
+const PATHS: [&str; 2] = ["tokenizer", "data"];
+
+/// A run to go on with, which is this process's.
+pub(super) struct Resumed {
+    directory: RunDirectory,
+    from: Option<Checkpoint>,
+    rejected: Vec<Rejected>,
+}
+
+/// Takes the run in `out`, finds its newest whole checkpoint, and what of its experiment is to change.
+pub(super) fn begin(args: &TrainArgs, out: &Path) -> Result<(Experiment, Resumed)> {
+    let config = out.join(CONFIG);
+    let checkpoints = checkpoint::list(out)?;
+    if !config.exists() && checkpoints.is_empty() {
+        return Err(RunDirectoryError::NoRun(out.to_path_buf()).into());
+    }
+    let directory = RunDirectory::open(out)?;
+    checkpoint::sweep(out)?;
+    let (from, rejected) = match newest(out)? {
+        Some(found) => (Some(found.checkpoint), found.rejected),
+        None => (None, Vec::new()),
+    };
+    let given = match &args.config {
+        Some(file) => Some(Experiment::from_file(file)?),
+        None if config.exists() => Some(Experiment::from_file(&config)?),
+        None => None,
+    };
+    let done = from.as_ref().map(|from| from.state.experiment.clone());
+    let base = given.or(done.clone()).unwrap_or_default();
+    let mut now = args.override_in(base);
+    if let Some(done) = &done {
+        now.inherit(done);
+        changes(out, done, &now)?;
+    }
+    if let Some(from) = &from
+        && from.state.step >= now.steps
+    {
+        return Err(Usage(format!(
+            "{} has done all {} updates: give more --steps to go on",
+            out.display(),
+            from.state.step
+        ))
+        .into());
+    }
+    let resumed = Resumed {
+        directory,
+        from,
+        rejected,
+    };
+    Ok((now, resumed))
+}
+
+/// The newest whole checkpoint, with a warning about each newer one that is damaged or missing.
+fn newest(out: &Path) -> Result<Option<Found>> {
+    let newest = checkpoint::list(out)?.last().map(|(step, _)| *step);
+    let known = last_checkpoint(&out.join("metrics.jsonl"));
+    let missing = known.filter(|(step, _)| newest.is_none_or(|newest| newest < *step));
+    let missing = missing.map(|(_, path)| path);
+    let Some(found) = checkpoint::newest_valid(out)? else {
+        if let Some(path) = missing {
+            let out = out.display();
+            bail!(
+                "no valid checkpoint in {out}, tried {path} (missing, though metrics.jsonl names it)"
+            );
+        }
+        say("no checkpoint yet: the run starts from its beginning");
+        return Ok(None);
+    };
+    let lost = missing.map(|path| format!("{}: it is missing", out.join(path).display()));
+    let set_aside = |rejected: &Rejected| format!("{rejected}; it is set aside as ….damaged");
+    let rejected = found.rejected.iter().map(set_aside);
+    for problem in lost.into_iter().chain(rejected) {
+        let step = found.checkpoint.state.step;
+        warn(format!(
+            "{problem}; going on from the checkpoint of update {step}"
+        ));
+    }
+    Ok(Some(found))
+}
+
+/// Says what of the experiment has changed since the checkpoint; refuses what would change what its state means.
+fn changes(out: &Path, done: &Experiment, now: &Experiment) -> Result<()> {
+    let changes = done.differences(now)?;
+    let free = |key: &str| {
+        let path = PATHS.contains(&key);
+        path || FREE.contains(&key) || FREE_TABLES.iter().any(|table| key.starts_with(table))
+    };
+    let (free, refused): (Vec<_>, Vec<_>) = changes.into_iter().partition(|c| free(&c.key));
+    if !refused.is_empty() {
+        let refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
+        return Err(Usage(format!(
+            "--resume cannot change {} of {}: start a new run for that",
+            refused.join(", "),
+            out.display()
+        ))
+        .into());
+    }
+    for change in free {
+        say(format!("  changed     {change}"));
+    }
+    Ok(())
+}
+
+impl Resumed {
+    /// Checks that model, tokenizer and text are what the checkpoint belongs to, whatever their files are called now.
+    pub(super) fn check(
+        &self,
+        model: &LlamaConfig,
+        tokenizer: &Tokenizer,
+        data_sha256: &str,
+    ) -> Result<()> {
+        let Some(from) = &self.from else {
+            return Ok(());
+        };
+        let state = &from.state;
+        let same = [
+            ("model", state.model == *model),
+            ("tokenizer", state.tokenizer_sha256 == tokenizer.sha256()),
+            ("text (data)", state.data_sha256 == data_sha256),
+        ];
+        match same.iter().find(|(_, same)| !same) {
+            None => Ok(()),
+            Some((what, _)) => Err(Usage(format!(
+                "the {what} is not the one that {} was trained with: give that one, or start a new run",
+                from.path().display()
+            ))
+            .into()),
+        }
+    }
+
+    /// The directory and the checkpoint to go on from. From now on damaged newer ones are out of the way, and so are older
+    /// ones than the `keep` newest.
+    pub(super) fn into_parts(self, keep: usize) -> Result<(RunDirectory, Option<Checkpoint>)> {
+        checkpoint::set_aside(&self.rejected)?;
+        if let Some(from) = &self.from {
+            // The newest has just been verified, and the disk may be full.
+            let best = from.state.best.map(|best| best.step);
+            checkpoint::prune(self.directory.path(), keep, best)?;
+        }
+        Ok((self.directory, self.from))
+    }
+}

@@ -1,0 +1,147 @@
+//! The open file behind a reader, which says exactly what happened to it.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::PackedError;
+use super::positional::{is_unlinked, read_exact_at};
+
+/// An open file, with its path and the length it had when it was opened.
+#[derive(Debug)]
+pub(super) struct Source {
+    file: File,
+    path: PathBuf,
+    length: u64,
+}
+
+impl Source {
+    /// Opens the file.
+    pub(super) fn open(path: &Path) -> Result<Self, PackedError> {
+        let file = File::open(path).map_err(|reason| match reason.kind() {
+            io::ErrorKind::NotFound => PackedError::Missing {
+                path: path.to_path_buf(),
+            },
+            _ => refused(path, 0, reason),
+        })?;
+        let length = metadata(&file, path)?.len();
+        let path = path.to_path_buf();
+        Ok(Self { file, path, length })
+    }
+
+    /// The path as it was given.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The length when it was opened.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Makes `bytes` the `length` bytes from `offset` on.
+    pub(super) fn read(
+        &self,
+        offset: u64,
+        length: usize,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), PackedError> {
+        bytes.clear();
+        bytes
+            .try_reserve_exact(length)
+            .map_err(|reason| refused(&self.path, offset, reason.into()))?;
+        bytes.resize(length, 0);
+        read_exact_at(&self.file, bytes, offset).or_else(|reason| {
+            // If it ends too early, its length says more.
+            self.check_unchanged(offset)?;
+            Err(refused(&self.path, offset, reason))
+        })
+    }
+
+    /// Asks the system whether the file still has a name, and its length, before what is at `offset` is read.
+    pub(super) fn check_unchanged(&self, offset: u64) -> Result<(), PackedError> {
+        let metadata = metadata(&self.file, &self.path)?;
+        if is_unlinked(&metadata) {
+            return Err(PackedError::Vanished {
+                path: self.path.clone(),
+                offset,
+            });
+        }
+        if metadata.len() != self.length {
+            return Err(PackedError::Truncated {
+                path: self.path.clone(),
+                offset: self.length.min(metadata.len()),
+                expected: self.length,
+                found: metadata.len(),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn metadata(file: &File, path: &Path) -> Result<Metadata, PackedError> {
+    file.metadata().map_err(|reason| refused(path, 0, reason))
+}
+
+fn refused(path: &Path, offset: u64, reason: io::Error) -> PackedError {
+    let path = path.to_path_buf();
+    PackedError::Read {
+        path,
+        offset,
+        reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(name: &str) -> (tempfile::TempDir, PathBuf, Source) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, b"0123456789").unwrap();
+        let source = Source::open(&path).unwrap();
+        (folder, path, source)
+    }
+
+    fn shorten(path: &Path, length: u64) {
+        let file = File::options().write(true).open(path).unwrap();
+        file.set_len(length).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_cut_short_between_the_check_and_the_read_is_truncated_too() {
+        let (_folder, path, source) = open("a");
+        source.check_unchanged(0).unwrap();
+        shorten(&path, 6);
+        let error = source.read(4, 4, &mut Vec::new()).unwrap_err();
+        assert!(matches!(
+            error,
+            PackedError::Truncated {
+                offset: 6,
+                expected: 10,
+                found: 6,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn a_length_that_cannot_be_allocated_is_an_error() {
+        let (_folder, _path, source) = open("a");
+        let error = source.read(0, usize::MAX, &mut Vec::new()).unwrap_err();
+        assert!(matches!(error, PackedError::Read { offset: 0, .. }));
+    }
+
+    #[test]
+    fn what_is_not_there_is_missing_and_a_folder_cannot_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = Source::open(&folder.path().join("a")).unwrap_err();
+        assert!(matches!(missing, PackedError::Missing { .. }));
+        // Some systems refuse to open it, the others to read it.
+        let refused = Source::open(folder.path())
+            .and_then(|source| source.read(0, 1, &mut Vec::new()))
+            .unwrap_err();
+        assert!(matches!(refused, PackedError::Read { .. }));
+    }
+}

@@ -1,0 +1,264 @@
+//! Writes a packed token file, beside its place until it is whole.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::PackedError;
+use super::half_written::HalfWritten;
+use super::header::Header;
+use super::width::Width;
+
+/// Tokens in a block. A first touch reads and checks a whole block, 32 KiB at two bytes a token; the table of a file of
+/// 10^10 tokens has 2.4 MB.
+const BLOCK: u32 = 16384;
+
+/// Packs tokens into a file, in the memory of one block and of 4 bytes for each block before it.
+///
+/// Everything goes to `.NAME.writing` in the same folder until [`finish`](Self::finish) gives the file its name and
+/// replaces what had it. A writer that is dropped before removes what it wrote. One writer at a time for a path.
+#[derive(Debug)]
+pub struct PackedWriter {
+    // Before `half_written`, so that the file is closed when it is removed.
+    file: File,
+    half_written: HalfWritten,
+    path: PathBuf,
+    /// What was appended, the block that is not full included.
+    header: Header,
+    /// Bytes of the block that is not full.
+    block: Vec<u8>,
+    /// The crc32 of each block that is.
+    table: Vec<u8>,
+    /// Whether the system refused to write a block, so that tokens are missing.
+    incomplete: bool,
+}
+
+impl PackedWriter {
+    /// Begins a file at `path`, for ids below `vocab_size` made with the tokenizer whose file has this SHA-256.
+    ///
+    /// # Errors
+    ///
+    /// [`PackedError::NoVocabulary`] for a vocabulary of 0, [`PackedError::Write`] if the folder takes no file.
+    pub fn create(
+        path: &Path,
+        vocab_size: u32,
+        tokenizer_sha256: [u8; 32],
+    ) -> Result<Self, PackedError> {
+        Self::with_block(path, vocab_size, tokenizer_sha256, BLOCK)
+    }
+
+    /// [`create`](Self::create), with another number of tokens in a block.
+    pub(super) fn with_block(
+        path: &Path,
+        vocab_size: u32,
+        tokenizer_sha256: [u8; 32],
+        block: u32,
+    ) -> Result<Self, PackedError> {
+        let path = path.to_path_buf();
+        if vocab_size == 0 {
+            return Err(PackedError::NoVocabulary { path });
+        }
+        let (half_written, file) =
+            HalfWritten::create(&path).map_err(|reason| refused(&path, 0, reason))?;
+        let width = Width::of(vocab_size);
+        Ok(Self {
+            file,
+            half_written,
+            path,
+            header: Header {
+                width,
+                count: 0,
+                vocab_size,
+                block,
+                tokenizer_sha256,
+            },
+            block: Vec::with_capacity(block as usize * width.bytes()),
+            table: Vec::new(),
+            incomplete: false,
+        })
+    }
+
+    /// Appends tokens. Of a call that is refused for an id, nothing is appended; after one that could not be written,
+    /// the file cannot be finished.
+    ///
+    /// # Errors
+    ///
+    /// [`PackedError::TokenOutOfRange`] for an id that is not below the vocabulary size, [`PackedError::Write`] if the
+    /// system refuses.
+    pub fn append(&mut self, ids: &[u32]) -> Result<(), PackedError> {
+        self.header.check_ids(ids, self.header.count, &self.path)?;
+        let mut rest = ids;
+        while !rest.is_empty() {
+            let filled = self.block.len() / self.header.width.bytes();
+            let room = self.header.block as usize - filled;
+            let (now, later) = rest.split_at(room.min(rest.len()));
+            self.header.width.encode(now, &mut self.block);
+            self.header.count += now.len() as u64;
+            if now.len() == room {
+                self.write_block()?;
+            }
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Writes what is left, makes sure that it is on the disk, and gives the file its name. Returns how many tokens it
+    /// has.
+    ///
+    /// # Errors
+    ///
+    /// [`PackedError::Write`] if the system refuses; then there is no file, or, if it is the folder that cannot be made
+    /// sure of, a whole one.
+    pub fn finish(mut self) -> Result<u64, PackedError> {
+        if self.incomplete {
+            let reason = io::Error::other("an earlier write failed");
+            return Err(refused(&self.path, self.header.table_offset(), reason));
+        }
+        if !self.block.is_empty() {
+            self.write_block()?;
+        }
+        let mut table = std::mem::take(&mut self.table);
+        let crc = crc32fast::hash(&table);
+        table.extend(crc.to_le_bytes());
+
+        let Self {
+            mut file,
+            half_written,
+            path,
+            header,
+            ..
+        } = self;
+        write(&mut file, &path, header.table_offset(), &table)?;
+        // Last, so that what a killed process leaves has zeros for a header.
+        write(&mut file, &path, 0, &header.encode())?;
+        file.sync_all()
+            .map_err(|reason| refused(&path, 0, reason))?;
+        drop(file);
+        half_written
+            .publish(&path)
+            .map_err(|reason| refused(&path, 0, reason))?;
+        Ok(header.count)
+    }
+
+    /// Writes the tokens of the block, which are the last ones appended, and begins another.
+    fn write_block(&mut self) -> Result<(), PackedError> {
+        let offset = self.header.table_offset() - self.block.len() as u64;
+        let written = write(&mut self.file, &self.path, offset, &self.block);
+        self.incomplete |= written.is_err();
+        let crc = crc32fast::hash(&self.block);
+        self.table.extend(crc.to_le_bytes());
+        self.block.clear();
+        written
+    }
+}
+
+fn write(file: &mut File, path: &Path, offset: u64, bytes: &[u8]) -> Result<(), PackedError> {
+    file.seek(SeekFrom::Start(offset))
+        .and_then(|_| file.write_all(bytes))
+        .map_err(|reason| refused(path, offset, reason))
+}
+
+fn refused(path: &Path, offset: u64, reason: io::Error) -> PackedError {
+    let path = path.to_path_buf();
+    PackedError::Write {
+        path,
+        offset,
+        reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn names_in(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_half_written_file_is_not_there_and_a_finished_one_takes_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.tokens");
+        fs::write(&path, "the one before").unwrap();
+
+        let mut writer = PackedWriter::with_block(&path, 9, [0; 32], 2).unwrap();
+        writer.append(&[1, 2, 3]).unwrap();
+        assert_eq!(names_in(folder.path()), [".a.tokens.writing", "a.tokens"]);
+        assert_eq!(fs::read(&path).unwrap(), b"the one before");
+
+        assert_eq!(writer.finish().unwrap(), 3);
+        assert_eq!(names_in(folder.path()), ["a.tokens"]);
+        assert_eq!(fs::read(&path).unwrap().len(), 80 + 6 + 8 + 4);
+    }
+
+    #[test]
+    fn a_dropped_writer_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer =
+            PackedWriter::with_block(&folder.path().join("a.tokens"), 9, [0; 32], 2).unwrap();
+        writer.append(&[1, 2, 3]).unwrap();
+        drop(writer);
+        assert!(names_in(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn a_file_that_a_killed_writer_left_is_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.tokens");
+        fs::write(folder.path().join(".a.tokens.writing"), [7; 999]).unwrap();
+        let writer = PackedWriter::create(&path, 9, [0; 32]).unwrap();
+        assert_eq!(writer.finish().unwrap(), 0);
+        assert_eq!(fs::read(&path).unwrap().len(), 84);
+    }
+
+    #[test]
+    fn an_id_out_of_the_vocabulary_is_named_and_nothing_of_its_call_is_appended() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = PackedWriter::create(&folder.path().join("a.tokens"), 9, [0; 32]).unwrap();
+        writer.append(&[1, 8]).unwrap();
+        let error = writer.append(&[2, 9, 10]).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("token 3 (byte 86) is 9"), "{message}");
+        writer.append(&[3]).unwrap();
+        assert_eq!(writer.finish().unwrap(), 3);
+    }
+
+    #[test]
+    fn after_a_write_that_failed_the_file_cannot_be_finished() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.tokens");
+        let mut writer = PackedWriter::with_block(&path, 9, [0; 32], 2).unwrap();
+        let beside = folder.path().join(".a.tokens.writing");
+        let writable = std::mem::replace(&mut writer.file, File::open(beside).unwrap());
+        let error = writer.append(&[1, 2, 3]).unwrap_err();
+        assert!(matches!(error, PackedError::Write { offset: 80, .. }));
+
+        writer.file = writable;
+        let error = writer.finish().unwrap_err();
+        assert!(matches!(error, PackedError::Write { .. }));
+        assert!(names_in(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn what_cannot_become_a_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let create = |name, vocab_size| {
+            PackedWriter::create(&folder.path().join(name), vocab_size, [0; 32]).unwrap_err()
+        };
+        assert!(matches!(
+            create("a.tokens", 0),
+            PackedError::NoVocabulary { .. }
+        ));
+        for name in ["no/such/folder/a.tokens", ".."] {
+            assert!(matches!(create(name, 9), PackedError::Write { .. }));
+        }
+        assert!(names_in(folder.path()).is_empty());
+    }
+}

@@ -1,0 +1,138 @@
+//! Updates that were skipped because their loss or gradient norm was not finite: told one by one, and too many end the run.
+//!
+//! A verdict about an update is asked for one update later, when the device has long decided it: no update waits.
+
+use super::report::Report;
+use std::collections::VecDeque;
+use switchlora_core::Deferred;
+
+/// Updates that are looked back on.
+pub const WINDOW: u64 = 100;
+/// Updates among them that may be skipped: 5 %.
+pub const MOST: usize = 5;
+
+/// So many updates were skipped that going on makes no sense.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error(
+    "{count} of the last {WINDOW} updates were skipped because their loss or gradient norm was not finite; the last: {last}. \
+     Lower --lr (it was {lr:.1e}) or lengthen --warmup; if these batches are to blame, look at their text; with --resume, \
+     --lr and --warmup may change"
+)]
+pub struct TooManyFaults {
+    /// Skipped updates among the last [`WINDOW`].
+    pub count: usize,
+    /// The last of them in words.
+    pub last: String,
+    /// Its learning rate.
+    pub lr: f64,
+}
+
+/// Watches over the updates of a run.
+#[derive(Debug, Default)]
+pub struct Faults {
+    recent: VecDeque<u64>,
+    undecided: VecDeque<Deferred<Report>>,
+}
+
+impl Faults {
+    /// Goes on from a run in which the updates `recent` were skipped.
+    pub fn new(recent: Vec<u64>) -> Self {
+        Self {
+            recent: recent.into(),
+            undecided: VecDeque::new(),
+        }
+    }
+
+    /// An update that has been queued.
+    pub fn watch(&mut self, report: Deferred<Report>) {
+        self.undecided.push_back(report);
+    }
+
+    /// Hears about every update but the `later` newest, and tells `tell` of each that was skipped.
+    ///
+    /// # Errors
+    ///
+    /// More than [`MOST`] of the last [`WINDOW`] updates were skipped, and one of them was among those heard about now.
+    pub fn settle(
+        &mut self,
+        later: usize,
+        mut tell: impl FnMut(&Report),
+    ) -> Result<(), TooManyFaults> {
+        let mut verdict = Ok(());
+        while self.undecided.len() > later {
+            let Some(report) = self.undecided.pop_front() else {
+                break;
+            };
+            let report = report.get();
+            let step = report.step;
+            self.recent.retain(|&skipped| skipped + WINDOW > step);
+            if report.is_sound() {
+                continue;
+            }
+            tell(&report);
+            self.recent.push_back(step);
+            if self.recent.len() > MOST {
+                verdict = Err(TooManyFaults {
+                    count: self.recent.len(),
+                    last: report.fault(),
+                    lr: report.lr,
+                });
+            }
+        }
+        verdict
+    }
+
+    /// The updates among the last [`WINDOW`] that were skipped, as far as heard about.
+    pub fn recent(&self) -> Vec<u64> {
+        self.recent.iter().copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn report(step: u64, sound: bool) -> Deferred<Report> {
+        let loss = if sound { 1.0 } else { f64::NAN };
+        Deferred::ready(Report {
+            step,
+            loss,
+            ..Report::default()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_run_ends_at_the_sixth_fault_of_a_hundred_updates(
+            sound in prop::collection::vec(prop::bool::weighted(0.93), 1..400), stop_at: prop::sample::Index,
+        ) {
+            let mut faults = Faults::default();
+            let resumed = stop_at.index(sound.len());
+            for (at, sound_now) in sound.iter().enumerate() {
+                if at == resumed {
+                    faults = Faults::new(faults.recent());
+                }
+                faults.watch(report(at as u64 + 1, *sound_now));
+                let mut told = 0;
+                let verdict = faults.settle(0, |_| told += 1);
+                prop_assert_eq!(told == 1, !sound_now);
+                let window = &sound[(at + 1).saturating_sub(100)..=at];
+                let bad = window.iter().filter(|sound| !**sound).count();
+                prop_assert_eq!(verdict.is_err(), !sound_now && bad > 5, "update {}", at + 1);
+            }
+        }
+    }
+
+    #[test]
+    fn the_newest_update_is_not_waited_for() {
+        let mut faults = Faults::default();
+        faults.watch(report(1, false));
+        let mut told = Vec::new();
+        faults.settle(1, |report| told.push(report.step)).unwrap();
+        assert!(told.is_empty());
+        faults.watch(report(2, true));
+        faults.settle(1, |report| told.push(report.step)).unwrap();
+        assert_eq!((told, faults.recent()), (vec![1], vec![1]));
+    }
+}

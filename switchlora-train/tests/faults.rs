@@ -1,0 +1,459 @@
+//! What goes wrong around a run: its numbers, its disk, its data, its neighbours. Nothing that was done is lost.
+
+mod program;
+
+use program::{Place, stderr, stdout, train_arguments, wait_until};
+use serde_json::Value;
+use std::fs;
+use std::process::{Child, Output, Stdio};
+use switchlora_train::checkpoint;
+
+/// The one line of a run that failed, after checking that it says each of `parts`.
+fn failed(output: &Output, parts: &[&str]) -> String {
+    let said = stderr(output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+    let line = said.lines().last().unwrap().to_owned();
+    assert!(line.starts_with("error: "), "{said}");
+    for part in parts {
+        assert!(line.contains(part), "no {part:?} in: {line}");
+    }
+    line
+}
+
+/// Starts a run and waits until it has trained for a while.
+fn started(place: &Place, arguments: &str, out: &str) -> Child {
+    let mut program = place.program(arguments);
+    let program = program.stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = program.spawn().unwrap();
+    let journal = place.path(out).join("metrics.jsonl");
+    wait_until(|| fs::metadata(&journal).is_ok_and(|m| m.len() > 3000));
+    child
+}
+
+fn events(place: &Place, out: &str) -> Vec<Value> {
+    let text = fs::read_to_string(place.path(out).join("metrics.jsonl")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    lines
+        .filter(|line: &Value| line["kind"] == "event")
+        .collect()
+}
+
+fn newest(place: &Place, out: &str) -> u64 {
+    let found = checkpoint::newest_valid(&place.path(out)).unwrap().unwrap();
+    found.checkpoint.state.step
+}
+
+#[test]
+fn updates_whose_numbers_are_not_finite_are_skipped_told_and_after_six_the_run_ends() {
+    let place = Place::new();
+    for backend in ["flex", "ndarray"] {
+        let flags = format!(
+            "--steps 60 --accumulation 2 --lr 1e30 --keep 1 --checkpoint-every 1 --backend {backend}"
+        );
+        let output = place.train(&format!("{flags} --out {backend}"));
+        failed(
+            &output,
+            &[
+                "6 of the last 100 updates",
+                "micro-batches",
+                "Lower --lr",
+                "is saved",
+                "--resume",
+            ],
+        );
+        assert!(stdout(&output).contains("skipped update"));
+        let events = events(&place, backend);
+        let skipped = events.iter().filter(|event| event["event"] == "skipped");
+        let skipped: Vec<u64> = skipped
+            .map(|event| {
+                let step = event["step"].as_u64().unwrap();
+                assert_eq!(
+                    event["batches"],
+                    serde_json::json!([2 * step - 2, 2 * step - 1])
+                );
+                step
+            })
+            .collect();
+        assert!(skipped.len() >= 6 && skipped.is_sorted());
+
+        // A skipped update changes nothing: the last checkpoints, all after the first skip, hold the same weights.
+        let all = checkpoint::list(&place.path(backend)).unwrap();
+        assert!(
+            all.len() > 5,
+            "checkpoints of failing updates push out none before them"
+        );
+        let files = |file: &str| -> Vec<Vec<u8>> {
+            let after = all.iter().filter(|(step, _)| *step >= skipped[0]);
+            after
+                .map(|(_, path)| fs::read(path.join(file)).unwrap())
+                .collect()
+        };
+        for file in [checkpoint::MODEL, checkpoint::OPTIMIZER] {
+            assert!(
+                files(file).windows(2).all(|pair| pair[0] == pair[1]),
+                "{file}"
+            );
+        }
+        let last = checkpoint::newest_valid(&place.path(backend))
+            .unwrap()
+            .unwrap();
+        let state = last.checkpoint.state;
+        assert_eq!(state.skipped as usize, skipped.len());
+        assert_eq!(state.recent_skips, skipped);
+        // What was counted before counts on.
+        let again = place.run(&format!("train --out {backend} --resume --lr 1e-3"));
+        failed(&again, &["of the last 100 updates"]);
+        assert_eq!(newest(&place, backend), state.step + 1);
+        let summary = fs::read_to_string(place.path(backend).join("summary.json")).unwrap();
+        assert!(summary.contains("failed"));
+    }
+}
+
+#[test]
+fn every_method_resumes_bit_for_bit_on_each_cpu_backend() {
+    let place = Place::new();
+    fs::write(
+        place.path("random.toml"),
+        "[switch]\nselection = \"random\"\n",
+    )
+    .unwrap();
+    fs::write(
+        place.path("host.toml"),
+        "[switch]\npools = \"host\"\nfixed = true\n",
+    )
+    .unwrap();
+    let runs = [
+        "--method full",
+        "--method lora",
+        "--method switchlora",
+        "--config random.toml",
+        "--config host.toml",
+    ];
+    for (number, method) in runs.into_iter().enumerate() {
+        let backend = ["flex", "ndarray"][number % 2];
+        let flags = format!(
+            "{method} --backend {backend} --accumulation 2 --checkpoint-every 5 --lr-decay linear"
+        );
+        let (whole, parts) = (format!("whole-{number}"), format!("parts-{number}"));
+        for out in [&whole, &parts] {
+            let output = place.train(&format!("{flags} --out {out}"));
+            assert!(output.status.success(), "{method}: {}", stderr(&output));
+        }
+        fs::remove_dir_all(place.path(&parts).join("checkpoints/step-00000012")).unwrap();
+        let output = place.run(&format!("train --out {parts} --resume"));
+        assert!(output.status.success(), "{method}: {}", stderr(&output));
+        assert_eq!(place.journal(&whole), place.journal(&parts), "{method}");
+        assert_eq!(
+            place.checkpoint(&whole),
+            place.checkpoint(&parts),
+            "{method}"
+        );
+    }
+}
+
+#[test]
+fn a_run_that_had_no_checkpoint_yet_starts_again() {
+    let place = Place::new();
+    assert!(place.train("--out whole").status.success());
+    fs::create_dir(place.path("run")).unwrap();
+    let config = fs::read(place.path("whole/config.toml")).unwrap();
+    fs::write(place.path("run/config.toml"), config).unwrap();
+    fs::write(
+        place.path("run/metrics.jsonl"),
+        "{\"kind\":\"train\",\"step\":1,\"lo",
+    )
+    .unwrap();
+    let output = place.run("train --out run --resume");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains("no checkpoint yet"));
+    assert_eq!(place.journal("whole"), place.journal("run"));
+    assert_eq!(place.checkpoint("whole"), place.checkpoint("run"));
+}
+
+#[test]
+fn a_resumed_run_says_what_has_changed_and_refuses_what_would_change_its_state() {
+    let place = Place::new();
+    assert!(place.train("--out run").status.success());
+    let output =
+        place.run("train --out run --resume --steps 14 --eval-every 7 --lr 1e-3 --warmup 3");
+    assert!(output.status.success(), "{}", stderr(&output));
+    for change in [
+        "steps (12 -> 14)",
+        "eval_every (4 -> 7)",
+        "lr (0.01 -> 0.001)",
+        "schedule.warmup (0 -> 3)",
+    ] {
+        assert!(
+            stdout(&output).contains(change),
+            "no {change:?} in {}",
+            stdout(&output)
+        );
+    }
+    // A file gives what it says; what it leaves open stays as it was.
+    fs::write(
+        place.path("other.toml"),
+        "rank = 4\nseed = 1\n[switch]\nalpha = 2.0\n",
+    )
+    .unwrap();
+    let output = place.run("train --out run --resume --config other.toml --steps 20");
+    assert_eq!(output.status.code(), Some(2));
+    for change in [
+        "rank (8 -> 4)",
+        "seed (0 -> 1)",
+        "switch.alpha (1.0 -> 2.0)",
+        "model",
+        "start a new run",
+    ] {
+        assert!(
+            stderr(&output).contains(change),
+            "no {change:?} in {}",
+            stderr(&output)
+        );
+    }
+    assert!(!stderr(&output).contains("lr ("), "{}", stderr(&output));
+
+    // Model, tokenizer and text count by what they hold.
+    for (flag, file) in [("--model", "model.json"), ("--data", "text.txt")] {
+        let text = fs::read_to_string(place.path(file)).unwrap();
+        fs::write(place.path(file), text.replace("48", "49")).unwrap();
+        let output = place.run("train --out run --resume --steps 20");
+        assert_eq!(output.status.code(), Some(2), "{flag}: {}", stderr(&output));
+        assert!(stderr(&output).contains(&flag[2..]), "{}", stderr(&output));
+        fs::write(place.path(file), text).unwrap();
+    }
+    fs::rename(place.path("text.txt"), place.path("moved.txt")).unwrap();
+    let output = place.run("train --out run --resume --steps 20 --data moved.txt");
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_ends_the_run_and_the_last_good_checkpoint_stays() {
+    let place = Place::new();
+    assert!(place.train("--out whole").status.success());
+    assert!(place.train("--out run --steps 4").status.success());
+    let before = place.checkpoint("run");
+    // Files may not grow beyond 1.5 MB; the system says so instead of ending the process.
+    let program = env!("CARGO_BIN_EXE_switchlora-train");
+    let script =
+        format!("trap '' XFSZ; ulimit -f 1500; exec {program} train --out run --resume --steps 12");
+    let mut shell = std::process::Command::new("bash");
+    let output = shell
+        .current_dir(place.folder.path())
+        .args(["-c", &script])
+        .output()
+        .unwrap();
+    let line = failed(
+        &output,
+        &[
+            "step-000000",
+            "large",
+            "free some space",
+            "update 4",
+            "--resume",
+        ],
+    );
+    assert!(line.contains("last good checkpoint"), "{line}");
+    assert_eq!(place.checkpoint("run"), before);
+    let left = program::sorted(&place.path("run/checkpoints"));
+    assert_eq!(left.len(), 1, "{left:?}");
+
+    // Something in the place of the folder of checkpoints.
+    fs::rename(place.path("run/checkpoints"), place.path("kept")).unwrap();
+    let child = place.program(&train_arguments(
+        "--out other --steps 4000 --checkpoint-every 0",
+    ));
+    let mut child = { child }
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until(|| place.path("other/metrics.jsonl").exists());
+    fs::write(place.path("other/checkpoints"), "").unwrap();
+    interrupt(&child, "-INT");
+    child.wait().unwrap();
+    failed(
+        &child.wait_with_output().unwrap(),
+        &["other/checkpoints", "there is no checkpoint"],
+    );
+}
+
+#[cfg(unix)]
+fn interrupt(child: &Child, signal: &str) {
+    let mut kill = std::process::Command::new("kill");
+    assert!(
+        kill.args([signal, &child.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_signal_ends_the_process_at_once() {
+    let place = Place::new();
+    // An update that would take hours.
+    let arguments = train_arguments("--out run --accumulation 100000000");
+    let mut program = place.program(&arguments);
+    let mut child = program
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until(|| place.path("run/experiment.log").exists());
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    interrupt(&child, "-INT");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(
+        child.try_wait().unwrap().is_none(),
+        "it finishes its update first"
+    );
+    interrupt(&child, "-TERM");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    assert!(stderr(&output).contains("once more"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_second_run_in_a_directory_is_refused_with_the_number_of_the_first() {
+    let place = Place::new();
+    let endless = "--steps 1000000 --checkpoint-every 10 --out run";
+    let mut child = started(&place, &train_arguments(endless), "run");
+    let process = format!("process {}", child.id());
+    failed(
+        &place.run("train --out run --resume"),
+        &["in use", &process],
+    );
+    failed(&place.train("--out run"), &["in use", &process]);
+    // Who only looks may look.
+    wait_until(|| checkpoint::newest_valid(&place.path("run")).is_ok_and(|found| found.is_some()));
+    assert!(place.run("eval run --data text.txt").status.success());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let lock = fs::read_to_string(place.path("run/run.lock")).unwrap();
+    assert_eq!(
+        lock.trim(),
+        child.id().to_string(),
+        "the dead process left its lock"
+    );
+    let steps = newest(&place, "run") + 3;
+    let output = place.run(&format!("train --out run --resume --steps {steps}"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(newest(&place, "run"), steps);
+}
+
+#[test]
+fn packed_tokens_train_as_the_text_they_were_made_of() {
+    let place = Place::new();
+    let output = place.run("tokenize --data text.txt --out text.tokens");
+    assert!(output.status.success(), "{}", stderr(&output));
+    for (flags, out) in [
+        ("--data text.txt", "text"),
+        ("--data text.tokens", "packed"),
+    ] {
+        let arguments =
+            train_arguments(&format!("{flags} --out {out}")).replacen("--data text.txt", "", 1);
+        assert!(place.run(&arguments).status.success());
+        let eval = place.run(&format!("eval {out} {flags}"));
+        assert!(eval.status.success(), "{}", stderr(&eval));
+    }
+    let losses = |run: &str| -> Vec<f64> {
+        let lines = place.journal(run).into_iter();
+        let lines = lines.map(|line| serde_json::from_str::<Value>(&line).unwrap());
+        lines
+            .filter(|line| line["kind"] == "train")
+            .map(|line| line["loss"].as_f64().unwrap())
+            .collect()
+    };
+    // The same tokens; where the last twentieth begins differs by a line.
+    let first = |run: &str| losses(run)[0];
+    assert_eq!(losses("packed").len(), 12);
+    assert!((first("packed") - first("text")).abs() < 0.1);
+
+    let refused = |arguments: &str, status: i32, parts: &[&str]| {
+        let output = place.run(arguments);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(status), "{said}");
+        assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+    };
+    refused(
+        "tokenize --data text.txt --out text.tokens",
+        2,
+        &["text.tokens", "exists"],
+    );
+    refused("tokenize --data text.txt --out text.bin", 2, &[".tokens"]);
+    refused(
+        "--data text.tokens text.txt --out x",
+        2,
+        &["text.txt", ".tokens"],
+    );
+    refused("--data missing.tokens --out x", 2, &["missing.tokens"]);
+    fs::copy(place.path("text.txt"), place.path("fake.tokens")).unwrap();
+    refused(
+        "--data fake.tokens --out x",
+        1,
+        &["fake.tokens", "SLTOKENS"],
+    );
+    let mut bytes = fs::read(place.path("text.tokens")).unwrap();
+    bytes[5000] ^= 1;
+    fs::write(place.path("bad.tokens"), bytes).unwrap();
+    refused(
+        "--data bad.tokens --out x --sequence-length 24",
+        1,
+        &["bad.tokens", "block 0", "byte 80"],
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_of_tokens_that_vanishes_or_is_cut_under_a_run_ends_it_after_a_checkpoint() {
+    let place = Place::new();
+    let output = place.run("tokenize --data text.txt --out text.tokens");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let (file, good) = (place.path("text.tokens"), place.path("good.tokens"));
+    for harm in ["vanishes", "cut"] {
+        fs::copy(&file, &good).unwrap();
+        let flags = format!(
+            "--data text.tokens --steps 1000000 --checkpoint-every 0 --eval-every 0 --out {harm}"
+        );
+        let arguments = train_arguments(&flags).replacen("--data text.txt", "", 1);
+        let child = started(&place, &arguments, harm);
+        match harm {
+            "vanishes" => fs::rename(&good, &file).unwrap(),
+            _ => fs::File::options()
+                .write(true)
+                .open(&file)
+                .unwrap()
+                .set_len(9_000)
+                .unwrap(),
+        }
+        let line = failed(
+            &child.wait_with_output().unwrap(),
+            &["text.tokens", "byte", "is saved", "--resume"],
+        );
+        let saved = newest(&place, harm);
+        assert!(line.contains(&format!("up to update {saved} ")), "{line}");
+        if harm == "cut" {
+            fs::rename(&good, &file).unwrap();
+        }
+        let steps = saved + 2;
+        let output = place.run(&format!("train --out {harm} --resume --steps {steps}"));
+        assert!(output.status.success(), "{}", stderr(&output));
+        let whole = format!("whole-{harm}");
+        let arguments = arguments.replace("--steps 1000000", &format!("--steps {steps}"));
+        let arguments = arguments.replace(&format!("--out {harm}"), &format!("--out {whole}"));
+        let output = place.run(&arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+        // The learning rate knew of a million updates; what was trained on is the same.
+        let tokens = |run: &str| {
+            let last = place
+                .journal(run)
+                .into_iter()
+                .rfind(|line| line.contains("train"));
+            serde_json::from_str::<Value>(&last.unwrap()).unwrap()["tokens"].as_u64()
+        };
+        assert_eq!(tokens(harm), tokens(&whole));
+    }
+}
