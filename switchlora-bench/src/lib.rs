@@ -2,8 +2,10 @@
 //!
 //! - [`parity`] replays what the authors' program computed and says by how much this one differs.
 //! - [`step`] times one update of each method, phase by phase.
+//! - [`saving`] times what a checkpoint adds to a training.
 //! - [`backends`] says which backends of this program work on this machine.
 
 pub mod backends;
 pub mod parity;
+pub mod saving;
 pub mod step;

@@ -1,6 +1,7 @@
 //! The commands, one small file each. A command gives whether what it measured is as it should be.
 
 mod backends;
+mod checkpoint;
 mod parity;
 mod step;
 
@@ -14,6 +15,8 @@ pub enum Command {
     Parity(parity::Parity),
     /// Time one update of each method: forward, backward, optimizer and switch.
     Step(step::Step),
+    /// Time what a checkpoint adds to a training, beside what memory and disk allow.
+    Checkpoint(checkpoint::Checkpoint),
     /// Say which backends of this program work on this machine.
     Backends(backends::Backends),
 }
@@ -24,6 +27,7 @@ impl Command {
         match self {
             Self::Parity(command) => command.run(),
             Self::Step(command) => command.run(),
+            Self::Checkpoint(command) => command.run(),
             Self::Backends(command) => command.run(),
         }
     }

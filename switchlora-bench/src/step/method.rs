@@ -31,7 +31,7 @@ impl Method {
     }
 
     /// How its factors start.
-    pub(super) fn factors(self) -> FactorInit {
+    pub(crate) fn factors(self) -> FactorInit {
         match self {
             Self::SwitchLora => FactorInit::SwitchLora,
             Self::Full | Self::Lora => FactorInit::Lora,
@@ -39,7 +39,7 @@ impl Method {
     }
 
     /// The rank of its layers, when factors have the rank `rank`.
-    pub(super) fn rank(self, rank: usize) -> Option<usize> {
+    pub(crate) fn rank(self, rank: usize) -> Option<usize> {
         match self {
             Self::Full => None,
             Self::Lora | Self::SwitchLora => Some(rank),

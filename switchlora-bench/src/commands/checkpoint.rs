@@ -1,0 +1,77 @@
+//! `switchlora-bench checkpoint`.
+
+use anyhow::{Context, Result};
+use clap::Args;
+use std::fs;
+use std::path::PathBuf;
+use switchlora_bench::saving::{SavingBench, Summary};
+use switchlora_bench::step::Method;
+use switchlora_train::backend::{BackendKind, run_on};
+use switchlora_train::model::LlamaConfig;
+
+/// Arguments of `checkpoint`.
+#[derive(Args)]
+pub struct Checkpoint {
+    /// A preset or a Hugging Face config.json.
+    #[arg(long, default_value = "60m", value_name = "PRESET|FILE")]
+    model: String,
+    /// How it is trained.
+    #[arg(long, value_enum, default_value = "switchlora")]
+    method: Method,
+    /// Rank of the factors [default: a quarter of the model's width].
+    #[arg(long)]
+    rank: Option<usize>,
+    /// Sequences in a batch.
+    #[arg(long, default_value_t = 1)]
+    batch_size: usize,
+    /// Tokens in a sequence.
+    #[arg(long, default_value_t = 128)]
+    sequence_length: usize,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value_t)]
+    backend: BackendKind,
+    /// Updates without a checkpoint, for each checkpoint.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    updates: u16,
+    /// Checkpoints.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    repeats: u16,
+    /// Where they are written: on the disk of the runs.
+    #[arg(long, default_value = "runs/.bench-checkpoint")]
+    folder: PathBuf,
+    /// One JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Checkpoint {
+    /// Always as it should be, if it can be measured at all.
+    pub fn run(self) -> Result<bool> {
+        let config = LlamaConfig::resolve(&self.model)?;
+        let folder = self.folder;
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let bench = SavingBench {
+            rank: self.rank.unwrap_or((config.hidden_size / 4).max(1)),
+            config,
+            method: self.method,
+            batch_size: self.batch_size,
+            sequence_length: self.sequence_length,
+            updates: self.updates.into(),
+            repeats: self.repeats.into(),
+            folder: folder.clone(),
+        };
+        let backend = self.backend.choose()?.backend;
+        let reports = run_on(backend, 0, bench)?;
+        let _ = fs::remove_dir_all(&folder);
+        let summary = Summary::of(&reports?);
+        match self.json {
+            true => println!("{}", serde_json::to_string(&summary)?),
+            false => println!(
+                "{} on {}, backend {backend}\n{summary}",
+                self.method.name(),
+                self.model
+            ),
+        }
+        Ok(true)
+    }
+}
