@@ -28,7 +28,7 @@ use switchlora_train::backend::Job;
 use switchlora_train::checkpoint::{self, FORMAT, Snapshot, State};
 use switchlora_train::data::Tokenizer;
 use switchlora_train::experiment::Experiment;
-use switchlora_train::model::{LlamaConfig, LlamaForCausalLm, export, parameter_names};
+use switchlora_train::model::{HostParameters, LlamaConfig, LlamaForCausalLm, parameter_names};
 
 /// Updates before the first that is timed.
 const WARM_UP: usize = 2;
@@ -76,7 +76,7 @@ impl SavingBench {
         let folder = self.folder.clone();
         let writing = thread::spawn(move || {
             let began = Instant::now();
-            let saved = checkpoint::write(&folder, &snapshot);
+            let saved = checkpoint::write(&folder, snapshot);
             (saved, began.elapsed())
         });
         let mut beside = Vec::new();
@@ -177,7 +177,7 @@ impl<B: AutodiffBackend> Training<B> {
         };
         Ok(Snapshot {
             state,
-            model: export::<B::InnerBackend, _>(&model.valid()),
+            model: HostParameters::copy::<B::InnerBackend, _>(&model.valid()),
             optimizer,
             tokenizer: Arc::from(self.tokenizer.json()),
         })

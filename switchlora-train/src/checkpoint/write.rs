@@ -7,6 +7,7 @@ use super::{
     TOKENIZER, folder,
 };
 use crate::durable::{forget_cached, sync_folder};
+use crate::model::HostParameters;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ pub struct Snapshot {
     /// Everything that is not a tensor.
     pub state: State,
     /// The weights.
-    pub model: Tensors,
+    pub model: HostParameters,
     /// Moments and candidates.
     pub optimizer: Tensors,
     /// The content of the tokenizer's file.
@@ -41,7 +42,7 @@ pub struct Saved {
 /// # Errors
 ///
 /// Something could not be written, or is not on the disk as it was written; checkpoints of other steps are untouched.
-pub fn write(run: &Path, snapshot: &Snapshot) -> Result<Saved, CheckpointError> {
+pub fn write(run: &Path, snapshot: Snapshot) -> Result<Saved, CheckpointError> {
     let step = snapshot.state.step;
     let checkpoints = run.join(FOLDER);
     let path = folder::whole(&checkpoints, step);
@@ -71,17 +72,18 @@ pub fn write(run: &Path, snapshot: &Snapshot) -> Result<Saved, CheckpointError> 
     }
 }
 
-fn write_files(beside: &Path, snapshot: &Snapshot) -> io::Result<()> {
+fn write_files(beside: &Path, snapshot: Snapshot) -> io::Result<()> {
     if beside.exists() {
         fs::remove_dir_all(beside)?;
     }
     fs::create_dir(beside)?;
     let state = serde_json::to_vec_pretty(&snapshot.state)?;
+    let model = snapshot.model.lay_out();
     let mut sums = FILES.map(|_| String::new());
     for (file, sum) in FILES.into_iter().zip(&mut sums) {
         let mut writer = Hashing::new(BufWriter::new(File::create(beside.join(file))?));
         match file {
-            MODEL => write_tensors(&mut writer, &snapshot.model)?,
+            MODEL => write_tensors(&mut writer, &model)?,
             OPTIMIZER => write_tensors(&mut writer, &snapshot.optimizer)?,
             STATE => writer.write_all(&state)?,
             TOKENIZER => writer.write_all(&snapshot.tokenizer)?,

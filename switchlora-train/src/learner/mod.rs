@@ -15,7 +15,7 @@ mod step;
 mod strategy;
 
 pub use dashboard::Dashboard;
-pub use faults::{Faults, TooManyFaults};
+pub use faults::{Faults, MOST, TooManyFaults, WINDOW};
 pub use journal::{Journal, last_checkpoint};
 pub use metrics::ReportMetric;
 pub use plain::PlainRenderer;

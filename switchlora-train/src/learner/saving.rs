@@ -4,7 +4,7 @@ use super::journal::Journal;
 use super::session::Session;
 use super::strategy::{Optim, Progress};
 use crate::checkpoint::{self, FORMAT, Saved, Snapshot, State};
-use crate::model::{LlamaForCausalLm, export, parameter_names};
+use crate::model::{HostParameters, LlamaForCausalLm, parameter_names};
 use anyhow::{Context, Result};
 use burn::module::AutodiffModule;
 use burn::optim::Optimizer;
@@ -67,11 +67,11 @@ impl<B: AutodiffBackend> Saver<B> for ToFolder {
         let keep = self.session.experiment.keep;
         // While updates fail the state does not get better: older checkpoints stay until one succeeds.
         let sound = !progress.recent_skips.contains(&progress.step);
+        let best = snapshot.state.best.map(|best| best.step);
         let write = move || -> Result<Saved> {
             // What a checkpoint says has been done is in the journal before the checkpoint exists.
             journal.flush().context("cannot write metrics.jsonl")?;
-            let saved = checkpoint::write(&run, &snapshot)?;
-            let best = snapshot.state.best.map(|best| best.step);
+            let saved = checkpoint::write(&run, snapshot)?;
             if sound {
                 checkpoint::prune(&run, keep, best)?;
             }
@@ -127,7 +127,7 @@ impl Session {
         };
         Snapshot {
             state,
-            model: export::<B::InnerBackend, _>(&model.valid()),
+            model: HostParameters::copy::<B::InnerBackend, _>(&model.valid()),
             optimizer: tensors,
             tokenizer: self.tokenizer.json().into(),
         }

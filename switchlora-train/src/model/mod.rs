@@ -12,6 +12,6 @@ pub use attention::Attention;
 pub use config::{LlamaConfig, LlamaConfigError, PRESETS};
 pub use decoder::{DecoderLayer, Mlp};
 pub use llama::{Drawn, LlamaForCausalLm};
-pub use names::{NameError, NamedTensor, export, import, parameter_names};
+pub use names::{HostParameters, NameError, NamedTensor, export, import, parameter_names};
 pub use norm::RmsNorm;
 pub use rotary::Positions;

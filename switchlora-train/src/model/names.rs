@@ -7,6 +7,7 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData, Transaction};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// A parameter's name and where it is in the model.
@@ -50,21 +51,39 @@ pub fn parameter_names<B: Backend, M: Module<B>>(module: &M) -> Vec<NamedTensor>
     names.found
 }
 
-/// Every parameter of a model as f32 data on the host, named and laid out as in a file; one read for all.
+/// The parameters of a model, copied to the host as they lie on the device.
+///
+/// A training waits for the copy only; to [lay it out](Self::lay_out) is for another thread.
+#[derive(Clone, Debug)]
+pub struct HostParameters(Vec<(NamedTensor, TensorData)>);
+
+impl HostParameters {
+    /// Copies every parameter; one read for all.
+    pub fn copy<B: Backend, M: Module<B>>(module: &M) -> Self {
+        let mut names = Names::<B>::default();
+        module.visit(&mut names);
+        let data = names.read.execute().into_iter();
+        Self(names.found.into_iter().zip(data).collect())
+    }
+
+    /// The parameters as f32, named and laid out as in a file.
+    pub fn lay_out(self) -> BTreeMap<String, TensorData> {
+        let laid_out = self.0.into_iter().map(|(tensor, data)| {
+            let data = data.convert::<f32>();
+            let data = if tensor.transposed {
+                transpose(data)
+            } else {
+                data
+            };
+            (tensor.name, data)
+        });
+        laid_out.collect()
+    }
+}
+
+/// Every parameter of a model as f32 data on the host, named and laid out as in a file.
 pub fn export<B: Backend, M: Module<B>>(module: &M) -> BTreeMap<String, TensorData> {
-    let mut names = Names::<B>::default();
-    module.visit(&mut names);
-    let data = names.read.execute().into_iter();
-    let named = names.found.into_iter().zip(data).map(|(tensor, data)| {
-        let data = data.convert::<f32>();
-        let data = if tensor.transposed {
-            transpose(data)
-        } else {
-            data
-        };
-        (tensor.name, data)
-    });
-    named.collect()
+    HostParameters::copy::<B, M>(module).lay_out()
 }
 
 /// Puts tensors, named and laid out as in a file, into a model.
@@ -101,13 +120,22 @@ pub fn import<B: Backend, M: Module<B>>(
     Ok(module.map(&mut Fill { data }))
 }
 
-/// The transpose of a matrix of f32.
+/// The transpose of a matrix of f32, block by block: a column of a large matrix touches a page for each of its numbers.
 pub(crate) fn transpose(data: TensorData) -> TensorData {
+    const BLOCK: usize = 32;
     let (rows, columns) = (data.shape[0], data.shape[1]);
-    let values: Vec<f32> = data.iter::<f32>().collect();
-    let mut transposed = Vec::with_capacity(values.len());
-    for column in 0..columns {
-        transposed.extend((0..rows).map(|row| values[row * columns + column]));
+    let values = data
+        .as_slice::<f32>()
+        .map_or_else(|_| data.iter::<f32>().collect(), Cow::Borrowed);
+    let mut transposed = vec![0.0; values.len()];
+    for top in (0..rows).step_by(BLOCK) {
+        for left in (0..columns).step_by(BLOCK) {
+            for row in top..rows.min(top + BLOCK) {
+                for column in left..columns.min(left + BLOCK) {
+                    transposed[column * rows + row] = values[row * columns + column];
+                }
+            }
+        }
     }
     TensorData::new(transposed, [columns, rows])
 }
@@ -179,5 +207,26 @@ impl<B: Backend> ModuleMapper<B> for Fill {
             None => tensor,
         };
         Param::from_mapped_value(id, tensor, mapper)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_transpose_has_every_number_in_its_place(rows in 0_usize..70, columns in 0_usize..70) {
+            let values: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
+            let transposed = transpose(TensorData::new(values.clone(), [rows, columns]));
+            prop_assert_eq!(transposed.shape.to_vec(), [columns, rows]);
+            let found: Vec<f32> = transposed.iter::<f32>().collect();
+            for row in 0..rows {
+                for column in 0..columns {
+                    prop_assert_eq!(found[column * rows + row], values[row * columns + column]);
+                }
+            }
+        }
     }
 }
