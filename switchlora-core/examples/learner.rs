@@ -104,7 +104,7 @@ pub fn train(folder: &Path) -> (f32, f32) {
         .with_application_logger(None)
         .renderer(CliMetricsRenderer::new())
         .num_epochs(3)
-        .launch(Learner::new(model, optimizer, ConstantLr::new(1e-2)));
+        .launch(Learner::new(model, optimizer, ConstantLr::new(3e-2)));
     let after = result.model.regress(probe);
     (before.loss.into_scalar(), after.loss.into_scalar())
 }

@@ -158,16 +158,17 @@ impl Job for Session {
         let learner = Learner::new(model, optimizer, schedule);
         let launched = panic::catch_unwind(AssertUnwindSafe(|| training.launch(learner)));
         // The terminal is the person's again once the renderer is gone.
-        if let Err(reason) = launched.map(drop) {
+        let launched = launched.map(drop);
+        let ended = outcome
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let (Err(reason), None) = (launched, &ended) {
             let (reason, out) = (panic_message(&*reason), self.out.display());
             return Err(anyhow!(
                 "the training broke off ({reason}); what was saved before is whole: go on with --out {out} --resume"
             ));
         }
-        let ended = outcome
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
         let written = match &ended {
             Some(Outcome::Failed(error, progress)) => {
                 journal.event(progress.step, &format!("{error:#}"));
