@@ -79,6 +79,7 @@ impl<B: Backend> InferenceStep for Model<B> {
 pub fn train(folder: &Path) -> (f32, f32) {
     type B = Autodiff<Flex>;
     let device = Default::default();
+    B::seed(&device, 42);
     let angles =
         |from: usize| InMemDataset::new((from..from + 512).map(|k| k as f32 * 0.01).collect());
     let loader = |from| {
@@ -104,7 +105,7 @@ pub fn train(folder: &Path) -> (f32, f32) {
         .with_application_logger(None)
         .renderer(CliMetricsRenderer::new())
         .num_epochs(3)
-        .launch(Learner::new(model, optimizer, ConstantLr::new(3e-2)));
+        .launch(Learner::new(model, optimizer, ConstantLr::new(1e-2)));
     let after = result.model.regress(probe);
     (before.loss.into_scalar(), after.loss.into_scalar())
 }
