@@ -16,9 +16,18 @@ use crossterm::execute;
 use crossterm::terminal::{LeaveAlternateScreen, disable_raw_mode};
 use std::error::Error;
 use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// The dashboard.
-pub struct Dashboard(TuiMetricsRendererWrapper);
+pub struct Dashboard {
+    inner: TuiMetricsRendererWrapper,
+    /// Gone when the dashboard is.
+    _shown: Arc<()>,
+}
+
+/// Time between two looks at the terminal's mode.
+const LOOK: Duration = Duration::from_millis(100);
 
 impl Dashboard {
     /// Takes over the terminal; `interrupter` is told when the person asks to stop.
@@ -33,7 +42,20 @@ impl Dashboard {
             }
         });
         let made = made.join();
-        Self(made.unwrap_or_else(|_| TuiMetricsRendererWrapper::new(interrupter, None)))
+        let inner = made.unwrap_or_else(|_| TuiMetricsRendererWrapper::new(interrupter, None));
+        let shown = Arc::new(());
+        // The mode changes some time after this, in a thread of burn-train's, and an update may take long.
+        let watched = Arc::downgrade(&shown);
+        std::thread::spawn(move || {
+            while watched.strong_count() > 0 {
+                allow_signals();
+                std::thread::sleep(LOOK);
+            }
+        });
+        Self {
+            inner,
+            _shown: shown,
+        }
     }
 }
 
@@ -69,43 +91,42 @@ fn allow_signals() {
 
 impl MetricsRendererTraining for Dashboard {
     fn update_train(&mut self, state: MetricState) {
-        self.0.update_train(state);
+        self.inner.update_train(state);
     }
 
     fn update_valid(&mut self, state: MetricState) {
-        self.0.update_valid(state);
+        self.inner.update_valid(state);
     }
 
     fn render_train(&mut self, item: TrainingProgress, indicators: Vec<ProgressType>) {
-        allow_signals();
-        self.0.render_train(item, indicators);
+        self.inner.render_train(item, indicators);
     }
 
     fn render_valid(&mut self, item: TrainingProgress, indicators: Vec<ProgressType>) {
-        self.0.render_valid(item, indicators);
+        self.inner.render_valid(item, indicators);
     }
 
     fn on_train_end(&mut self, summary: Option<LearnerSummary>) -> Result<(), Box<dyn Error>> {
-        self.0.on_train_end(summary)
+        self.inner.on_train_end(summary)
     }
 }
 
 impl MetricsRendererEvaluation for Dashboard {
     fn update_test(&mut self, name: EvaluationName, state: MetricState) {
-        self.0.update_test(name, state);
+        self.inner.update_test(name, state);
     }
 
     fn render_test(&mut self, item: EvaluationProgress, indicators: Vec<ProgressType>) {
-        self.0.render_test(item, indicators);
+        self.inner.render_test(item, indicators);
     }
 }
 
 impl MetricsRenderer for Dashboard {
     fn manual_close(&mut self) {
-        self.0.manual_close();
+        self.inner.manual_close();
     }
 
     fn register_metric(&mut self, definition: MetricDefinition) {
-        self.0.register_metric(definition);
+        self.inner.register_metric(definition);
     }
 }
