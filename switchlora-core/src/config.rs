@@ -3,6 +3,7 @@
 use crate::candidates::PoolPlacement;
 use crate::linear::SwitchLoraLinearConfig;
 use crate::optim::SwitchLora;
+use crate::precision::Precision;
 use crate::schedule::SwitchSchedule;
 use crate::switch::Selection;
 use burn::module::AutodiffModule;
@@ -37,6 +38,9 @@ pub struct SwitchLoraConfig {
     pub weight_decay: f64,
     /// Names the random numbers of the candidates and of the switches.
     pub seed: u64,
+    /// What the layers' products are computed in.
+    #[serde(default)]
+    pub precision: Precision,
 }
 
 /// What is wrong with a [`SwitchLoraConfig`].
@@ -87,6 +91,7 @@ impl SwitchLoraConfig {
             epsilon: 1e-8,
             weight_decay: 0.0,
             seed: 0,
+            precision: Precision::default(),
         };
         config.validate().map(|()| config)
     }
@@ -129,6 +134,7 @@ impl SwitchLoraConfig {
         SwitchLoraLinearConfig::new(d_input, d_output)
             .with_rank(self.rank)
             .with_alpha(self.alpha)
+            .with_precision(self.precision)
     }
 
     /// The optimizer of this method; put it inside a [`ClipGradNorm`](crate::ClipGradNorm).

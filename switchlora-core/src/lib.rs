@@ -34,6 +34,7 @@ pub mod init;
 mod layers;
 mod linear;
 mod optim;
+mod precision;
 mod random;
 mod schedule;
 mod switch;
@@ -47,6 +48,7 @@ pub use optim::{
     ClipGradNorm, Draws, Guard, GuardedOptimizer, LayerRecord, MomentsRecord, SwitchLora,
     SwitchLoraRecord, with_loss,
 };
+pub use precision::Precision;
 pub use random::{Purpose, stream};
 pub use schedule::SwitchSchedule;
 pub use switch::{Exchange, LayerState, LayerSwitch, Selection, SideState};

@@ -6,6 +6,7 @@
 //! method trains the same model type.
 
 use crate::init::{Bounds, uniform};
+use crate::precision::Precision;
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param, ParamId};
 use burn::nn::{Initializer, Linear};
@@ -38,6 +39,9 @@ pub struct SwitchLoraLinearConfig {
     /// Distribution of the factors.
     #[config(default = "FactorInit::SwitchLora")]
     pub factors: FactorInit,
+    /// What the layer's products are computed in.
+    #[config(default = "Precision::F32")]
+    pub precision: Precision,
 }
 
 /// How the factors start.
@@ -65,6 +69,9 @@ pub struct SwitchLoraLinear<B: Backend> {
     pub bias: Option<Param<Tensor<B, 1>>>,
     /// `s = alpha / rank`.
     pub scale: f64,
+    /// What the products are computed in.
+    #[module(skip)]
+    pub precision: Precision,
 }
 
 impl SwitchLoraLinearConfig {
@@ -165,6 +172,7 @@ impl SwitchLoraLinearConfig {
                 lora_b: None,
                 bias: linear.bias,
                 scale: 0.0,
+                precision: self.precision,
             };
         };
         let scale = self.alpha / a.dims()[0] as f64;
@@ -176,6 +184,7 @@ impl SwitchLoraLinearConfig {
             lora_b: Some(Param::from_tensor(b)),
             bias: linear.bias,
             scale,
+            precision: self.precision,
         }
     }
 }
@@ -188,13 +197,26 @@ fn product<B: Backend>(a: Tensor<B, 2>, b: Tensor<B, 2>, scale: f64) -> Tensor<B
 impl<B: Backend> SwitchLoraLinear<B> {
     /// Applies the layer to `[..., d_input]`, giving `[..., d_output]`.
     pub fn forward<const D: usize>(&self, input: Tensor<B, D>) -> Tensor<B, D> {
+        let precision = self.precision;
         let bias = self.bias.as_ref().map(|bias| bias.val());
-        let base = linear(input.clone(), self.weight.val(), bias);
+        let input = precision.round(input);
+        let weight = precision.round(self.weight.val());
+        let base = match precision {
+            Precision::F32 => linear(input.clone(), weight, bias),
+            Precision::Bf16 => {
+                let base = precision.widen(linear(input.clone(), weight, None));
+                match bias {
+                    Some(bias) => base + bias.unsqueeze(),
+                    None => base,
+                }
+            }
+        };
         match (&self.lora_a, &self.lora_b) {
             (Some(a), Some(b)) => {
                 // Scaling the narrow product is `rank / d_output` of the work of scaling the wide one.
-                let narrow = linear(input, a.val().transpose(), None) * self.scale;
-                base + linear(narrow, b.val(), None)
+                let a = precision.round(a.val().transpose());
+                let narrow = linear(input, a, None) * self.scale;
+                base + precision.widen(linear(narrow, precision.round(b.val()), None))
             }
             _ => base,
         }

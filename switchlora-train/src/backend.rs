@@ -1,8 +1,11 @@
 //! Runs one generic job on a backend that is chosen at run time among those compiled in.
 
+use crate::devices::device_names;
+use crate::experiment::Precision;
+use crate::missing::missing;
 use burn::backend::Autodiff;
-use burn::tensor::Tensor;
-use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{DType, Tensor};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
@@ -42,14 +45,40 @@ pub enum BackendError {
     #[error("backend {0} is not compiled in: build with --features {0}")]
     NotCompiled(BackendKind),
     /// The backend found nothing to run on.
-    #[error("backend {backend} found no usable device: {reason}; {advice}")]
+    #[error(
+        "backend {backend} found no usable device: {reason}; see docs/backends.md, or use --backend flex"
+    )]
     NoDevice {
         /// The backend asked for.
         backend: BackendKind,
         /// What its runtime said.
         reason: String,
-        /// What to install or to try.
-        advice: &'static str,
+    },
+    /// Something that the backend's runtime needs is not on this machine.
+    #[error("backend {backend} cannot work here without {missing}")]
+    Missing {
+        /// The backend asked for.
+        backend: BackendKind,
+        /// What is missing, and what to install.
+        missing: String,
+    },
+    /// The backend has fewer devices.
+    #[error("backend {backend} has no device {device} here: `devices` lists those it has")]
+    NoSuchDevice {
+        /// The backend.
+        backend: BackendKind,
+        /// The number asked for.
+        device: usize,
+    },
+    /// The device does not compute in the numbers asked for.
+    #[error(
+        "backend {backend} does not compute in {precision} here: use --precision f32, or another --backend"
+    )]
+    NoPrecision {
+        /// The backend.
+        backend: BackendKind,
+        /// What was asked for.
+        precision: &'static str,
     },
     /// No backend at all is in this program.
     #[error("no backend is compiled in: build with --features flex")]
@@ -117,6 +146,10 @@ impl BackendKind {
                 Err(BackendError::NotCompiled(_)) => {
                     passed_over.push(format!("{backend} is not compiled in"));
                 }
+                Err(BackendError::Missing { missing, .. }) => {
+                    let first = missing.split([':', ';']).next().unwrap_or_default();
+                    passed_over.push(format!("{backend} is without {first}"));
+                }
                 Err(_) => passed_over.push(format!("{backend} found no device")),
             }
         }
@@ -125,22 +158,55 @@ impl BackendKind {
 
     /// Whether a small computation works.
     fn check(self) -> Result<(), BackendError> {
-        let advice = match self {
-            Self::Cuda => {
-                "it needs an NVIDIA driver (libcuda.so.1) and CUDA's NVRTC library and headers (CUDA_PATH)"
-            }
-            Self::Wgpu => "it needs a GPU driver with Vulkan (libvulkan.so.1), Metal or DirectX 12",
-            _ => "it needs nothing but a CPU",
-        };
+        if !self.is_compiled() {
+            return Err(BackendError::NotCompiled(self));
+        }
+        let missing = missing(self);
+        if !missing.is_empty() {
+            return Err(BackendError::Missing {
+                backend: self,
+                missing: missing.join("; "),
+            });
+        }
         let tried = quietly(|| run_on(self, 0, Check));
         match tried {
             Ok(result) => result,
             Err(reason) => Err(BackendError::NoDevice {
                 backend: self,
                 reason,
-                advice,
             }),
         }
+    }
+
+    /// Whether device number `device` is there and computes in `precision`.
+    ///
+    /// # Errors
+    ///
+    /// It is not, or does not.
+    pub fn check_device(self, device: usize, precision: Precision) -> Result<(), BackendError> {
+        let devices = device_names(self).len();
+        if device >= devices.max(1) {
+            let backend = self;
+            return Err(BackendError::NoSuchDevice { backend, device });
+        }
+        match run_on(self, device, Computes(precision.of_products().dtype()))? {
+            true => Ok(()),
+            false => Err(BackendError::NoPrecision {
+                backend: self,
+                precision: precision.name(),
+            }),
+        }
+    }
+}
+
+/// Whether a device computes in a type of numbers.
+struct Computes(DType);
+
+impl Job for Computes {
+    type Output = bool;
+
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> bool {
+        <B::InnerBackend as Backend>::supports_dtype(&device, self.0)
     }
 }
 
@@ -179,10 +245,8 @@ pub fn run_on<J: Job>(
         BackendKind::Ndarray => Ok(job.run::<Autodiff<burn_ndarray::NdArray>>(Default::default())),
         #[cfg(feature = "wgpu")]
         BackendKind::Wgpu => {
-            let device = match device {
-                0 => burn_wgpu::WgpuDevice::DefaultDevice,
-                number => burn_wgpu::WgpuDevice::DiscreteGpu(number),
-            };
+            let found = crate::devices::wgpu_device(device);
+            let device = found.ok_or(BackendError::NoSuchDevice { backend, device })?;
             Ok(job.run::<Autodiff<burn_wgpu::Wgpu>>(device))
         }
         #[cfg(feature = "cuda")]

@@ -66,6 +66,26 @@ pub enum Precision {
     /// 32-bit floats everywhere.
     #[default]
     F32,
+    /// Products of matrices in bf16; everything that is kept, and everything else, in f32.
+    Bf16,
+}
+
+impl Precision {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    /// As the method knows it.
+    pub fn of_products(self) -> switchlora_core::Precision {
+        match self {
+            Self::F32 => switchlora_core::Precision::F32,
+            Self::Bf16 => switchlora_core::Precision::Bf16,
+        }
+    }
 }
 
 /// A whole experiment.
@@ -419,6 +439,7 @@ impl Experiment {
             epsilon: self.adamw.epsilon,
             weight_decay: self.adamw.weight_decay,
             seed: self.seed,
+            precision: self.precision.of_products(),
         };
         config.validate().map(|()| config)
     }

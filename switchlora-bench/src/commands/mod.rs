@@ -3,6 +3,7 @@
 mod backends;
 mod checkpoint;
 mod parity;
+mod run;
 mod step;
 
 use anyhow::Result;
@@ -17,6 +18,11 @@ pub enum Command {
     Step(step::Step),
     /// Time what a checkpoint adds to a training, beside what memory and disk allow.
     Checkpoint(checkpoint::Checkpoint),
+    /// Run a whole bench: identical experiments for each backend and method, into one folder with a report.
+    Run(Box<run::Run>),
+    /// One measurement of a bench, in a process of its own.
+    #[command(hide = true)]
+    Cell(run::One),
     /// Say which backends of this program work on this machine.
     Backends(backends::Backends),
 }
@@ -28,6 +34,8 @@ impl Command {
             Self::Parity(command) => command.run(),
             Self::Step(command) => command.run(),
             Self::Checkpoint(command) => command.run(),
+            Self::Run(command) => command.run(),
+            Self::Cell(command) => command.run(),
             Self::Backends(command) => command.run(),
         }
     }

@@ -5,6 +5,7 @@ use clap::Args;
 use std::io::{IsTerminal, Write};
 use switchlora_bench::step::{Method, StepBench, StepJob, Table};
 use switchlora_train::backend::{BackendKind, run_on};
+use switchlora_train::experiment::Precision;
 use switchlora_train::model::LlamaConfig;
 
 /// Arguments of `step`.
@@ -52,6 +53,7 @@ impl Step {
             rank: self.rank.unwrap_or((config.hidden_size / 4).max(1)),
             model: self.model,
             config,
+            precision: Precision::F32,
             batch_size: self.batch_size,
             sequence_length: self.sequence_length,
             methods: self.methods,

@@ -6,7 +6,7 @@ use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor};
 use std::time::{Duration, Instant};
-use switchlora_core::{ClipGradNorm, SwitchLora};
+use switchlora_core::{ClipGradNorm, SwitchLora, SwitchLoraConfig};
 use switchlora_train::model::LlamaForCausalLm;
 
 const LEARNING_RATE: f64 = 1e-3;
@@ -44,6 +44,10 @@ struct Times {
 impl<B: AutodiffBackend> Lane<B> {
     pub fn new(method: Method, bench: &StepBench, device: &B::Device) -> Result<Self, StepError> {
         let (steady, switching) = method.configs(bench.rank)?;
+        let steady = SwitchLoraConfig {
+            precision: bench.precision.of_products(),
+            ..steady
+        };
         let model = Model::new(&bench.config, &steady, method.factors(), bench.seed, device);
         Ok(Self {
             method,

@@ -1,14 +1,14 @@
 //! The methods that can be timed, as data.
 
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use switchlora_core::{ConfigError, FactorInit, SwitchLoraConfig, SwitchSchedule};
 
 /// Updates between two switches of one vector at the start of the paper's schedule.
 const INTERVAL: f64 = 40.0;
 
 /// What is trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
     /// Every weight.
@@ -18,6 +18,16 @@ pub enum Method {
     /// Low-rank factors whose vectors are switched.
     #[value(name = "switchlora")]
     SwitchLora,
+}
+
+impl From<switchlora_train::experiment::Method> for Method {
+    fn from(method: switchlora_train::experiment::Method) -> Self {
+        match method {
+            switchlora_train::experiment::Method::Full => Self::Full,
+            switchlora_train::experiment::Method::Lora => Self::Lora,
+            switchlora_train::experiment::Method::SwitchLora => Self::SwitchLora,
+        }
+    }
 }
 
 impl Method {

@@ -23,6 +23,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use switchlora_core::ConfigError;
 use switchlora_train::backend::Job;
+use switchlora_train::experiment::Precision;
 use switchlora_train::model::LlamaConfig;
 
 /// Updates before the first that is timed: moments are made, kernels are compiled and tuned, rows are frozen.
@@ -40,6 +41,8 @@ pub struct StepBench {
     pub config: LlamaConfig,
     /// Rank of the factors.
     pub rank: usize,
+    /// What products are computed in.
+    pub precision: Precision,
     /// Sequences in a batch.
     pub batch_size: usize,
     /// Tokens in a sequence.

@@ -1,5 +1,6 @@
 //! The program's commands, one file each.
 
+mod devices;
 mod ending;
 mod eval;
 mod generate;
@@ -52,6 +53,8 @@ enum Command {
     Generate(generate::GenerateArgs),
     /// Encode text once, as a packed file of tokens for `train --data` and `eval --data`.
     Tokenize(tokenize::TokenizeArgs),
+    /// The devices that each backend of this program sees here.
+    Devices(devices::DevicesArgs),
     /// What a training takes: parameters, memory and traffic of each method, before anything is allocated.
     Plan(plan::PlanArgs),
 }
@@ -65,6 +68,7 @@ impl Cli {
             Some(Command::Eval(args)) => eval::run(args),
             Some(Command::Generate(args)) => generate::run(args),
             Some(Command::Tokenize(args)) => tokenize::run(args),
+            Some(Command::Devices(args)) => devices::run(args),
             Some(Command::Plan(args)) => plan::run(args),
         };
         result.unwrap_or_else(|error| {
@@ -91,7 +95,11 @@ fn status(error: &anyhow::Error) -> u8 {
             )
             || matches!(
                 cause.downcast_ref::<BackendError>(),
-                Some(BackendError::NotCompiled(_))
+                Some(
+                    BackendError::NotCompiled(_)
+                        | BackendError::NoSuchDevice { .. }
+                        | BackendError::NoPrecision { .. }
+                )
             )
             || matches!(
                 cause.downcast_ref::<DataError>(),

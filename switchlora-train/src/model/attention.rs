@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
-use switchlora_core::SwitchLoraLinear;
+use switchlora_core::{Precision, SwitchLoraLinear};
 
 /// The four projections and the product between them.
 #[derive(Module, Debug)]
@@ -23,6 +23,8 @@ pub struct Attention<B: Backend> {
     heads: usize,
     key_value_heads: usize,
     head_dim: usize,
+    #[module(skip)]
+    precision: Precision,
 }
 
 impl<B: Backend> Attention<B> {
@@ -38,6 +40,7 @@ impl<B: Backend> Attention<B> {
             heads: config.num_attention_heads,
             key_value_heads: config.num_key_value_heads,
             head_dim: config.head_dim(),
+            precision: drawn.precision(),
         }
     }
 
@@ -56,14 +59,15 @@ impl<B: Backend> Attention<B> {
         let shared = self.heads / self.key_value_heads;
         let q = q.reshape([batch, self.key_value_heads, shared * length, head_dim]);
         let scale = 1.0 / (head_dim as f64).sqrt();
-        let scores = (q * scale).matmul(k.transpose()); // [batch, key_value_heads, shared * length, length]
+        let scores = self.precision.matmul(q * scale, k.transpose()); // [batch, key_value_heads, shared * length, length]
         let scores = scores.reshape([batch, self.heads, length, length]);
         let mask = positions.mask(length).reshape([1, 1, length, length]);
         let mask = mask.expand([batch, self.heads, length, length]);
         let weights = softmax(scores.mask_fill(mask, f32::NEG_INFINITY), 3);
         let weights = weights.reshape([batch, self.key_value_heads, shared * length, length]);
-        let mixed = weights
-            .matmul(v)
+        let mixed = self
+            .precision
+            .matmul(weights, v)
             .reshape([batch, self.heads, length, head_dim]);
         let mixed = mixed
             .swap_dims(1, 2)

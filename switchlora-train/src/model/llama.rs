@@ -12,7 +12,8 @@ use burn::tensor::{Int, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use switchlora_core::{
-    FactorInit, Purpose, SwitchLoraConfig, SwitchLoraLinear, SwitchLoraLinearConfig, stream,
+    FactorInit, Precision, Purpose, SwitchLoraConfig, SwitchLoraLinear, SwitchLoraLinearConfig,
+    stream,
 };
 
 /// A LLaMA without its head.
@@ -35,6 +36,9 @@ pub struct LlamaForCausalLm<B: Backend> {
     pub lm_head: Option<Linear<B>>,
     /// Rotary tables and causal mask.
     pub positions: Positions<B>,
+    /// What the head's product is computed in.
+    #[module(skip)]
+    pub precision: Precision,
 }
 
 /// Draws the parameters of a model one after the other, on the host: the same on every backend.
@@ -75,6 +79,11 @@ impl<B: Backend> Drawn<'_, B> {
         config
             .with_factors(self.factors)
             .adapt_from(linear, &mut random)
+    }
+
+    /// What products are computed in.
+    pub(super) fn precision(&self) -> Precision {
+        self.method.precision
     }
 
     pub(super) fn norm(&mut self, config: &LlamaConfig) -> RmsNorm<B> {
@@ -124,6 +133,7 @@ impl<B: Backend> LlamaForCausalLm<B> {
                 config.rope_theta,
                 device,
             ),
+            precision: method.precision,
         }
     }
 
@@ -138,10 +148,11 @@ impl<B: Backend> LlamaForCausalLm<B> {
 
     /// Scores of the next token, `[tokens, vocabulary]`, from hidden states `[tokens, hidden]`.
     pub fn logits(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
-        match &self.lm_head {
-            Some(head) => head.forward(hidden),
-            None => hidden.matmul(self.model.embed_tokens.weight.val().transpose()),
-        }
+        let head = match &self.lm_head {
+            Some(head) => head.weight.val(),
+            None => self.model.embed_tokens.weight.val().transpose(),
+        };
+        self.precision.linear(hidden, head)
     }
 
     /// Mean cross-entropy of `targets` given `inputs`, both `[batch, length]`; gives `[1]`, in nats a token.

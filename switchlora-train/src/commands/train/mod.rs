@@ -33,6 +33,9 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     let (experiment, resumed) = begin(&args)?;
     let (experiment, mut model, method) = experiment.resolve()?;
     let backend = experiment.backend.choose()?;
+    backend
+        .backend
+        .check_device(experiment.device, experiment.precision)?;
     let tokenizer = match &experiment.tokenizer {
         Some(path) => Tokenizer::from_file(path)?,
         None => Tokenizer::embedded()?,

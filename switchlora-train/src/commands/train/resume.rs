@@ -26,7 +26,7 @@ const FREE: [&str; 9] = [
 ];
 /// Tables of such keys.
 const FREE_TABLES: [&str; 1] = ["schedule."];
-/// Keys with paths, where what counts is what is there: [`Resumed::check`] looks.
+/// Keys with paths, where what counts is what is there: [`Resumed::check`] looks. So it does for a model that is a file.
 const PATHS: [&str; 2] = ["tokenizer", "data"];
 
 /// A run to go on with, which is this process's.
@@ -111,7 +111,7 @@ fn newest(out: &Path) -> Result<Option<Found>> {
 fn changes(out: &Path, done: &Experiment, now: &Experiment) -> Result<()> {
     let changes = done.differences(now)?;
     let free = |key: &str| {
-        let path = PATHS.contains(&key);
+        let path = PATHS.contains(&key) || (key == "model" && Path::new(&now.model).is_file());
         path || FREE.contains(&key) || FREE_TABLES.iter().any(|table| key.starts_with(table))
     };
     let (free, refused): (Vec<_>, Vec<_>) = changes.into_iter().partition(|c| free(&c.key));

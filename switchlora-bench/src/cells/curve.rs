@@ -1,0 +1,167 @@
+//! The losses of one training, update by update, and what it switched.
+
+use crate::results::Curve;
+use anyhow::{Context, Result};
+use burn::module::AutodiffModule;
+use burn::optim::{GradientsParams, Optimizer};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Int, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+use std::time::Instant;
+use switchlora_core::{ClipGradNorm, SwitchLoraConfig};
+use switchlora_train::backend::Job;
+use switchlora_train::data::{Prepared, Tokenizer, TrainBatches, ValidationBatches, Windows};
+use switchlora_train::experiment::Experiment;
+use switchlora_train::learner::LearningRateSchedule;
+use switchlora_train::model::{LlamaConfig, LlamaForCausalLm};
+
+/// A curve, and a fingerprint of every switch in it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CurveResult {
+    /// The curve.
+    pub curve: Curve,
+    /// SHA-256 over path, rows and slots of every exchange, in order.
+    pub switch_sha256: String,
+}
+
+/// One training, the same on every backend: initial weights, data, order and switches follow from the seed.
+pub(super) struct CurveJob {
+    experiment: Experiment,
+    model: LlamaConfig,
+    method: SwitchLoraConfig,
+    train: TrainBatches,
+    validation: ValidationBatches,
+}
+
+impl CurveJob {
+    pub fn new(experiment: Experiment, tokens: &Path) -> Result<Self> {
+        let (experiment, mut model, method) = experiment.resolve()?;
+        let tokenizer = Tokenizer::embedded()?;
+        model.vocab_size = model.vocab_size.max(tokenizer.vocab_size());
+        let length = experiment.sequence_length;
+        model.max_position_embeddings = model.max_position_embeddings.max(length);
+        let prepared = Prepared::from_paths(&[tokens.to_path_buf()], &tokenizer)?;
+        let cut = |rows| Windows::over(rows, length, model.vocab_size);
+        let (train, validation) = (cut(prepared.train)?, cut(prepared.validation)?);
+        let (batch, limit) = (
+            experiment.batch_size,
+            Some(experiment.eval_sequences.max(1)),
+        );
+        Ok(Self {
+            train: TrainBatches::new(train, batch, experiment.seed)?,
+            validation: ValidationBatches::new(validation, batch, limit)?,
+            experiment,
+            model,
+            method,
+        })
+    }
+}
+
+impl Job for CurveJob {
+    type Output = Result<CurveResult>;
+
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<CurveResult> {
+        let experiment = &self.experiment;
+        let factors = experiment.method.factors();
+        let mut model = LlamaForCausalLm::<B>::new(
+            &self.model,
+            &self.method,
+            factors,
+            experiment.seed,
+            &device,
+        );
+        let mut optimizer = ClipGradNorm::new(experiment.clip, self.method.optimizer());
+        let schedule = LearningRateSchedule {
+            peak: experiment.lr.unwrap_or_default(),
+            warmup: experiment.schedule.warmup.unwrap_or_default(),
+            total: experiment.steps,
+            decay: experiment.schedule.decay,
+            minimum: experiment.schedule.minimum,
+            next: 0,
+        };
+        let mut curve = Curve {
+            backend: experiment.backend.name().to_owned(),
+            method: experiment.method.name().to_owned(),
+            model: experiment.model.clone(),
+            precision: experiment.precision.name().to_owned(),
+            rank: experiment.rank,
+            lr: schedule.peak,
+            tokens_per_update: experiment.tokens_per_update(),
+            losses: Vec::new(),
+            seconds: Vec::new(),
+            switches: Vec::new(),
+            evaluations: Vec::new(),
+        };
+        let mut sha = Sha256::new();
+        let mut seconds = 0.0;
+        for update in 0..experiment.steps {
+            let began = Instant::now();
+            let [inputs, targets] = self.tensors::<B>(self.train.batch(update)?, &device);
+            let loss = model.loss(inputs, targets);
+            let value = loss.clone().inner();
+            let gradients = GradientsParams::from_grads(loss.backward(), &model);
+            model = optimizer.step(schedule.rate(update), model, gradients);
+            curve.losses.push(scalar(value));
+            B::sync(&device).context("the device was lost")?;
+            // Evaluations are not the training's time.
+            seconds += began.elapsed().as_secs_f64();
+            curve.seconds.push(seconds);
+            curve
+                .switches
+                .push(optimizer.inner().last_switch_count() as u64);
+            for switch in optimizer.inner().last_switches() {
+                let (a, b) = (&switch.a, &switch.b);
+                let log = (
+                    &switch.path,
+                    [&a.rows, &b.rows],
+                    [&a.saved, &b.saved, &a.loaded, &b.loaded],
+                );
+                sha.update(serde_json::to_vec(&log)?);
+            }
+            let done = update + 1;
+            let every = experiment.eval_every;
+            if done == experiment.steps || (every > 0 && done.is_multiple_of(every)) {
+                let loss = self.evaluate(&model.valid(), &device)?;
+                curve.evaluations.push((done, loss));
+            }
+        }
+        let digest = sha.finalize();
+        Ok(CurveResult {
+            curve,
+            switch_sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        })
+    }
+}
+
+impl CurveJob {
+    fn evaluate<B: Backend>(&self, model: &LlamaForCausalLm<B>, device: &B::Device) -> Result<f64> {
+        let (mut sum, mut rows) = (0.0, 0.0);
+        for batch in 0..self.validation.count() {
+            let [inputs, targets] = self.tensors::<B>(self.validation.batch(batch)?, device);
+            let count = inputs.dims()[0] as f64;
+            sum += scalar(model.loss(inputs, targets)) * count;
+            rows += count;
+        }
+        Ok(sum / rows)
+    }
+
+    /// Inputs and targets, `[batch, sequence]` each.
+    fn tensors<B: Backend>(
+        &self,
+        (inputs, targets): (Vec<i32>, Vec<i32>),
+        device: &B::Device,
+    ) -> [Tensor<B, 2, Int>; 2] {
+        let length = self.experiment.sequence_length;
+        [inputs, targets].map(|ids| {
+            let shape = [ids.len() / length, length];
+            Tensor::from_data(TensorData::new(ids, shape), device)
+        })
+    }
+}
+
+fn scalar<B: Backend>(tensor: Tensor<B, 1>) -> f64 {
+    let data = tensor.into_data();
+    data.iter::<f64>().next().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,98 @@
+//! The memory of one training: what stays between two updates, and the most it ever takes.
+//!
+//! On a CPU it is the process's resident set, less what the process had before there was a model; freed memory is given back
+//! to the system before it is read. On a GPU it is what the backend's memory pools hold.
+
+use crate::results::MemoryRow;
+use anyhow::{Context, Result};
+use burn::optim::{GradientsParams, Optimizer};
+use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{Int, Tensor, TensorData};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use switchlora_core::ClipGradNorm;
+use switchlora_train::backend::Job;
+use switchlora_train::devices::device_memory;
+use switchlora_train::experiment::Experiment;
+use switchlora_train::memory::{Resident, resident};
+use switchlora_train::model::LlamaForCausalLm;
+
+/// Updates: the first makes the moments, the second needs the most memory, a third changes nothing any more.
+const UPDATES: usize = 3;
+
+/// What differs by more than this share from what was computed needs an explanation.
+const EXPLAINED: f64 = 0.1;
+
+/// A training whose memory is measured, in a process that has done nothing else.
+pub(super) struct Memory(pub Experiment);
+
+impl Job for Memory {
+    type Output = Result<MemoryRow>;
+
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<MemoryRow> {
+        let (experiment, config, method) = self.0.resolve()?;
+        // Threads and whatever else the first computation starts are not the training's.
+        let _ = Tensor::<B, 2>::ones([64, 64], &device)
+            .matmul(Tensor::ones([64, 64], &device))
+            .into_data();
+        let before =
+            resident().context("this system does not say how much memory a process has")?;
+        let factors = experiment.method.factors();
+        let mut model = LlamaForCausalLm::<B>::new(&config, &method, factors, 0, &device);
+        let mut optimizer = ClipGradNorm::new(experiment.clip, method.optimizer());
+        let mut random = ChaCha8Rng::seed_from_u64(0);
+        for _ in 0..UPDATES {
+            let shape = [experiment.batch_size, experiment.sequence_length];
+            let ids =
+                (0..shape[0] * shape[1]).map(|_| random.random_range(0..config.vocab_size as i32));
+            let ids: Vec<i32> = ids.collect();
+            let batch = Tensor::<B, 2, Int>::from_data(TensorData::new(ids, shape), &device);
+            let loss = model.loss(batch.clone(), batch);
+            let gradients = GradientsParams::from_grads(loss.backward(), &model);
+            model = optimizer.step(1e-3, model, gradients);
+        }
+        B::sync(&device).context("the device was lost")?;
+        let (state, peak, source) = match device_memory(experiment.backend, experiment.device) {
+            Some(pool) => (pool.in_use, pool.reserved, "memory pools of the device"),
+            None => {
+                let after = resident()
+                    .context("this system stopped saying how much memory a process has")?;
+                let Resident { now, peak } = after;
+                (
+                    now.saturating_sub(before.now),
+                    peak.saturating_sub(before.now),
+                    "resident set",
+                )
+            }
+        };
+        // They are in use until here.
+        drop((model, optimizer));
+        let rank = method.rank;
+        let cost = experiment
+            .method
+            .cost()
+            .cost(&config.shape(), rank.unwrap_or(0));
+        let predicted = cost.weight_bytes + cost.moment_bytes + cost.pool_bytes;
+        let off = state as f64 / predicted as f64 - 1.0;
+        Ok(MemoryRow {
+            backend: experiment.backend.name().to_owned(),
+            method: experiment.method.name().to_owned(),
+            model: experiment.model,
+            rank,
+            source: source.to_owned(),
+            weights: cost.weight_bytes,
+            gradients: cost.gradient_bytes,
+            moments: cost.moment_bytes,
+            candidates: cost.pool_bytes,
+            measured_state: state,
+            measured_peak: peak,
+            note: (off.abs() > EXPLAINED).then(|| {
+                let extra = (state as f64 - predicted as f64) / 1e6;
+                format!(
+                    "{extra:+.1} MB beside the state: buffers the runtime keeps for the next update, which weigh more the \
+                     smaller the model"
+                )
+            }),
+        })
+    }
+}

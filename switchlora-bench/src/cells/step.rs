@@ -1,0 +1,102 @@
+//! The phases of an update, beside the floor of its matrix products.
+
+use super::floor;
+use crate::results::StepRow;
+use crate::step::{Method, StepBench, StepJob, StepReport};
+use anyhow::Result;
+use burn::tensor::DType;
+use burn::tensor::backend::AutodiffBackend;
+use switchlora_train::backend::{BackendKind, Job, run_on};
+use switchlora_train::experiment::{self, Experiment, Precision};
+use switchlora_train::memory;
+use switchlora_train::model::LlamaConfig;
+
+/// Width of the square matrices whose product shows the highest rate.
+const WIDTH_ON_CPU: usize = 1024;
+const WIDTH_ON_GPU: usize = 8192;
+
+/// A row for each method.
+pub(super) fn measure(
+    experiment: &Experiment,
+    methods: Vec<Method>,
+    updates: usize,
+) -> Result<Vec<StepRow>> {
+    memory::keep_pages();
+    let config = LlamaConfig::resolve(&experiment.model)?;
+    let rank = experiment.rank.unwrap_or((config.hidden_size / 4).max(1));
+    let bench = StepBench {
+        model: experiment.model.clone(),
+        config: config.clone(),
+        rank,
+        precision: experiment.precision,
+        batch_size: experiment.batch_size,
+        sequence_length: experiment.sequence_length,
+        methods,
+        updates,
+        seed: experiment.seed,
+    };
+    let (backend, device) = (experiment.backend, experiment.device);
+    let job = StepJob {
+        bench: &bench,
+        backend: backend.name(),
+        progress: &mut |_, _| {},
+    };
+    let reports = run_on(backend, device, job)??;
+    let peak = run_on(backend, device, Peak(backend, experiment.precision))?;
+    let row = |report: StepReport| row(report, &bench, peak);
+    Ok(reports.into_iter().map(row).collect())
+}
+
+fn row(report: StepReport, bench: &StepBench, peak: f64) -> StepRow {
+    let method = match report.method {
+        Method::Full => experiment::Method::Full,
+        Method::Lora => experiment::Method::Lora,
+        Method::SwitchLora => experiment::Method::SwitchLora,
+    };
+    let tokens = report.batch_size * report.sequence_length;
+    let work = floor::multiply_adds(
+        &bench.config,
+        method,
+        bench.rank,
+        tokens,
+        report.sequence_length,
+    );
+    StepRow {
+        backend: report.backend,
+        method: report.method.name().to_owned(),
+        model: report.model,
+        precision: bench.precision.name().to_owned(),
+        rank: report.rank,
+        batch_size: report.batch_size,
+        sequence_length: report.sequence_length,
+        updates: report.updates,
+        forward_ms: report.forward_ms,
+        backward_ms: report.backward_ms,
+        optimizer_ms: report.optimizer_ms,
+        switch_ms: report.switch_ms,
+        update_ms: report.update_ms,
+        tokens_per_second: report.tokens_per_second,
+        switches: report.switches,
+        gmacs: work / 1e9,
+        peak_gmacs_per_second: peak / 1e9,
+    }
+}
+
+/// The rate of a large matrix product.
+struct Peak(BackendKind, Precision);
+
+impl Job for Peak {
+    type Output = f64;
+
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> f64 {
+        let width = match self.0 {
+            BackendKind::Flex | BackendKind::Ndarray => WIDTH_ON_CPU,
+            _ => WIDTH_ON_GPU,
+        };
+        let dtype = match self.1 {
+            Precision::F32 => DType::F32,
+            Precision::Bf16 => DType::BF16,
+        };
+        floor::peak::<B::InnerBackend>(width, dtype, &device)
+    }
+}

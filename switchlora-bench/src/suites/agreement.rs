@@ -1,0 +1,119 @@
+//! Whether backends compute the same, loss by loss and switch by switch.
+
+use crate::cells::CurveResult;
+use crate::results::AgreementRow;
+
+/// How far the first loss may be off.
+const FIRST: f64 = 1e-4;
+/// How far any loss may be off.
+const ANY: f64 = 1e-3;
+/// How far any loss in bf16, which keeps 8 bits of a product's operands, may be off one in f32.
+const ANY_BF16: f64 = 5e-2;
+
+/// Compares each training with the reference of its method: in f32, on the first backend.
+pub(super) fn compare(results: &[CurveResult]) -> Vec<AgreementRow> {
+    let mut rows = Vec::new();
+    for result in results {
+        let curve = &result.curve;
+        let reference = results.iter().find(|other| {
+            let same = (&other.curve.method, &other.curve.model) == (&curve.method, &curve.model);
+            same && other.curve.precision == "f32"
+        });
+        if let Some(reference) = reference
+            && !std::ptr::eq(reference, result)
+        {
+            rows.push(row(result, reference));
+        }
+    }
+    rows
+}
+
+fn row(result: &CurveResult, reference: &CurveResult) -> AgreementRow {
+    let (curve, other) = (&result.curve, &reference.curve);
+    let pairs = curve.losses.iter().zip(&other.losses);
+    let differences: Vec<f64> = pairs.map(|(a, b)| (a - b).abs()).collect();
+    // What is not a number is further away than any number.
+    let size = |difference: f64| {
+        if difference.is_nan() {
+            f64::INFINITY
+        } else {
+            difference
+        }
+    };
+    let largest = differences.iter().copied().map(size).enumerate();
+    let largest = largest.max_by(|a, b| a.1.total_cmp(&b.1));
+    let (largest_at, largest) = largest.unwrap_or((0, f64::INFINITY));
+    let first_loss = differences.first().copied().map_or(f64::INFINITY, size);
+    let switches_equal = result.switch_sha256 == reference.switch_sha256;
+    let whole = curve.losses.len() == other.losses.len();
+    let (first, any) = match curve.precision == other.precision {
+        true => (FIRST, ANY),
+        false => (ANY_BF16, ANY_BF16),
+    };
+    AgreementRow {
+        backend: curve.backend.clone(),
+        reference: other.backend.clone(),
+        method: curve.method.clone(),
+        precision: curve.precision.clone(),
+        updates: differences.len() as u64,
+        first_loss,
+        largest,
+        largest_at: largest_at as u64 + 1,
+        switches_equal,
+        agrees: whole && first_loss <= first && largest <= any && switches_equal,
+        losses: curve.losses.clone(),
+        reference_losses: other.losses.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::Curve;
+
+    fn result(backend: &str, precision: &str, losses: &[f64], switches: &str) -> CurveResult {
+        CurveResult {
+            curve: Curve {
+                backend: backend.to_owned(),
+                method: "switchlora".to_owned(),
+                model: "tiny".to_owned(),
+                precision: precision.to_owned(),
+                rank: Some(4),
+                lr: 1e-3,
+                tokens_per_update: 1,
+                losses: losses.to_vec(),
+                seconds: Vec::new(),
+                switches: Vec::new(),
+                evaluations: Vec::new(),
+            },
+            switch_sha256: switches.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_backend_agrees_if_losses_are_near_and_switches_equal() {
+        let rows = compare(&[
+            result("flex", "f32", &[8.0, 7.0], "a"),
+            result("ndarray", "f32", &[8.00005, 7.0005], "a"),
+            result("wgpu", "f32", &[8.0, 7.002], "a"),
+            result("cuda", "f32", &[8.0, 7.0], "b"),
+            result("flex", "bf16", &[8.01, 7.02], "a"),
+        ]);
+        let agrees: Vec<bool> = rows.iter().map(|row| row.agrees).collect();
+        assert_eq!(agrees, [true, false, false, true]);
+        assert!(rows.iter().all(|row| row.reference == "flex"));
+        assert_eq!(rows[1].largest_at, 2);
+    }
+
+    #[test]
+    fn a_loss_that_is_no_number_or_missing_agrees_with_nothing() {
+        let rows = compare(&[
+            result("flex", "f32", &[8.0, 7.0], "a"),
+            result("wgpu", "f32", &[8.0, f64::NAN], "a"),
+            result("cuda", "f32", &[8.0], "a"),
+            result("ndarray", "f32", &[], "a"),
+        ]);
+        assert_eq!(rows.len(), 3);
+        assert!(rows.iter().all(|row| !row.agrees));
+    }
+}

@@ -1,0 +1,30 @@
+//! What each process of a data-parallel training sends for an update, in closed form.
+
+use super::Settings;
+use crate::results::CommunicationRow;
+use anyhow::Result;
+use switchlora_core::cost::CostMethod;
+use switchlora_train::model::LlamaConfig;
+
+/// A row for each model and method.
+pub(super) fn rows(settings: &Settings) -> Result<Vec<CommunicationRow>> {
+    let mut rows = Vec::new();
+    for model in &settings.models {
+        let config = LlamaConfig::resolve(model)?;
+        let rank = settings.rank.unwrap_or((config.hidden_size / 4).max(1));
+        let shape = config.shape();
+        let full = CostMethod::Full.cost(&shape, rank).all_reduce_bytes;
+        for method in &settings.methods {
+            let cost = method.cost().cost(&shape, rank);
+            rows.push(CommunicationRow {
+                method: method.name().to_owned(),
+                model: model.clone(),
+                rank: method.cost().uses_rank().then_some(rank),
+                trainable_parameters: cost.trainable_parameters,
+                gradient_bytes: cost.all_reduce_bytes,
+                to_full: cost.all_reduce_bytes as f64 / full.max(1) as f64,
+            });
+        }
+    }
+    Ok(rows)
+}

@@ -1,0 +1,17 @@
+//! What the machine calls itself.
+
+use crate::results::Machine;
+use std::thread::available_parallelism;
+use switchlora_train::devices::processor;
+use sysinfo::{MemoryRefreshKind, RefreshKind, System};
+
+/// This machine.
+pub(super) fn this() -> Machine {
+    let what = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
+    Machine {
+        processor: processor(),
+        cores: available_parallelism().map_or(1, usize::from),
+        memory_bytes: System::new_with_specifics(what).total_memory(),
+        system: System::long_os_version().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,199 @@
+//! Runs a bench, cell by cell, and keeps what each found.
+
+use super::{Settings, Suite, agreement, communication, machine};
+use crate::backends::{BackendReport, backends};
+use crate::cells::{Cell, CurveResult, Found};
+use crate::report::{html, markdown};
+use crate::results::{BackendRow, Failure, Results};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use switchlora_train::backend::BackendKind;
+use switchlora_train::data::packed::PackedWriter;
+use switchlora_train::data::{Corpus, Tokenizer};
+use switchlora_train::durable;
+
+/// Measures everything that `settings` ask for, and writes results and reports after every cell.
+///
+/// `say` is told each line for the person who waits.
+///
+/// # Errors
+///
+/// Nothing can be measured, or the folder cannot be written. A cell that fails is a row that says why.
+pub fn run(settings: &Settings, command: &str, say: impl Fn(&str)) -> Result<Results> {
+    let out = &settings.out;
+    let cells = out.join("cells");
+    if settings.fresh && cells.exists() {
+        fs::remove_dir_all(&cells).with_context(|| cells.display().to_string())?;
+    }
+    fs::create_dir_all(&cells).with_context(|| format!("cannot make {}", cells.display()))?;
+    let all = backends();
+    let works = |report: &&BackendReport| {
+        let asked = settings.backends.is_empty() || settings.backends.contains(&report.backend);
+        report.works && asked
+    };
+    let present: Vec<BackendKind> = all.iter().filter(works).map(|r| r.backend).collect();
+    // The CPU first: it is what the others are compared with.
+    let order = [
+        BackendKind::Flex,
+        BackendKind::Ndarray,
+        BackendKind::Wgpu,
+        BackendKind::Cuda,
+    ];
+    let present: Vec<_> = order
+        .into_iter()
+        .filter(|kind| present.contains(kind))
+        .collect();
+    if present.is_empty() {
+        bail!("none of the backends asked for works here: see `switchlora-bench backends`");
+    }
+    let tokens = text(out, &say)?;
+    let planned = settings.cells(&present, &tokens);
+    let mut results = Results {
+        program: format!("switchlora-bench {}", env!("CARGO_PKG_VERSION")),
+        command: command.to_owned(),
+        machine: machine::this(),
+        backends: all.into_iter().map(backend_row).collect(),
+        ..Results::default()
+    };
+    if settings.wants(Suite::Communication) {
+        results.communication = communication::rows(settings)?;
+    }
+    let mut progress = Progress::new(planned.len());
+    let mut compared = Vec::new();
+    for (suite, cell) in planned {
+        let name = cell.name()?;
+        say(&progress.line(&name));
+        match measured(&cells.join(format!("{name}.json")), &cell, &mut progress) {
+            Ok(found) => add(&mut results, &mut compared, suite, found),
+            Err(error) => {
+                say(&format!("  {name}: {error:#}"));
+                let reason = format!("{error:#}");
+                results.failures.push(Failure { cell: name, reason });
+            }
+        }
+        results.agreement = agreement::compare(&compared);
+        write(out, &results)?;
+    }
+    write(out, &results)?;
+    Ok(results)
+}
+
+fn backend_row(report: BackendReport) -> BackendRow {
+    BackendRow {
+        backend: report.backend.name().to_owned(),
+        works: report.works,
+        reason: report.reason,
+    }
+}
+
+fn add(results: &mut Results, compared: &mut Vec<CurveResult>, suite: Suite, found: Found) {
+    match found {
+        Found::Step { rows } => results.step.extend(rows),
+        Found::Memory { row } => results.memory.push(row),
+        Found::Curve(curve) if suite == Suite::Agreement => compared.push(curve),
+        Found::Curve(curve) => results.convergence.push(curve.curve),
+    }
+}
+
+fn write(out: &Path, results: &Results) -> Result<()> {
+    let json = serde_json::to_vec_pretty(results)?;
+    let files = [
+        ("results.json", json),
+        ("report.md", markdown(results).into_bytes()),
+        ("report.html", html(results).into_bytes()),
+    ];
+    for (name, content) in files {
+        let path = out.join(name);
+        durable::write(&path, &content)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// What a cell found: before, if it is kept, or now, in a process of its own.
+fn measured(kept: &Path, cell: &Cell, progress: &mut Progress) -> Result<Found> {
+    if let Ok(text) = fs::read(kept)
+        && let Ok(found) = serde_json::from_slice(&text)
+    {
+        return Ok(found);
+    }
+    let began = Instant::now();
+    let program = std::env::current_exe().context("this program does not know where it is")?;
+    let mut child = Command::new(program);
+    child.args(["cell", &serde_json::to_string(cell)?]);
+    let output = child.stdin(Stdio::null()).stderr(Stdio::piped()).output()?;
+    progress.done(began.elapsed());
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let mut lines = said.lines().filter(|line| !line.trim().is_empty());
+        let error = lines.clone().find(|line| line.starts_with("error: "));
+        let line = error
+            .or_else(|| lines.next_back())
+            .unwrap_or("it said nothing");
+        bail!("{} ({})", line.trim_start_matches("error: "), output.status);
+    }
+    let text = String::from_utf8(output.stdout)?;
+    let line = text.lines().next_back().unwrap_or_default();
+    let found = serde_json::from_str(line).context("a cell gave something else than its result")?;
+    durable::write(kept, line.as_bytes()).with_context(|| kept.display().to_string())?;
+    Ok(found)
+}
+
+/// The embedded text, encoded once for all cells.
+fn text(out: &Path, say: &impl Fn(&str)) -> Result<PathBuf> {
+    let path = std::path::absolute(out)?.join("text.tokens");
+    if !path.exists() {
+        say("encoding the embedded text");
+        let tokenizer = Tokenizer::embedded()?;
+        let corpus = Corpus::embedded()?;
+        let vocabulary = u32::try_from(tokenizer.vocab_size())?;
+        let mut writer = PackedWriter::create(&path, vocabulary, tokenizer.sha256_bytes())?;
+        // Held-out documents last, where the held-out part of a packed file is.
+        for documents in [&corpus.train, &corpus.validation] {
+            writer.append(&tokenizer.encode_documents(documents)?)?;
+        }
+        writer.finish()?;
+    }
+    Ok(path)
+}
+
+/// How far a bench is, and how long it may still take.
+struct Progress {
+    total: usize,
+    at: usize,
+    measured: u32,
+    spent: Duration,
+}
+
+impl Progress {
+    fn new(total: usize) -> Self {
+        Self {
+            total,
+            at: 0,
+            measured: 0,
+            spent: Duration::ZERO,
+        }
+    }
+
+    /// The line before a cell.
+    fn line(&mut self, name: &str) -> String {
+        self.at += 1;
+        let left = (self.total - self.at + 1) as f64;
+        let left = match self.measured {
+            0 => String::new(),
+            count => {
+                let minutes = self.spent.as_secs_f64() / f64::from(count) * left / 60.0;
+                format!(", about {minutes:.0} min left")
+            }
+        };
+        format!("[{}/{}] {name}{left}", self.at, self.total)
+    }
+
+    fn done(&mut self, time: Duration) {
+        self.measured += 1;
+        self.spent += time;
+    }
+}

@@ -1,0 +1,51 @@
+//! `devices`: what each backend of this program sees on this machine.
+
+use crate::backend::BackendKind;
+use crate::devices::device_names;
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+use std::process::ExitCode;
+
+/// Arguments of `devices`.
+#[derive(Args, Debug)]
+pub struct DevicesArgs {
+    /// One JSON object a line for each backend.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Lists.
+pub fn run(args: DevicesArgs) -> Result<ExitCode> {
+    let auto = BackendKind::Auto.choose().ok().map(|choice| choice.backend);
+    for backend in BackendKind::PREFERRED {
+        let name = backend.name();
+        let found = backend.choose().map(|_| device_names(backend));
+        if args.json {
+            let (devices, reason) = match found {
+                Ok(devices) => (devices, None),
+                Err(error) => (Vec::new(), Some(error.to_string())),
+            };
+            let auto = auto == Some(backend);
+            println!(
+                "{}",
+                json!({"backend": name, "devices": devices, "auto": auto, "reason": reason})
+            );
+            continue;
+        }
+        let mark = if auto == Some(backend) {
+            "  (auto)"
+        } else {
+            ""
+        };
+        match found {
+            Ok(devices) => {
+                for (number, device) in devices.iter().enumerate() {
+                    println!("{name:<8} --device {number}  {device}{mark}");
+                }
+            }
+            Err(error) => println!("{name:<8} {error}"),
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
