@@ -19,16 +19,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Time an update of every method on every backend that works here, and print one table.
+    /// Build the bench for the backends of this machine and run it: times, memory, traffic, convergence, agreement.
     Bench(bench::BenchArgs),
     /// Everything that must hold before a change lands: format, lints, tests, documentation, features.
-    Ci,
+    Ci(ci::CiArgs),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Bench(args) => bench::run(&args),
-        Task::Ci => ci::run(),
+        Task::Ci(args) => ci::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
