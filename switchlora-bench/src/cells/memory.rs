@@ -89,8 +89,7 @@ impl Job for Memory {
             note: (off.abs() > EXPLAINED).then(|| {
                 let extra = (state as f64 - predicted as f64) / 1e6;
                 format!(
-                    "{extra:+.1} MB beside the state: buffers the runtime keeps for the next update, which weigh more the \
-                     smaller the model"
+                    "{extra:+.1} MB beside the state: what threads, allocator and runtime keep, which hardly grows with the model"
                 )
             }),
         })
