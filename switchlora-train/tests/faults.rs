@@ -129,11 +129,12 @@ fn every_method_resumes_bit_for_bit_on_each_cpu_backend() {
         "--method switchlora",
         "--config random.toml",
         "--config host.toml",
+        "--precision bf16 --backend flex",
     ];
     for (number, method) in runs.into_iter().enumerate() {
         let backend = ["flex", "ndarray"][number % 2];
         let flags = format!(
-            "{method} --backend {backend} --accumulation 2 --checkpoint-every 5 --lr-decay linear"
+            "--backend {backend} {method} --accumulation 2 --checkpoint-every 5 --lr-decay linear"
         );
         let (whole, parts) = (format!("whole-{number}"), format!("parts-{number}"));
         for out in [&whole, &parts] {
