@@ -1,6 +1,6 @@
 //! Runs one generic job on a backend that is chosen at run time among those compiled in.
 
-use crate::devices::device_names;
+use crate::devices::device_count;
 use crate::experiment::Precision;
 use crate::missing::missing;
 use burn::backend::Autodiff;
@@ -184,8 +184,7 @@ impl BackendKind {
     ///
     /// It is not, or does not.
     pub fn check_device(self, device: usize, precision: Precision) -> Result<(), BackendError> {
-        let devices = device_names(self).len();
-        if device >= devices.max(1) {
+        if device >= device_count(self).max(1) {
             let backend = self;
             return Err(BackendError::NoSuchDevice { backend, device });
         }

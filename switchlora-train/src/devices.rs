@@ -23,6 +23,23 @@ pub fn processor() -> String {
     name.unwrap_or("processor").to_owned()
 }
 
+/// How many devices a backend that works has.
+pub fn device_count(backend: BackendKind) -> usize {
+    match backend {
+        BackendKind::Auto => 0,
+        BackendKind::Flex | BackendKind::Ndarray => 1,
+        #[cfg(feature = "wgpu")]
+        BackendKind::Wgpu => adapters().len(),
+        #[cfg(feature = "cuda")]
+        BackendKind::Cuda => crate::backend::run_on(backend, 0, Count).unwrap_or(0),
+        #[allow(
+            unreachable_patterns,
+            reason = "reachable without the feature of a backend"
+        )]
+        _ => 0,
+    }
+}
+
 /// The devices of a backend that works, by the numbers of `--device`.
 pub fn device_names(backend: BackendKind) -> Vec<String> {
     match backend {
@@ -35,8 +52,8 @@ pub fn device_names(backend: BackendKind) -> Vec<String> {
         BackendKind::Wgpu => adapters().into_iter().map(|(_, name)| name).collect(),
         #[cfg(feature = "cuda")]
         BackendKind::Cuda => {
-            let count = crate::backend::run_on(backend, 0, Count).unwrap_or(0);
-            (0..count).map(|n| format!("NVIDIA GPU {n}")).collect()
+            let numbers = 0..device_count(backend);
+            numbers.map(|n| format!("NVIDIA GPU {n}")).collect()
         }
         #[allow(
             unreachable_patterns,

@@ -42,6 +42,14 @@ impl Method {
         self.cost().name()
     }
 
+    /// The rank of its layers, when factors have the rank `rank`.
+    pub fn rank(self, rank: usize) -> Option<usize> {
+        match self {
+            Self::Full => None,
+            Self::Lora | Self::SwitchLora => Some(rank),
+        }
+    }
+
     /// How its factors start.
     pub fn factors(self) -> FactorInit {
         match self {

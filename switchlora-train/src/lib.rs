@@ -12,6 +12,7 @@ pub mod devices;
 pub mod durable;
 pub mod experiment;
 pub mod generation;
+mod hexadecimal;
 pub mod learner;
 pub mod memory;
 pub mod missing;
@@ -19,3 +20,5 @@ pub mod model;
 pub mod plan;
 pub mod run_directory;
 mod say;
+
+pub use hexadecimal::hexadecimal;

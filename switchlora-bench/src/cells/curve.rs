@@ -4,17 +4,19 @@ use crate::results::Curve;
 use anyhow::{Context, Result};
 use burn::module::AutodiffModule;
 use burn::optim::{GradientsParams, Optimizer};
-use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::backend::AutodiffBackend;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::time::Instant;
 use switchlora_core::{ClipGradNorm, SwitchLoraConfig};
 use switchlora_train::backend::Job;
-use switchlora_train::data::{Prepared, Tokenizer, TrainBatches, ValidationBatches, Windows};
+use switchlora_train::data::{
+    Prepared, TokenBatch, Tokenizer, TrainBatches, ValidationBatches, Windows,
+};
 use switchlora_train::experiment::Experiment;
-use switchlora_train::learner::LearningRateSchedule;
+use switchlora_train::hexadecimal;
+use switchlora_train::learner::{LearningRateSchedule, mean_loss, scalar};
 use switchlora_train::model::{LlamaConfig, LlamaForCausalLm};
 
 /// A curve, and a fingerprint of every switch in it.
@@ -73,14 +75,7 @@ impl Job for CurveJob {
             &device,
         );
         let mut optimizer = ClipGradNorm::new(experiment.clip, self.method.optimizer());
-        let schedule = LearningRateSchedule {
-            peak: experiment.lr.unwrap_or_default(),
-            warmup: experiment.schedule.warmup.unwrap_or_default(),
-            total: experiment.steps,
-            decay: experiment.schedule.decay,
-            minimum: experiment.schedule.minimum,
-            next: 0,
-        };
+        let schedule = LearningRateSchedule::of(experiment, 0);
         let mut curve = Curve {
             backend: experiment.backend.name().to_owned(),
             method: experiment.method.name().to_owned(),
@@ -98,8 +93,10 @@ impl Job for CurveJob {
         let mut seconds = 0.0;
         for update in 0..experiment.steps {
             let began = Instant::now();
-            let [inputs, targets] = self.tensors::<B>(self.train.batch(update)?, &device);
-            let loss = model.loss(inputs, targets);
+            let (inputs, targets) = self.train.batch(update)?;
+            let length = experiment.sequence_length;
+            let batch = TokenBatch::<B>::new(inputs, targets, length, &device);
+            let loss = model.loss(batch.inputs, batch.targets);
             let value = loss.clone().inner();
             let gradients = GradientsParams::from_grads(loss.backward(), &model);
             model = optimizer.step(schedule.rate(update), model, gradients);
@@ -123,45 +120,13 @@ impl Job for CurveJob {
             let done = update + 1;
             let every = experiment.eval_every;
             if done == experiment.steps || (every > 0 && done.is_multiple_of(every)) {
-                let loss = self.evaluate(&model.valid(), &device)?;
+                let loss = mean_loss(&model.valid(), &self.validation, &device)?;
                 curve.evaluations.push((done, loss));
             }
         }
-        let digest = sha.finalize();
         Ok(CurveResult {
             curve,
-            switch_sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            switch_sha256: hexadecimal(sha.finalize()),
         })
     }
-}
-
-impl CurveJob {
-    fn evaluate<B: Backend>(&self, model: &LlamaForCausalLm<B>, device: &B::Device) -> Result<f64> {
-        let (mut sum, mut rows) = (0.0, 0.0);
-        for batch in 0..self.validation.count() {
-            let [inputs, targets] = self.tensors::<B>(self.validation.batch(batch)?, device);
-            let count = inputs.dims()[0] as f64;
-            sum += scalar(model.loss(inputs, targets)) * count;
-            rows += count;
-        }
-        Ok(sum / rows)
-    }
-
-    /// Inputs and targets, `[batch, sequence]` each.
-    fn tensors<B: Backend>(
-        &self,
-        (inputs, targets): (Vec<i32>, Vec<i32>),
-        device: &B::Device,
-    ) -> [Tensor<B, 2, Int>; 2] {
-        let length = self.experiment.sequence_length;
-        [inputs, targets].map(|ids| {
-            let shape = [ids.len() / length, length];
-            Tensor::from_data(TensorData::new(ids, shape), device)
-        })
-    }
-}
-
-fn scalar<B: Backend>(tensor: Tensor<B, 1>) -> f64 {
-    let data = tensor.into_data();
-    data.iter::<f64>().next().unwrap_or(f64::NAN)
 }

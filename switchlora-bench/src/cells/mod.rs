@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 use switchlora_train::backend::{BackendKind, run_on};
-use switchlora_train::experiment::{Experiment, Precision};
+use switchlora_train::experiment::{Experiment, Method, Precision};
+use switchlora_train::hexadecimal;
 
 /// One measurement. Two cells with the same settings measure the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,7 +29,7 @@ pub enum Cell {
         /// Model, rank, batch, backend; the methods are those of `methods`.
         experiment: Experiment,
         /// full, lora, switchlora.
-        methods: Vec<crate::step::Method>,
+        methods: Vec<Method>,
         /// Updates that are timed.
         updates: usize,
     },
@@ -93,7 +94,7 @@ impl Cell {
             Precision::Bf16 => "-bf16",
         };
         let hash = Sha256::digest(serde_json::to_vec(self)?);
-        let hash: String = hash[..4].iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hexadecimal(&hash[..4]);
         let backend = experiment.backend;
         Ok(format!(
             "{suite}-{backend}-{model}-{method}{precision}-{hash}"

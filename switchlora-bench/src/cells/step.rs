@@ -2,12 +2,12 @@
 
 use super::floor;
 use crate::results::StepRow;
-use crate::step::{Method, StepBench, StepJob, StepReport};
+use crate::step::{StepBench, StepJob, StepReport};
 use anyhow::Result;
 use burn::tensor::DType;
 use burn::tensor::backend::AutodiffBackend;
 use switchlora_train::backend::{BackendKind, Job, run_on};
-use switchlora_train::experiment::{self, Experiment, Precision};
+use switchlora_train::experiment::{Experiment, Method, Precision};
 use switchlora_train::memory;
 use switchlora_train::model::LlamaConfig;
 
@@ -48,15 +48,10 @@ pub(super) fn measure(
 }
 
 fn row(report: StepReport, bench: &StepBench, peak: f64) -> StepRow {
-    let method = match report.method {
-        Method::Full => experiment::Method::Full,
-        Method::Lora => experiment::Method::Lora,
-        Method::SwitchLora => experiment::Method::SwitchLora,
-    };
     let tokens = report.batch_size * report.sequence_length;
     let work = floor::multiply_adds(
         &bench.config,
-        method,
+        report.method,
         bench.rank,
         tokens,
         report.sequence_length,

@@ -5,8 +5,8 @@ use clap::Args;
 use std::fs;
 use std::path::PathBuf;
 use switchlora_bench::saving::{SavingBench, Summary};
-use switchlora_bench::step::Method;
 use switchlora_train::backend::{BackendKind, run_on};
+use switchlora_train::experiment::Method;
 use switchlora_train::model::LlamaConfig;
 
 /// Arguments of `checkpoint`.

@@ -3,9 +3,9 @@
 use anyhow::{Context, Result};
 use clap::Args;
 use std::io::{IsTerminal, Write};
-use switchlora_bench::step::{Method, StepBench, StepJob, Table};
+use switchlora_bench::step::{StepBench, StepJob, Table};
 use switchlora_train::backend::{BackendKind, run_on};
-use switchlora_train::experiment::Precision;
+use switchlora_train::experiment::{Method, Precision};
 use switchlora_train::model::LlamaConfig;
 
 /// Arguments of `step`.

@@ -11,7 +11,7 @@ mod report;
 
 pub use report::{SavingReport, Summary};
 
-use crate::step::Method;
+use crate::step::busiest;
 use anyhow::{Context, Result};
 use burn::module::AutodiffModule;
 use burn::optim::{GradientsParams, Optimizer};
@@ -20,14 +20,13 @@ use burn::tensor::{Int, Tensor, TensorData};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-use switchlora_core::{ClipGradNorm, SwitchLora, SwitchLoraConfig, SwitchSchedule};
+use switchlora_core::{ClipGradNorm, SwitchLora, SwitchLoraConfig};
 use switchlora_train::backend::Job;
 use switchlora_train::checkpoint::{self, FORMAT, Snapshot, State};
 use switchlora_train::data::Tokenizer;
-use switchlora_train::experiment::Experiment;
+use switchlora_train::experiment::{Experiment, Method};
 use switchlora_train::model::{HostParameters, LlamaConfig, LlamaForCausalLm, parameter_names};
 
 /// Updates before the first that is timed.
@@ -118,10 +117,7 @@ struct Training<B: AutodiffBackend> {
 
 impl<B: AutodiffBackend> Training<B> {
     fn new(bench: &SavingBench, device: &B::Device) -> Result<Self> {
-        let schedule = match bench.method {
-            Method::SwitchLora => SwitchSchedule::fixed(40.0),
-            Method::Full | Method::Lora => SwitchSchedule::Never,
-        };
+        let schedule = busiest(bench.method);
         let method = SwitchLoraConfig::new(bench.method.rank(bench.rank), schedule)?;
         let model = Model::new(&bench.config, &method, bench.method.factors(), 0, device);
         let mut random = ChaCha8Rng::seed_from_u64(0);
@@ -179,7 +175,7 @@ impl<B: AutodiffBackend> Training<B> {
             state,
             model: HostParameters::copy::<B::InnerBackend, _>(&model.valid()),
             optimizer,
-            tokenizer: Arc::from(self.tokenizer.json()),
+            tokenizer: self.tokenizer.shared_json(),
         })
     }
 }

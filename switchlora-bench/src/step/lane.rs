@@ -1,12 +1,14 @@
 //! One method at its turn: a model, its optimizers and the times of their phases.
 
+use super::method::configs;
 use super::report::{StepReport, milliseconds};
-use super::{Method, StepBench, StepError};
+use super::{StepBench, StepError};
 use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor};
 use std::time::{Duration, Instant};
 use switchlora_core::{ClipGradNorm, SwitchLora, SwitchLoraConfig};
+use switchlora_train::experiment::Method;
 use switchlora_train::model::LlamaForCausalLm;
 
 const LEARNING_RATE: f64 = 1e-3;
@@ -43,7 +45,7 @@ struct Times {
 
 impl<B: AutodiffBackend> Lane<B> {
     pub fn new(method: Method, bench: &StepBench, device: &B::Device) -> Result<Self, StepError> {
-        let (steady, switching) = method.configs(bench.rank)?;
+        let (steady, switching) = configs(method, bench.rank)?;
         let steady = SwitchLoraConfig {
             precision: bench.precision.of_products(),
             ..steady

@@ -13,7 +13,7 @@ mod lane;
 mod method;
 mod report;
 
-pub use method::Method;
+pub(crate) use method::busiest;
 pub use report::{StepReport, Table};
 
 use burn::tensor::backend::AutodiffBackend;
@@ -23,7 +23,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use switchlora_core::ConfigError;
 use switchlora_train::backend::Job;
-use switchlora_train::experiment::Precision;
+use switchlora_train::experiment::{Method, Precision};
 use switchlora_train::model::LlamaConfig;
 
 /// Updates before the first that is timed: moments are made, kernels are compiled and tuned, rows are frozen.

@@ -1,9 +1,9 @@
 //! What the timing of one method gave.
 
-use super::Method;
 use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
+use switchlora_train::experiment::Method;
 
 /// Medians of one method, in milliseconds.
 #[derive(Clone, Debug, Serialize)]

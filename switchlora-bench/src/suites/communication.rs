@@ -19,7 +19,7 @@ pub(super) fn rows(settings: &Settings) -> Result<Vec<CommunicationRow>> {
             rows.push(CommunicationRow {
                 method: method.name().to_owned(),
                 model: model.clone(),
-                rank: method.cost().uses_rank().then_some(rank),
+                rank: method.rank(rank),
                 trainable_parameters: cost.trainable_parameters,
                 gradient_bytes: cost.all_reduce_bytes,
                 to_full: cost.all_reduce_bytes as f64 / full.max(1) as f64,

@@ -1,7 +1,6 @@
 //! Which cells a bench is made of.
 
 use crate::cells::Cell;
-use crate::step;
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 use switchlora_train::backend::BackendKind;
@@ -100,13 +99,9 @@ impl Settings {
         };
         for model in &self.models {
             if self.wants(Suite::Step) {
-                let methods = self
-                    .methods
-                    .iter()
-                    .map(|method| step::Method::from(*method));
                 let cell = Cell::Step {
                     experiment: on(model, Method::SwitchLora),
-                    methods: methods.collect(),
+                    methods: self.methods.clone(),
                     updates: self.updates,
                 };
                 cells.push((Suite::Step, cell));

@@ -1,7 +1,7 @@
 //! `SHA256SUMS`: the checksum of each file of a checkpoint, in the form that `sha256sum` writes and checks.
 
 use super::{FILES, Fault};
-use sha2::digest::Output;
+use crate::hexadecimal;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read, Write};
 
@@ -94,10 +94,6 @@ impl<T: Read> Read for Hashing<T> {
         self.passed += read as u64;
         Ok(read)
     }
-}
-
-fn hexadecimal(digest: Output<Sha256>) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

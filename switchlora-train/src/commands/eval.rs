@@ -3,14 +3,12 @@
 use crate::backend::{BackendKind, Job, run_on};
 use crate::checkpoint::Checkpoint;
 use crate::commands::{open_checkpoint, tokenizer_of};
-use crate::data::{Corpus, DataFault, Tokens, ValidationBatches, Windows, all_tokens};
-use crate::learner::{Report, StepOutput, load_model};
+use crate::data::{Corpus, Tokens, ValidationBatches, Windows, all_tokens};
+use crate::learner::{load_model, mean_loss};
 use crate::memory;
 use anyhow::Result;
-use burn::data::dataloader::DataLoader;
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
-use burn::train::{InferenceStep, ItemLazy};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -88,20 +86,6 @@ impl Job for Eval {
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<f64> {
         memory::keep_pages();
         let model = load_model::<B>(&self.checkpoint, &device)?.valid();
-        let fault = DataFault::default();
-        let loader = self.batches.loader::<B::InnerBackend>(&device);
-        let loader = loader.reporting_to(&fault);
-        let (mut sum, mut count) = (0.0, 0.0);
-        for batch in loader.iter() {
-            let rows = batch.inputs.dims()[0] as f64;
-            let output: StepOutput<B::InnerBackend> = InferenceStep::step(&model, batch);
-            let report: Report = output.sync();
-            sum += report.loss * rows;
-            count += rows;
-        }
-        match fault.take() {
-            Some(error) => Err(error.into()),
-            None => Ok(sum / count),
-        }
+        Ok(mean_loss(&model, &self.batches, &device)?)
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::{DataError, StreamDecoder};
+use crate::hexadecimal;
 
 /// Tokens that end a document, in the order in which they are looked for: GPT, LLaMA 1 and 2, LLaMA 3, and others.
 const END_OF_TEXT: &[&str] = &["<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>"];
@@ -23,6 +24,7 @@ static EMBEDDED: &[u8] = include_bytes!("../../assets/tokenizer.json");
 pub struct Tokenizer {
     pub(super) inner: tokenizers::Tokenizer,
     json: Arc<[u8]>,
+    sha256: [u8; 32],
     vocab_size: usize,
     end_of_text: u32,
 }
@@ -84,6 +86,7 @@ impl Tokenizer {
         };
         Ok(Self {
             inner,
+            sha256: Sha256::digest(&json).into(),
             json,
             vocab_size: highest as usize + 1,
             end_of_text,
@@ -142,17 +145,19 @@ impl Tokenizer {
         &self.json
     }
 
+    /// [`Tokenizer::json`] with an owner more.
+    pub fn shared_json(&self) -> Arc<[u8]> {
+        self.json.clone()
+    }
+
     /// SHA-256 of [`Tokenizer::json`]: equal for equal tokenizers.
     pub fn sha256_bytes(&self) -> [u8; 32] {
-        Sha256::digest(&self.json).into()
+        self.sha256
     }
 
     /// [`Tokenizer::sha256_bytes`] in hexadecimal.
     pub fn sha256(&self) -> String {
-        self.sha256_bytes()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hexadecimal(self.sha256)
     }
 }
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::{DataError, Tokens};
+use crate::hexadecimal;
 use sha2::{Digest, Sha256};
 
 /// Tokens, checked against a model, as sequences. Cheap to clone. No sequence goes from one row of tokens into another.
@@ -119,8 +120,7 @@ impl Windows {
             sha.update(row.tokens.count().to_le_bytes());
             row.tokens.fingerprint(|bytes| sha.update(bytes));
         }
-        let digest = sha.finalize();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(sha.finalize())
     }
 }
 

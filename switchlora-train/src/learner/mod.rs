@@ -2,6 +2,7 @@
 
 mod accumulate;
 mod dashboard;
+mod evaluation;
 mod faults;
 mod journal;
 mod metrics;
@@ -15,12 +16,13 @@ mod step;
 mod strategy;
 
 pub use dashboard::Dashboard;
+pub use evaluation::mean_loss;
 pub use faults::{Faults, MOST, TooManyFaults, WINDOW};
 pub use journal::{Journal, last_checkpoint};
 pub use metrics::ReportMetric;
 pub use plain::PlainRenderer;
 pub(crate) use plain::duration;
-pub use report::{Report, StepOutput};
+pub use report::{Report, StepOutput, scalar};
 pub use saving::Saver;
 pub use schedule::{Decay, LearningRateSchedule};
 pub use session::{Display, Session, load_model};

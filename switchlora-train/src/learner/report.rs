@@ -85,7 +85,7 @@ impl Adaptor<Report> for Report {
 }
 
 /// The one number of a tensor, waiting for it.
-pub(crate) fn scalar<B: Backend>(tensor: Tensor<B, 1>) -> f64 {
+pub fn scalar<B: Backend>(tensor: Tensor<B, 1>) -> f64 {
     let data = tensor.into_data();
     data.iter::<f64>().next().unwrap_or(f64::NAN)
 }

@@ -129,7 +129,7 @@ impl Session {
             state,
             model: HostParameters::copy::<B::InnerBackend, _>(&model.valid()),
             optimizer: tensors,
-            tokenizer: self.tokenizer.json().into(),
+            tokenizer: self.tokenizer.shared_json(),
         }
     }
 }

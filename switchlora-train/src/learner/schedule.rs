@@ -1,5 +1,6 @@
 //! The learning rate at each update: linear warmup, then constant, linear or cosine to a minimum.
 
+use crate::experiment::Experiment;
 use burn::optim::LearningRate;
 use burn::optim::lr_scheduler::LrScheduler;
 use burn::tensor::backend::Backend;
@@ -38,6 +39,18 @@ pub struct LearningRateSchedule {
 }
 
 impl LearningRateSchedule {
+    /// The schedule of a resolved experiment, at its update `next`.
+    pub fn of(experiment: &Experiment, next: u64) -> Self {
+        Self {
+            peak: experiment.lr.unwrap_or_default(),
+            warmup: experiment.schedule.warmup.unwrap_or_default(),
+            total: experiment.steps,
+            decay: experiment.schedule.decay,
+            minimum: experiment.schedule.minimum,
+            next,
+        }
+    }
+
     /// The rate of update `update`.
     pub fn rate(&self, update: u64) -> f64 {
         if update < self.warmup {

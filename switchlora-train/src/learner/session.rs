@@ -106,14 +106,7 @@ impl Job for Session {
         let valid = self.validation.loader::<B::InnerBackend>(&device);
         let valid = Arc::new(valid.reporting_to(&data));
         let optimizer = Shared::new(optimizer);
-        let schedule = LearningRateSchedule {
-            peak: experiment.lr.unwrap_or_default(),
-            warmup: experiment.schedule.warmup.unwrap_or_default(),
-            total: experiment.steps,
-            decay: experiment.schedule.decay,
-            minimum: experiment.schedule.minimum,
-            next: start.step,
-        };
+        let schedule = LearningRateSchedule::of(experiment, start.step);
         let outcome = Arc::new(Mutex::new(None));
         let on = device.clone();
         let strategy = ByUpdates {
