@@ -3,12 +3,12 @@
 use crate::candidates::PoolPlacement;
 use crate::linear::SwitchLoraLinearConfig;
 use crate::optim::SwitchLora;
-use crate::precision::Precision;
 use crate::schedule::SwitchSchedule;
 use crate::switch::Selection;
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
 use serde::{Deserialize, Serialize};
+use switchlora_ops::Precision;
 
 /// `N`: updates for which the counterpart of a switched vector does not move (Section 3.2).
 pub const FREEZE: u32 = 5;

@@ -34,7 +34,6 @@ pub mod init;
 mod layers;
 mod linear;
 mod optim;
-mod precision;
 mod random;
 mod schedule;
 mod switch;
@@ -48,7 +47,7 @@ pub use optim::{
     ClipGradNorm, Draws, Guard, GuardedOptimizer, LayerRecord, MomentsRecord, SwitchLora,
     SwitchLoraRecord, with_loss,
 };
-pub use precision::Precision;
 pub use random::{Purpose, stream};
 pub use schedule::SwitchSchedule;
 pub use switch::{Exchange, LayerState, LayerSwitch, Selection, SideState};
+pub use switchlora_ops::Precision;

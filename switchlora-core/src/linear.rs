@@ -6,14 +6,14 @@
 //! method trains the same model type.
 
 use crate::init::{Bounds, uniform};
-use crate::precision::Precision;
 use burn::config::Config;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param, ParamId};
 use burn::nn::{Initializer, Linear};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Distribution, Tensor, module::linear};
+use burn::tensor::{Distribution, Tensor};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
+use switchlora_ops::{Adapter, Precision, adapted_linear};
 
 /// Configuration of a [`SwitchLoraLinear`].
 #[derive(Config, Debug)]
@@ -196,29 +196,29 @@ fn product<B: Backend>(a: Tensor<B, 2>, b: Tensor<B, 2>, scale: f64) -> Tensor<B
 
 impl<B: Backend> SwitchLoraLinear<B> {
     /// Applies the layer to `[..., d_input]`, giving `[..., d_output]`.
+    ///
+    /// With factors, `W` gets no gradient, whatever it is marked as.
     pub fn forward<const D: usize>(&self, input: Tensor<B, D>) -> Tensor<B, D> {
-        let precision = self.precision;
-        let bias = self.bias.as_ref().map(|bias| bias.val());
-        let input = precision.round(input);
-        let weight = precision.round(self.weight.val());
-        let base = match precision {
-            Precision::F32 => linear(input.clone(), weight, bias),
-            Precision::Bf16 => {
-                let base = precision.widen(linear(input.clone(), weight, None));
-                match bias {
-                    Some(bias) => base + bias.unsqueeze(),
-                    None => base,
-                }
-            }
-        };
-        match (&self.lora_a, &self.lora_b) {
+        let output = match (&self.lora_a, &self.lora_b) {
             (Some(a), Some(b)) => {
-                // Scaling the narrow product is `rank / d_output` of the work of scaling the wide one.
-                let a = precision.round(a.val().transpose());
-                let narrow = linear(input, a, None) * self.scale;
-                base + precision.widen(linear(narrow, precision.round(b.val()), None))
+                let mut shape = input.dims();
+                let rows = shape[..D - 1].iter().product::<usize>();
+                let adapter = Adapter {
+                    weight: self.weight.val(),
+                    a: a.val(),
+                    b: b.val(),
+                    scale: self.scale,
+                };
+                let input = input.reshape([rows, shape[D - 1]]);
+                let output = adapted_linear(input, adapter, self.precision);
+                shape[D - 1] = output.dims()[1];
+                output.reshape(shape)
             }
-            _ => base,
+            _ => self.precision.linear(input, self.weight.val()),
+        };
+        match &self.bias {
+            Some(bias) => output + bias.val().unsqueeze(),
+            None => output,
         }
     }
 

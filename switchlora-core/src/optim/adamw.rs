@@ -8,8 +8,9 @@
 
 use super::guard::Guard;
 use crate::candidates::scatter;
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
+use switchlora_ops::{AdamWRows, Moments};
 
 /// The constants of AdamW.
 #[derive(Clone, Copy, Debug)]
@@ -18,13 +19,6 @@ pub(super) struct AdamW {
     pub beta_2: f64,
     pub epsilon: f64,
     pub weight_decay: f64,
-}
-
-/// First and second moment of one parameter, `[rows, columns]` each.
-#[derive(Clone, Debug)]
-pub(super) struct Moments<B: Backend> {
-    pub first: Tensor<B, 2>,
-    pub second: Tensor<B, 2>,
 }
 
 /// What one update does to single rows of a parameter.
@@ -63,12 +57,6 @@ impl<B: Backend> RowPlan<B> {
     }
 }
 
-/// One number for all rows, or one for each, `[rows, 1]`.
-enum PerRow<B: Backend> {
-    All(f64),
-    Each(Tensor<B, 2>),
-}
-
 impl AdamW {
     /// One update. `counts` holds the step count of each row, or one for all, this update included.
     ///
@@ -88,114 +76,84 @@ impl AdamW {
         let kept = moments
             .as_ref()
             .and_then(|m| Some((guard.keep(&m.first)?, guard.keep(&m.second)?)));
-        let moments = moments.map(|moments| moments.reset(&plan.reset));
-
-        let Some(gradient) = gradient else {
-            let parameter = match plan.replaced {
-                Some((rows, vectors)) => scatter(parameter, rows, vectors),
-                None => parameter,
-            };
-            let moments = moments.map(|moments| moments.chosen(guard, kept));
-            return (guard.choose(parameter, old), moments);
+        let rows = parameter.dims()[0];
+        let parameter = match plan.replaced {
+            Some((rows, vectors)) => scatter(parameter, rows, vectors),
+            None => parameter,
         };
-        let gradient = zero_rows(guard.scaled(gradient), &plan.frozen);
-        let moments = match moments {
-            Some(Moments { first, second }) => Moments {
-                first: first * self.beta_1 + gradient.clone() * (1.0 - self.beta_1),
-                second: second * self.beta_2 + (gradient.clone() * gradient) * (1.0 - self.beta_2),
-            },
-            None => Moments {
-                first: gradient.clone() * (1.0 - self.beta_1),
-                second: (gradient.clone() * gradient) * (1.0 - self.beta_2),
-            },
-        };
-        let change = self.change(learning_rate, &moments, counts, plan.vectors);
-        let parameter = self.apply(learning_rate, parameter, change, plan);
-        let kept = match (kept, guard) {
-            // Refused at its first update, a parameter is left with moments of zero, which are those of no update.
-            (None, Guard::Later { .. }) => {
-                let zeros = moments.first.zeros_like();
-                Some((zeros.clone(), zeros))
+        let (parameter, moments) = match gradient {
+            Some(gradient) => {
+                let (gradient, scale) = guard.scale(gradient);
+                let mut rows = self.rows(learning_rate, rows, counts, plan.vectors, &plan.frozen);
+                rows.gradient_scale = scale;
+                (rows.reset, rows.frozen) = (plan.reset, plan.frozen);
+                let (parameter, moments) =
+                    switchlora_ops::adamw(parameter, gradient, moments, &rows);
+                (parameter, Some(moments))
             }
-            (kept, _) => kept,
+            None => (
+                parameter,
+                moments.map(|moments| reset(moments, &plan.reset)),
+            ),
         };
-        (
-            guard.choose(parameter, old),
-            Some(moments.chosen(guard, kept)),
-        )
+        let moments = moments.map(|moments| {
+            let kept = kept.or_else(|| {
+                // Refused at its first update, a parameter is left with moments of zero, which are those of no update.
+                let zeros = moments.first.zeros_like();
+                matches!(guard, Guard::Later { .. }).then(|| (zeros.clone(), zeros))
+            });
+            let (first, second) = kept.unzip();
+            Moments {
+                first: guard.choose(moments.first, first),
+                second: guard.choose(moments.second, second),
+            }
+        });
+        (guard.choose(parameter, old), moments)
     }
 
-    /// `lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)`, multiplied through by `sqrt(1 - b2^t)`.
-    fn change<B: Backend>(
+    /// The numbers of each row. With `root = sqrt(1 - b2^t)`, multiplying the change through by it gives the rate
+    /// `lr root / (1 - b1^t)` and `eps root`. A frozen row does not decay.
+    fn rows(
         &self,
         lr: f64,
-        moments: &Moments<B>,
+        rows: usize,
         counts: &[u32],
         vectors: bool,
-    ) -> Tensor<B, 2> {
+        frozen: &[usize],
+    ) -> AdamWRows {
         let root = |t: u32| correction(self.beta_2, t, vectors).sqrt();
         let rate = |t: u32| lr * root(t) / correction(self.beta_1, t, vectors);
-        let device = moments.first.device();
-        let rate = per_row(counts, rate, &device);
-        let epsilon = per_row(counts, |t| self.epsilon * root(t), &device);
-        let numerator = match rate {
-            PerRow::All(rate) => moments.first.clone() * rate,
-            PerRow::Each(rate) => moments.first.clone() * rate,
-        };
-        numerator
-            / match epsilon {
-                PerRow::All(epsilon) => moments.second.clone().sqrt() + epsilon,
-                PerRow::Each(epsilon) => moments.second.clone().sqrt() + epsilon,
-            }
-    }
-
-    /// Replaces rows, decays those that are not frozen, and moves all.
-    fn apply<B: Backend>(
-        &self,
-        lr: f64,
-        parameter: Tensor<B, 2>,
-        change: Tensor<B, 2>,
-        plan: RowPlan<B>,
-    ) -> Tensor<B, 2> {
-        let [rows, _] = parameter.dims();
         let decay = lr * self.weight_decay;
-        let decayed = match decay {
-            0.0 => parameter,
-            _ if plan.frozen.is_empty() => parameter * (1.0 - decay),
-            _ => {
-                let mut shrink = vec![1.0 - decay; rows];
-                plan.frozen.iter().for_each(|&row| shrink[row] = 1.0);
-                let device = parameter.device();
-                parameter * Tensor::from_data(TensorData::new(shrink, [rows, 1]), &device)
-            }
-        };
-        let Some((replaced, vectors)) = plan.replaced else {
-            return decayed - change;
-        };
-        // The rows are written into the fresh result, which nobody else holds, not into the parameter.
-        let moved = crate::candidates::gather(&change, replaced.iter().copied());
-        let entered = match plan.frozen.iter().any(|row| replaced.contains(row)) {
-            false => vectors * (1.0 - decay) - moved,
-            true => vectors - moved,
-        };
-        scatter(decayed - change, replaced, entered)
+        let mut remaining = vec![(1.0 - decay) as f32];
+        if decay != 0.0 && !frozen.is_empty() {
+            remaining = vec![remaining[0]; rows];
+            frozen.iter().for_each(|&row| remaining[row] = 1.0);
+        }
+        AdamWRows {
+            beta_1: self.beta_1,
+            beta_2: self.beta_2,
+            gradient_scale: 1.0,
+            rates: per_row(counts, rate),
+            epsilons: per_row(counts, |t| self.epsilon * root(t)),
+            remaining,
+            reset: Vec::new(),
+            frozen: Vec::new(),
+        }
     }
 }
 
-impl<B: Backend> Moments<B> {
-    fn reset(self, rows: &[usize]) -> Self {
-        Self {
-            first: zero_rows(self.first, rows),
-            second: zero_rows(self.second, rows),
+/// `moments` with some rows zero.
+fn reset<B: Backend>(moments: Moments<B>, rows: &[usize]) -> Moments<B> {
+    let zeroed = |matrix: Tensor<B, 2>| match rows.is_empty() {
+        true => matrix,
+        false => {
+            let zeros = Tensor::zeros([rows.len(), matrix.dims()[1]], &matrix.device());
+            scatter(matrix, rows.iter().copied(), zeros)
         }
-    }
-
-    fn chosen(self, guard: &Guard<B>, kept: Option<(Tensor<B, 2>, Tensor<B, 2>)>) -> Self {
-        let (first, second) = kept.unzip();
-        Self {
-            first: guard.choose(self.first, first),
-            second: guard.choose(self.second, second),
-        }
+    };
+    Moments {
+        first: zeroed(moments.first),
+        second: zeroed(moments.second),
     }
 }
 
@@ -208,19 +166,9 @@ fn correction(beta: f64, t: u32, vectors: bool) -> f64 {
     }
 }
 
-fn zero_rows<B: Backend>(matrix: Tensor<B, 2>, rows: &[usize]) -> Tensor<B, 2> {
-    if rows.is_empty() {
-        return matrix;
-    }
-    let zeros = Tensor::zeros([rows.len(), matrix.dims()[1]], &matrix.device());
-    scatter(matrix, rows.iter().copied(), zeros)
-}
-
-fn per_row<B: Backend>(counts: &[u32], of: impl Fn(u32) -> f64, device: &B::Device) -> PerRow<B> {
-    if counts.iter().all(|&t| t == counts[0]) {
-        return PerRow::All(of(counts[0]));
-    }
-    let values: Vec<f32> = counts.iter().map(|&t| of(t) as f32).collect();
-    let values = TensorData::new(values, [counts.len(), 1]);
-    PerRow::Each(Tensor::from_data(values, device))
+/// What `of` gives for each count: one number if it is the same for all.
+fn per_row(counts: &[u32], of: impl Fn(u32) -> f64) -> Vec<f32> {
+    let all = counts.iter().all(|&t| t == counts[0]);
+    let counts = if all { &counts[..1] } else { counts };
+    counts.iter().map(|&t| of(t) as f32).collect()
 }

@@ -8,6 +8,7 @@ use burn::optim::{GradientsParams, LearningRate, MultiGradientsParams, Optimizer
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use std::marker::PhantomData;
+use switchlora_ops::sum_of_squares;
 
 /// Added to the norm before dividing by it, as PyTorch does.
 const NORM_EPSILON: f64 = 1e-6;
@@ -211,13 +212,10 @@ struct SumOfSquares<'a, B: AutodiffBackend> {
 impl<B: AutodiffBackend> ModuleVisitor<B> for SumOfSquares<'_, B> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         if let Some(gradient) = self.gradients.get::<B::InnerBackend, D>(param.id) {
-            // Row by row: a backend may split the sum of one long row among threads as they happen to be free, and two
-            // runs would differ in the last digit.
             let rows = gradient.dims()[0].max(1);
             let columns = gradient.shape().num_elements() / rows;
-            let gradient = gradient.reshape([rows, columns]);
-            let sums: Tensor<B::InnerBackend, 2> = (gradient.clone() * gradient).sum_dim(1);
-            self.squares.push(sums.sum());
+            self.squares
+                .push(sum_of_squares(gradient.reshape([rows, columns])));
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::switch::{Exchange, LayerSwitch};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData, Transaction};
 use std::sync::Arc;
+use switchlora_ops::add_product;
 
 /// The spare vectors of both sides of a layer.
 #[derive(Clone, Debug)]
@@ -50,7 +51,7 @@ impl<B: Backend> Pools<B> {
         let right = [gather(b, rows(&switch.a)), b_out.clone() - b_in.clone()];
         let left = Tensor::cat(left.into(), 0); // [2 k, d_input]
         let right = Tensor::cat(right.into(), 0) * scale; // [2 k, d_output]
-        let weight = layer.weight.1.clone() + left.transpose().matmul(right);
+        let weight = add_product(layer.weight.1.clone(), left, right);
         let to_host = [
             self.a.store(&switch.a, &a_out, guard),
             self.b.store(&switch.b, &b_out, guard),

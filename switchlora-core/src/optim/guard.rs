@@ -82,12 +82,11 @@ impl<B: Backend> Guard<B> {
         }
     }
 
-    /// `gradient` times the scale.
-    pub(crate) fn scaled(&self, gradient: Tensor<B, 2>) -> Tensor<B, 2> {
+    /// A gradient and the factor that it is still to be multiplied by: the host's is left to whoever uses it.
+    pub(crate) fn scale(&self, gradient: Tensor<B, 2>) -> (Tensor<B, 2>, f64) {
         match self {
-            Self::Known { scale: 1.0, .. } => gradient,
-            Self::Known { scale, .. } => gradient * *scale,
-            Self::Later { scale, .. } => gradient * scale.clone().reshape([1, 1]),
+            Self::Known { scale, .. } => (gradient, *scale),
+            Self::Later { scale, .. } => (gradient * scale.clone().reshape([1, 1]), 1.0),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! [`SwitchLoraLinear`](crate::SwitchLoraLinear) fields. Without such a field it is AdamW. Counts, positions, freezes and
 //! choices live on the host and follow from `(seed, layer, update)`; no update reads from the device.
 
-use super::adamw::{AdamW, Moments, RowPlan};
+use super::adamw::{AdamW, RowPlan};
 use super::clip::join;
 use super::exchange::{Leaving, Pools};
 use super::guard::{Guard, GuardedOptimizer};
@@ -26,6 +26,7 @@ use hashbrown::HashMap;
 use rand::Rng;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use switchlora_ops::Moments;
 
 /// Where the uniform draws that round the number of switches come from.
 #[derive(Clone, Debug, Default)]

@@ -1,12 +1,13 @@
 //! The walk over a module that updates each parameter.
 
-use super::adamw::{AdamW, Moments, RowPlan};
+use super::adamw::{AdamW, RowPlan};
 use super::guard::Guard;
 use burn::module::{ModuleMapper, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use hashbrown::HashMap;
+use switchlora_ops::Moments;
 
 /// What one update does to weights and rows, by parameter.
 pub(super) struct Planned<B: Backend> {

@@ -2,12 +2,11 @@
 
 use super::config::LlamaConfig;
 use super::llama::Drawn;
-use super::rotary::Positions;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
 use switchlora_core::{Precision, SwitchLoraLinear};
+use switchlora_ops::{AttentionTables, Heads, causal_attention};
 
 /// The four projections and the product between them.
 #[derive(Module, Debug)]
@@ -44,34 +43,20 @@ impl<B: Backend> Attention<B> {
         }
     }
 
-    /// Attends within each of `batch` sequences of `[batch * length, hidden]`.
-    pub fn forward(&self, x: Tensor<B, 2>, batch: usize, positions: &Positions<B>) -> Tensor<B, 2> {
-        let [tokens, _] = x.dims();
-        let (length, head_dim) = (tokens / batch, self.head_dim);
-        let split = |x: Tensor<B, 2>, heads| {
-            x.reshape([batch, length, heads, head_dim]).swap_dims(1, 2) // [batch, heads, length, head_dim]
+    /// Attends within each sequence of `[batch * length, hidden]`, `length` being that of the tables.
+    pub fn forward(&self, x: Tensor<B, 2>, tables: &AttentionTables<B>) -> Tensor<B, 2> {
+        let attention = switchlora_ops::Attention {
+            q: self.q_proj.forward(x.clone()),
+            k: self.k_proj.forward(x.clone()),
+            v: self.v_proj.forward(x),
+            tables: tables.clone(),
+            heads: Heads {
+                queries: self.heads,
+                keys: self.key_value_heads,
+                head_dim: self.head_dim,
+            },
         };
-        let q = positions.rotate(split(self.q_proj.forward(x.clone()), self.heads));
-        let k = positions.rotate(split(self.k_proj.forward(x.clone()), self.key_value_heads));
-        let v = split(self.v_proj.forward(x), self.key_value_heads);
-
-        // Query heads that share a key head are stacked along its queries, so that nothing is repeated.
-        let shared = self.heads / self.key_value_heads;
-        let q = q.reshape([batch, self.key_value_heads, shared * length, head_dim]);
-        let scale = 1.0 / (head_dim as f64).sqrt();
-        let scores = self.precision.matmul(q * scale, k.transpose()); // [batch, key_value_heads, shared * length, length]
-        let scores = scores.reshape([batch, self.heads, length, length]);
-        let mask = positions.mask(length).reshape([1, 1, length, length]);
-        let mask = mask.expand([batch, self.heads, length, length]);
-        let weights = softmax(scores.mask_fill(mask, f32::NEG_INFINITY), 3);
-        let weights = weights.reshape([batch, self.key_value_heads, shared * length, length]);
-        let mixed = self
-            .precision
-            .matmul(weights, v)
-            .reshape([batch, self.heads, length, head_dim]);
-        let mixed = mixed
-            .swap_dims(1, 2)
-            .reshape([tokens, self.heads * head_dim]);
-        self.o_proj.forward(mixed)
+        self.o_proj
+            .forward(causal_attention(attention, self.precision))
     }
 }

@@ -4,12 +4,11 @@ use super::attention::Attention;
 use super::config::LlamaConfig;
 use super::llama::Drawn;
 use super::norm::RmsNorm;
-use super::rotary::Positions;
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::silu;
 use burn::tensor::backend::Backend;
 use switchlora_core::SwitchLoraLinear;
+use switchlora_ops::{AttentionTables, swiglu};
 
 /// `down(silu(gate(x)) * up(x))`.
 #[derive(Module, Debug)]
@@ -38,8 +37,9 @@ pub struct DecoderLayer<B: Backend> {
 impl<B: Backend> Mlp<B> {
     /// Applies the MLP to `[tokens, hidden]`.
     pub fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        let gate = silu(self.gate_proj.forward(x.clone())); // [tokens, intermediate]
-        self.down_proj.forward(gate * self.up_proj.forward(x))
+        let gate = self.gate_proj.forward(x.clone()); // [tokens, intermediate]
+        self.down_proj
+            .forward(swiglu(gate, self.up_proj.forward(x)))
     }
 }
 
@@ -58,12 +58,10 @@ impl<B: Backend> DecoderLayer<B> {
         }
     }
 
-    /// Applies the block to `batch` sequences, `[batch * length, hidden]`.
-    pub fn forward(&self, x: Tensor<B, 2>, batch: usize, positions: &Positions<B>) -> Tensor<B, 2> {
-        let attended =
-            self.self_attn
-                .forward(self.input_layernorm.forward(x.clone()), batch, positions);
-        let x = x + attended;
+    /// Applies the block to sequences as long as the tables, `[batch * length, hidden]`.
+    pub fn forward(&self, x: Tensor<B, 2>, tables: &AttentionTables<B>) -> Tensor<B, 2> {
+        let normed = self.input_layernorm.forward(x.clone());
+        let x = x + self.self_attn.forward(normed, tables);
         let normed = self.post_attention_layernorm.forward(x.clone());
         x + self.mlp.forward(normed)
     }

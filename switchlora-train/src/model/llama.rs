@@ -6,7 +6,6 @@ use super::norm::RmsNorm;
 use super::rotary::Positions;
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, Linear};
-use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
@@ -15,6 +14,7 @@ use switchlora_core::{
     FactorInit, Precision, Purpose, SwitchLoraConfig, SwitchLoraLinear, SwitchLoraLinearConfig,
     stream,
 };
+use switchlora_ops::linear_cross_entropy;
 
 /// A LLaMA without its head.
 #[derive(Module, Debug)]
@@ -139,27 +139,31 @@ impl<B: Backend> LlamaForCausalLm<B> {
 
     /// The last hidden state of each token of `[batch, length]`, after the norm, `[batch * length, hidden]`.
     pub fn hidden(&self, tokens: Tensor<B, 2, Int>) -> Tensor<B, 2> {
-        let [batch, _] = tokens.dims();
+        let [_, length] = tokens.dims();
+        let tables = self.positions.tables(length);
         let x = self.model.embed_tokens.forward(tokens).flatten(0, 1); // [batch * length, hidden]
         let blocks = self.model.layers.iter();
-        let x = blocks.fold(x, |x, block| block.forward(x, batch, &self.positions));
+        let x = blocks.fold(x, |x, block| block.forward(x, &tables));
         self.model.norm.forward(x)
     }
 
     /// Scores of the next token, `[tokens, vocabulary]`, from hidden states `[tokens, hidden]`.
     pub fn logits(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
-        let head = match &self.lm_head {
+        self.precision.linear(hidden, self.head())
+    }
+
+    /// The output head, `[hidden, vocabulary]`.
+    fn head(&self) -> Tensor<B, 2> {
+        match &self.lm_head {
             Some(head) => head.weight.val(),
             None => self.model.embed_tokens.weight.val().transpose(),
-        };
-        self.precision.linear(hidden, head)
+        }
     }
 
     /// Mean cross-entropy of `targets` given `inputs`, both `[batch, length]`; gives `[1]`, in nats a token.
     pub fn loss(&self, inputs: Tensor<B, 2, Int>, targets: Tensor<B, 2, Int>) -> Tensor<B, 1> {
-        let logits = self.logits(self.hidden(inputs)); // [batch * length, vocabulary]
-        let targets = targets.flatten::<1>(0, 1).unsqueeze_dim(1); // [batch * length, 1]
-        log_softmax(logits, 1).gather(1, targets).mean().neg()
+        let targets = targets.flatten(0, 1); // [batch * length]
+        linear_cross_entropy(self.hidden(inputs), self.head(), targets, self.precision)
     }
 }
 

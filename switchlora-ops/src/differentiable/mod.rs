@@ -1,0 +1,96 @@
+//! The operations under autodiff over a backend with kernels: each one node of the graph, with the backward that the
+//! backend computes. The only place where a graph is known.
+
+mod adapter;
+mod attention;
+mod cross_entropy;
+mod norm;
+mod swiglu;
+
+use crate::kernels::Kernels;
+use crate::operations::Operations;
+use crate::primitive::{primitive, tensor};
+use crate::{AdamWRows, Adapter, Attention, Moments};
+use burn::backend::Autodiff;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::tensor::{Int, Tensor};
+
+/// Kernels, each behind a node of the graph.
+pub(crate) struct Differentiable;
+
+impl<K: Kernels, C: CheckpointStrategy> Operations<Autodiff<K, C>> for Differentiable {
+    fn rms_norm(
+        &self,
+        x: Tensor<Autodiff<K, C>, 2>,
+        weight: Tensor<Autodiff<K, C>, 1>,
+        epsilon: f64,
+    ) -> Tensor<Autodiff<K, C>, 2> {
+        let (x, weight) = (primitive(x), primitive(weight));
+        tensor(norm::rms_norm::<K, C>(x, weight, epsilon))
+    }
+
+    fn swiglu(
+        &self,
+        gate: Tensor<Autodiff<K, C>, 2>,
+        up: Tensor<Autodiff<K, C>, 2>,
+    ) -> Tensor<Autodiff<K, C>, 2> {
+        tensor(swiglu::swiglu::<K, C>(primitive(gate), primitive(up)))
+    }
+
+    fn causal_attention(&self, attention: Attention<Autodiff<K, C>>) -> Tensor<Autodiff<K, C>, 2> {
+        tensor(attention::causal_attention::<K, C>(attention))
+    }
+
+    fn linear_cross_entropy(
+        &self,
+        hidden: Tensor<Autodiff<K, C>, 2>,
+        weight: Tensor<Autodiff<K, C>, 2>,
+        targets: Tensor<Autodiff<K, C>, 1, Int>,
+    ) -> Tensor<Autodiff<K, C>, 1> {
+        let (hidden, weight) = (primitive(hidden), primitive(weight));
+        let targets = targets.into_primitive();
+        tensor(cross_entropy::linear_cross_entropy::<K, C>(
+            hidden, weight, &targets,
+        ))
+    }
+
+    fn adapted_linear(
+        &self,
+        x: Tensor<Autodiff<K, C>, 2>,
+        adapter: Adapter<Autodiff<K, C>>,
+    ) -> Tensor<Autodiff<K, C>, 2> {
+        tensor(adapter::adapted_linear::<K, C>(primitive(x), adapter))
+    }
+
+    fn adamw(
+        &self,
+        parameter: Tensor<Autodiff<K, C>, 2>,
+        gradient: Tensor<Autodiff<K, C>, 2>,
+        moments: Option<Moments<Autodiff<K, C>>>,
+        rows: &AdamWRows,
+    ) -> (Tensor<Autodiff<K, C>, 2>, Moments<Autodiff<K, C>>) {
+        let moments = moments.map(|m| Moments {
+            first: m.first.inner(),
+            second: m.second.inner(),
+        });
+        let (parameter, moments) = crate::adamw(parameter.inner(), gradient.inner(), moments, rows);
+        let moments = Moments {
+            first: Tensor::from_inner(moments.first),
+            second: Tensor::from_inner(moments.second),
+        };
+        (Tensor::from_inner(parameter), moments)
+    }
+
+    fn sum_of_squares(&self, x: Tensor<Autodiff<K, C>, 2>) -> Tensor<Autodiff<K, C>, 1> {
+        crate::plain::Plain(crate::Precision::F32).sum_of_squares(x)
+    }
+
+    fn add_product(
+        &self,
+        weight: Tensor<Autodiff<K, C>, 2>,
+        left: Tensor<Autodiff<K, C>, 2>,
+        right: Tensor<Autodiff<K, C>, 2>,
+    ) -> Tensor<Autodiff<K, C>, 2> {
+        crate::plain::Plain(crate::Precision::F32).add_product(weight, left, right)
+    }
+}

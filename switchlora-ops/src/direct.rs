@@ -1,0 +1,85 @@
+//! The operations on a backend with kernels, without gradients: evaluation, generation, and what optimizers do.
+
+use crate::kernels::{AdapterInputs, AttentionInputs, Kernels};
+use crate::operations::Operations;
+use crate::primitive::{primitive, tensor};
+use crate::{AdamWRows, Adapter, Attention, Moments};
+use burn::tensor::{Int, Tensor};
+
+/// Kernels, called directly.
+pub(crate) struct Direct;
+
+impl<K: Kernels> Operations<K> for Direct {
+    fn rms_norm(&self, x: Tensor<K, 2>, weight: Tensor<K, 1>, epsilon: f64) -> Tensor<K, 2> {
+        tensor(K::rms_norm(&primitive(x), &primitive(weight), epsilon))
+    }
+
+    fn swiglu(&self, gate: Tensor<K, 2>, up: Tensor<K, 2>) -> Tensor<K, 2> {
+        tensor(K::swiglu(&primitive(gate), &primitive(up)))
+    }
+
+    fn causal_attention(&self, attention: Attention<K>) -> Tensor<K, 2> {
+        tensor(K::causal_attention(&AttentionInputs {
+            q: primitive(attention.q),
+            k: primitive(attention.k),
+            v: primitive(attention.v),
+            cos: primitive(attention.tables.cos),
+            sin: primitive(attention.tables.sin),
+            heads: attention.heads,
+        }))
+    }
+
+    fn linear_cross_entropy(
+        &self,
+        hidden: Tensor<K, 2>,
+        weight: Tensor<K, 2>,
+        targets: Tensor<K, 1, Int>,
+    ) -> Tensor<K, 1> {
+        let (hidden, weight) = (primitive(hidden), primitive(weight));
+        tensor(K::cross_entropy(
+            &hidden,
+            &weight,
+            &targets.into_primitive(),
+        ))
+    }
+
+    fn adapted_linear(&self, x: Tensor<K, 2>, adapter: Adapter<K>) -> Tensor<K, 2> {
+        let adapter = AdapterInputs {
+            weight: primitive(adapter.weight),
+            a: primitive(adapter.a),
+            b: primitive(adapter.b),
+            scale: adapter.scale,
+        };
+        tensor(K::adapted_linear(&primitive(x), &adapter))
+    }
+
+    fn adamw(
+        &self,
+        parameter: Tensor<K, 2>,
+        gradient: Tensor<K, 2>,
+        moments: Option<Moments<K>>,
+        rows: &AdamWRows,
+    ) -> (Tensor<K, 2>, Moments<K>) {
+        let moments = moments.map(|m| [primitive(m.first), primitive(m.second)]);
+        let updated = K::adamw(primitive(parameter), primitive(gradient), moments, rows);
+        let [parameter, first, second] = updated.map(tensor);
+        (parameter, Moments { first, second })
+    }
+
+    fn sum_of_squares(&self, x: Tensor<K, 2>) -> Tensor<K, 1> {
+        tensor(K::sum_of_squares(primitive(x)))
+    }
+
+    fn add_product(
+        &self,
+        weight: Tensor<K, 2>,
+        left: Tensor<K, 2>,
+        right: Tensor<K, 2>,
+    ) -> Tensor<K, 2> {
+        tensor(K::add_product(
+            primitive(weight),
+            primitive(left),
+            primitive(right),
+        ))
+    }
+}

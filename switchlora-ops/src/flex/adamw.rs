@@ -1,0 +1,120 @@
+//! AdamW in one pass over parameter, gradient and both moments.
+
+use super::output::Output;
+use super::slices::{contiguous, fresh, owned, rows_and_columns, slice};
+use crate::AdamWRows;
+use burn_flex::FlexTensor;
+use multiversion::multiversion;
+use rayon::prelude::*;
+use std::mem::MaybeUninit;
+
+/// Elements that a thread takes at a time, about.
+const BLOCK: usize = 1 << 14;
+
+/// The numbers of one row.
+#[derive(Clone, Copy)]
+struct Row {
+    beta_1: f32,
+    beta_2: f32,
+    /// `1 - beta_1`, rounded once.
+    new: f32,
+    /// `1 - beta_2`, rounded once.
+    square: f32,
+    gradient: f32,
+    rate: f32,
+    epsilon: f32,
+    remaining: f32,
+}
+
+/// Parameter, first and second moment after the update. The moments are written in place if nobody else holds them; the
+/// parameter is not, since the learner holds the model it had before.
+pub(super) fn update(
+    parameter: &FlexTensor,
+    gradient: &FlexTensor,
+    moments: Option<[FlexTensor; 2]>,
+    rows: &AdamWRows,
+) -> [FlexTensor; 3] {
+    let shape = parameter.layout().shape().clone();
+    let [count, columns] = rows_and_columns(parameter);
+    let length = count * columns;
+    let width = columns.max(1);
+    let (parameter, gradient) = (contiguous(parameter), contiguous(gradient));
+    let moments =
+        moments.unwrap_or_else(|| [(); 2].map(|()| fresh(vec![0.0; length], shape.clone())));
+    let [mut first, mut second] = moments.map(owned);
+    let of_rows = of_rows(count, rows);
+    let mut reset = vec![false; count];
+    rows.reset.iter().for_each(|&row| reset[row] = true);
+
+    let mut updated = Output::new(length);
+    let per_block = (BLOCK / width).max(1);
+    let block = per_block * width;
+    let blocks = updated.elements(length).par_chunks_mut(block);
+    let blocks = blocks.zip(slice(&parameter).par_chunks(block));
+    let blocks = blocks.zip(slice(&gradient).par_chunks(block));
+    let blocks = blocks.zip(first.storage_mut::<f32>().par_chunks_mut(block));
+    let blocks = blocks.zip(second.storage_mut::<f32>().par_chunks_mut(block));
+    blocks.enumerate().for_each(
+        |(index, ((((updated, parameter), gradient), first), second))| {
+            let inputs = parameter.chunks(width).zip(gradient.chunks(width));
+            let moments = first.chunks_mut(width).zip(second.chunks_mut(width));
+            let rows = updated.chunks_mut(width).zip(inputs).zip(moments);
+            for (row, ((updated, (parameter, gradient)), (first, second))) in rows.enumerate() {
+                let row = index * per_block + row;
+                if reset[row] {
+                    first.fill(0.0);
+                    second.fill(0.0);
+                }
+                update_row(updated, parameter, gradient, first, second, of_rows(row));
+            }
+        },
+    );
+    // SAFETY: the blocks are all of it, and each row of a block has been written.
+    let updated = unsafe { updated.written(length) };
+    [fresh(updated, shape), first, second]
+}
+
+/// The numbers of each row.
+fn of_rows(count: usize, rows: &AdamWRows) -> impl Fn(usize) -> Row + Sync {
+    let mut frozen = vec![false; count];
+    rows.frozen.iter().for_each(|&row| frozen[row] = true);
+    move |row| {
+        let of = |values: &[f32]| values[row.min(values.len() - 1)];
+        Row {
+            beta_1: rows.beta_1 as f32,
+            beta_2: rows.beta_2 as f32,
+            new: (1.0 - rows.beta_1) as f32,
+            square: (1.0 - rows.beta_2) as f32,
+            gradient: if frozen[row] {
+                0.0
+            } else {
+                rows.gradient_scale as f32
+            },
+            rate: of(&rows.rates),
+            epsilon: of(&rows.epsilons),
+            remaining: of(&rows.remaining),
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+fn update_row(
+    updated: &mut [MaybeUninit<f32>],
+    parameter: &[f32],
+    gradient: &[f32],
+    first: &mut [f32],
+    second: &mut [f32],
+    row: Row,
+) {
+    let inputs = parameter.iter().zip(gradient);
+    let moments = first.iter_mut().zip(second);
+    for ((updated, (parameter, gradient)), (first, second)) in
+        updated.iter_mut().zip(inputs).zip(moments)
+    {
+        let gradient = gradient * row.gradient;
+        *first = *first * row.beta_1 + gradient * row.new;
+        *second = *second * row.beta_2 + gradient * gradient * row.square;
+        let change = *first * row.rate / (second.sqrt() + row.epsilon);
+        updated.write(parameter * row.remaining - change);
+    }
+}

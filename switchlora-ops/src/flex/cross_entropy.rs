@@ -1,0 +1,161 @@
+//! The head and its loss, a few hundred tokens at a time: the logits of all of them are never there together.
+
+use super::matrix::{Matrix, Threads};
+use super::output::{Output, written};
+use super::reduce::scale_block;
+use super::slices::{contiguous, forwards, fresh, matrix, rows_and_columns};
+use super::softmax::exponentials;
+use crate::kernels::CrossEntropy;
+use burn::tensor::DType;
+use burn_flex::{Flex, FlexTensor};
+use rayon::prelude::*;
+
+/// Logits that are there at a time, 16 MiB. Fewer make the products too flat, more gain nothing.
+const LOGITS: usize = 1 << 22;
+/// Tokens in a chunk at least, however large the vocabulary.
+const FEWEST: usize = 128;
+/// Rows of logits that a thread takes at a time.
+const ROWS: usize = 8;
+
+/// The loss alone.
+pub(super) fn loss(hidden: &FlexTensor, weight: &FlexTensor, targets: &FlexTensor) -> FlexTensor {
+    let (hidden, weight, targets) = (contiguous(hidden), forwards(weight), indices(targets));
+    let mut sum = 0.0;
+    each_chunk(matrix(&hidden), matrix(&weight), &targets, |mut chunk| {
+        sum += chunk.loss(None);
+    });
+    mean(sum, targets.len())
+}
+
+/// The loss and its gradients. That of the weight lies in memory as the weight does, transposed or not.
+pub(super) fn loss_and_gradients(
+    hidden: &FlexTensor,
+    weight: &FlexTensor,
+    targets: &FlexTensor,
+) -> CrossEntropy<Flex> {
+    let (hidden, weight, targets) = (contiguous(hidden), forwards(weight), indices(targets));
+    let (rows, head) = (matrix(&hidden), matrix(&weight));
+    let [width, vocabulary] = rows_and_columns(&weight);
+    let transposed = head.column_stride != 1;
+    let mut dhidden = Output::new(targets.len() * width);
+    let mut dweight = vec![0.0; width * vocabulary];
+    let each = 1.0 / targets.len() as f32;
+    let mut sum = 0.0;
+    each_chunk(rows, head, &targets, |mut chunk| {
+        sum += chunk.loss(Some(each));
+        let dlogits = Matrix::new(chunk.logits, chunk.targets.len(), vocabulary);
+        let start = chunk.start * width;
+        let part =
+            &mut dhidden.elements(targets.len() * width)[start..][..chunk.targets.len() * width];
+        dlogits.times_into(head.t(), 1.0, part, width, Threads::All);
+        match transposed {
+            true => dlogits
+                .t()
+                .times_onto(chunk.hidden, 1.0, &mut dweight, width, Threads::All),
+            false => {
+                let hidden = chunk.hidden.t();
+                hidden.times_onto(dlogits, 1.0, &mut dweight, vocabulary, Threads::All);
+            }
+        }
+    });
+    // SAFETY: the chunks are all tokens, and the rows of each have been written.
+    let dhidden = unsafe { dhidden.written(targets.len() * width) };
+    let dweight = match transposed {
+        true => fresh(dweight, [vocabulary, width].into()).transpose(0, 1),
+        false => fresh(dweight, [width, vocabulary].into()),
+    };
+    CrossEntropy {
+        loss: mean(sum, targets.len()),
+        hidden: fresh(dhidden, [targets.len(), width].into()),
+        weight: dweight,
+    }
+}
+
+/// A few tokens with their logits.
+struct Chunk<'a> {
+    /// Number of the first.
+    start: usize,
+    hidden: Matrix<'a>,
+    targets: &'a [usize],
+    logits: &'a mut [f32],
+}
+
+impl Chunk<'_> {
+    /// The sum of the tokens' losses. With `gradient`, the logits become their gradients for such a gradient of each loss.
+    fn loss(&mut self, gradient: Option<f32>) -> f64 {
+        let vocabulary = self.logits.len() / self.targets.len();
+        let rows = self.logits.par_chunks_mut(vocabulary * ROWS);
+        let rows = rows.zip(self.targets.par_chunks(ROWS));
+        let losses: Vec<f64> = rows
+            .map(|(rows, targets)| {
+                let rows = rows.chunks_mut(vocabulary).zip(targets);
+                rows.map(|(row, &target)| loss_of_row(row, target, gradient))
+                    .sum()
+            })
+            .collect();
+        // In order, so that the sum does not depend on which thread was first.
+        losses.into_iter().sum()
+    }
+}
+
+fn loss_of_row(logits: &mut [f32], target: usize, gradient: Option<f32>) -> f64 {
+    let logit = f64::from(logits[target]);
+    let (most, sum) = exponentials(logits);
+    if let Some(gradient) = gradient {
+        scale_block(logits, gradient / sum);
+        logits[target] -= gradient;
+    }
+    f64::from(sum).ln() + f64::from(most) - logit
+}
+
+/// Computes the logits of a few tokens at a time and hands them over.
+fn each_chunk(
+    hidden: Matrix<'_>,
+    weight: Matrix<'_>,
+    targets: &[usize],
+    mut then: impl FnMut(Chunk<'_>),
+) {
+    let vocabulary = weight.columns;
+    let tokens = (LOGITS / vocabulary.max(1))
+        .max(FEWEST)
+        .min(targets.len().max(1));
+    let mut room = Output::new(tokens * vocabulary);
+    for (index, targets) in targets.chunks(tokens).enumerate() {
+        let hidden = hidden.rows(index * tokens, targets.len());
+        let room = room.elements(targets.len() * vocabulary);
+        hidden.times_into(weight, 1.0, room, vocabulary, Threads::All);
+        // SAFETY: the product has just been written, all rows of it.
+        let logits = unsafe { written(room) };
+        then(Chunk {
+            start: index * tokens,
+            hidden,
+            targets,
+            logits,
+        });
+    }
+}
+
+fn mean(sum: f64, count: usize) -> FlexTensor {
+    fresh(vec![(sum / count as f64) as f32], [1].into())
+}
+
+/// Token ids of either width.
+fn indices(targets: &FlexTensor) -> Vec<usize> {
+    let targets = contiguous(targets);
+    match targets.dtype() {
+        DType::I32 => indices_of::<i32>(&targets),
+        DType::U32 => indices_of::<u32>(&targets),
+        _ => indices_of::<i64>(&targets),
+    }
+}
+
+fn indices_of<T>(targets: &FlexTensor) -> Vec<usize>
+where
+    T: burn::tensor::Element + bytemuck::Pod + TryInto<usize>,
+{
+    let ids = targets.as_slice::<T>().expect("contiguous token ids");
+    // What is not a token is outside every vocabulary, where indexing says so.
+    ids.iter()
+        .map(|&id| id.try_into().unwrap_or(usize::MAX))
+        .collect()
+}

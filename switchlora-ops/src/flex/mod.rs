@@ -1,0 +1,119 @@
+//! Kernels for Flex, on slices of f32. One file an operation; what they are made of is in [`matrix`] (products),
+//! [`output`] (fresh memory) and [`exponential`].
+
+mod adamw;
+mod adapter;
+mod attention;
+mod cross_entropy;
+mod exponential;
+mod heads;
+mod matrix;
+mod norm;
+mod output;
+mod reduce;
+mod rotary;
+mod slices;
+mod softmax;
+mod swiglu;
+
+use crate::AdamWRows;
+use crate::kernels::{AdapterGradients, AdapterInputs, AttentionInputs, CrossEntropy, Kernels};
+use burn_flex::{Flex, FlexTensor};
+use slices::{contiguous, fresh, rows_and_columns, slice};
+
+impl Kernels for Flex {
+    fn rms_norm(x: &FlexTensor, weight: &FlexTensor, epsilon: f64) -> FlexTensor {
+        let (x, weight) = (contiguous(x), contiguous(weight));
+        let y = norm::forward(slice(&x), slice(&weight), epsilon);
+        fresh(y, x.layout().shape().clone())
+    }
+
+    fn rms_norm_backward(
+        x: &FlexTensor,
+        weight: &FlexTensor,
+        epsilon: f64,
+        dy: FlexTensor,
+    ) -> [FlexTensor; 2] {
+        let (x, weight, dy) = (contiguous(x), contiguous(weight), contiguous(&dy));
+        let (dx, dweight) = norm::backward(slice(&x), slice(&weight), epsilon, slice(&dy));
+        [(dx, &x), (dweight, &weight)].map(|(d, like)| fresh(d, like.layout().shape().clone()))
+    }
+
+    fn swiglu(gate: &FlexTensor, up: &FlexTensor) -> FlexTensor {
+        let (gate, up) = (contiguous(gate), contiguous(up));
+        let y = swiglu::forward(slice(&gate), slice(&up));
+        fresh(y, gate.layout().shape().clone())
+    }
+
+    fn swiglu_backward(gate: &FlexTensor, up: &FlexTensor, dy: FlexTensor) -> [FlexTensor; 2] {
+        let (gate, up, dy) = (contiguous(gate), contiguous(up), contiguous(&dy));
+        let computed = swiglu::backward(slice(&gate), slice(&up), slice(&dy));
+        computed.map(|d| fresh(d, gate.layout().shape().clone()))
+    }
+
+    fn causal_attention(inputs: &AttentionInputs<Self>) -> FlexTensor {
+        attention::forward(inputs)
+    }
+
+    fn causal_attention_backward(
+        inputs: &AttentionInputs<Self>,
+        dy: FlexTensor,
+    ) -> [FlexTensor; 3] {
+        attention::backward(inputs, &dy)
+    }
+
+    fn cross_entropy(hidden: &FlexTensor, weight: &FlexTensor, targets: &FlexTensor) -> FlexTensor {
+        cross_entropy::loss(hidden, weight, targets)
+    }
+
+    fn cross_entropy_with_gradients(
+        hidden: &FlexTensor,
+        weight: &FlexTensor,
+        targets: &FlexTensor,
+    ) -> CrossEntropy<Self> {
+        cross_entropy::loss_and_gradients(hidden, weight, targets)
+    }
+
+    fn scaled(mut x: FlexTensor, factor: &FlexTensor) -> FlexTensor {
+        let factor = slice(&contiguous(factor))[0];
+        if factor != 1.0 {
+            x = slices::owned(x);
+            reduce::scale(x.storage_mut(), factor);
+        }
+        x
+    }
+
+    fn adapted_linear(x: &FlexTensor, adapter: &AdapterInputs<Self>) -> FlexTensor {
+        adapter::forward(x, adapter)
+    }
+
+    fn adapted_linear_backward(
+        x: &FlexTensor,
+        adapter: &AdapterInputs<Self>,
+        dy: FlexTensor,
+        wanted: [bool; 3],
+    ) -> AdapterGradients<Self> {
+        adapter::backward(x, adapter, &dy, wanted)
+    }
+
+    fn adamw(
+        parameter: FlexTensor,
+        gradient: FlexTensor,
+        moments: Option<[FlexTensor; 2]>,
+        rows: &AdamWRows,
+    ) -> [FlexTensor; 3] {
+        adamw::update(&parameter, &gradient, moments, rows)
+    }
+
+    fn sum_of_squares(x: FlexTensor) -> FlexTensor {
+        let sum = reduce::sum_of_squares(slice(&contiguous(&x)));
+        fresh(vec![sum as f32], [1].into())
+    }
+
+    fn add_product(weight: FlexTensor, left: FlexTensor, right: FlexTensor) -> FlexTensor {
+        let (weight, left, right) = (contiguous(&weight), contiguous(&left), contiguous(&right));
+        let [_, columns] = rows_and_columns(&weight);
+        let sum = matrix::add_thin_product(slice(&weight), columns, slice(&left), slice(&right));
+        fresh(sum, weight.layout().shape().clone())
+    }
+}

@@ -1,0 +1,73 @@
+//! Between Flex's tensors and slices.
+
+use super::matrix::Matrix;
+use burn::tensor::{Bytes, DType, Shape};
+use burn_flex::{FlexTensor, Layout};
+
+/// `tensor` with its elements one after the other; itself if they are.
+pub(super) fn contiguous(tensor: &FlexTensor) -> FlexTensor {
+    match tensor.is_contiguous() {
+        true => tensor.clone(),
+        false => tensor.to_contiguous(),
+    }
+}
+
+/// `tensor` as the whole of its buffer, so that `storage_mut` is its elements: in place if nobody else holds it.
+pub(super) fn owned(tensor: FlexTensor) -> FlexTensor {
+    let layout = tensor.layout();
+    let whole = layout.is_contiguous()
+        && layout.start_offset() == 0
+        && tensor.bytes().len() == layout.num_elements() * size_of::<f32>();
+    match whole {
+        true => tensor,
+        false => tensor.to_contiguous(),
+    }
+}
+
+/// The elements of a contiguous tensor of f32.
+pub(super) fn slice(tensor: &FlexTensor) -> &[f32] {
+    tensor.as_slice().expect("a contiguous tensor of f32")
+}
+
+/// A matrix where it lies, transposed or not.
+pub(super) fn matrix(tensor: &FlexTensor) -> Matrix<'_> {
+    let layout = tensor.layout();
+    let (&[row_stride, column_stride], [rows, columns]) =
+        (layout.strides(), rows_and_columns(tensor))
+    else {
+        unreachable!("a matrix has two strides")
+    };
+    match (usize::try_from(row_stride), usize::try_from(column_stride)) {
+        (Ok(row_stride), Ok(column_stride)) => Matrix {
+            data: &tensor.storage()[layout.start_offset()..],
+            rows,
+            columns,
+            row_stride,
+            column_stride,
+        },
+        _ => unreachable!("matrices are never flipped: their owner makes them contiguous"),
+    }
+}
+
+/// A matrix that [`matrix`] can look at: itself, unless it runs backwards.
+pub(super) fn forwards(tensor: &FlexTensor) -> FlexTensor {
+    match tensor.layout().strides().iter().all(|&stride| stride >= 0) {
+        true => tensor.clone(),
+        false => tensor.to_contiguous(),
+    }
+}
+
+/// Rows and columns of a matrix.
+pub(super) fn rows_and_columns(tensor: &FlexTensor) -> [usize; 2] {
+    let shape = tensor.layout().shape();
+    [shape[0], shape[1]]
+}
+
+/// A tensor of its own memory.
+pub(super) fn fresh(elements: Vec<f32>, shape: Shape) -> FlexTensor {
+    FlexTensor::new(
+        Bytes::from_elems(elements),
+        Layout::contiguous(shape),
+        DType::F32,
+    )
+}

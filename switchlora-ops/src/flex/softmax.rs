@@ -1,0 +1,70 @@
+//! Softmax over a row, in place.
+
+use super::exponential::exponential;
+use multiversion::multiversion;
+
+/// Turns `x` into `e^(x - max)` and gives the maximum and the sum, both not-a-number if any of it is (or is infinite).
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+pub(super) fn exponentials(x: &mut [f32]) -> (f32, f32) {
+    const LANES: usize = 32;
+    let mut most = [f32::NEG_INFINITY; LANES];
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (most, value) in most.iter_mut().zip(chunk) {
+            *most = if *value > *most { *value } else { *most };
+        }
+    }
+    let all = most.iter().chain(rest);
+    let most = all.fold(
+        f32::NEG_INFINITY,
+        |most, &value| if value > most { value } else { most },
+    );
+
+    let mut sums = [0.0; LANES];
+    let (chunks, rest) = x.as_chunks_mut::<LANES>();
+    for chunk in chunks {
+        for (sum, value) in sums.iter_mut().zip(chunk) {
+            *value = exponential(*value - most);
+            *sum += *value;
+        }
+    }
+    let mut sum: f32 = sums.iter().sum();
+    for value in rest {
+        *value = exponential(*value - most);
+        sum += *value;
+    }
+    (most, sum)
+}
+
+/// Softmax of the first `visible` of `x`; the others become zero.
+pub(super) fn softmax(x: &mut [f32], visible: usize) {
+    let (seen, later) = x.split_at_mut(visible);
+    let (_, sum) = exponentials(seen);
+    super::reduce::scale_block(seen, 1.0 / sum);
+    later.fill(0.0);
+}
+
+/// `p (dp - p·dp)` over the first `visible`, written over `dp`; the others become zero.
+pub(super) fn softmax_backward(p: &[f32], dp: &mut [f32], visible: usize) {
+    let (seen, later) = dp.split_at_mut(visible);
+    backward_row(&p[..visible], seen);
+    later.fill(0.0);
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
+fn backward_row(p: &[f32], dp: &mut [f32]) {
+    const LANES: usize = 16;
+    let mut sums = [0.0; LANES];
+    let ((left, left_rest), (right, right_rest)) =
+        (p.as_chunks::<LANES>(), dp.as_chunks::<LANES>());
+    for (left, right) in left.iter().zip(right) {
+        for (sum, (p, dp)) in sums.iter_mut().zip(left.iter().zip(right)) {
+            *sum += p * dp;
+        }
+    }
+    let rest = left_rest.iter().zip(right_rest);
+    let product = sums.iter().sum::<f32>() + rest.map(|(p, dp)| p * dp).sum::<f32>();
+    for (dp, p) in dp.iter_mut().zip(p) {
+        *dp = p * (*dp - product);
+    }
+}

@@ -1,0 +1,356 @@
+//! Values and gradients of every operation, on random inputs of odd shapes: as every backend computes them in f32, beside
+//! the composed form in f64, and that beside differences.
+
+use crate::operations::{Operations, operations};
+use crate::plain::Plain;
+use crate::{Adapter, Attention, AttentionTables, Heads, Precision};
+use burn::backend::Autodiff;
+use burn::backend::autodiff::checkpoint::strategy::BalancedCheckpointing;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn_ndarray::NdArray;
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+
+/// An operation with its sizes.
+#[derive(Clone, Copy, Debug)]
+enum Case {
+    RmsNorm {
+        tokens: usize,
+        width: usize,
+    },
+    SwiGlu {
+        tokens: usize,
+        width: usize,
+    },
+    Attention {
+        batch: usize,
+        length: usize,
+        heads: Heads,
+    },
+    CrossEntropy {
+        tokens: usize,
+        width: usize,
+        vocabulary: usize,
+        tied: bool,
+    },
+    Adapter {
+        tokens: usize,
+        n: usize,
+        m: usize,
+        rank: usize,
+    },
+}
+
+impl Case {
+    /// Shapes of the inputs that get gradients, and then of those that get none.
+    fn shapes(self) -> (Vec<[usize; 2]>, Vec<[usize; 2]>) {
+        match self {
+            Self::RmsNorm { tokens, width } => (vec![[tokens, width], [1, width]], vec![]),
+            Self::SwiGlu { tokens, width } => (vec![[tokens, width]; 2], vec![]),
+            Self::Attention {
+                batch,
+                length,
+                heads,
+            } => {
+                let tokens = batch * length;
+                let keys = [tokens, heads.keys * heads.head_dim];
+                (
+                    vec![[tokens, heads.queries * heads.head_dim], keys, keys],
+                    vec![],
+                )
+            }
+            Self::CrossEntropy {
+                tokens,
+                width,
+                vocabulary,
+                tied,
+            } => {
+                let head = if tied {
+                    [vocabulary, width]
+                } else {
+                    [width, vocabulary]
+                };
+                (vec![[tokens, width], head], vec![])
+            }
+            Self::Adapter { tokens, n, m, rank } => {
+                (vec![[tokens, n], [rank, n], [rank, m]], vec![[n, m]])
+            }
+        }
+    }
+
+    fn apply<B: Backend>(self, by: &dyn Operations<B>, inputs: &[Tensor<B, 2>]) -> Tensor<B, 2> {
+        let device = inputs[0].device();
+        let input = |i: usize| inputs[i].clone();
+        match self {
+            Self::RmsNorm { width, .. } => by.rms_norm(input(0), input(1).reshape([width]), 1e-5),
+            Self::SwiGlu { .. } => by.swiglu(input(0), input(1)),
+            Self::Attention { length, heads, .. } => {
+                let half = heads.head_dim / 2;
+                let table = |of: fn(f64) -> f64| {
+                    let angle = |i: usize| (i / half) as f64 * 0.7 / (i % half + 1) as f64;
+                    let values: Vec<f64> = (0..length * half).map(|i| of(angle(i))).collect();
+                    let data = TensorData::new(values, [length, half]);
+                    Tensor::from_data(
+                        data.convert_dtype(inputs[0].dtype()),
+                        (&device, inputs[0].dtype()),
+                    )
+                };
+                let tables = AttentionTables {
+                    cos: table(f64::cos),
+                    sin: table(f64::sin),
+                    later: None,
+                };
+                let (q, k, v) = (input(0), input(1), input(2));
+                by.causal_attention(Attention {
+                    q,
+                    k,
+                    v,
+                    tables,
+                    heads,
+                })
+            }
+            Self::CrossEntropy {
+                tokens,
+                vocabulary,
+                tied,
+                ..
+            } => {
+                let targets: Vec<i32> = (0..tokens).map(|i| (i * 7 % vocabulary) as i32).collect();
+                let targets = TensorData::new(targets, [tokens]);
+                let targets = Tensor::<B, 1, Int>::from_data(targets, &device);
+                let head = if tied { input(1).transpose() } else { input(1) };
+                by.linear_cross_entropy(input(0), head, targets).unsqueeze()
+            }
+            Self::Adapter { .. } => {
+                let (a, b, weight) = (input(1), input(2), input(3));
+                by.adapted_linear(
+                    input(0),
+                    Adapter {
+                        weight,
+                        a,
+                        b,
+                        scale: 0.3,
+                    },
+                )
+            }
+        }
+    }
+}
+
+/// Numbers around one from a seed; which, does not matter.
+fn numbers(seed: u64, stream: usize, shape: [usize; 2]) -> Vec<f64> {
+    let mut state = seed ^ ((stream as u64 + 1) << 40);
+    let mut next = || {
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        // Exact in f32, so that both precisions start from the same numbers.
+        f64::from((((state >> 33) as f64 / f64::from(1u32 << 31)) * 2.0 - 1.0) as f32)
+    };
+    (0..shape[0] * shape[1]).map(|_| next()).collect()
+}
+
+fn put<B: Backend>(values: Vec<f64>, shape: [usize; 2], dtype: DType) -> Tensor<B, 2> {
+    let data = TensorData::new(values, shape).convert_dtype(dtype);
+    Tensor::from_data(data, (&Default::default(), dtype))
+}
+
+/// Output, and the gradient of each input of `(output * random numbers).sum()`.
+fn computed<B: AutodiffBackend>(
+    case: Case,
+    seed: u64,
+    dtype: DType,
+    by: &dyn Operations<B>,
+) -> Vec<Vec<f64>> {
+    let (trained, frozen) = case.shapes();
+    let put = |(i, shape): (usize, &[usize; 2])| put::<B>(numbers(seed, i, *shape), *shape, dtype);
+    let mut inputs: Vec<_> = trained.iter().enumerate().map(put).collect();
+    inputs
+        .iter_mut()
+        .for_each(|input| *input = input.clone().require_grad());
+    inputs.extend(
+        frozen
+            .iter()
+            .enumerate()
+            .map(|(i, shape)| put((i + 7, shape))),
+    );
+    let y = case.apply(by, &inputs);
+    let weights = put_like(&y, seed);
+    let gradients = (y.clone() * weights).sum().backward();
+    let mut all = vec![y.into_data()];
+    all.extend(
+        inputs[..trained.len()]
+            .iter()
+            .map(|x| x.grad(&gradients).unwrap().into_data()),
+    );
+    all.into_iter()
+        .map(|data| data.iter::<f64>().collect())
+        .collect()
+}
+
+fn put_like<B: Backend>(y: &Tensor<B, 2>, seed: u64) -> Tensor<B, 2> {
+    put(numbers(seed, 99, y.dims()), y.dims(), y.dtype())
+}
+
+/// Off by no more than `tolerance` of the largest number.
+fn close(found: &[f64], expected: &[f64], tolerance: f64) -> TestCaseResult {
+    prop_assert_eq!(found.len(), expected.len());
+    let most = expected
+        .iter()
+        .fold(1e-3f64, |most, value| most.max(value.abs()));
+    for (found, expected) in found.iter().zip(expected) {
+        prop_assert!(
+            (found - expected).abs() <= tolerance * most,
+            "{found} instead of {expected} of {most}"
+        );
+    }
+    Ok(())
+}
+
+type Exact = Autodiff<NdArray<f64>>;
+
+/// Every way to compute `case` beside the composed one in f64.
+fn check(case: Case, seed: u64) -> TestCaseResult {
+    let exact = computed::<Exact>(case, seed, DType::F64, &Plain(Precision::F32));
+    // Sums of up to a few thousand products of numbers around one, in f32.
+    let tolerance = 2e-5;
+    let same = |found: Vec<Vec<f64>>| {
+        found
+            .iter()
+            .zip(&exact)
+            .try_for_each(|(found, exact)| close(found, exact, tolerance))
+    };
+    same(here::<Autodiff<NdArray>>(case, seed))?;
+    #[cfg(feature = "flex")]
+    {
+        same(here::<Autodiff<burn_flex::Flex>>(case, seed))?;
+        same(here::<Autodiff<burn_flex::Flex, BalancedCheckpointing>>(
+            case, seed,
+        ))?;
+        // Without gradients the same kernels are called directly.
+        let (trained, frozen) = case.shapes();
+        let streams = (0..trained.len()).chain(7..7 + frozen.len());
+        let inputs = streams.zip(trained.iter().chain(&frozen));
+        let inputs: Vec<_> = inputs
+            .map(|(i, shape)| put(numbers(seed, i, *shape), *shape, DType::F32))
+            .collect();
+        let y = case.apply(
+            operations::<burn_flex::Flex>(DType::F32, Precision::F32),
+            &inputs,
+        );
+        close(
+            &y.into_data().iter::<f64>().collect::<Vec<_>>(),
+            &exact[0],
+            tolerance,
+        )?;
+    }
+    differences(case, seed, &exact)
+}
+
+/// As an operation of this crate computes on `B`.
+fn here<B: AutodiffBackend>(case: Case, seed: u64) -> Vec<Vec<f64>> {
+    computed::<B>(
+        case,
+        seed,
+        DType::F32,
+        operations(DType::F32, Precision::F32),
+    )
+}
+
+/// The gradients in f64 beside the difference along a random direction of all inputs together.
+fn differences(case: Case, seed: u64, exact: &[Vec<f64>]) -> TestCaseResult {
+    // Burn computes the logistic function in f32, whatever it is given.
+    let (width, tolerance) = match case {
+        Case::SwiGlu { .. } => (1e-2, 1e-3),
+        _ => (1e-5, 1e-6),
+    };
+    let (trained, frozen) = case.shapes();
+    let loss = |step: f64| {
+        let moved = trained.iter().enumerate().map(|(i, shape)| {
+            let direction = numbers(seed, i + 50, *shape);
+            let values = numbers(seed, i, *shape).into_iter().zip(direction);
+            put(
+                values.map(|(x, d)| x + step * d).collect(),
+                *shape,
+                DType::F64,
+            )
+        });
+        let still = frozen.iter().enumerate();
+        let still = still.map(|(i, shape)| put(numbers(seed, i + 7, *shape), *shape, DType::F64));
+        let y = case.apply::<NdArray<f64>>(
+            &Plain(Precision::F32),
+            &moved.chain(still).collect::<Vec<_>>(),
+        );
+        let weights = put_like(&y, seed);
+        (y * weights).sum().into_scalar()
+    };
+    let difference = (loss(width) - loss(-width)) / (2.0 * width);
+    let mut slope = 0.0;
+    let mut size = 1.0;
+    for (i, (shape, gradient)) in trained.iter().zip(&exact[1..]).enumerate() {
+        for (d, g) in numbers(seed, i + 50, *shape).iter().zip(gradient) {
+            slope += d * g;
+            size += (d * g).abs();
+        }
+    }
+    prop_assert!(
+        (difference - slope).abs() < tolerance * size,
+        "{difference} instead of {slope}"
+    );
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn the_norm_is_what_it_says(tokens in 1usize..150, width in 1usize..70, seed: u64) {
+        check(Case::RmsNorm { tokens, width }, seed)?;
+    }
+
+    #[test]
+    fn swiglu_is_what_it_says(tokens in 1usize..40, width in 1usize..70, seed: u64) {
+        check(Case::SwiGlu { tokens, width }, seed)?;
+    }
+
+    #[test]
+    fn attention_is_what_it_says(
+        batch in 1usize..4, length in 1usize..140, keys in 1usize..4, shared in 1usize..4, half in 1usize..9, seed: u64,
+    ) {
+        let heads = Heads { queries: keys * shared, keys, head_dim: 2 * half };
+        check(Case::Attention { batch, length, heads }, seed)?;
+    }
+
+    #[test]
+    fn cross_entropy_is_what_it_says(
+        tokens in 1usize..40, width in 1usize..30, vocabulary in 1usize..90, tied: bool, seed: u64,
+    ) {
+        check(Case::CrossEntropy { tokens, width, vocabulary, tied }, seed)?;
+    }
+
+    #[test]
+    fn an_adapted_layer_is_what_it_says(
+        tokens in 1usize..90, n in 1usize..60, m in 1usize..60, rank in 1usize..20, seed: u64,
+    ) {
+        check(Case::Adapter { tokens, n, m, rank }, seed)?;
+    }
+}
+
+#[test]
+fn cross_entropy_by_several_chunks_is_that_of_all_tokens() {
+    let case = Case::CrossEntropy {
+        tokens: 300,
+        width: 9,
+        vocabulary: 40_000,
+        tied: false,
+    };
+    check(case, 3).unwrap();
+    let tied = Case::CrossEntropy {
+        tokens: 300,
+        width: 9,
+        vocabulary: 40_000,
+        tied: true,
+    };
+    check(tied, 4).unwrap();
+}

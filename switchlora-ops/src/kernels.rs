@@ -1,0 +1,119 @@
+//! What a backend must compute for the operations to have gradients of our own on it: each forward, and each backward.
+//!
+//! Everything here is outside any graph. The one implementation of the gradients for autodiff over such a backend is in
+//! [`differentiable`](crate::differentiable).
+
+use crate::{AdamWRows, Heads};
+use burn::tensor::backend::Backend;
+use burn::tensor::ops::{FloatTensor, IntTensor};
+
+/// What attention takes, see [`Attention`](crate::Attention).
+#[derive(Clone, Debug)]
+pub(crate) struct AttentionInputs<B: Backend> {
+    pub q: FloatTensor<B>,
+    pub k: FloatTensor<B>,
+    pub v: FloatTensor<B>,
+    pub cos: FloatTensor<B>,
+    pub sin: FloatTensor<B>,
+    pub heads: Heads,
+}
+
+/// A frozen weight and its factors, see [`Adapter`](crate::Adapter).
+#[derive(Clone, Debug)]
+pub(crate) struct AdapterInputs<B: Backend> {
+    pub weight: FloatTensor<B>,
+    pub a: FloatTensor<B>,
+    pub b: FloatTensor<B>,
+    pub scale: f64,
+}
+
+/// Gradients of an adapted linear layer, those that were asked for.
+pub(crate) struct AdapterGradients<B: Backend> {
+    pub x: Option<FloatTensor<B>>,
+    pub a: Option<FloatTensor<B>>,
+    pub b: Option<FloatTensor<B>>,
+}
+
+/// Loss of [`linear_cross_entropy`](crate::linear_cross_entropy) and its gradients.
+pub(crate) struct CrossEntropy<B: Backend> {
+    pub loss: FloatTensor<B>,
+    pub hidden: FloatTensor<B>,
+    pub weight: FloatTensor<B>,
+}
+
+/// A backend with kernels of its own. Shapes are those of the public operations.
+pub(crate) trait Kernels: Backend {
+    fn rms_norm(
+        x: &FloatTensor<Self>,
+        weight: &FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self>;
+
+    /// Gradients of `x` and of `weight`.
+    fn rms_norm_backward(
+        x: &FloatTensor<Self>,
+        weight: &FloatTensor<Self>,
+        epsilon: f64,
+        dy: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2];
+
+    fn swiglu(gate: &FloatTensor<Self>, up: &FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// Gradients of `gate` and of `up`.
+    fn swiglu_backward(
+        gate: &FloatTensor<Self>,
+        up: &FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2];
+
+    fn causal_attention(inputs: &AttentionInputs<Self>) -> FloatTensor<Self>;
+
+    /// Gradients of `q`, of `k` and of `v`.
+    fn causal_attention_backward(
+        inputs: &AttentionInputs<Self>,
+        dy: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 3];
+
+    /// The loss alone.
+    fn cross_entropy(
+        hidden: &FloatTensor<Self>,
+        weight: &FloatTensor<Self>,
+        targets: &IntTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// The loss, and its gradients while the logits are there.
+    fn cross_entropy_with_gradients(
+        hidden: &FloatTensor<Self>,
+        weight: &FloatTensor<Self>,
+        targets: &IntTensor<Self>,
+    ) -> CrossEntropy<Self>;
+
+    /// `x` times the one element of `factor`.
+    fn scaled(x: FloatTensor<Self>, factor: &FloatTensor<Self>) -> FloatTensor<Self>;
+
+    fn adapted_linear(x: &FloatTensor<Self>, adapter: &AdapterInputs<Self>) -> FloatTensor<Self>;
+
+    /// Gradients of `x`, `A` and `B`, of each one that `wanted` says.
+    fn adapted_linear_backward(
+        x: &FloatTensor<Self>,
+        adapter: &AdapterInputs<Self>,
+        dy: FloatTensor<Self>,
+        wanted: [bool; 3],
+    ) -> AdapterGradients<Self>;
+
+    /// The parameter, its first and its second moment after one update.
+    fn adamw(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        moments: Option<[FloatTensor<Self>; 2]>,
+        rows: &AdamWRows,
+    ) -> [FloatTensor<Self>; 3];
+
+    fn sum_of_squares(x: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    fn add_product(
+        weight: FloatTensor<Self>,
+        left: FloatTensor<Self>,
+        right: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+}

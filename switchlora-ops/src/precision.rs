@@ -1,0 +1,63 @@
+//! What the products of matrices are computed in. Everything between them, and everything that is kept, is f32.
+//!
+//! With bf16 the operands of a product are rounded to 8 bits of mantissa on their way into it: half the traffic, and the
+//! matrix units of a GPU. Weights, factors, norms, moments and candidates stay f32, so nothing is lost between updates.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Tensor, module::linear};
+use serde::{Deserialize, Serialize};
+
+/// What the products of matrices are computed in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// 16-bit floats with the range of f32.
+    Bf16,
+}
+
+impl Precision {
+    /// The type of a product's operands.
+    pub fn dtype(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::Bf16 => DType::BF16,
+        }
+    }
+
+    /// `tensor` as an operand of a product.
+    pub fn round<B: Backend, const D: usize>(self, tensor: Tensor<B, D>) -> Tensor<B, D> {
+        match self {
+            Self::F32 => tensor,
+            Self::Bf16 => tensor.cast(DType::BF16),
+        }
+    }
+
+    /// The result of a product of rounded operands as everything else is computed in, f32.
+    pub fn widen<B: Backend, const D: usize>(self, tensor: Tensor<B, D>) -> Tensor<B, D> {
+        match self {
+            Self::F32 => tensor,
+            Self::Bf16 => tensor.cast(DType::F32),
+        }
+    }
+
+    /// `a b`.
+    pub fn matmul<B: Backend, const D: usize>(
+        self,
+        a: Tensor<B, D>,
+        b: Tensor<B, D>,
+    ) -> Tensor<B, D> {
+        self.widen(self.round(a).matmul(self.round(b)))
+    }
+
+    /// `x W` for `x: [..., d_input]` and `W: [d_input, d_output]`.
+    pub fn linear<B: Backend, const D: usize>(
+        self,
+        x: Tensor<B, D>,
+        weight: Tensor<B, 2>,
+    ) -> Tensor<B, D> {
+        self.widen(linear(self.round(x), self.round(weight), None))
+    }
+}
