@@ -101,6 +101,8 @@ pub struct MemoryRow {
     pub model: String,
     /// Rank of the factors, if there are any.
     pub rank: Option<usize>,
+    /// What frozen weights rest in, f32 or bf16.
+    pub frozen: String,
     /// How it was measured: "resident set", "device pool" ...
     pub source: String,
     /// Weights, as `plan` computes them.

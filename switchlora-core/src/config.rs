@@ -41,6 +41,12 @@ pub struct SwitchLoraConfig {
     /// What the layers' products are computed in.
     #[serde(default)]
     pub precision: Precision,
+    /// What the frozen weights of the layers rest in; everything that is trained is f32.
+    ///
+    /// In bf16 they take half the memory. A switch then rounds the weight that absorbs it, to 8 bits of mantissa: what the
+    /// network computes changes by that much.
+    #[serde(default)]
+    pub frozen: Precision,
 }
 
 /// What is wrong with a [`SwitchLoraConfig`].
@@ -92,6 +98,7 @@ impl SwitchLoraConfig {
             weight_decay: 0.0,
             seed: 0,
             precision: Precision::default(),
+            frozen: Precision::default(),
         };
         config.validate().map(|()| config)
     }
@@ -135,6 +142,7 @@ impl SwitchLoraConfig {
             .with_rank(self.rank)
             .with_alpha(self.alpha)
             .with_precision(self.precision)
+            .with_frozen(self.frozen)
     }
 
     /// The optimizer of this method; put it inside a [`ClipGradNorm`](crate::ClipGradNorm).

@@ -26,6 +26,7 @@ use std::iter::Sum;
 use std::ops::Add;
 
 use serde::{Deserialize, Serialize};
+use switchlora_ops::Precision;
 
 /// Bytes of one number: weights, gradients and moments are f32, step counts u32.
 const NUMBER: u64 = 4;
@@ -160,6 +161,19 @@ impl Cost {
         }
     }
 
+    /// The same with frozen weights, which are all parameters that are not trained, resting in another type than f32.
+    pub fn with_frozen(self, precision: Precision) -> Self {
+        let frozen = self.total_parameters - self.trainable_parameters;
+        let saved = match precision {
+            Precision::F32 => 0,
+            Precision::Bf16 => NUMBER / 2,
+        };
+        Self {
+            weight_bytes: self.weight_bytes - saved * frozen,
+            ..self
+        }
+    }
+
     /// Bytes of weights, gradients, optimizer state and pools together.
     pub fn state_bytes(&self) -> u64 {
         self.weight_bytes + self.gradient_bytes + self.moment_bytes + self.pool_bytes
@@ -233,6 +247,17 @@ mod tests {
                 prop_assert_eq!(cost.weight_bytes, 4 * cost.total_parameters);
                 prop_assert_eq!(cost.gradient_bytes, 4 * cost.trainable_parameters);
                 prop_assert_eq!(cost.all_reduce_bytes, cost.gradient_bytes);
+            }
+        }
+
+        #[test]
+        fn frozen_weights_in_bf16_take_half_and_nothing_else_changes(n in 1usize..300, m in 1usize..300, r in 0usize..300) {
+            for method in CostMethod::ALL {
+                let cost = method.cost(&one(n, m, 11), r);
+                let halved = cost.with_frozen(Precision::Bf16);
+                let frozen = cost.total_parameters - cost.trainable_parameters;
+                prop_assert_eq!(halved, Cost { weight_bytes: cost.weight_bytes - 2 * frozen, ..cost });
+                prop_assert_eq!(cost.with_frozen(Precision::F32), cost);
             }
         }
 

@@ -42,6 +42,9 @@ pub struct SwitchLoraLinearConfig {
     /// What the layer's products are computed in.
     #[config(default = "Precision::F32")]
     pub precision: Precision,
+    /// What the weight rests in where there are factors, so that it is frozen.
+    #[config(default = "Precision::F32")]
+    pub frozen: Precision,
 }
 
 /// How the factors start.
@@ -59,7 +62,7 @@ pub enum FactorInit {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct SwitchLoraLinear<B: Backend> {
-    /// `W: [d_input, d_output]`; frozen when there are factors, trained when there are none.
+    /// `W: [d_input, d_output]`; frozen when there are factors, and then maybe in bf16; trained when there are none.
     pub weight: Param<Tensor<B, 2>>,
     /// `A: [rank, d_input]`.
     pub lora_a: Option<Param<Tensor<B, 2>>>,
@@ -94,7 +97,8 @@ impl SwitchLoraLinearConfig {
 
     /// A new layer, drawn by the backend's own random numbers (see `B::seed`).
     ///
-    /// `W` starts as `W0 - s AᵀB`, so that the layer computes what a plain linear layer with the weight `W0` would.
+    /// `W` starts as `W0 - s AᵀB`, so that the layer computes what a plain linear layer with the weight `W0` would (within
+    /// the rounding of `W`, if it rests in bf16).
     ///
     /// # Panics
     ///
@@ -178,6 +182,7 @@ impl SwitchLoraLinearConfig {
         let scale = self.alpha / a.dims()[0] as f64;
         let (id, weight, mapper) = linear.weight.consume();
         let weight = weight.detach() - product(a.clone(), b.clone(), scale);
+        let weight = self.frozen.round(weight);
         SwitchLoraLinear {
             weight: Param::from_mapped_value(id, weight, mapper).set_require_grad(false),
             lora_a: Some(Param::from_tensor(a)),
@@ -225,7 +230,10 @@ impl<B: Backend> SwitchLoraLinear<B> {
     /// `W + s AᵀB: [d_input, d_output]`.
     pub fn effective_weight(&self) -> Tensor<B, 2> {
         match (&self.lora_a, &self.lora_b) {
-            (Some(a), Some(b)) => self.weight.val() + product(a.val(), b.val(), self.scale),
+            (Some(a), Some(b)) => {
+                let product = product(a.val(), b.val(), self.scale);
+                self.weight.val().cast(product.dtype()) + product
+            }
             _ => self.weight.val(),
         }
     }

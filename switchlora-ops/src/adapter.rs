@@ -8,7 +8,7 @@ use burn::tensor::backend::Backend;
 /// What an adapted linear layer is made of.
 #[derive(Clone, Debug)]
 pub struct Adapter<B: Backend> {
-    /// `W: [d_input, d_output]`, frozen: it gets no gradient.
+    /// `W: [d_input, d_output]`, frozen: it gets no gradient. It may be in another type than everything else.
     pub weight: Tensor<B, 2>,
     /// `A: [rank, d_input]`.
     pub a: Tensor<B, 2>,

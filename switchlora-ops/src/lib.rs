@@ -86,10 +86,19 @@ pub fn sum_of_squares<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 1> {
 }
 
 /// `weight + leftᵀ right` for `weight: [n, m]`, `left: [k, n]`, `right: [k, m]` and a `k` that is small.
+///
+/// The sum is computed in the type of `left` and rounded once to that of `weight`.
 pub fn add_product<B: Backend>(
     weight: Tensor<B, 2>,
     left: Tensor<B, 2>,
     right: Tensor<B, 2>,
 ) -> Tensor<B, 2> {
-    operations::<B>(weight.dtype(), Precision::F32).add_product(weight, left, right)
+    let (rests_in, dtype) = (weight.dtype(), left.dtype());
+    let by = operations::<B>(dtype, Precision::F32);
+    match rests_in == dtype {
+        true => by.add_product(weight, left, right),
+        false => by
+            .add_product(weight.cast(dtype), left, right)
+            .cast(rests_in),
+    }
 }

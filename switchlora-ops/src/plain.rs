@@ -75,7 +75,7 @@ impl<B: Backend> Operations<B> for Plain {
     fn adapted_linear(&self, x: Tensor<B, 2>, adapter: Adapter<B>) -> Tensor<B, 2> {
         let round = |x: Tensor<B, 2>| self.0.round(x);
         let x = round(x);
-        let base = linear(x.clone(), round(adapter.weight), None);
+        let base = linear(x.clone(), adapter.weight.cast(x.dtype()), None);
         // Scaling the narrow product is `rank / d_output` of the work of scaling the wide one.
         let narrow = linear(x, round(adapter.a.transpose()), None) * adapter.scale;
         self.0.widen(base) + self.0.widen(linear(narrow, round(adapter.b), None))

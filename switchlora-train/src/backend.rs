@@ -72,7 +72,7 @@ pub enum BackendError {
     },
     /// The device does not compute in the numbers asked for.
     #[error(
-        "backend {backend} does not compute in {precision} here: use --precision f32, or another --backend"
+        "backend {backend} does not compute in {precision} here: use --precision f32 and --frozen f32, or another --backend"
     )]
     NoPrecision {
         /// The backend.
@@ -178,23 +178,25 @@ impl BackendKind {
         }
     }
 
-    /// Whether device number `device` is there and computes in `precision`.
+    /// Whether device number `device` is there and computes in each of `precisions`.
     ///
     /// # Errors
     ///
     /// It is not, or does not.
-    pub fn check_device(self, device: usize, precision: Precision) -> Result<(), BackendError> {
+    pub fn check_device(self, device: usize, precisions: &[Precision]) -> Result<(), BackendError> {
         if device >= device_count(self).max(1) {
             let backend = self;
             return Err(BackendError::NoSuchDevice { backend, device });
         }
-        match run_on(self, device, Computes(precision.of_products().dtype()))? {
-            true => Ok(()),
-            false => Err(BackendError::NoPrecision {
-                backend: self,
-                precision: precision.name(),
-            }),
+        for precision in precisions {
+            if !run_on(self, device, Computes(precision.in_core().dtype()))? {
+                return Err(BackendError::NoPrecision {
+                    backend: self,
+                    precision: precision.name(),
+                });
+            }
         }
+        Ok(())
     }
 }
 

@@ -88,7 +88,7 @@ impl Precision {
     }
 
     /// As the method knows it.
-    pub fn of_products(self) -> switchlora_core::Precision {
+    pub fn in_core(self) -> switchlora_core::Precision {
         match self {
             Self::F32 => switchlora_core::Precision::F32,
             Self::Bf16 => switchlora_core::Precision::Bf16,
@@ -128,6 +128,8 @@ pub struct Experiment {
     pub device: usize,
     /// The numbers it is computed in.
     pub precision: Precision,
+    /// What frozen weights rest in between two products.
+    pub frozen: Precision,
     /// Updates between two evaluations; 0 for one at the end only.
     pub eval_every: u64,
     /// Sequences of an evaluation, spread over the held-out text; 0 for all.
@@ -209,6 +211,7 @@ impl Default for Experiment {
             backend: BackendKind::default(),
             device: 0,
             precision: Precision::default(),
+            frozen: Precision::default(),
             eval_every: 100,
             eval_sequences: 128,
             checkpoint_every: 200,
@@ -356,7 +359,8 @@ impl Experiment {
         }
         self.schedule.warmup.get_or_insert(self.steps / 20);
         match self.method {
-            Method::Full => self.rank = None,
+            // Nothing is frozen.
+            Method::Full => (self.rank, self.frozen) = (None, Precision::F32),
             _ => _ = self.rank.get_or_insert((model.hidden_size / 4).max(1)),
         }
         let method = self.method_config()?;
@@ -447,7 +451,8 @@ impl Experiment {
             epsilon: self.adamw.epsilon,
             weight_decay: self.adamw.weight_decay,
             seed: self.seed,
-            precision: self.precision.of_products(),
+            precision: self.precision.in_core(),
+            frozen: self.frozen.in_core(),
         };
         config.validate().map(|()| config)
     }

@@ -15,6 +15,7 @@ use std::fmt;
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use switchlora_core::Precision;
 use switchlora_core::cost::{Cost, CostMethod};
 
 use crate::model::config::{LlamaConfig, LlamaConfigError};
@@ -106,6 +107,15 @@ impl Plan {
             rank,
             rows: methods.iter().map(row).collect(),
         })
+    }
+
+    /// The same with frozen weights resting in another type than f32.
+    pub fn with_frozen(mut self, precision: Precision) -> Self {
+        for row in &mut self.rows {
+            row.cost = row.cost.with_frozen(precision);
+            row.state_bytes = row.cost.state_bytes();
+        }
+        self
     }
 
     /// The plan for programs: `model`, `config`, `rank`, and in `rows` the exact numbers.

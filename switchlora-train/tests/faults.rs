@@ -130,6 +130,7 @@ fn every_method_resumes_bit_for_bit_on_each_cpu_backend() {
         "--config random.toml",
         "--config host.toml",
         "--precision bf16 --backend flex",
+        "--frozen bf16 --backend flex",
     ];
     for (number, method) in runs.into_iter().enumerate() {
         let backend = ["flex", "ndarray"][number % 2];

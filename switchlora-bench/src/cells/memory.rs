@@ -71,7 +71,8 @@ impl Job for Memory {
         let cost = experiment
             .method
             .cost()
-            .cost(&config.shape(), rank.unwrap_or(0));
+            .cost(&config.shape(), rank.unwrap_or(0))
+            .with_frozen(method.frozen);
         let predicted = cost.weight_bytes + cost.moment_bytes + cost.pool_bytes;
         let off = state as f64 / predicted as f64 - 1.0;
         Ok(MemoryRow {
@@ -79,6 +80,7 @@ impl Job for Memory {
             method: experiment.method.name().to_owned(),
             model: experiment.model,
             rank,
+            frozen: experiment.frozen.name().to_owned(),
             source: source.to_owned(),
             weights: cost.weight_bytes,
             gradients: cost.gradient_bytes,

@@ -93,11 +93,15 @@ impl Cell {
             Precision::F32 => "",
             Precision::Bf16 => "-bf16",
         };
+        let frozen = match experiment.frozen {
+            Precision::F32 => "",
+            Precision::Bf16 => "-frozen-bf16",
+        };
         let hash = Sha256::digest(serde_json::to_vec(self)?);
         let hash = hexadecimal(&hash[..4]);
         let backend = experiment.backend;
         Ok(format!(
-            "{suite}-{backend}-{model}-{method}{precision}-{hash}"
+            "{suite}-{backend}-{model}-{method}{precision}{frozen}-{hash}"
         ))
     }
 
@@ -108,7 +112,7 @@ impl Cell {
         if backend == BackendKind::Auto {
             anyhow::bail!("a cell needs a backend");
         }
-        backend.check_device(device, experiment.precision)?;
+        backend.check_device(device, &[experiment.precision, experiment.frozen])?;
         match self {
             Self::Step {
                 methods, updates, ..

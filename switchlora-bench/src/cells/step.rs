@@ -29,6 +29,7 @@ pub(super) fn measure(
         config: config.clone(),
         rank,
         precision: experiment.precision,
+        frozen: experiment.frozen,
         batch_size: experiment.batch_size,
         sequence_length: experiment.sequence_length,
         methods,

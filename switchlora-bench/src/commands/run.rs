@@ -34,6 +34,9 @@ pub struct Run {
     /// What to compute in, separated by commas.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "f32")]
     precision: Vec<Precision>,
+    /// What frozen weights rest in.
+    #[arg(long, value_enum, default_value_t)]
+    frozen: Precision,
     /// Rank of the factors; a quarter of the model's width unless given.
     #[arg(long)]
     rank: Option<usize>,
@@ -70,6 +73,7 @@ impl Run {
             methods: self.methods,
             backends: self.backends,
             precisions: self.precision,
+            frozen: self.frozen,
             device: self.device,
             rank: self.rank,
             batch_size: self.batch_size.unwrap_or(pick(8, 2)),

@@ -34,6 +34,12 @@ pub struct Step {
     /// Where to compute.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendKind,
+    /// What products are computed in.
+    #[arg(long, value_enum, default_value_t)]
+    precision: Precision,
+    /// What frozen weights rest in.
+    #[arg(long, value_enum, default_value_t)]
+    frozen: Precision,
     /// Updates to time, after a warm-up.
     #[arg(long, default_value_t = 20)]
     updates: usize,
@@ -53,7 +59,8 @@ impl Step {
             rank: self.rank.unwrap_or((config.hidden_size / 4).max(1)),
             model: self.model,
             config,
-            precision: Precision::F32,
+            precision: self.precision,
+            frozen: self.frozen,
             batch_size: self.batch_size,
             sequence_length: self.sequence_length,
             methods: self.methods,
@@ -61,6 +68,7 @@ impl Step {
             seed: self.seed,
         };
         let backend = self.backend.choose()?.backend;
+        backend.check_device(0, &[self.precision, self.frozen])?;
         let talk = std::io::stderr().is_terminal();
         let mut progress = |done: usize, of: usize| {
             if talk {

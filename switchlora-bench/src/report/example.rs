@@ -100,6 +100,7 @@ pub fn memory(backend: &str, method: &str) -> MemoryRow {
         method: method.to_owned(),
         model: "tiny".to_owned(),
         rank: factors(method),
+        frozen: "f32".to_owned(),
         source: "resident set".to_owned(),
         weights,
         gradients: trained,

@@ -47,7 +47,8 @@ impl<B: AutodiffBackend> Lane<B> {
     pub fn new(method: Method, bench: &StepBench, device: &B::Device) -> Result<Self, StepError> {
         let (steady, switching) = configs(method, bench.rank)?;
         let steady = SwitchLoraConfig {
-            precision: bench.precision.of_products(),
+            precision: bench.precision.in_core(),
+            frozen: bench.frozen.in_core(),
             ..steady
         };
         let model = Model::new(&bench.config, &steady, method.factors(), bench.seed, device);

@@ -43,6 +43,8 @@ pub struct StepBench {
     pub rank: usize,
     /// What products are computed in.
     pub precision: Precision,
+    /// What frozen weights rest in.
+    pub frozen: Precision,
     /// Sequences in a batch.
     pub batch_size: usize,
     /// Tokens in a sequence.

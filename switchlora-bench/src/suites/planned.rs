@@ -36,6 +36,8 @@ pub struct Settings {
     pub backends: Vec<BackendKind>,
     /// What they are computed in.
     pub precisions: Vec<Precision>,
+    /// What frozen weights rest in.
+    pub frozen: Precision,
     /// Number of the device.
     pub device: usize,
     /// Rank of the factors; a quarter of the width unless given.
@@ -89,6 +91,10 @@ impl Settings {
         let on = |model: &str, method: Method| Experiment {
             backend,
             precision,
+            frozen: match method {
+                Method::Full => Precision::F32,
+                _ => self.frozen,
+            },
             method,
             model: model.to_owned(),
             device: self.device,

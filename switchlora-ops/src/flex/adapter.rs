@@ -6,7 +6,7 @@
 //! the two is what a plain layer keeps.
 
 use super::matrix::{Matrix, Threads};
-use super::slices::{contiguous, fresh, matrix, rows_and_columns, slice};
+use super::slices::{contiguous, fresh, in_f32, matrix, rows_and_columns, slice};
 use crate::kernels::{AdapterGradients, AdapterInputs};
 use burn_flex::{Flex, FlexTensor};
 
@@ -84,7 +84,7 @@ struct Layer {
 impl Layer {
     fn new(adapter: &AdapterInputs<Flex>) -> Self {
         Self {
-            weight: contiguous(&adapter.weight),
+            weight: contiguous(&in_f32(&adapter.weight)),
             a: contiguous(&adapter.a),
             b: contiguous(&adapter.b),
             scale: adapter.scale as f32,

@@ -14,13 +14,13 @@ pub(super) fn exponential(x: f32) -> f32 {
     let shifted = clamped * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = clamped - n * LN_2_HIGH - n * LN_2_LOW;
-    // Cephes' minimax polynomial of (e^r - 1 - r) / r^2.
+    // The minimax polynomial of (e^r - 1 - r) / r^2 that Cephes has.
     let p = 1.987_569_1e-4;
     let p = p * r + 1.398_199_9e-3;
     let p = p * r + 8.333_452e-3;
     let p = p * r + 4.166_579_6e-2;
     let p = p * r + 1.666_666_5e-1;
-    let p = p * r + 5.000_000_1e-1;
+    let p = p * r + 0.5;
     let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0f32.to_bits()));
     let value = (p * (r * r) + r + 1.0) * power;
     if x < -87.0 { 0.0 } else { value }

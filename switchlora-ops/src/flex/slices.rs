@@ -1,14 +1,23 @@
 //! Between Flex's tensors and slices.
 
 use super::matrix::Matrix;
-use burn::tensor::{Bytes, DType, Shape};
-use burn_flex::{FlexTensor, Layout};
+use burn::tensor::ops::FloatTensorOps;
+use burn::tensor::{Bytes, DType, FloatDType, Shape};
+use burn_flex::{Flex, FlexTensor, Layout};
 
 /// `tensor` with its elements one after the other; itself if they are.
 pub(super) fn contiguous(tensor: &FlexTensor) -> FlexTensor {
     match tensor.is_contiguous() {
         true => tensor.clone(),
         false => tensor.to_contiguous(),
+    }
+}
+
+/// `tensor` in f32; itself if it is.
+pub(super) fn in_f32(tensor: &FlexTensor) -> FlexTensor {
+    match tensor.dtype() {
+        DType::F32 => tensor.clone(),
+        _ => Flex::float_cast(tensor.clone(), FloatDType::F32),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `plan`: what each method takes, in closed form.
 
 use crate::commands::Usage;
+use crate::experiment::Precision;
 use crate::model::LlamaConfig;
 use crate::plan::Plan;
 use anyhow::Result;
@@ -24,6 +25,9 @@ pub struct PlanArgs {
         default_value = "full,lora,relora,galore,switchlora"
     )]
     methods: Vec<String>,
+    /// What frozen weights rest in.
+    #[arg(long, value_enum, default_value_t)]
+    frozen: Precision,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -45,6 +49,7 @@ pub fn run(args: PlanArgs) -> Result<ExitCode> {
     });
     let methods: Vec<CostMethod> = methods.collect::<Result<_, _>>()?;
     let plan = Plan::new(&args.model, &config, Some(rank), &methods)?;
+    let plan = plan.with_frozen(args.frozen.in_core());
     match args.json {
         true => println!("{:#}", plan.to_json()),
         false => print!("{plan}"),

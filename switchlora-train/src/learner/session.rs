@@ -23,7 +23,7 @@ use burn::train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use switchlora_core::{ClipGradNorm, SwitchLoraConfig};
+use switchlora_core::{ClipGradNorm, Precision, SwitchLoraConfig};
 
 /// How a run shows itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub struct Session {
     pub interrupter: Interrupter,
 }
 
-/// The model of a checkpoint.
+/// The model of a checkpoint, in the types of numbers that it was trained in where the device has them, else in f32.
 ///
 /// # Errors
 ///
@@ -73,7 +73,16 @@ pub fn load_model<B: Backend>(
     let place = || checkpoint.path().display().to_string();
     let tensors = checkpoint.model().with_context(place)?;
     let state = &checkpoint.state;
-    let model = LlamaForCausalLm::new(&state.model, &state.method, state.factors, 0, device);
+    let here = |precision: Precision| match B::supports_dtype(device, precision.dtype()) {
+        true => precision,
+        false => Precision::F32,
+    };
+    let method = SwitchLoraConfig {
+        precision: here(state.method.precision),
+        frozen: here(state.method.frozen),
+        ..state.method.clone()
+    };
+    let model = LlamaForCausalLm::new(&state.model, &method, state.factors, 0, device);
     import::<B, _>(model, tensors).with_context(place)
 }
 

@@ -202,7 +202,10 @@ impl<B: Backend> ModuleMapper<B> for Fill {
         let (id, tensor, mapper) = param.consume();
         let tensor = match self.data.remove(&id.val()) {
             Some(data) => {
-                Tensor::from_data(data, &tensor.device()).set_require_grad(tensor.is_require_grad())
+                // Files hold f32; a frozen weight may rest in less.
+                let like = (&tensor.device(), tensor.dtype());
+                let data = data.convert_dtype(tensor.dtype());
+                Tensor::from_data(data, like).set_require_grad(tensor.is_require_grad())
             }
             None => tensor,
         };

@@ -54,7 +54,7 @@ impl<B: Backend> Positions<B> {
 
     /// The tables of sequences of `length` tokens.
     pub fn tables(&self, length: usize) -> AttentionTables<B> {
-        let rows = |table: &Tensor<B, 2>| table.clone().slice([0..length]);
+        let rows = |table: &Tensor<B, 2>| table.clone().slice_dim(0, 0..length);
         let later = self.later.clone();
         let known = length <= later.dims()[0];
         AttentionTables {

@@ -64,6 +64,9 @@ pub struct TrainArgs {
     /// The numbers it is computed in.
     #[arg(long, value_enum)]
     precision: Option<Precision>,
+    /// What frozen weights rest in; bf16 halves them.
+    #[arg(long, value_enum)]
+    frozen: Option<Precision>,
     /// Updates between two evaluations; 0 for one at the end only.
     #[arg(long)]
     eval_every: Option<u64>,
@@ -109,6 +112,7 @@ impl TrainArgs {
         set(&mut base.backend, &self.backend);
         set(&mut base.device, &self.device);
         set(&mut base.precision, &self.precision);
+        set(&mut base.frozen, &self.frozen);
         set(&mut base.eval_every, &self.eval_every);
         set(&mut base.checkpoint_every, &self.checkpoint_every);
         set(&mut base.keep, &self.keep);

@@ -33,9 +33,10 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     let (experiment, resumed) = begin(&args)?;
     let (experiment, mut model, method) = experiment.resolve()?;
     let backend = experiment.backend.choose()?;
+    let precisions = [experiment.precision, experiment.frozen];
     backend
         .backend
-        .check_device(experiment.device, experiment.precision)?;
+        .check_device(experiment.device, &precisions)?;
     let tokenizer = match &experiment.tokenizer {
         Some(path) => Tokenizer::from_file(path)?,
         None => Tokenizer::embedded()?,

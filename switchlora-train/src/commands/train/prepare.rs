@@ -48,7 +48,8 @@ pub(super) fn announce(
     let cost = experiment
         .method
         .cost()
-        .cost(&model.shape(), method.rank.unwrap_or(0));
+        .cost(&model.shape(), method.rank.unwrap_or(0))
+        .with_frozen(method.frozen);
     let rank = method
         .rank
         .map(|rank| format!(", rank {rank}"))
