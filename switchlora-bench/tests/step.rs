@@ -89,3 +89,17 @@ fn the_backends_are_listed_for_programs() {
     assert_eq!(lines.len(), 4);
     assert!(lines.iter().any(|line| line["works"] == true));
 }
+
+#[test]
+fn a_peer_without_its_packages_or_without_python_is_one_line_that_says_so() {
+    let run = |python: &str| {
+        let output = bench(&[&SMALL[..], &["--peer", "--python", python]].concat());
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said.lines().count(), 1, "{said}");
+        said
+    };
+    assert!(run("no-such-python").contains("--python"));
+    // `false` takes any arguments and ends at once, as a Python without torch does.
+    assert!(run("false").contains("packages torch"));
+}

@@ -40,6 +40,7 @@ pub(super) fn measure(
     let job = StepJob {
         bench: &bench,
         backend: backend.name(),
+        peer: None,
         progress: &mut |_, _| {},
     };
     let reports = run_on(backend, device, job)??;

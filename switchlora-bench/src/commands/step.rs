@@ -2,10 +2,12 @@
 
 use anyhow::{Context, Result};
 use clap::Args;
+use rayon::ThreadPoolBuilder;
 use std::io::{IsTerminal, Write};
-use switchlora_bench::step::{StepBench, StepJob, Table};
+use switchlora_bench::step::{Peer, StepBench, StepJob, Table};
 use switchlora_train::backend::{BackendKind, run_on};
 use switchlora_train::experiment::{Method, Precision};
+use switchlora_train::memory;
 use switchlora_train::model::LlamaConfig;
 
 /// Arguments of `step`.
@@ -46,6 +48,15 @@ pub struct Step {
     /// Names the random weights and tokens.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Threads of a CPU; as many as there are cores unless given.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Compare with the same updates in plain PyTorch, in turn with ours; needs a Python with torch, transformers and peft.
+    #[arg(long)]
+    peer: bool,
+    /// That Python.
+    #[arg(long, default_value = "python3", value_name = "PROGRAM")]
+    python: String,
     /// One JSON object a line for each method, instead of a table.
     #[arg(long)]
     json: bool,
@@ -69,6 +80,23 @@ impl Step {
         };
         let backend = self.backend.choose()?.backend;
         backend.check_device(0, &[self.precision, self.frozen])?;
+        bench.validate()?;
+        let threads = self.threads.map_or_else(available_parallelism, Ok);
+        let threads = threads.context("the number of cores is unknown; give --threads")?;
+        ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()
+            .context("cannot start the threads")?;
+        memory::keep_pages();
+        let mut peer = match self.peer {
+            true => {
+                let cuda = backend == BackendKind::Cuda;
+                let peer = Peer::start(&self.python, &bench, threads, cuda)?;
+                eprintln!("compared with {}", peer.description);
+                Some(peer)
+            }
+            false => None,
+        };
         let talk = std::io::stderr().is_terminal();
         let mut progress = |done: usize, of: usize| {
             if talk {
@@ -80,6 +108,7 @@ impl Step {
         let job = StepJob {
             bench: &bench,
             backend: backend.name(),
+            peer: peer.as_mut(),
             progress: &mut progress,
         };
         let reports = run_on(backend, 0, job)??;
@@ -95,4 +124,8 @@ impl Step {
         }
         Ok(true)
     }
+}
+
+fn available_parallelism() -> std::io::Result<usize> {
+    std::thread::available_parallelism().map(usize::from)
 }

@@ -1,8 +1,8 @@
 //! One method at its turn: a model, its optimizers and the times of their phases.
 
 use super::method::configs;
-use super::report::{StepReport, milliseconds};
-use super::{StepBench, StepError};
+use super::report::{StepReport, microseconds};
+use super::{LEARNING_RATE, StepBench, StepError, median};
 use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor};
@@ -11,7 +11,6 @@ use switchlora_core::{ClipGradNorm, SwitchLora, SwitchLoraConfig};
 use switchlora_train::experiment::Method;
 use switchlora_train::model::LlamaForCausalLm;
 
-const LEARNING_RATE: f64 = 1e-3;
 const MAX_NORM: f64 = 1.0;
 
 type Model<B> = LlamaForCausalLm<B>;
@@ -105,28 +104,27 @@ impl<B: AutodiffBackend> Lane<B> {
 
     pub fn report(&self, bench: &StepBench, backend: &str) -> StepReport {
         let times = &self.times;
-        let steady = median(&times.steady);
-        let switching = median(&times.switching);
-        let update = median(&times.update);
+        let steady = milliseconds(&times.steady);
+        let switching = milliseconds(&times.switching);
+        let update = milliseconds(&times.update);
         let tokens = (bench.batch_size * bench.sequence_length) as f64;
         let switched = times.switches.iter().sum::<usize>() as f64;
         StepReport {
-            backend: backend.to_owned(),
-            method: self.method,
-            model: bench.model.clone(),
-            rank: self.method.rank(bench.rank),
-            batch_size: bench.batch_size,
-            sequence_length: bench.sequence_length,
-            updates: bench.updates,
-            forward_ms: milliseconds(median(&times.forward)),
-            backward_ms: milliseconds(median(&times.backward)),
-            optimizer_ms: milliseconds(steady),
-            switch_ms: milliseconds(switching.saturating_sub(steady)),
-            update_ms: milliseconds(update),
-            tokens_per_second: (tokens / update.as_secs_f64().max(1e-9)).round(),
+            forward_ms: microseconds(milliseconds(&times.forward)),
+            backward_ms: microseconds(milliseconds(&times.backward)),
+            optimizer_ms: microseconds(steady),
+            switch_ms: microseconds((switching - steady).max(0.0)),
+            update_ms: microseconds(update),
+            tokens_per_second: (tokens / update.max(1e-6) * 1e3).round(),
             switches: switched / times.switches.len().max(1) as f64,
+            ..StepReport::of(bench, backend, self.method)
         }
     }
+}
+
+/// The median, in milliseconds.
+fn milliseconds(times: &[Duration]) -> f64 {
+    median(times.iter().map(|time| time.as_secs_f64() * 1e3))
 }
 
 /// Measures from one end of the device's work to the next.
@@ -151,11 +149,4 @@ impl<'a, B: Backend> Clock<'a, B> {
         let now = Instant::now();
         now - std::mem::replace(&mut self.since, now)
     }
-}
-
-/// The middle one, 0 where there is none.
-fn median(times: &[Duration]) -> Duration {
-    let mut times = times.to_vec();
-    times.sort();
-    times.get(times.len() / 2).copied().unwrap_or_default()
 }

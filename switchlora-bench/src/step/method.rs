@@ -4,7 +4,7 @@ use switchlora_core::{ConfigError, SwitchLoraConfig, SwitchSchedule};
 use switchlora_train::experiment::Method;
 
 /// Updates between two switches of one vector at the start of the paper's schedule.
-const INTERVAL: f64 = 40.0;
+pub(super) const INTERVAL: f64 = 40.0;
 
 /// The schedule with which a method switches most often.
 pub(crate) fn busiest(method: Method) -> SwitchSchedule {

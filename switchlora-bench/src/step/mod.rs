@@ -8,12 +8,16 @@
 //! A method that switches has two optimizers in turn, one of them with the schedule `Never`. The optimizer's time is that
 //! of the update that never switches, the switch's what the other takes longer, by medians. Switches come as often as at
 //! the start of the paper's schedule, once in 40 updates for each vector; they become rarer from there.
+//!
+//! A [`Peer`] takes its turn after them, where there is one.
 
 mod lane;
 mod method;
+mod peer;
 mod report;
 
 pub(crate) use method::busiest;
+pub use peer::{PEER, Peer, PeerError};
 pub use report::{StepReport, Table};
 
 use burn::tensor::backend::AutodiffBackend;
@@ -28,6 +32,8 @@ use switchlora_train::model::LlamaConfig;
 
 /// Updates before the first that is timed: moments are made, kernels are compiled and tuned, rows are frozen.
 const WARM_UP: usize = 3;
+
+const LEARNING_RATE: f64 = 1e-3;
 
 /// The most tokens in a batch: far more than any device takes, few enough to be counted.
 const MOST_TOKENS: usize = 1 << 24;
@@ -98,10 +104,18 @@ pub enum StepError {
     /// The method's settings contradict each other.
     #[error(transparent)]
     Method(#[from] ConfigError),
+    /// What it is compared with.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
 }
 
 impl StepBench {
-    fn validate(&self) -> Result<(), StepError> {
+    /// Whether it can be timed at all.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that is out of its range.
+    pub fn validate(&self) -> Result<(), StepError> {
         let most = self.config.hidden_size.max(self.config.intermediate_size);
         if !(1..=most).contains(&self.rank) {
             let rank = self.rank;
@@ -134,6 +148,8 @@ pub struct StepJob<'a> {
     pub bench: &'a StepBench,
     /// What the reports call the backend.
     pub backend: &'a str,
+    /// Whom the updates are compared with.
+    pub peer: Option<&'a mut Peer>,
     /// Told of each round: how many are done, of how many.
     pub progress: &'a mut dyn FnMut(usize, usize),
 }
@@ -141,7 +157,7 @@ pub struct StepJob<'a> {
 impl Job for StepJob<'_> {
     type Output = Result<Vec<StepReport>, StepError>;
 
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> Self::Output {
+    fn run<B: AutodiffBackend>(mut self, device: B::Device) -> Self::Output {
         let bench = self.bench;
         bench.validate()?;
         let lanes = bench.methods.iter();
@@ -158,10 +174,17 @@ impl Job for StepJob<'_> {
                 }
                 lane.round(&tokens);
             }
+            if let Some(peer) = &mut self.peer {
+                if round == WARM_UP {
+                    peer.forget();
+                }
+                peer.round()?;
+            }
             (self.progress)(round + 1, rounds);
         }
         let reports = lanes.iter().map(|lane| lane.report(bench, self.backend));
-        Ok(reports.collect())
+        let peer = self.peer.iter().flat_map(|peer| peer.reports(bench));
+        Ok(reports.chain(peer).collect())
     }
 }
 
@@ -176,4 +199,11 @@ fn tokens<B: AutodiffBackend>(
     let tokens = (0..shape[0] * shape[1]).map(|_| random.random_range(0..vocabulary));
     let tokens: Vec<i32> = tokens.collect();
     Tensor::from_data(TensorData::new(tokens, shape), device)
+}
+
+/// The middle one, 0 where there is none.
+fn median(times: impl Iterator<Item = f64>) -> f64 {
+    let mut times: Vec<f64> = times.collect();
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or_default()
 }

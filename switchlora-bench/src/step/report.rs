@@ -1,14 +1,14 @@
 //! What the timing of one method gave.
 
+use super::{PEER, StepBench};
 use serde::Serialize;
 use std::fmt;
-use std::time::Duration;
 use switchlora_train::experiment::Method;
 
 /// Medians of one method, in milliseconds.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepReport {
-    /// Backend it ran on.
+    /// Backend it ran on, or [`PEER`].
     pub backend: String,
     /// The method.
     pub method: Method,
@@ -38,13 +38,45 @@ pub struct StepReport {
     pub switches: f64,
 }
 
-/// Rounded to a microsecond.
-pub(super) fn milliseconds(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e6).round() / 1e3
+impl StepReport {
+    /// A report without times.
+    pub(super) fn of(bench: &StepBench, backend: &str, method: Method) -> Self {
+        Self {
+            backend: backend.to_owned(),
+            method,
+            model: bench.model.clone(),
+            rank: method.rank(bench.rank),
+            batch_size: bench.batch_size,
+            sequence_length: bench.sequence_length,
+            updates: bench.updates,
+            forward_ms: 0.0,
+            backward_ms: 0.0,
+            optimizer_ms: 0.0,
+            switch_ms: 0.0,
+            update_ms: 0.0,
+            tokens_per_second: 0.0,
+            switches: 0.0,
+        }
+    }
 }
 
-/// Reports as a table of aligned columns, for people.
+/// Milliseconds rounded to a microsecond.
+pub(super) fn microseconds(milliseconds: f64) -> f64 {
+    (milliseconds * 1e3).round() / 1e3
+}
+
+/// Reports as a table of aligned columns, for people, with the ratios of updates that they are read for.
 pub struct Table<'a>(pub &'a [StepReport]);
+
+impl Table<'_> {
+    /// The time of an update over that of the row that `is_other` picks.
+    fn ratio(&self, row: &StepReport, is_other: impl Fn(&StepReport) -> bool) -> String {
+        match self.0.iter().find(|other| is_other(other)) {
+            Some(other) => format!("{:.2}", row.update_ms / other.update_ms.max(1e-9)),
+            None => "-".to_owned(),
+        }
+    }
+}
 
 impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,14 +90,31 @@ impl fmt::Display for Table<'_> {
         )?;
         write!(
             f,
-            "{:<12}{:>6}{:>10}{:>10}{:>11}{:>9}{:>10}{:>11}",
-            "method", "rank", "forward", "backward", "optimizer", "switch", "update", "tokens/s",
+            "{:<9}{:<12}{:>5}{:>10}{:>10}{:>11}{:>8}{:>10}{:>10}{:>9}{:>11}",
+            "on",
+            "method",
+            "rank",
+            "forward",
+            "backward",
+            "optimizer",
+            "switch",
+            "update",
+            "tokens/s",
+            "to full",
+            "to pytorch",
         )?;
         for row in self.0 {
             let rank = row.rank.map_or("-".to_owned(), |rank| rank.to_string());
+            let to_full = self.ratio(row, |other| {
+                other.backend == row.backend && other.method == Method::Full
+            });
+            let to_peer = self.ratio(row, |other| {
+                other.backend == PEER && other.method == row.method
+            });
             write!(
                 f,
-                "\n{:<12}{:>6}{:>10.2}{:>10.2}{:>11.2}{:>9.2}{:>10.2}{:>11.0}",
+                "\n{:<9}{:<12}{:>5}{:>10.2}{:>10.2}{:>11.2}{:>8.2}{:>10.2}{:>10.0}{:>9}{:>11}",
+                row.backend,
                 row.method.name(),
                 rank,
                 row.forward_ms,
@@ -74,6 +123,8 @@ impl fmt::Display for Table<'_> {
                 row.switch_ms,
                 row.update_ms,
                 row.tokens_per_second,
+                to_full,
+                to_peer,
             )?;
         }
         Ok(())

@@ -1,0 +1,201 @@
+//! The same updates in plain PyTorch, in a process of its own, update by update in turn with ours.
+//!
+//! What it computes is in `peer.py` beside this file, which is handed to whatever Python there is with torch, transformers
+//! and peft. It waits for a line before each round, so that never both compute at a time.
+
+use super::report::{StepReport, microseconds};
+use super::{LEARNING_RATE, StepBench, median};
+use serde::Deserialize;
+use serde_json::json;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread::JoinHandle;
+use switchlora_train::experiment::{Method, Precision};
+
+/// What the other process runs.
+const PROGRAM: &str = include_str!("peer.py");
+
+/// What reports call it in the place of a backend.
+pub const PEER: &str = "pytorch";
+
+/// Why there is nothing to compare with.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// Python itself.
+    #[error("cannot start {python}: {reason}; name one with --python")]
+    Start {
+        /// The program.
+        python: String,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// It ended: most often, a package is missing.
+    #[error("{python} ended: {said}; it needs the packages torch, transformers and peft")]
+    Ended {
+        /// The program.
+        python: String,
+        /// The last line it wrote to its standard error.
+        said: String,
+    },
+    /// It answered something else than times.
+    #[error("{python} answered something else than times: {reason}")]
+    Answer {
+        /// The program.
+        python: String,
+        /// What is wrong with it.
+        reason: serde_json::Error,
+    },
+}
+
+/// Milliseconds of each phase of one update.
+#[derive(Clone, Copy, Debug, Deserialize)]
+struct Phases {
+    forward: f64,
+    backward: f64,
+    optimizer: f64,
+    switch: f64,
+}
+
+/// A running PyTorch.
+pub struct Peer {
+    python: String,
+    methods: Vec<Method>,
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    errors: Option<JoinHandle<String>>,
+    /// What it is: versions, device and threads.
+    pub description: String,
+    /// Of each round, of each method.
+    rounds: Vec<Vec<Phases>>,
+}
+
+impl Peer {
+    /// Starts it, with models and optimizers of its own for each method of `bench`, and waits until they are there.
+    ///
+    /// # Errors
+    ///
+    /// There is no such Python, or it lacks a package.
+    pub fn start(
+        python: &str,
+        bench: &StepBench,
+        threads: usize,
+        cuda: bool,
+    ) -> Result<Self, PeerError> {
+        let methods: Vec<&str> = bench.methods.iter().map(|method| method.name()).collect();
+        let job = json!({
+            "model": bench.config.to_hf_json(),
+            "methods": methods,
+            "rank": bench.rank,
+            "batch_size": bench.batch_size,
+            "sequence_length": bench.sequence_length,
+            "threads": threads,
+            "cuda": cuda,
+            "bf16": bench.precision == Precision::Bf16,
+            "seed": bench.seed,
+            "lr": LEARNING_RATE,
+            "interval": super::method::INTERVAL,
+        });
+        let mut child = Command::new(python)
+            .args(["-c", PROGRAM, &job.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|reason| PeerError::Start {
+                python: python.to_owned(),
+                reason,
+            })?;
+        // All three were asked for above.
+        let (Some(input), Some(output), Some(mut errors)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            unreachable!("a child with three pipes")
+        };
+        let errors = std::thread::spawn(move || {
+            let mut said = Vec::new();
+            let _ = errors.read_to_end(&mut said);
+            String::from_utf8_lossy(&said).into_owned()
+        });
+        let mut peer = Self {
+            python: python.to_owned(),
+            methods: bench.methods.clone(),
+            child,
+            input: Some(input),
+            output: BufReader::new(output),
+            errors: Some(errors),
+            description: String::new(),
+            rounds: Vec::new(),
+        };
+        peer.description = peer.line()?;
+        Ok(peer)
+    }
+
+    /// One update of each method.
+    pub(super) fn round(&mut self) -> Result<(), PeerError> {
+        let asked = self.input.as_mut().map(|input| writeln!(input));
+        if !matches!(asked, Some(Ok(()))) {
+            return Err(self.ended());
+        }
+        let line = self.line()?;
+        let phases = serde_json::from_str(&line).map_err(|reason| PeerError::Answer {
+            python: self.python.clone(),
+            reason,
+        })?;
+        self.rounds.push(phases);
+        Ok(())
+    }
+
+    /// Forgets the times so far.
+    pub(super) fn forget(&mut self) {
+        self.rounds.clear();
+    }
+
+    pub(super) fn reports(&self, bench: &StepBench) -> Vec<StepReport> {
+        let of = |(index, &method): (usize, &Method)| {
+            let phases = self.rounds.iter().filter_map(|round| round.get(index));
+            let of = |of: fn(&Phases) -> f64| median(phases.clone().map(of));
+            let update = of(|p| p.forward + p.backward + p.optimizer + p.switch);
+            let tokens = (bench.batch_size * bench.sequence_length) as f64;
+            StepReport {
+                forward_ms: microseconds(of(|p| p.forward)),
+                backward_ms: microseconds(of(|p| p.backward)),
+                optimizer_ms: microseconds(of(|p| p.optimizer)),
+                switch_ms: microseconds(of(|p| p.switch)),
+                update_ms: microseconds(update),
+                tokens_per_second: (tokens / update.max(1e-6) * 1e3).round(),
+                ..StepReport::of(bench, PEER, method)
+            }
+        };
+        self.methods.iter().enumerate().map(of).collect()
+    }
+
+    fn line(&mut self) -> Result<String, PeerError> {
+        let mut line = String::new();
+        match self.output.read_line(&mut line) {
+            Ok(read) if read > 0 => Ok(line.trim_end().to_owned()),
+            _ => Err(self.ended()),
+        }
+    }
+
+    /// What it said when it ended.
+    fn ended(&mut self) -> PeerError {
+        self.input = None;
+        let said = self.errors.take().and_then(|errors| errors.join().ok());
+        let said = said.unwrap_or_default();
+        let last = said.lines().rfind(|line| !line.trim().is_empty());
+        PeerError::Ended {
+            python: self.python.clone(),
+            said: last.unwrap_or("it said nothing").trim().to_owned(),
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // It ends with its input; one that hangs is not waited for.
+        self.input = None;
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
