@@ -5,10 +5,11 @@
 
 use crate::deferred::Deferred;
 use crate::optim::Guard;
-use crate::switch::{Exchange, Source, runs};
+use crate::switch::{Exchange, Source};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
+use switchlora_ops::{gather_rows, scatter_rows};
 
 /// Where the spare vectors are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,18 +98,21 @@ impl<B: Backend> Candidates<B> {
         outgoing: &Tensor<B, 2>,
         guard: &Guard<B>,
     ) -> Option<Tensor<B, 2>> {
-        let leaving = gather(outgoing, exchange.stores.iter().map(|store| store.1));
+        let from: Vec<usize> = exchange.stores.iter().map(|store| store.1).collect();
+        let leaving = gather_rows(outgoing, &from);
         match self {
             Self::Device(pool) => {
-                let positions = || exchange.stores.iter().map(|store| store.0);
+                let positions: Vec<usize> = exchange.stores.iter().map(|store| store.0).collect();
                 let leaving = match guard {
                     Guard::Known { .. } => leaving,
-                    Guard::Later { .. } => guard.choose(leaving, Some(gather(pool, positions()))),
+                    Guard::Later { .. } => {
+                        guard.choose(leaving, Some(gather_rows(pool, &positions)))
+                    }
                 };
                 // Taken out, so that the pool has one owner and is written in place.
                 let device = pool.device();
                 let taken = std::mem::replace(pool, Tensor::zeros([1, 1], &device));
-                *pool = scatter(taken, positions(), leaving);
+                *pool = scatter_rows(taken, &positions, leaving);
                 None
             }
             Self::Host(_) => Some(leaving),
@@ -137,11 +141,10 @@ impl<B: Backend> Candidates<B> {
     }
 
     fn rows(&mut self, stores: &[(usize, usize)], device: &B::Device) -> Tensor<B, 2> {
-        let positions = stores.iter().map(|store| store.0);
+        let wanted: Vec<usize> = stores.iter().map(|store| store.0).collect();
         match self {
-            Self::Device(pool) => gather(pool, positions),
+            Self::Device(pool) => gather_rows(pool, &wanted),
             Self::Host(pool) => {
-                let wanted: Vec<usize> = positions.collect();
                 while pool
                     .arriving
                     .iter()
@@ -176,34 +179,4 @@ impl HostPool {
             }
         }
     }
-}
-
-/// The given rows of a `[rows, length]` matrix, one slice for each run of them.
-pub(crate) fn gather<B: Backend>(
-    matrix: &Tensor<B, 2>,
-    rows: impl IntoIterator<Item = usize>,
-) -> Tensor<B, 2> {
-    let length = matrix.dims()[1];
-    let slice = |(start, count)| matrix.clone().slice([start..start + count, 0..length]);
-    let mut slices: Vec<_> = runs(rows).into_iter().map(slice).collect();
-    match slices.len() {
-        1 => slices.remove(0),
-        _ => Tensor::cat(slices, 0),
-    }
-}
-
-/// `matrix` with the given rows replaced by those of `values`, one write for each run of them.
-pub(crate) fn scatter<B: Backend>(
-    mut matrix: Tensor<B, 2>,
-    rows: impl IntoIterator<Item = usize>,
-    values: Tensor<B, 2>,
-) -> Tensor<B, 2> {
-    let length = matrix.dims()[1];
-    let mut taken = 0;
-    for (start, count) in runs(rows) {
-        let value = values.clone().slice([taken..taken + count, 0..length]);
-        matrix = matrix.slice_assign([start..start + count, 0..length], value);
-        taken += count;
-    }
-    matrix
 }

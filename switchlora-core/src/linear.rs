@@ -13,7 +13,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
-use switchlora_ops::{Adapter, Precision, adapted_linear};
+use switchlora_ops::{Adapter, Precision, adapted_linear, linear};
 
 /// Configuration of a [`SwitchLoraLinear`].
 #[derive(Config, Debug)]
@@ -204,23 +204,24 @@ impl<B: Backend> SwitchLoraLinear<B> {
     ///
     /// With factors, `W` gets no gradient, whatever it is marked as.
     pub fn forward<const D: usize>(&self, input: Tensor<B, D>) -> Tensor<B, D> {
+        let mut shape = input.dims();
+        let rows = shape[..D - 1].iter().product::<usize>();
+        let input = input.reshape([rows, shape[D - 1]]);
+        let weight = self.weight.val();
         let output = match (&self.lora_a, &self.lora_b) {
             (Some(a), Some(b)) => {
-                let mut shape = input.dims();
-                let rows = shape[..D - 1].iter().product::<usize>();
                 let adapter = Adapter {
-                    weight: self.weight.val(),
+                    weight,
                     a: a.val(),
                     b: b.val(),
                     scale: self.scale,
                 };
-                let input = input.reshape([rows, shape[D - 1]]);
-                let output = adapted_linear(input, adapter, self.precision);
-                shape[D - 1] = output.dims()[1];
-                output.reshape(shape)
+                adapted_linear(input, adapter, self.precision)
             }
-            _ => self.precision.linear(input, self.weight.val()),
+            _ => linear(input, weight, self.precision),
         };
+        shape[D - 1] = output.dims()[1];
+        let output = output.reshape(shape);
         match &self.bias {
             Some(bias) => output + bias.val().unsqueeze(),
             None => output,

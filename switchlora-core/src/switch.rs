@@ -237,18 +237,6 @@ pub enum Choice {
     },
 }
 
-/// The maximal runs of consecutive numbers in `indices`, as `(start, length)`, in order.
-pub(crate) fn runs(indices: impl IntoIterator<Item = usize>) -> Vec<(usize, usize)> {
-    let mut runs: Vec<(usize, usize)> = Vec::new();
-    for index in indices {
-        match runs.last_mut() {
-            Some((start, length)) if *start + *length == index => *length += 1,
-            _ => runs.push((index, 1)),
-        }
-    }
-    runs
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -330,11 +318,5 @@ mod tests {
         assert!(contiguous(8, 9, 1).0.rows.is_empty());
         assert!(contiguous(8, 9, 8).0.rows.is_empty());
         assert!(contiguous(8, 9, 20).1.rows.is_empty());
-    }
-
-    #[test]
-    fn runs_are_maximal_and_in_order() {
-        assert_eq!(runs([6, 7, 0, 1, 2, 9]), [(6, 2), (0, 3), (9, 1)]);
-        assert!(runs([]).is_empty());
     }
 }

@@ -43,6 +43,10 @@ impl<K: Kernels> Operations<K> for Direct {
         ))
     }
 
+    fn linear(&self, x: Tensor<K, 2>, weight: Tensor<K, 2>) -> Tensor<K, 2> {
+        tensor(<K as Kernels>::linear(&primitive(x), &primitive(weight)))
+    }
+
     fn adapted_linear(&self, x: Tensor<K, 2>, adapter: Adapter<K>) -> Tensor<K, 2> {
         let adapter = AdapterInputs {
             weight: primitive(adapter.weight),
@@ -64,6 +68,19 @@ impl<K: Kernels> Operations<K> for Direct {
         let updated = K::adamw(primitive(parameter), primitive(gradient), moments, rows);
         let [parameter, first, second] = updated.map(tensor);
         (parameter, Moments { first, second })
+    }
+
+    fn gather_rows(&self, matrix: &Tensor<K, 2>, rows: &[usize]) -> Tensor<K, 2> {
+        tensor(K::gather_rows(&primitive(matrix.clone()), rows))
+    }
+
+    fn scatter_rows(
+        &self,
+        matrix: Tensor<K, 2>,
+        rows: &[usize],
+        values: Tensor<K, 2>,
+    ) -> Tensor<K, 2> {
+        tensor(K::scatter_rows(primitive(matrix), rows, primitive(values)))
     }
 
     fn sum_of_squares(&self, x: Tensor<K, 2>) -> Tensor<K, 1> {

@@ -34,6 +34,12 @@ enum Case {
         vocabulary: usize,
         tied: bool,
     },
+    Linear {
+        tokens: usize,
+        n: usize,
+        m: usize,
+        transposed: bool,
+    },
     Adapter {
         tokens: usize,
         n: usize,
@@ -72,6 +78,15 @@ impl Case {
                     [width, vocabulary]
                 };
                 (vec![[tokens, width], head], vec![])
+            }
+            Self::Linear {
+                tokens,
+                n,
+                m,
+                transposed,
+            } => {
+                let weight = if transposed { [m, n] } else { [n, m] };
+                (vec![[tokens, n], weight], vec![])
             }
             Self::Adapter { tokens, n, m, rank } => {
                 (vec![[tokens, n], [rank, n], [rank, m]], vec![[n, m]])
@@ -122,6 +137,10 @@ impl Case {
                 let head = if tied { input(1).transpose() } else { input(1) };
                 by.linear_cross_entropy(input(0), head, targets).unsqueeze()
             }
+            Self::Linear { transposed, .. } => match transposed {
+                true => by.linear(input(0), input(1).transpose()),
+                false => by.linear(input(0), input(1)),
+            },
             Self::Adapter { .. } => {
                 let (a, b, weight) = (input(1), input(2), input(3));
                 by.adapted_linear(
@@ -327,6 +346,13 @@ proptest! {
         tokens in 1usize..40, width in 1usize..30, vocabulary in 1usize..90, tied: bool, seed: u64,
     ) {
         check(Case::CrossEntropy { tokens, width, vocabulary, tied }, seed)?;
+    }
+
+    #[test]
+    fn a_linear_layer_is_what_it_says(
+        tokens in 1usize..90, n in 1usize..60, m in 1usize..60, transposed: bool, seed: u64,
+    ) {
+        check(Case::Linear { tokens, n, m, transposed }, seed)?;
     }
 
     #[test]

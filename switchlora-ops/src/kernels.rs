@@ -91,6 +91,16 @@ pub(crate) trait Kernels: Backend {
     /// `x` times the one element of `factor`.
     fn scaled(x: FloatTensor<Self>, factor: &FloatTensor<Self>) -> FloatTensor<Self>;
 
+    fn linear(x: &FloatTensor<Self>, weight: &FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// Gradients of `x` and of `weight`, of each one that `wanted` says.
+    fn linear_backward(
+        x: &FloatTensor<Self>,
+        weight: &FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+        wanted: [bool; 2],
+    ) -> [Option<FloatTensor<Self>>; 2];
+
     fn adapted_linear(x: &FloatTensor<Self>, adapter: &AdapterInputs<Self>) -> FloatTensor<Self>;
 
     /// Gradients of `x`, `A` and `B`, of each one that `wanted` says.
@@ -108,6 +118,14 @@ pub(crate) trait Kernels: Backend {
         moments: Option<[FloatTensor<Self>; 2]>,
         rows: &AdamWRows,
     ) -> [FloatTensor<Self>; 3];
+
+    fn gather_rows(matrix: &FloatTensor<Self>, rows: &[usize]) -> FloatTensor<Self>;
+
+    fn scatter_rows(
+        matrix: FloatTensor<Self>,
+        rows: &[usize],
+        values: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
 
     fn sum_of_squares(x: FloatTensor<Self>) -> FloatTensor<Self>;
 

@@ -9,8 +9,10 @@
 //! | [`rms_norm`], [`swiglu`] | passes over memory, and what autodiff would keep |
 //! | [`causal_attention`] | the scores: never kept, and only those that are not masked are computed |
 //! | [`linear_cross_entropy`] | the logits: never whole |
+//! | [`linear`] | filling memory with zeros that a product then overwrites |
 //! | [`adapted_linear`] | a third of the adapter's products |
 //! | [`adamw`], [`sum_of_squares`], [`add_product`] | passes over memory |
+//! | [`gather_rows`], [`scatter_rows`] | copies of whole matrices for a few of their rows |
 //!
 //! ```
 //! use burn::backend::Autodiff;
@@ -45,11 +47,13 @@ mod plain;
 mod precision;
 #[cfg(feature = "flex")]
 mod primitive;
+mod rows;
 
 pub use adamw::{AdamWRows, Moments, adamw};
 pub use adapter::{Adapter, adapted_linear};
 pub use attention::{Attention, AttentionTables, Heads, causal_attention};
 pub use precision::Precision;
+pub use rows::{gather_rows, scatter_rows};
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
@@ -65,6 +69,15 @@ pub fn rms_norm<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 1>, epsilon: f64)
 /// SwiGLU: `silu(gate) * up`, both `[tokens, width]`.
 pub fn swiglu<B: Backend>(gate: Tensor<B, 2>, up: Tensor<B, 2>) -> Tensor<B, 2> {
     operations::<B>(gate.dtype(), Precision::F32).swiglu(gate, up)
+}
+
+/// `x W`, `[tokens, d_output]`, for `x: [tokens, d_input]` and `W: [d_input, d_output]`; the product in `precision`.
+pub fn linear<B: Backend>(
+    x: Tensor<B, 2>,
+    weight: Tensor<B, 2>,
+    precision: Precision,
+) -> Tensor<B, 2> {
+    operations::<B>(x.dtype(), precision).linear(x, weight)
 }
 
 /// Mean cross-entropy, `[1]`, in nats a token, of `targets: [tokens]` under the logits `hidden weight`.

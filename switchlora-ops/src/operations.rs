@@ -23,6 +23,8 @@ pub(crate) trait Operations<B: Backend>: Send + Sync {
         targets: Tensor<B, 1, Int>,
     ) -> Tensor<B, 1>;
 
+    fn linear(&self, x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<B, 2>;
+
     fn adapted_linear(&self, x: Tensor<B, 2>, adapter: Adapter<B>) -> Tensor<B, 2>;
 
     fn adamw(
@@ -32,6 +34,15 @@ pub(crate) trait Operations<B: Backend>: Send + Sync {
         moments: Option<Moments<B>>,
         rows: &AdamWRows,
     ) -> (Tensor<B, 2>, Moments<B>);
+
+    fn gather_rows(&self, matrix: &Tensor<B, 2>, rows: &[usize]) -> Tensor<B, 2>;
+
+    fn scatter_rows(
+        &self,
+        matrix: Tensor<B, 2>,
+        rows: &[usize],
+        values: Tensor<B, 2>,
+    ) -> Tensor<B, 2>;
 
     fn sum_of_squares(&self, x: Tensor<B, 2>) -> Tensor<B, 1>;
 

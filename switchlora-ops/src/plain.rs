@@ -1,6 +1,7 @@
 //! The operations composed of tensor operations: any backend, any type of numbers, autodiff's own gradients.
 
 use crate::operations::Operations;
+use crate::rows::runs;
 use crate::{AdamWRows, Adapter, Attention, Heads, Moments, Precision};
 use burn::tensor::activation::{log_softmax, silu, softmax};
 use burn::tensor::backend::Backend;
@@ -67,9 +68,14 @@ impl<B: Backend> Operations<B> for Plain {
         weight: Tensor<B, 2>,
         targets: Tensor<B, 1, Int>,
     ) -> Tensor<B, 1> {
-        let logits = self.0.linear(hidden, weight); // [tokens, vocabulary]
+        let logits = self.linear(hidden, weight); // [tokens, vocabulary]
         let targets = targets.unsqueeze_dim(1);
         log_softmax(logits, 1).gather(1, targets).mean().neg()
+    }
+
+    fn linear(&self, x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<B, 2> {
+        let (x, weight) = (self.0.round(x), self.0.round(weight));
+        self.0.widen(linear(x, weight, None))
     }
 
     fn adapted_linear(&self, x: Tensor<B, 2>, adapter: Adapter<B>) -> Tensor<B, 2> {
@@ -115,6 +121,28 @@ impl<B: Backend> Operations<B> for Plain {
         (remaining - change, moments)
     }
 
+    fn gather_rows(&self, matrix: &Tensor<B, 2>, rows: &[usize]) -> Tensor<B, 2> {
+        let columns = matrix.dims()[1];
+        let slice = |(start, count)| matrix.clone().slice([start..start + count, 0..columns]);
+        Tensor::cat(runs(rows).into_iter().map(slice).collect(), 0)
+    }
+
+    fn scatter_rows(
+        &self,
+        mut matrix: Tensor<B, 2>,
+        rows: &[usize],
+        values: Tensor<B, 2>,
+    ) -> Tensor<B, 2> {
+        let columns = matrix.dims()[1];
+        let mut taken = 0;
+        for (start, count) in runs(rows) {
+            let values = values.clone().slice([taken..taken + count, 0..columns]);
+            matrix = matrix.slice_assign([start..start + count, 0..columns], values);
+            taken += count;
+        }
+        matrix
+    }
+
     fn sum_of_squares(&self, x: Tensor<B, 2>) -> Tensor<B, 1> {
         // Row by row: a backend may split the sum of one long row among threads as they happen to be free, and two runs
         // would differ in the last digit.
@@ -145,24 +173,11 @@ fn rotate<B: Backend>(x: Tensor<B, 4>, cos: &Tensor<B, 2>, sin: &Tensor<B, 2>) -
 
 /// `matrix` with the given rows zero.
 fn zero_rows<B: Backend>(matrix: Tensor<B, 2>, rows: &[usize]) -> Tensor<B, 2> {
-    let ([_, columns], device) = (matrix.dims(), matrix.device());
-    let runs = runs(rows).into_iter();
-    runs.fold(matrix, |matrix, (start, count)| {
-        let zeros = Tensor::zeros([count, columns], &device);
-        matrix.slice_assign([start..start + count, 0..columns], zeros)
-    })
-}
-
-/// The maximal runs of consecutive numbers in `rows`, as `(start, length)`.
-fn runs(rows: &[usize]) -> Vec<(usize, usize)> {
-    let mut runs: Vec<(usize, usize)> = Vec::new();
-    for &row in rows {
-        match runs.last_mut() {
-            Some((start, count)) if *start + *count == row => *count += 1,
-            _ => runs.push((row, 1)),
-        }
+    if rows.is_empty() {
+        return matrix;
     }
-    runs
+    let zeros = Tensor::zeros([rows.len(), matrix.dims()[1]], &matrix.device());
+    crate::scatter_rows(matrix, rows, zeros)
 }
 
 /// One number for each row, `[rows, 1]`, where `beside` is.

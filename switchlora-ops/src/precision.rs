@@ -4,7 +4,7 @@
 //! matrix units of a GPU. Weights, factors, norms, moments and candidates stay f32, so nothing is lost between updates.
 
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Tensor, module::linear};
+use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// What the products of matrices are computed in.
@@ -50,14 +50,5 @@ impl Precision {
         b: Tensor<B, D>,
     ) -> Tensor<B, D> {
         self.widen(self.round(a).matmul(self.round(b)))
-    }
-
-    /// `x W` for `x: [..., d_input]` and `W: [d_input, d_output]`.
-    pub fn linear<B: Backend, const D: usize>(
-        self,
-        x: Tensor<B, D>,
-        weight: Tensor<B, 2>,
-    ) -> Tensor<B, D> {
-        self.widen(linear(self.round(x), self.round(weight), None))
     }
 }

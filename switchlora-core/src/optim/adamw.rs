@@ -7,10 +7,9 @@
 //! to 5e-5; so do we for them, and in f64 for every other parameter.
 
 use super::guard::Guard;
-use crate::candidates::scatter;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use switchlora_ops::{AdamWRows, Moments};
+use switchlora_ops::{AdamWRows, Moments, scatter_rows};
 
 /// The constants of AdamW.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +77,7 @@ impl AdamW {
             .and_then(|m| Some((guard.keep(&m.first)?, guard.keep(&m.second)?)));
         let rows = parameter.dims()[0];
         let parameter = match plan.replaced {
-            Some((rows, vectors)) => scatter(parameter, rows, vectors),
+            Some((rows, vectors)) => scatter_rows(parameter, &rows, vectors),
             None => parameter,
         };
         let (parameter, moments) = match gradient {
@@ -148,7 +147,7 @@ fn reset<B: Backend>(moments: Moments<B>, rows: &[usize]) -> Moments<B> {
         true => matrix,
         false => {
             let zeros = Tensor::zeros([rows.len(), matrix.dims()[1]], &matrix.device());
-            scatter(matrix, rows.iter().copied(), zeros)
+            scatter_rows(matrix, rows, zeros)
         }
     };
     Moments {

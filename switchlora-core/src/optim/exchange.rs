@@ -1,14 +1,14 @@
 //! The exchange itself: vectors move between a layer and its pools, and the weight absorbs the difference.
 
 use super::guard::Guard;
-use crate::candidates::{Candidates, gather};
+use crate::candidates::Candidates;
 use crate::deferred::Deferred;
 use crate::layers::LoraLayer;
-use crate::switch::{Exchange, LayerSwitch};
+use crate::switch::LayerSwitch;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData, Transaction};
 use std::sync::Arc;
-use switchlora_ops::add_product;
+use switchlora_ops::{add_product, gather_rows};
 
 /// The spare vectors of both sides of a layer.
 #[derive(Clone, Debug)]
@@ -19,14 +19,30 @@ pub(super) struct Pools<B: Backend> {
 
 /// What an exchange gives one layer.
 pub(super) struct Entered<B: Backend> {
-    /// The new weight, `[d_input, d_output]`.
-    pub weight: Tensor<B, 2>,
+    /// What the weight absorbs.
+    pub absorbed: Absorbed<B>,
     /// Rows of A and the vectors that enter them.
     pub a: (Vec<usize>, Tensor<B, 2>),
     /// Rows of B and the vectors that enter them.
     pub b: (Vec<usize>, Tensor<B, 2>),
     /// Vectors that leave for a pool in host memory, of A and of B.
     pub to_host: [Option<Tensor<B, 2>>; 2],
+}
+
+/// A change of a weight, `leftᵀ right`, `[d_input, d_output]`.
+pub(super) struct Absorbed<B: Backend> {
+    /// `[2 k, d_input]`.
+    left: Tensor<B, 2>,
+    /// `[2 k, d_output]`.
+    right: Tensor<B, 2>,
+}
+
+impl<B: Backend> Absorbed<B> {
+    /// The weight after the change; in place if nobody else holds it.
+    pub fn by(self, weight: Tensor<B, 2>, guard: &Guard<B>) -> Tensor<B, 2> {
+        let old = guard.keep(&weight);
+        guard.choose(add_product(weight, self.left, self.right), old)
+    }
 }
 
 impl<B: Backend> Pools<B> {
@@ -41,25 +57,24 @@ impl<B: Backend> Pools<B> {
         guard: &Guard<B>,
     ) -> Entered<B> {
         let (a, b) = (&layer.a.1, &layer.b.1);
-        let rows = |exchange: &Exchange| exchange.rows.clone();
+        let (a_rows, b_rows) = (&switch.a.rows, &switch.b.rows);
         let device = a.device();
-        let a_out = gather(a, rows(&switch.a)); // [k, d_input]
-        let b_out = gather(b, rows(&switch.b)); // [k, d_output]
+        let a_out = gather_rows(a, a_rows); // [k, d_input]
+        let b_out = gather_rows(b, b_rows); // [k, d_output]
         let a_in = self.a.incoming(&switch.a, &a_out, &device);
         let b_in = self.b.incoming(&switch.b, &b_out, &device);
-        let left = [a_out.clone() - a_in.clone(), gather(a, rows(&switch.b))];
-        let right = [gather(b, rows(&switch.a)), b_out.clone() - b_in.clone()];
+        let left = [a_out.clone() - a_in.clone(), gather_rows(a, b_rows)];
+        let right = [gather_rows(b, a_rows), b_out.clone() - b_in.clone()];
         let left = Tensor::cat(left.into(), 0); // [2 k, d_input]
         let right = Tensor::cat(right.into(), 0) * scale; // [2 k, d_output]
-        let weight = add_product(layer.weight.1.clone(), left, right);
         let to_host = [
             self.a.store(&switch.a, &a_out, guard),
             self.b.store(&switch.b, &b_out, guard),
         ];
         Entered {
-            weight: guard.choose(weight, guard.keep(&layer.weight.1)),
-            a: (rows(&switch.a), a_in),
-            b: (rows(&switch.b), b_in),
+            absorbed: Absorbed { left, right },
+            a: (a_rows.clone(), a_in),
+            b: (b_rows.clone(), b_in),
             to_host,
         }
     }

@@ -263,7 +263,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> SwitchLora<M, B> {
                 let scale = self.config.alpha / layer.rank() as f64;
                 let entered = pools.exchange(layer, switch, scale, guard);
                 leaving.add(index, switch, entered.to_host);
-                planned.weights.insert(layer.weight.0, entered.weight);
+                planned.weights.insert(layer.weight.0, entered.absorbed);
                 (a.replaced, b.replaced) = (Some(entered.a), Some(entered.b));
                 // The counterpart of a switched vector has moments that belong to another direction.
                 (a.reset, b.reset) = (switch.b.rows.clone(), switch.a.rows.clone());

@@ -1,6 +1,7 @@
 //! The walk over a module that updates each parameter.
 
 use super::adamw::{AdamW, RowPlan};
+use super::exchange::Absorbed;
 use super::guard::Guard;
 use burn::module::{ModuleMapper, Param, ParamId};
 use burn::optim::GradientsParams;
@@ -11,8 +12,8 @@ use switchlora_ops::Moments;
 
 /// What one update does to weights and rows, by parameter.
 pub(super) struct Planned<B: Backend> {
-    /// New weights of layers.
-    pub weights: HashMap<ParamId, Tensor<B, 2>>,
+    /// What the weights of layers absorb.
+    pub weights: HashMap<ParamId, Absorbed<B>>,
     /// What happens to rows of factors.
     pub rows: HashMap<ParamId, RowPlan<B>>,
 }
@@ -42,8 +43,10 @@ impl<B: AutodiffBackend> ModuleMapper<B> for Update<'_, B> {
         let (id, tensor, mapper) = param.consume();
         let trained = tensor.is_require_grad();
         let shape = tensor.dims();
-        let tensor = if let Some(weight) = self.planned.weights.remove(&id) {
-            Tensor::<B, 2>::from_inner(weight).reshape(shape)
+        let tensor = if let Some(absorbed) = self.planned.weights.remove(&id) {
+            // A weight has two dimensions here as there; the other forms of this function have none.
+            let weight = tensor.inner().reshape([shape[0], shape[D - 1]]);
+            Tensor::from_inner(absorbed.by(weight, &self.guard).reshape(shape))
         } else {
             let gradient = self.gradients.remove::<B::InnerBackend, D>(id);
             let plan = self.planned.rows.remove(&id);

@@ -4,13 +4,15 @@
 mod adapter;
 mod attention;
 mod cross_entropy;
+mod linear;
 mod norm;
 mod swiglu;
 
 use crate::kernels::Kernels;
 use crate::operations::Operations;
+use crate::plain::Plain;
 use crate::primitive::{primitive, tensor};
-use crate::{AdamWRows, Adapter, Attention, Moments};
+use crate::{AdamWRows, Adapter, Attention, Moments, Precision};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::tensor::{Int, Tensor};
@@ -54,6 +56,14 @@ impl<K: Kernels, C: CheckpointStrategy> Operations<Autodiff<K, C>> for Different
         ))
     }
 
+    fn linear(
+        &self,
+        x: Tensor<Autodiff<K, C>, 2>,
+        weight: Tensor<Autodiff<K, C>, 2>,
+    ) -> Tensor<Autodiff<K, C>, 2> {
+        tensor(linear::linear::<K, C>(primitive(x), primitive(weight)))
+    }
+
     fn adapted_linear(
         &self,
         x: Tensor<Autodiff<K, C>, 2>,
@@ -81,8 +91,25 @@ impl<K: Kernels, C: CheckpointStrategy> Operations<Autodiff<K, C>> for Different
         (Tensor::from_inner(parameter), moments)
     }
 
+    fn gather_rows(
+        &self,
+        matrix: &Tensor<Autodiff<K, C>, 2>,
+        rows: &[usize],
+    ) -> Tensor<Autodiff<K, C>, 2> {
+        Plain(Precision::F32).gather_rows(matrix, rows)
+    }
+
+    fn scatter_rows(
+        &self,
+        matrix: Tensor<Autodiff<K, C>, 2>,
+        rows: &[usize],
+        values: Tensor<Autodiff<K, C>, 2>,
+    ) -> Tensor<Autodiff<K, C>, 2> {
+        Plain(Precision::F32).scatter_rows(matrix, rows, values)
+    }
+
     fn sum_of_squares(&self, x: Tensor<Autodiff<K, C>, 2>) -> Tensor<Autodiff<K, C>, 1> {
-        crate::plain::Plain(crate::Precision::F32).sum_of_squares(x)
+        Plain(Precision::F32).sum_of_squares(x)
     }
 
     fn add_product(
@@ -91,6 +118,6 @@ impl<K: Kernels, C: CheckpointStrategy> Operations<Autodiff<K, C>> for Different
         left: Tensor<Autodiff<K, C>, 2>,
         right: Tensor<Autodiff<K, C>, 2>,
     ) -> Tensor<Autodiff<K, C>, 2> {
-        crate::plain::Plain(crate::Precision::F32).add_product(weight, left, right)
+        Plain(Precision::F32).add_product(weight, left, right)
     }
 }

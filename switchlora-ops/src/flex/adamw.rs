@@ -1,6 +1,6 @@
 //! AdamW in one pass over parameter, gradient and both moments.
 
-use super::output::Output;
+use super::output::{Output, copy};
 use super::slices::{contiguous, fresh, owned, rows_and_columns, slice};
 use crate::AdamWRows;
 use burn_flex::FlexTensor;
@@ -26,52 +26,109 @@ struct Row {
     remaining: f32,
 }
 
-/// Parameter, first and second moment after the update. The moments are written in place if nobody else holds them; the
-/// parameter is not, since the learner holds the model it had before.
+/// Parameter, first and second moment after the update, each written in place if nobody else holds it.
 pub(super) fn update(
-    parameter: &FlexTensor,
+    parameter: FlexTensor,
     gradient: &FlexTensor,
     moments: Option<[FlexTensor; 2]>,
     rows: &AdamWRows,
 ) -> [FlexTensor; 3] {
     let shape = parameter.layout().shape().clone();
-    let [count, columns] = rows_and_columns(parameter);
+    let [count, columns] = rows_and_columns(&parameter);
     let length = count * columns;
-    let width = columns.max(1);
-    let (parameter, gradient) = (contiguous(parameter), contiguous(gradient));
+    let gradient = contiguous(gradient);
     let moments =
         moments.unwrap_or_else(|| [(); 2].map(|()| fresh(vec![0.0; length], shape.clone())));
     let [mut first, mut second] = moments.map(owned);
-    let of_rows = of_rows(count, rows);
-    let mut reset = vec![false; count];
-    rows.reset.iter().for_each(|&row| reset[row] = true);
+    let update = Update {
+        rows,
+        of_rows: of_rows(count, rows),
+        width: columns.max(1),
+        gradient: slice(&gradient),
+        first: first.storage_mut(),
+        second: second.storage_mut(),
+    };
+    let mut parameter = owned(parameter);
+    let parameter = match parameter.is_unique() {
+        true => {
+            update.run(Target::InPlace(parameter.storage_mut()));
+            parameter
+        }
+        false => {
+            let mut updated = Output::new(length);
+            let old = contiguous(&parameter);
+            update.run(Target::Fresh(updated.elements(length), slice(&old)));
+            // SAFETY: each row has been written.
+            fresh(unsafe { updated.written(length) }, shape)
+        }
+    };
+    [parameter, first, second]
+}
 
-    let mut updated = Output::new(length);
-    let per_block = (BLOCK / width).max(1);
-    let block = per_block * width;
-    let blocks = updated.elements(length).par_chunks_mut(block);
-    let blocks = blocks.zip(slice(&parameter).par_chunks(block));
-    let blocks = blocks.zip(slice(&gradient).par_chunks(block));
-    let blocks = blocks.zip(first.storage_mut::<f32>().par_chunks_mut(block));
-    let blocks = blocks.zip(second.storage_mut::<f32>().par_chunks_mut(block));
-    blocks.enumerate().for_each(
-        |(index, ((((updated, parameter), gradient), first), second))| {
-            let inputs = parameter.chunks(width).zip(gradient.chunks(width));
-            let moments = first.chunks_mut(width).zip(second.chunks_mut(width));
-            let rows = updated.chunks_mut(width).zip(inputs).zip(moments);
-            for (row, ((updated, (parameter, gradient)), (first, second))) in rows.enumerate() {
-                let row = index * per_block + row;
-                if reset[row] {
-                    first.fill(0.0);
-                    second.fill(0.0);
-                }
-                update_row(updated, parameter, gradient, first, second, of_rows(row));
+/// Where the new parameter goes.
+enum Target<'a> {
+    /// Over the old one.
+    InPlace(&'a mut [f32]),
+    /// Into memory that has no values yet, beside the old one.
+    Fresh(&'a mut [MaybeUninit<f32>], &'a [f32]),
+}
+
+/// One update of one parameter.
+struct Update<'a, F> {
+    rows: &'a AdamWRows,
+    of_rows: F,
+    width: usize,
+    gradient: &'a [f32],
+    first: &'a mut [f32],
+    second: &'a mut [f32],
+}
+
+impl<F: Fn(usize) -> Row + Sync> Update<'_, F> {
+    fn run(self, target: Target<'_>) {
+        let width = self.width;
+        let per_block = (BLOCK / width).max(1);
+        let block = per_block * width;
+        let mut reset = vec![false; self.gradient.len().div_ceil(width)];
+        self.rows.reset.iter().for_each(|&row| reset[row] = true);
+        let of_rows = |row: usize, first: &mut [f32], second: &mut [f32]| {
+            if reset[row] {
+                first.fill(0.0);
+                second.fill(0.0);
             }
-        },
-    );
-    // SAFETY: the blocks are all of it, and each row of a block has been written.
-    let updated = unsafe { updated.written(length) };
-    [fresh(updated, shape), first, second]
+            (self.of_rows)(row)
+        };
+        let moments = self.first.par_chunks_mut(block);
+        let moments = moments.zip(self.second.par_chunks_mut(block));
+        let inputs = self.gradient.par_chunks(block).zip(moments).enumerate();
+        match target {
+            Target::InPlace(parameter) => {
+                let blocks = parameter.par_chunks_mut(block).zip(inputs);
+                blocks.for_each(|(parameter, (index, (gradient, (first, second))))| {
+                    let moments = first.chunks_mut(width).zip(second.chunks_mut(width));
+                    let rows = parameter.chunks_mut(width).zip(gradient.chunks(width));
+                    let rows = rows.zip(moments).enumerate();
+                    for (row, ((parameter, gradient), (first, second))) in rows {
+                        let row = of_rows(index * per_block + row, first, second);
+                        update_row(parameter, gradient, first, second, row);
+                    }
+                });
+            }
+            Target::Fresh(updated, old) => {
+                let blocks = updated.par_chunks_mut(block).zip(old.par_chunks(block));
+                let blocks = blocks.zip(inputs);
+                blocks.for_each(|((updated, old), (index, (gradient, (first, second))))| {
+                    let moments = first.chunks_mut(width).zip(second.chunks_mut(width));
+                    let rows = updated.chunks_mut(width).zip(old.chunks(width));
+                    let rows = rows.zip(gradient.chunks(width)).zip(moments).enumerate();
+                    for (row, (((updated, old), gradient), (first, second))) in rows {
+                        let row = of_rows(index * per_block + row, first, second);
+                        let parameter = copy(updated, old);
+                        update_row(parameter, gradient, first, second, row);
+                    }
+                });
+            }
+        }
+    }
 }
 
 /// The numbers of each row.
@@ -99,22 +156,19 @@ fn of_rows(count: usize, rows: &AdamWRows) -> impl Fn(usize) -> Row + Sync {
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
 fn update_row(
-    updated: &mut [MaybeUninit<f32>],
-    parameter: &[f32],
+    parameter: &mut [f32],
     gradient: &[f32],
     first: &mut [f32],
     second: &mut [f32],
     row: Row,
 ) {
-    let inputs = parameter.iter().zip(gradient);
     let moments = first.iter_mut().zip(second);
-    for ((updated, (parameter, gradient)), (first, second)) in
-        updated.iter_mut().zip(inputs).zip(moments)
-    {
+    let values = parameter.iter_mut().zip(gradient).zip(moments);
+    for ((parameter, gradient), (first, second)) in values {
         let gradient = gradient * row.gradient;
         *first = *first * row.beta_1 + gradient * row.new;
         *second = *second * row.beta_2 + gradient * gradient * row.square;
         let change = *first * row.rate / (second.sqrt() + row.epsilon);
-        updated.write(parameter * row.remaining - change);
+        *parameter = *parameter * row.remaining - change;
     }
 }

@@ -1,6 +1,6 @@
 //! Products of matrices where they lie.
 
-use super::output::{Output, written};
+use super::output::Output;
 use multiversion::multiversion;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
@@ -196,47 +196,21 @@ fn as_uninit(elements: &mut [f32]) -> &mut [MaybeUninit<f32>] {
     unsafe { std::slice::from_raw_parts_mut(start.cast(), length) }
 }
 
-/// `weight + leftᵀ right` in memory of its own, for `weight: [n, columns]`, `left: [k, n]`, `right: [k, columns]`.
+/// `weight + leftᵀ right`, in place, for `weight: [n, columns]`, `left: [k, n]`, `right: [k, columns]`.
 ///
 /// For the few rows of a switch: one pass over the weight, which is all that there is to do.
-pub(super) fn add_thin_product(
-    weight: &[f32],
-    columns: usize,
-    left: &[f32],
-    right: &[f32],
-) -> Vec<f32> {
+pub(super) fn add_thin_product(weight: &mut [f32], columns: usize, left: &[f32], right: &[f32]) {
     /// Rows that a thread takes at a time.
     const ROWS: usize = 32;
-    let mut sum = Output::new(weight.len());
     let rows = weight.len() / columns.max(1);
-    let blocks = sum
-        .elements(weight.len())
-        .par_chunks_mut(columns.max(1) * ROWS);
-    let blocks = blocks
-        .zip(weight.par_chunks(columns.max(1) * ROWS))
-        .enumerate();
-    blocks.for_each(|(block, (sum, weight))| {
-        let rows_of = sum.chunks_mut(columns).zip(weight.chunks(columns));
-        for (row, (sum, weight)) in rows_of.enumerate() {
-            let sum = copy(sum, weight);
-            let pairs = left.chunks(rows).zip(right.chunks(columns));
-            for (left, right) in pairs {
-                add_scaled(sum, left[block * ROWS + row], right);
+    let blocks = weight.par_chunks_mut(columns.max(1) * ROWS).enumerate();
+    blocks.for_each(|(block, weight)| {
+        for (row, weight) in weight.chunks_mut(columns).enumerate() {
+            for (left, right) in left.chunks(rows).zip(right.chunks(columns)) {
+                add_scaled(weight, left[block * ROWS + row], right);
             }
         }
     });
-    // SAFETY: the blocks are all of it, and each row of a block has been written.
-    unsafe { sum.written(weight.len()) }
-}
-
-/// `from`, written to `to`.
-fn copy<'a>(to: &'a mut [MaybeUninit<f32>], from: &[f32]) -> &'a mut [f32] {
-    assert_eq!(to.len(), from.len());
-    for (to, from) in to.iter_mut().zip(from) {
-        to.write(*from);
-    }
-    // SAFETY: all of it has just been written.
-    unsafe { written(to) }
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]

@@ -7,6 +7,7 @@ mod attention;
 mod cross_entropy;
 mod exponential;
 mod heads;
+mod linear;
 mod matrix;
 mod norm;
 mod output;
@@ -19,7 +20,7 @@ mod swiglu;
 use crate::AdamWRows;
 use crate::kernels::{AdapterGradients, AdapterInputs, AttentionInputs, CrossEntropy, Kernels};
 use burn_flex::{Flex, FlexTensor};
-use slices::{contiguous, fresh, rows_and_columns, slice};
+use slices::{contiguous, fresh, owned, rows_and_columns, slice};
 
 impl Kernels for Flex {
     fn rms_norm(x: &FlexTensor, weight: &FlexTensor, epsilon: f64) -> FlexTensor {
@@ -77,10 +78,23 @@ impl Kernels for Flex {
     fn scaled(mut x: FlexTensor, factor: &FlexTensor) -> FlexTensor {
         let factor = slice(&contiguous(factor))[0];
         if factor != 1.0 {
-            x = slices::owned(x);
+            x = owned(x);
             reduce::scale(x.storage_mut(), factor);
         }
         x
+    }
+
+    fn linear(x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
+        linear::forward(x, weight)
+    }
+
+    fn linear_backward(
+        x: &FlexTensor,
+        weight: &FlexTensor,
+        dy: FlexTensor,
+        wanted: [bool; 2],
+    ) -> [Option<FlexTensor>; 2] {
+        linear::backward(x, weight, &dy, wanted)
     }
 
     fn adapted_linear(x: &FlexTensor, adapter: &AdapterInputs<Self>) -> FlexTensor {
@@ -102,7 +116,26 @@ impl Kernels for Flex {
         moments: Option<[FlexTensor; 2]>,
         rows: &AdamWRows,
     ) -> [FlexTensor; 3] {
-        adamw::update(&parameter, &gradient, moments, rows)
+        adamw::update(parameter, &gradient, moments, rows)
+    }
+
+    fn gather_rows(matrix: &FlexTensor, rows: &[usize]) -> FlexTensor {
+        let matrix = contiguous(matrix);
+        let [_, columns] = rows_and_columns(&matrix);
+        let elements = slice(&matrix);
+        let row = |&row: &usize| &elements[row * columns..(row + 1) * columns];
+        let gathered: Vec<f32> = rows.iter().flat_map(row).copied().collect();
+        fresh(gathered, [rows.len(), columns].into())
+    }
+
+    fn scatter_rows(matrix: FlexTensor, rows: &[usize], values: FlexTensor) -> FlexTensor {
+        let (mut matrix, values) = (owned(matrix), contiguous(&values));
+        let [_, columns] = rows_and_columns(&matrix);
+        let elements = matrix.storage_mut::<f32>();
+        for (row, values) in rows.iter().zip(slice(&values).chunks(columns.max(1))) {
+            elements[row * columns..(row + 1) * columns].copy_from_slice(values);
+        }
+        matrix
     }
 
     fn sum_of_squares(x: FlexTensor) -> FlexTensor {
@@ -111,9 +144,10 @@ impl Kernels for Flex {
     }
 
     fn add_product(weight: FlexTensor, left: FlexTensor, right: FlexTensor) -> FlexTensor {
-        let (weight, left, right) = (contiguous(&weight), contiguous(&left), contiguous(&right));
+        let (mut weight, left, right) = (owned(weight), contiguous(&left), contiguous(&right));
         let [_, columns] = rows_and_columns(&weight);
-        let sum = matrix::add_thin_product(slice(&weight), columns, slice(&left), slice(&right));
-        fresh(sum, weight.layout().shape().clone())
+        let elements = weight.storage_mut();
+        matrix::add_thin_product(elements, columns, slice(&left), slice(&right));
+        weight
     }
 }

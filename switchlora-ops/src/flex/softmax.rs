@@ -3,10 +3,12 @@
 use super::exponential::exponential;
 use multiversion::multiversion;
 
+/// Numbers that are computed together; what is left at the end of a row takes as long one by one.
+const LANES: usize = 32;
+
 /// Turns `x` into `e^(x - max)` and gives the maximum and the sum, both not-a-number if any of it is (or is infinite).
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
 pub(super) fn exponentials(x: &mut [f32]) -> (f32, f32) {
-    const LANES: usize = 32;
     let mut most = [f32::NEG_INFINITY; LANES];
     let (chunks, rest) = x.as_chunks::<LANES>();
     for chunk in chunks {
@@ -38,7 +40,7 @@ pub(super) fn exponentials(x: &mut [f32]) -> (f32, f32) {
 
 /// Softmax of the first `visible` of `x`; the others become zero.
 pub(super) fn softmax(x: &mut [f32], visible: usize) {
-    let (seen, later) = x.split_at_mut(visible);
+    let (seen, later) = split(x, visible, f32::NEG_INFINITY);
     let (_, sum) = exponentials(seen);
     super::reduce::scale_block(seen, 1.0 / sum);
     later.fill(0.0);
@@ -46,9 +48,16 @@ pub(super) fn softmax(x: &mut [f32], visible: usize) {
 
 /// `p (dp - p·dp)` over the first `visible`, written over `dp`; the others become zero.
 pub(super) fn softmax_backward(p: &[f32], dp: &mut [f32], visible: usize) {
-    let (seen, later) = dp.split_at_mut(visible);
-    backward_row(&p[..visible], seen);
+    let (seen, later) = split(dp, visible, 0.0);
+    backward_row(&p[..seen.len()], seen);
     later.fill(0.0);
+}
+
+/// What is visible, filled up with `fill` to whole vectors where there is room, and the rest.
+fn split(x: &mut [f32], visible: usize, fill: f32) -> (&mut [f32], &mut [f32]) {
+    let end = visible.next_multiple_of(LANES).min(x.len());
+    x[visible..end].fill(fill);
+    x.split_at_mut(end)
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]

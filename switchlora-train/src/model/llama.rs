@@ -14,7 +14,7 @@ use switchlora_core::{
     FactorInit, Precision, Purpose, SwitchLoraConfig, SwitchLoraLinear, SwitchLoraLinearConfig,
     stream,
 };
-use switchlora_ops::linear_cross_entropy;
+use switchlora_ops::{linear, linear_cross_entropy};
 
 /// A LLaMA without its head.
 #[derive(Module, Debug)]
@@ -149,7 +149,7 @@ impl<B: Backend> LlamaForCausalLm<B> {
 
     /// Scores of the next token, `[tokens, vocabulary]`, from hidden states `[tokens, hidden]`.
     pub fn logits(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
-        self.precision.linear(hidden, self.head())
+        linear(hidden, self.head(), self.precision)
     }
 
     /// The output head, `[hidden, vocabulary]`.
