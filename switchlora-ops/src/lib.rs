@@ -44,6 +44,7 @@ mod gradients;
 mod kernels;
 mod operations;
 mod plain;
+mod pool;
 mod precision;
 #[cfg(feature = "flex")]
 mod primitive;
@@ -52,6 +53,7 @@ mod rows;
 pub use adamw::{AdamWRows, Moments, adamw};
 pub use adapter::{Adapter, adapted_linear};
 pub use attention::{Attention, AttentionTables, Heads, causal_attention};
+pub use pool::in_pool;
 pub use precision::Precision;
 pub use rows::{gather_rows, scatter_rows};
 

@@ -71,6 +71,12 @@ pub(crate) fn operations<B: Backend>(
     }
 }
 
+/// Whether `B` is a backend with kernels, or autodiff over one.
+#[cfg(feature = "flex")]
+pub(crate) fn has_kernels<B: Backend>() -> bool {
+    of_kernels::<B, burn_flex::Flex>().is_some()
+}
+
 /// The operations of a backend `K` with kernels, if `B` is that backend, or autodiff over it.
 #[cfg(feature = "flex")]
 fn of_kernels<B: Backend, K: crate::kernels::Kernels>() -> Option<&'static dyn Operations<B>> {

@@ -8,6 +8,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor};
 use std::time::{Duration, Instant};
 use switchlora_core::{ClipGradNorm, SwitchLora, SwitchLoraConfig};
+use switchlora_ops::in_pool;
 use switchlora_train::experiment::Method;
 use switchlora_train::model::LlamaForCausalLm;
 
@@ -78,9 +79,16 @@ impl<B: AutodiffBackend> Lane<B> {
                 continue;
             };
             let mut clock = Clock::<B>::start(&self.device);
-            let loss = model.loss(inputs.clone(), targets.clone());
+            let (inputs, targets) = (inputs.clone(), targets.clone());
+            let (model, loss) = in_pool::<B, _>(move || {
+                let loss = model.loss(inputs, targets);
+                (model, loss)
+            });
             let forward = clock.lap();
-            let gradients = GradientsParams::from_grads(loss.backward(), &model);
+            let (model, gradients) = in_pool::<B, _>(move || {
+                let gradients = GradientsParams::from_grads(loss.backward(), &model);
+                (model, gradients)
+            });
             let backward = clock.lap();
             self.model = Some(optimizer.step(LEARNING_RATE, model, gradients));
             let optimized = clock.lap();

@@ -172,7 +172,7 @@ impl Job for StepJob<'_> {
                 if round == WARM_UP {
                     lane.forget();
                 }
-                rayon::scope(|_| lane.round(&tokens));
+                lane.round(&tokens);
             }
             if let Some(peer) = &mut self.peer {
                 if round == WARM_UP {

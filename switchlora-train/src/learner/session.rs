@@ -123,6 +123,7 @@ impl Job for Session {
             spans,
             start,
             optimizer: optimizer.clone(),
+            schedule: schedule.clone(),
             data,
             out: self.out.clone(),
             journal: journal.clone(),

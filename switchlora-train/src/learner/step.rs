@@ -5,15 +5,19 @@ use crate::data::TokenBatch;
 use crate::model::LlamaForCausalLm;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
+use switchlora_ops::in_pool;
 
 impl<B: AutodiffBackend> TrainStep for LlamaForCausalLm<B> {
     type Input = TokenBatch<B>;
     type Output = StepOutput<B::InnerBackend>;
 
     fn step(&self, batch: TokenBatch<B>) -> TrainOutput<StepOutput<B::InnerBackend>> {
-        let loss = self.loss(batch.inputs, batch.targets);
-        let output = StepOutput::new(loss.clone().inner());
-        TrainOutput::new(self, loss.backward(), output)
+        let model = self.clone();
+        in_pool::<B, _>(move || {
+            let loss = model.loss(batch.inputs, batch.targets);
+            let output = StepOutput::new(loss.clone().inner());
+            TrainOutput::new(&model, loss.backward(), output)
+        })
     }
 }
 
@@ -22,6 +26,7 @@ impl<B: Backend> InferenceStep for LlamaForCausalLm<B> {
     type Output = StepOutput<B>;
 
     fn step(&self, batch: TokenBatch<B>) -> StepOutput<B> {
-        StepOutput::new(self.loss(batch.inputs, batch.targets))
+        let model = self.clone();
+        in_pool::<B, _>(move || StepOutput::new(model.loss(batch.inputs, batch.targets)))
     }
 }

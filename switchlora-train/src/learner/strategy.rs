@@ -3,6 +3,9 @@
 //! burn-train's own strategies count epochs, step the learning rate with every micro-batch, sum accumulated gradients and
 //! stop without saving. This one steps the rate with every update, averages, and saves when it is interrupted, while the
 //! training goes on, and when something goes wrong.
+//!
+//! It takes the model out of the learner: the learner keeps the old one while the optimizer makes the new, so that every
+//! parameter that changes is there twice and nothing can be updated in place.
 
 use super::accumulate::mean;
 use super::faults::Faults;
@@ -16,14 +19,15 @@ use crate::data::{DataFault, TokenBatch};
 use crate::model::LlamaForCausalLm;
 use anyhow::{Context, Result, anyhow};
 use burn::data::dataloader::Progress as Items;
+use burn::lr_scheduler::LrScheduler;
 use burn::module::AutodiffModule;
-use burn::optim::GradientsAccumulator;
+use burn::optim::{GradientsAccumulator, Optimizer};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Device, Tensor};
 use burn::train::{
     EventProcessorTraining, InferenceStep, Interrupter, Learner, LearnerEvent,
     LearningComponentsMarker, SupervisedLearningStrategy, SupervisedTrainingEventProcessor,
-    TrainLoader, TrainingComponents, TrainingItem, ValidLoader,
+    TrainLoader, TrainStep, TrainingComponents, TrainingItem, ValidLoader,
 };
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -91,6 +95,8 @@ pub struct ByUpdates<B: AutodiffBackend> {
     pub start: Progress,
     /// The learner's optimizer.
     pub optimizer: Shared<Optim<B>>,
+    /// The learning rate of each update.
+    pub schedule: LearningRateSchedule,
     /// What went wrong with the data, if its batches end early.
     pub data: DataFault,
     /// The run directory.
@@ -122,7 +128,9 @@ impl<B: AutodiffBackend> SupervisedLearningStrategy<Components<B>> for ByUpdates
             by: self,
             events: components.event_processor,
             interrupter: components.interrupter,
-            learner,
+            model: Some(learner.model()),
+            schedule: self.schedule.clone(),
+            learning_rate: 0.0,
             valid,
             faults: Faults::new(self.start.recent_skips.clone()),
             saved: (self.start.step > 0).then_some(self.start.step),
@@ -133,6 +141,7 @@ impl<B: AutodiffBackend> SupervisedLearningStrategy<Components<B>> for ByUpdates
             // The dashboard shows stretches between evaluations as epochs.
             stretch: 1,
         };
+        drop(learner);
         let ended = run.train(train);
         let finished = run.progress.step >= self.spans.steps;
         let progress = run.progress.clone();
@@ -142,7 +151,8 @@ impl<B: AutodiffBackend> SupervisedLearningStrategy<Components<B>> for ByUpdates
             Ok(()) => Outcome::Interrupted(progress),
         };
         *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
-        (run.learner.model(), run.events)
+        let model = run.model().clone();
+        (model, run.events)
     }
 }
 
@@ -151,7 +161,11 @@ struct Run<'a, B: AutodiffBackend> {
     by: &'a ByUpdates<B>,
     events: SupervisedTrainingEventProcessor<Components<B>>,
     interrupter: Interrupter,
-    learner: Learner<Components<B>>,
+    /// None only while the optimizer has it.
+    model: Option<LlamaForCausalLm<B>>,
+    schedule: LearningRateSchedule,
+    /// That of the last update.
+    learning_rate: f64,
     valid: ValidLoader<Components<B>>,
     faults: Faults,
     /// Updates before the newest checkpoint that is written and read back.
@@ -164,6 +178,13 @@ struct Run<'a, B: AutodiffBackend> {
 }
 
 impl<B: AutodiffBackend> Run<'_, B> {
+    /// The model between two updates.
+    fn model(&self) -> &LlamaForCausalLm<B> {
+        self.model
+            .as_ref()
+            .unwrap_or_else(|| unreachable!("the optimizer gives the model back"))
+    }
+
     fn train(&mut self, batches: TrainLoader<Components<B>>) -> Result<()> {
         let ended = self.updates(batches).and_then(|()| self.written(true));
         ended.map_err(|error| self.keep(&error))
@@ -207,19 +228,21 @@ impl<B: AutodiffBackend> Run<'_, B> {
         let count = self.by.spans.accumulation;
         let mut sum = GradientsAccumulator::new();
         let mut losses = Vec::with_capacity(count);
-        self.learner.lr_step();
-        let model = self.learner.model();
         for _ in 0..count {
             let batch = batches.next().ok_or_else(|| self.ended_early())?;
-            let output = self.learner.train_step(batch);
-            sum.accumulate(&model, output.grads);
+            let model = self.model();
+            let output = TrainStep::step(model, batch);
+            sum.accumulate(model, output.grads);
             losses.push(output.item.loss);
         }
-        let gradients = mean::<B, _>(&mut sum, &model, count);
-        drop(model);
+        let gradients = mean::<B, _>(&mut sum, self.model(), count);
         let loss = Tensor::cat(losses, 0).mean(); // [1]
-        self.learner
-            .optimizer_step(with_loss(gradients, loss.clone()));
+        let gradients = with_loss(gradients, loss.clone());
+        self.learning_rate = self.schedule.step();
+        self.model = self.model.take().map(|model| {
+            let mut optimizer = self.by.optimizer.lock();
+            optimizer.step(self.learning_rate, model, gradients)
+        });
         self.progress.step += 1;
         let report = self.report(loss.clone());
         self.by.journal.update(report.clone());
@@ -233,7 +256,7 @@ impl<B: AutodiffBackend> Run<'_, B> {
             Items::new(step, self.by.spans.steps as usize),
             self.stretches(),
             Some(step),
-            Some(self.learner.lr_current()),
+            Some(self.learning_rate),
         );
         self.events.process_train(LearnerEvent::ProcessedItem(item));
         Ok(())
@@ -248,7 +271,7 @@ impl<B: AutodiffBackend> Run<'_, B> {
         let seconds = self.updated.elapsed().as_secs_f64();
         self.updated = Instant::now();
         let (step, spans) = (self.progress.step, self.by.spans);
-        let (lr, skipped) = (self.learner.lr_current(), self.skipped.clone());
+        let (lr, skipped) = (self.learning_rate, self.skipped.clone());
         let first = (step - 1) * spans.accumulation as u64;
         Deferred::read(move || {
             let mut report = Report {
@@ -286,7 +309,7 @@ impl<B: AutodiffBackend> Run<'_, B> {
     fn evaluate(&mut self, saved: bool) -> Result<()> {
         self.events
             .process_train(LearnerEvent::EndEpoch(self.stretch));
-        let model = self.learner.model().valid();
+        let model = self.model().valid();
         let mut batches = self.valid.iter();
         let (mut sum, mut count) = (None, 0);
         let mut number = 0;
@@ -347,7 +370,7 @@ impl<B: AutodiffBackend> Run<'_, B> {
         self.progress.skipped = optimizer.skipped();
         self.by
             .saver
-            .begin(&self.learner.model(), &optimizer, &self.progress)
+            .begin(self.model(), &optimizer, &self.progress)
     }
 
     /// Hears about the checkpoint that is being written, waiting for it if `wait`.
