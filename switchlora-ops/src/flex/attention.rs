@@ -4,7 +4,7 @@
 use super::heads::{Block, Columns, KeyHead, Shape};
 use super::matrix::{Matrix, Threads};
 use super::output::Output;
-use super::rotary::{rotate, rotate_back};
+use super::rotary::{Angles, rotate, rotate_back};
 use super::slices::{contiguous, fresh, slice};
 use super::softmax::{softmax, softmax_backward};
 use crate::kernels::AttentionInputs;
@@ -143,20 +143,20 @@ impl Inputs {
         }
     }
 
-    /// Cosines and sines of a position.
-    fn angles(&self, position: usize) -> (&[f32], &[f32]) {
+    /// Cosines and sines from a position on.
+    fn angles(&self, position: usize) -> Angles<'_> {
         let half = self.shape.heads.head_dim / 2;
-        let row = position * half..(position + 1) * half;
-        (&slice(&self.cos)[row.clone()], &slice(&self.sin)[row])
+        Angles {
+            cos: &slice(&self.cos)[position * half..],
+            sin: &slice(&self.sin)[position * half..],
+            half,
+        }
     }
 
     fn rotate_keys(&self, head: KeyHead, keys: &mut [f32]) {
-        let d = self.shape.heads.head_dim;
-        for (position, key) in keys.chunks_mut(d).enumerate() {
-            let start = self.shape.token(head, position) * self.shape.key_width() + head.head * d;
-            let (cos, sin) = self.angles(position);
-            rotate(&slice(&self.k)[start..start + d], cos, sin, 1.0, key);
-        }
+        let (width, d) = (self.shape.key_width(), self.shape.heads.head_dim);
+        let start = self.shape.token(head, 0) * width + head.head * d;
+        rotate(&slice(&self.k)[start..], width, self.angles(0), 1.0, keys);
     }
 
     /// The values that a block sees, `[seen, head_dim]`.
@@ -170,19 +170,10 @@ impl Inputs {
     fn weights(&self, head: KeyHead, query_head: usize, block: Block, room: &mut Room) {
         let (d, seen) = (self.shape.heads.head_dim, block.seen());
         let queries = &mut room.queries[..block.count * d];
-        for (row, query) in queries.chunks_mut(d).enumerate() {
-            let position = block.start + row;
-            let token = self.shape.token(head, position);
-            let start = token * self.shape.query_width() + query_head * d;
-            let (cos, sin) = self.angles(position);
-            rotate(
-                &slice(&self.q)[start..start + d],
-                cos,
-                sin,
-                self.scale,
-                query,
-            );
-        }
+        let width = self.shape.query_width();
+        let start = self.shape.token(head, block.start) * width + query_head * d;
+        let angles = self.angles(block.start);
+        rotate(&slice(&self.q)[start..], width, angles, self.scale, queries);
         let queries = Matrix::new(queries, block.count, d);
         let keys = Matrix::new(&room.keys, seen, d);
         let scores = &mut room.scores[..block.count * seen];
@@ -226,12 +217,11 @@ impl Inputs {
         let out = &mut room.out[..block.count * d];
         let keys = Matrix::new(&room.keys, seen, d);
         dscores.times_over(keys, self.scale, out, d, Threads::This);
-        for (row, out) in out.chunks_mut(d).enumerate() {
-            let position = block.start + row;
-            let (cos, sin) = self.angles(position);
-            rotate_back(out, cos, sin);
+        rotate_back(out, self.angles(block.start));
+        for (row, out) in out.chunks(d).enumerate() {
+            let token = self.shape.token(head, block.start + row);
             // SAFETY: no other thread has this key head, and so none has its query heads.
-            unsafe { dq.write(self.shape.token(head, position), query_head * d, out) };
+            unsafe { dq.write(token, query_head * d, out) };
         }
         let queries = Matrix::new(&room.queries, block.count, d);
         dscores
@@ -245,11 +235,10 @@ impl Inputs {
 
     fn write_key_head(&self, head: KeyHead, room: &mut Room, dk: &Columns<'_>, dv: &Columns<'_>) {
         let d = self.shape.heads.head_dim;
-        let rows = room.dkeys.chunks_mut(d).zip(room.dvalues.chunks(d));
+        rotate_back(&mut room.dkeys, self.angles(0));
+        let rows = room.dkeys.chunks(d).zip(room.dvalues.chunks(d));
         for (position, (dkey, dvalue)) in rows.enumerate() {
             let token = self.shape.token(head, position);
-            let (cos, sin) = self.angles(position);
-            rotate_back(dkey, cos, sin);
             // SAFETY: no other thread has this key head.
             unsafe {
                 dk.write(token, head.head * d, dkey);
