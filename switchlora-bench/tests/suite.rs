@@ -123,3 +123,22 @@ fn what_cannot_be_measured_is_a_row_and_the_rest_is_measured() {
     assert_eq!(none.status.code(), Some(1));
     assert_eq!(said(&none).lines().count(), 1, "{}", said(&none));
 }
+
+#[test]
+fn a_named_backend_that_does_not_work_is_a_failure_only_if_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = switchlora_train::backend::BackendKind::PREFERRED;
+    let missing = missing.into_iter().find(|kind| !kind.is_compiled());
+    let Some(missing) = missing else {
+        return;
+    };
+    let arguments = format!("run --suite communication --backends flex,{missing}");
+    assert!(bench(folder.path(), &arguments).status.success());
+    let output = bench(folder.path(), &format!("{arguments} --strict"));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said(&output).contains(&format!("--features {missing}")),
+        "{}",
+        said(&output)
+    );
+}

@@ -380,3 +380,25 @@ fn cross_entropy_by_several_chunks_is_that_of_all_tokens() {
     };
     check(tied, 4).unwrap();
 }
+
+/// Products that several threads compute, in parts that are not whole vectors.
+#[test]
+fn large_products_are_the_sum_of_their_parts() {
+    let (tokens, n, m) = (259, 157, 331);
+    for transposed in [false, true] {
+        check(
+            Case::Linear {
+                tokens,
+                n,
+                m,
+                transposed,
+            },
+            5,
+        )
+        .unwrap();
+    }
+    // As many tokens as make the effective weight worth it, and fewer.
+    for (tokens, n, m, rank) in [(700, 157, 331, 171), (97, 331, 257, 167)] {
+        check(Case::Adapter { tokens, n, m, rank }, 6).unwrap();
+    }
+}

@@ -22,13 +22,13 @@ enum Task {
     /// Build the bench for the backends of this machine and run it: times, memory, traffic, convergence, agreement.
     Bench(bench::BenchArgs),
     /// Everything that must hold before a change lands: format, lints, tests, documentation, features.
-    Ci(ci::CiArgs),
+    Ci,
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Bench(args) => bench::run(&args),
-        Task::Ci(args) => ci::run(&args),
+        Task::Ci => ci::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

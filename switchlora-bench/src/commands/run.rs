@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use std::path::PathBuf;
 use switchlora_bench::cells::Cell;
+use switchlora_bench::results::BackendRow;
 use switchlora_bench::suites::{Settings, Suite, run};
 use switchlora_train::backend::BackendKind;
 use switchlora_train::experiment::{Method, Precision};
@@ -28,6 +29,9 @@ pub struct Run {
     /// Backends, separated by commas; every one that works here unless given.
     #[arg(long, value_enum, value_delimiter = ',')]
     backends: Vec<BackendKind>,
+    /// Fail if a backend that is named does not work here; without this it is a row that says why.
+    #[arg(long)]
+    strict: bool,
     /// Number of the device.
     #[arg(long, default_value_t = 0)]
     device: usize,
@@ -84,15 +88,26 @@ impl Run {
             out: self.out,
             fresh: self.fresh,
         };
+        let named = settings.backends.clone();
         let words: Vec<String> = std::env::args().skip(1).collect();
         let command = format!("switchlora-bench {}", words.join(" "));
         let results = run(&settings, &command, |line| eprintln!("{line}"))?;
         println!("{}", switchlora_bench::report::markdown(&results));
+        let named = |row: &&BackendRow| named.iter().any(|kind| kind.name() == row.backend);
+        let absent: Vec<_> = results.backends.iter().filter(named).collect();
+        let absent: Vec<_> = absent.into_iter().filter(|row| !row.works).collect();
+        for row in &absent {
+            eprintln!(
+                "not measured: {}",
+                row.reason.as_deref().unwrap_or(&row.backend)
+            );
+        }
         eprintln!(
             "results.json, report.md and report.html are in {}",
             settings.out.display()
         );
-        Ok(results.failures.is_empty() && results.agreement.iter().all(|row| row.agrees))
+        let all = (absent.is_empty() || !self.strict) && results.failures.is_empty();
+        Ok(all && results.agreement.iter().all(|row| row.agrees))
     }
 }
 

@@ -109,10 +109,6 @@ impl Layer {
 
     /// `W + s AᵀB`.
     fn effective(&self) -> Vec<f32> {
-        let mut effective = slice(&self.weight).to_vec();
-        let columns = self.weight().columns;
-        let a = self.a().t();
-        a.times_onto(self.b(), self.scale, &mut effective, columns, Threads::All);
-        effective
+        self.a().t().plus(self.b(), self.scale, slice(&self.weight))
     }
 }

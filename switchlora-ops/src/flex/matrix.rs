@@ -16,7 +16,7 @@ pub(super) struct Matrix<'a> {
     pub column_stride: usize,
 }
 
-/// Below this many multiply-adds a product is not worth a second thread: 128^3 is not, 256^3 is.
+/// Below this many multiply-adds a product is not worth a second thread: 2^21 gains nothing over this.
 const WORTH_THREADS: usize = 192 * 192 * 192;
 
 /// Which threads compute a product.
@@ -26,6 +26,16 @@ pub(super) enum Threads {
     All,
     /// This one: the others have products of their own.
     This,
+}
+
+/// What a product is added to.
+#[derive(Clone, Copy, Debug)]
+enum Onto<'a> {
+    Nothing,
+    /// What is in its place.
+    Itself,
+    /// These elements, one row after the other, which go to its place first.
+    CopyOf(&'a [f32]),
 }
 
 impl<'a> Matrix<'a> {
@@ -102,8 +112,8 @@ impl<'a> Matrix<'a> {
         row_stride: usize,
         threads: Threads,
     ) {
-        // SAFETY: without `add`, what is in `product` is only written.
-        unsafe { self.gemm(other, factor, product, row_stride, false, threads) };
+        // SAFETY: onto nothing, what is in `product` is only written.
+        unsafe { self.gemm(other, factor, product, row_stride, Onto::Nothing, threads) };
     }
 
     /// `factor self other`, in the place of `product`, whose rows are `row_stride` apart.
@@ -115,14 +125,14 @@ impl<'a> Matrix<'a> {
         row_stride: usize,
         threads: Threads,
     ) {
-        // SAFETY: without `add`, what is in `product` is only written.
+        // SAFETY: onto nothing, what is in `product` is only written.
         unsafe {
             self.gemm(
                 other,
                 factor,
                 as_uninit(product),
                 row_stride,
-                false,
+                Onto::Nothing,
                 threads,
             )
         };
@@ -138,54 +148,142 @@ impl<'a> Matrix<'a> {
         threads: Threads,
     ) {
         // SAFETY: `sum` has values.
-        unsafe { self.gemm(other, factor, as_uninit(sum), row_stride, true, threads) };
+        unsafe {
+            self.gemm(
+                other,
+                factor,
+                as_uninit(sum),
+                row_stride,
+                Onto::Itself,
+                threads,
+            )
+        };
+    }
+
+    /// `base + factor self other`, in memory of its own, where `base` has rows of as many columns as `other`.
+    pub fn plus(self, other: Matrix<'_>, factor: f32, base: &[f32]) -> Vec<f32> {
+        let length = self.rows * other.columns;
+        assert_eq!(base.len(), length);
+        let mut sum = Output::new(length);
+        let (into, onto) = (sum.elements(length), Onto::CopyOf(base));
+        // SAFETY: onto a copy, what is in `into` is only written.
+        unsafe { self.gemm(other, factor, into, other.columns, onto, Threads::All) };
+        // SAFETY: the sum has just been written, all rows of it, one after the other.
+        unsafe { sum.written(length) }
     }
 
     /// # Safety
     ///
-    /// With `add`, `into` has values wherever the product is.
+    /// [`Onto::Itself`]: `into` has values wherever the product is.
     unsafe fn gemm(
         self,
         other: Matrix<'_>,
         factor: f32,
         into: &mut [MaybeUninit<f32>],
         row_stride: usize,
-        add: bool,
+        onto: Onto<'_>,
         threads: Threads,
     ) {
         let (m, k, n) = (self.rows, self.columns, other.columns);
         assert!(k == other.rows && self.is_inside() && other.is_inside());
         assert!(m == 0 || n == 0 || (n <= row_stride && (m - 1) * row_stride + n <= into.len()));
         let parallel = threads == Threads::All && m * k * n >= WORTH_THREADS;
-        let parallelism = match parallel {
-            true => gemm::Parallelism::Rayon(0),
-            false => gemm::Parallelism::None,
+        let [down, across] = match parallel {
+            true => grid(m, n, rayon::current_num_threads()),
+            false => [1, 1],
         };
-        // SAFETY: every element of the three matrices is inside its slice, as asserted, and the product's are distinct.
-        // It reads `into` only with `add`.
-        unsafe {
-            gemm::gemm(
-                m,
-                n,
-                k,
-                into.as_mut_ptr().cast::<f32>(),
-                1,
-                row_stride as isize,
-                add,
-                self.data.as_ptr(),
-                self.column_stride as isize,
-                self.row_stride as isize,
-                other.data.as_ptr(),
-                other.column_stride as isize,
-                other.row_stride as isize,
-                if add { 1.0 } else { 0.0 },
-                factor,
-                false,
-                false,
-                false,
-                parallelism,
-            );
+        let (part_rows, part_columns) = (part(m, down, LINE), part(n, across, VECTORS));
+        let place = Place(into.as_mut_ptr());
+        let compute = |index: usize| {
+            let (row, column) = (index / across * part_rows, index % across * part_columns);
+            let rows = part_rows.min(m.saturating_sub(row));
+            let columns = part_columns.min(n.saturating_sub(column));
+            if rows == 0 || columns == 0 {
+                return;
+            }
+            if let Onto::CopyOf(base) = onto {
+                for row in row..row + rows {
+                    let from = &base[row * row_stride + column..][..columns];
+                    // SAFETY: inside, as asserted for `into`, of which `base` has the size, and this part's alone.
+                    unsafe {
+                        let to = place.at(row * row_stride + column);
+                        to.copy_from_nonoverlapping(from.as_ptr(), columns);
+                    }
+                }
+            }
+            let add = !matches!(onto, Onto::Nothing);
+            let left = &self.data[row * self.row_stride..];
+            let right = &other.data[column * other.column_stride..];
+            // SAFETY: every element of this part of the three matrices is inside its slice, as asserted for the whole, and
+            // no two parts have an element of the product in common. It reads `into` only to add to it.
+            unsafe {
+                gemm::gemm(
+                    rows,
+                    columns,
+                    k,
+                    place.at(row * row_stride + column),
+                    1,
+                    row_stride as isize,
+                    add,
+                    left.as_ptr(),
+                    self.column_stride as isize,
+                    self.row_stride as isize,
+                    right.as_ptr(),
+                    other.column_stride as isize,
+                    other.row_stride as isize,
+                    if add { 1.0 } else { 0.0 },
+                    factor,
+                    false,
+                    false,
+                    false,
+                    gemm::Parallelism::None,
+                );
+            }
+        };
+        match down * across {
+            1 => compute(0),
+            parts => (0..parts).into_par_iter().with_max_len(1).for_each(compute),
         }
+    }
+}
+
+/// Columns that the kernels compute together, and rows; parts are multiples of them.
+const VECTORS: usize = 64;
+const LINE: usize = 6;
+
+/// Parts down and across an `[m, n]` product for a number of threads: those with the least to read for each.
+///
+/// One part a thread, each a product of its own: the threads of one product would meet several times in it, and waking one
+/// takes its time. It made a training step of a hundred products of 1024 x 256 x 256 a tenth faster on two cores.
+fn grid(m: usize, n: usize, threads: usize) -> [usize; 2] {
+    let pairs = (1..=threads).filter(|down| threads.is_multiple_of(*down));
+    let pairs = pairs.map(|down| [down, threads / down]);
+    let border = |[down, across]: &[usize; 2]| m.div_ceil(*down) + n.div_ceil(*across);
+    pairs.min_by_key(border).unwrap_or([1, 1])
+}
+
+/// Length of each of `parts` of `length`, in whole units.
+fn part(length: usize, parts: usize, unit: usize) -> usize {
+    match parts {
+        1 => length,
+        _ => length.div_ceil(parts).next_multiple_of(unit),
+    }
+}
+
+/// Where a product is written, by several threads.
+#[derive(Clone, Copy)]
+struct Place(*mut MaybeUninit<f32>);
+
+// SAFETY: each thread writes a part of its own.
+unsafe impl Sync for Place {}
+
+impl Place {
+    /// # Safety
+    ///
+    /// The offset is inside.
+    unsafe fn at(&self, offset: usize) -> *mut f32 {
+        // SAFETY: as the caller says.
+        unsafe { self.0.add(offset).cast() }
     }
 }
 
@@ -217,5 +315,37 @@ pub(super) fn add_thin_product(weight: &mut [f32], columns: usize, left: &[f32],
 fn add_scaled(sum: &mut [f32], factor: f32, row: &[f32]) {
     for (sum, value) in sum.iter_mut().zip(row) {
         *sum += factor * value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rayon::ThreadPoolBuilder;
+
+    /// Whole numbers, so that sums of products are exact in any order.
+    fn numbers(count: usize, step: usize) -> Vec<f32> {
+        (0..count).map(|i| (i * step % 7) as f32 - 3.0).collect()
+    }
+
+    #[test]
+    fn any_number_of_threads_computes_every_element_once() {
+        let (m, k, n) = (211, 190, 193);
+        let (left, right) = (numbers(m * k, 5), numbers(k * n, 3));
+        let base = numbers(m * n, 2);
+        let mut expected = base.clone();
+        for row in 0..m {
+            for column in 0..n {
+                let products = (0..k).map(|i| left[row * k + i] * right[i * n + column]);
+                expected[row * n + column] += products.sum::<f32>();
+            }
+        }
+        for threads in [1, 2, 3, 5, 8, 16] {
+            let pool = ThreadPoolBuilder::new().num_threads(threads).build();
+            let found = pool
+                .unwrap()
+                .install(|| Matrix::new(&left, m, k).plus(Matrix::new(&right, k, n), 1.0, &base));
+            assert!(found == expected, "{threads} threads");
+        }
     }
 }
