@@ -200,7 +200,7 @@ impl Default for Experiment {
             method: Method::default(),
             model: "tiny".to_owned(),
             rank: None,
-            steps: 200,
+            steps: 1000,
             batch_size: 8,
             accumulation: 1,
             sequence_length: 128,
