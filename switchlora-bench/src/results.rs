@@ -60,7 +60,7 @@ pub struct StepRow {
     pub method: String,
     /// The model.
     pub model: String,
-    /// f32 or bf16.
+    /// f32 or bf16, and what frozen weights rest in if that is not f32.
     pub precision: String,
     /// Rank of the factors, if there are any.
     pub rank: Option<usize>,
@@ -147,7 +147,7 @@ pub struct Curve {
     pub method: String,
     /// The model.
     pub model: String,
-    /// f32 or bf16.
+    /// f32 or bf16, and what frozen weights rest in if that is not f32.
     pub precision: String,
     /// Rank of the factors, if there are any.
     pub rank: Option<usize>,
@@ -176,7 +176,7 @@ pub struct AgreementRow {
     pub reference: String,
     /// full, lora or switchlora.
     pub method: String,
-    /// f32 or bf16.
+    /// f32 or bf16, and what frozen weights rest in if that is not f32.
     pub precision: String,
     /// Updates compared.
     pub updates: u64,

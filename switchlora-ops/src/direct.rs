@@ -10,6 +10,11 @@ use burn::tensor::{Int, Tensor};
 pub(crate) struct Direct;
 
 impl<K: Kernels> Operations<K> for Direct {
+    fn embedding(&self, weight: Tensor<K, 2>, tokens: Tensor<K, 1, Int>) -> Tensor<K, 2> {
+        let tokens = tokens.into_primitive();
+        tensor(<K as Kernels>::embedding(&primitive(weight), &tokens))
+    }
+
     fn rms_norm(&self, x: Tensor<K, 2>, weight: Tensor<K, 1>, epsilon: f64) -> Tensor<K, 2> {
         tensor(K::rms_norm(&primitive(x), &primitive(weight), epsilon))
     }

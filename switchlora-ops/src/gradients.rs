@@ -15,6 +15,11 @@ use proptest::test_runner::TestCaseResult;
 /// An operation with its sizes.
 #[derive(Clone, Copy, Debug)]
 enum Case {
+    Embedding {
+        tokens: usize,
+        width: usize,
+        vocabulary: usize,
+    },
     RmsNorm {
         tokens: usize,
         width: usize,
@@ -52,6 +57,9 @@ impl Case {
     /// Shapes of the inputs that get gradients, and then of those that get none.
     fn shapes(self) -> (Vec<[usize; 2]>, Vec<[usize; 2]>) {
         match self {
+            Self::Embedding {
+                width, vocabulary, ..
+            } => (vec![[vocabulary, width]], vec![]),
             Self::RmsNorm { tokens, width } => (vec![[tokens, width], [1, width]], vec![]),
             Self::SwiGlu { tokens, width } => (vec![[tokens, width]; 2], vec![]),
             Self::Attention {
@@ -98,6 +106,9 @@ impl Case {
         let device = inputs[0].device();
         let input = |i: usize| inputs[i].clone();
         match self {
+            Self::Embedding {
+                tokens, vocabulary, ..
+            } => by.embedding(input(0), targets::<B>(tokens, vocabulary, &device)),
             Self::RmsNorm { width, .. } => by.rms_norm(input(0), input(1).reshape([width]), 1e-5),
             Self::SwiGlu { .. } => by.swiglu(input(0), input(1)),
             Self::Attention { length, heads, .. } => {
@@ -131,9 +142,7 @@ impl Case {
                 tied,
                 ..
             } => {
-                let targets: Vec<i32> = (0..tokens).map(|i| (i * 7 % vocabulary) as i32).collect();
-                let targets = TensorData::new(targets, [tokens]);
-                let targets = Tensor::<B, 1, Int>::from_data(targets, &device);
+                let targets = targets::<B>(tokens, vocabulary, &device);
                 let head = if tied { input(1).transpose() } else { input(1) };
                 by.linear_cross_entropy(input(0), head, targets).unsqueeze()
             }
@@ -155,6 +164,12 @@ impl Case {
             }
         }
     }
+}
+
+/// Tokens, some of them several times.
+fn targets<B: Backend>(tokens: usize, vocabulary: usize, device: &B::Device) -> Tensor<B, 1, Int> {
+    let targets: Vec<i32> = (0..tokens).map(|i| (i * 7 % vocabulary) as i32).collect();
+    Tensor::from_data(TensorData::new(targets, [tokens]), device)
 }
 
 /// Numbers around one from a seed; which, does not matter.
@@ -322,6 +337,13 @@ fn differences(case: Case, seed: u64, exact: &[Vec<f64>]) -> TestCaseResult {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn an_embedding_is_what_it_says(
+        tokens in 1usize..60, width in 1usize..30, vocabulary in 1usize..50, seed: u64,
+    ) {
+        check(Case::Embedding { tokens, width, vocabulary }, seed)?;
+    }
 
     #[test]
     fn the_norm_is_what_it_says(tokens in 1usize..150, width in 1usize..70, seed: u64) {

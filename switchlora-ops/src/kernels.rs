@@ -43,6 +43,16 @@ pub(crate) struct CrossEntropy<B: Backend> {
 
 /// A backend with kernels of its own. Shapes are those of the public operations.
 pub(crate) trait Kernels: Backend {
+    /// The rows of `weight` that `tokens` name.
+    fn embedding(weight: &FloatTensor<Self>, tokens: &IntTensor<Self>) -> FloatTensor<Self>;
+
+    /// Gradient of a weight of `vocabulary` rows.
+    fn embedding_backward(
+        tokens: &IntTensor<Self>,
+        vocabulary: usize,
+        dy: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
     fn rms_norm(
         x: &FloatTensor<Self>,
         weight: &FloatTensor<Self>,

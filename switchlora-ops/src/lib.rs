@@ -12,6 +12,7 @@
 //! | [`linear`] | filling memory with zeros that a product then overwrites |
 //! | [`adapted_linear`] | a third of the adapter's products |
 //! | [`adamw`], [`sum_of_squares`], [`add_product`] | passes over memory |
+//! | [`embedding`] | copies of the whole table for the gradient of its rows |
 //! | [`gather_rows`], [`scatter_rows`] | copies of whole matrices for a few of their rows |
 //!
 //! ```
@@ -60,6 +61,13 @@ pub use rows::{gather_rows, scatter_rows};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 use operations::operations;
+
+/// The rows of `weight: [vocabulary, width]` that `tokens: [tokens]` name, `[tokens, width]`.
+///
+/// A token outside the vocabulary is the caller's mistake: the backend panics, or the row is anything.
+pub fn embedding<B: Backend>(weight: Tensor<B, 2>, tokens: Tensor<B, 1, Int>) -> Tensor<B, 2> {
+    operations::<B>(weight.dtype(), Precision::F32).embedding(weight, tokens)
+}
 
 /// RMSNorm: `y = x / sqrt(mean(x^2) + epsilon) * weight` over each row of `x: [tokens, width]`, `weight: [width]`.
 ///

@@ -10,6 +10,8 @@ use burn::tensor::{DType, Int, Tensor};
 
 /// Every operation of this crate on one backend; what each computes is said where it is public.
 pub(crate) trait Operations<B: Backend>: Send + Sync {
+    fn embedding(&self, weight: Tensor<B, 2>, tokens: Tensor<B, 1, Int>) -> Tensor<B, 2>;
+
     fn rms_norm(&self, x: Tensor<B, 2>, weight: Tensor<B, 1>, epsilon: f64) -> Tensor<B, 2>;
 
     fn swiglu(&self, gate: Tensor<B, 2>, up: Tensor<B, 2>) -> Tensor<B, 2>;

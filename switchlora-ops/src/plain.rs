@@ -5,13 +5,17 @@ use crate::rows::runs;
 use crate::{AdamWRows, Adapter, Attention, Heads, Moments, Precision};
 use burn::tensor::activation::{log_softmax, silu, softmax};
 use burn::tensor::backend::Backend;
-use burn::tensor::module::linear;
+use burn::tensor::module::{embedding, linear};
 use burn::tensor::{DType, Int, Tensor, TensorData};
 
 /// Composed, with products in a precision.
 pub(crate) struct Plain(pub Precision);
 
 impl<B: Backend> Operations<B> for Plain {
+    fn embedding(&self, weight: Tensor<B, 2>, tokens: Tensor<B, 1, Int>) -> Tensor<B, 2> {
+        embedding(weight, tokens.unsqueeze_dim(0)).flatten(0, 1)
+    }
+
     fn rms_norm(&self, x: Tensor<B, 2>, weight: Tensor<B, 1>, epsilon: f64) -> Tensor<B, 2> {
         let dtype = x.dtype();
         // In f64 on a CPU, which keeps the rounding of a long chain of gradients out of comparisons between backends.

@@ -457,6 +457,15 @@ impl Experiment {
         config.validate().map(|()| config)
     }
 
+    /// What it is computed in and what frozen weights rest in, for people.
+    pub fn numbers(&self) -> String {
+        let precision = self.precision.name();
+        match (self.method, self.frozen) {
+            (Method::Full, _) | (_, Precision::F32) => precision.to_owned(),
+            (_, Precision::Bf16) => format!("{precision}, frozen bf16"),
+        }
+    }
+
     /// Tokens of one update.
     pub fn tokens_per_update(&self) -> u64 {
         (self.batch_size * self.accumulation * self.sequence_length) as u64

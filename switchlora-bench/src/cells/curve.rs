@@ -80,7 +80,7 @@ impl Job for CurveJob {
             backend: experiment.backend.name().to_owned(),
             method: experiment.method.name().to_owned(),
             model: experiment.model.clone(),
-            precision: experiment.precision.name().to_owned(),
+            precision: experiment.numbers(),
             rank: experiment.rank,
             lr: schedule.peak,
             tokens_per_update: experiment.tokens_per_update(),

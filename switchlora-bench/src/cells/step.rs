@@ -45,11 +45,17 @@ pub(super) fn measure(
     };
     let reports = run_on(backend, device, job)??;
     let peak = run_on(backend, device, Peak(backend, experiment.precision))?;
-    let row = |report: StepReport| row(report, &bench, peak);
+    let row = |report: StepReport| {
+        let experiment = Experiment {
+            method: report.method,
+            ..experiment.clone()
+        };
+        row(report, &bench, experiment.numbers(), peak)
+    };
     Ok(reports.into_iter().map(row).collect())
 }
 
-fn row(report: StepReport, bench: &StepBench, peak: f64) -> StepRow {
+fn row(report: StepReport, bench: &StepBench, precision: String, peak: f64) -> StepRow {
     let tokens = report.batch_size * report.sequence_length;
     let work = floor::multiply_adds(
         &bench.config,
@@ -62,7 +68,7 @@ fn row(report: StepReport, bench: &StepBench, peak: f64) -> StepRow {
         backend: report.backend,
         method: report.method.name().to_owned(),
         model: report.model,
-        precision: bench.precision.name().to_owned(),
+        precision,
         rank: report.rank,
         batch_size: report.batch_size,
         sequence_length: report.sequence_length,

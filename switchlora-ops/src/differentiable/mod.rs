@@ -4,6 +4,7 @@
 mod adapter;
 mod attention;
 mod cross_entropy;
+mod embedding;
 mod linear;
 mod norm;
 mod swiglu;
@@ -21,6 +22,20 @@ use burn::tensor::{Int, Tensor};
 pub(crate) struct Differentiable;
 
 impl<K: Kernels, C: CheckpointStrategy> Operations<Autodiff<K, C>> for Differentiable {
+    fn embedding(
+        &self,
+        weight: Tensor<Autodiff<K, C>, 2>,
+        tokens: Tensor<Autodiff<K, C>, 1, Int>,
+    ) -> Tensor<Autodiff<K, C>, 2> {
+        let [vocabulary, _] = weight.dims();
+        let tokens = tokens.into_primitive();
+        tensor(embedding::embedding::<K, C>(
+            primitive(weight),
+            vocabulary,
+            tokens,
+        ))
+    }
+
     fn rms_norm(
         &self,
         x: Tensor<Autodiff<K, C>, 2>,

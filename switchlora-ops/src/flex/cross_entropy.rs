@@ -3,10 +3,9 @@
 use super::matrix::{Matrix, Threads};
 use super::output::{Output, written};
 use super::reduce::scale_block;
-use super::slices::{contiguous, forwards, fresh, matrix, rows_and_columns};
+use super::slices::{contiguous, forwards, fresh, indices, matrix, rows_and_columns};
 use super::softmax::exponentials;
 use crate::kernels::CrossEntropy;
-use burn::tensor::DType;
 use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
 
@@ -137,25 +136,4 @@ fn each_chunk(
 
 fn mean(sum: f64, count: usize) -> FlexTensor {
     fresh(vec![(sum / count as f64) as f32], [1].into())
-}
-
-/// Token ids of either width.
-fn indices(targets: &FlexTensor) -> Vec<usize> {
-    let targets = contiguous(targets);
-    match targets.dtype() {
-        DType::I32 => indices_of::<i32>(&targets),
-        DType::U32 => indices_of::<u32>(&targets),
-        _ => indices_of::<i64>(&targets),
-    }
-}
-
-fn indices_of<T>(targets: &FlexTensor) -> Vec<usize>
-where
-    T: burn::tensor::Element + bytemuck::Pod + TryInto<usize>,
-{
-    let ids = targets.as_slice::<T>().expect("contiguous token ids");
-    // What is not a token is outside every vocabulary, where indexing says so.
-    ids.iter()
-        .map(|&id| id.try_into().unwrap_or(usize::MAX))
-        .collect()
 }

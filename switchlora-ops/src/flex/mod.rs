@@ -5,6 +5,7 @@ mod adamw;
 mod adapter;
 mod attention;
 mod cross_entropy;
+mod embedding;
 mod exponential;
 mod heads;
 mod linear;
@@ -23,6 +24,14 @@ use burn_flex::{Flex, FlexTensor};
 use slices::{contiguous, fresh, owned, rows_and_columns, slice};
 
 impl Kernels for Flex {
+    fn embedding(weight: &FlexTensor, tokens: &FlexTensor) -> FlexTensor {
+        embedding::forward(weight, tokens)
+    }
+
+    fn embedding_backward(tokens: &FlexTensor, vocabulary: usize, dy: FlexTensor) -> FlexTensor {
+        embedding::backward(tokens, vocabulary, &dy)
+    }
+
     fn rms_norm(x: &FlexTensor, weight: &FlexTensor, epsilon: f64) -> FlexTensor {
         let (x, weight) = (contiguous(x), contiguous(weight));
         let y = norm::forward(slice(&x), slice(&weight), epsilon);

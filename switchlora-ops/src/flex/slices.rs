@@ -80,3 +80,24 @@ pub(super) fn fresh(elements: Vec<f32>, shape: Shape) -> FlexTensor {
         DType::F32,
     )
 }
+
+/// Token ids of either width.
+pub(super) fn indices(targets: &FlexTensor) -> Vec<usize> {
+    let targets = contiguous(targets);
+    match targets.dtype() {
+        DType::I32 => indices_of::<i32>(&targets),
+        DType::U32 => indices_of::<u32>(&targets),
+        _ => indices_of::<i64>(&targets),
+    }
+}
+
+fn indices_of<T>(targets: &FlexTensor) -> Vec<usize>
+where
+    T: burn::tensor::Element + bytemuck::Pod + TryInto<usize>,
+{
+    let ids = targets.as_slice::<T>().expect("contiguous token ids");
+    // What is not a token is outside every vocabulary, where indexing says so.
+    ids.iter()
+        .map(|&id| id.try_into().unwrap_or(usize::MAX))
+        .collect()
+}

@@ -14,7 +14,7 @@ use switchlora_core::{
     FactorInit, Precision, Purpose, SwitchLoraConfig, SwitchLoraLinear, SwitchLoraLinearConfig,
     stream,
 };
-use switchlora_ops::{linear, linear_cross_entropy};
+use switchlora_ops::{embedding, linear, linear_cross_entropy};
 
 /// A LLaMA without its head.
 #[derive(Module, Debug)]
@@ -141,7 +141,8 @@ impl<B: Backend> LlamaForCausalLm<B> {
     pub fn hidden(&self, tokens: Tensor<B, 2, Int>) -> Tensor<B, 2> {
         let [_, length] = tokens.dims();
         let tables = self.positions.tables(length);
-        let x = self.model.embed_tokens.forward(tokens).flatten(0, 1); // [batch * length, hidden]
+        let table = self.model.embed_tokens.weight.val();
+        let x = embedding(table, tokens.flatten(0, 1)); // [batch * length, hidden]
         let blocks = self.model.layers.iter();
         let x = blocks.fold(x, |x, block| block.forward(x, &tables));
         self.model.norm.forward(x)
