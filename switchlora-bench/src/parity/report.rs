@@ -149,7 +149,7 @@ impl RunReport {
 
     /// Judges what has been added.
     pub(super) fn judged(mut self, run: &Run, bookkeeping: Bookkeeping) -> Self {
-        let tolerance = run.log.kind().tolerance();
+        let tolerance = run.log.kind().tolerance(run.log.fixed_interval);
         let counts = self.states.iter().find_map(|state| state.deviation.clone());
         let unequal = bookkeeping.deviation.or(counts);
         self.switch_log_equal = unequal.is_none();

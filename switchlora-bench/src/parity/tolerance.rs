@@ -16,13 +16,17 @@ pub struct Tolerance {
 }
 
 impl Kind {
-    /// What a run of this kind has to keep to.
-    pub fn tolerance(self) -> Tolerance {
+    /// What a run of this kind has to keep to, with or without a switching frequency that never falls.
+    ///
+    /// A vector just reset moves by the sign of gradients that are nearly zero, so that rounding decides where a few entries
+    /// go. With a fixed interval resets never become rare: there an exact replay in f64 has 0.9989 of the entries within
+    /// 1e-4, or 0.9960 if it rounds the bias corrections otherwise, and equal formulas in f32 have 0.9956 to 0.9993.
+    pub fn tolerance(self, fixed_interval: bool) -> Tolerance {
         match self {
             Self::SwitchLora => Tolerance {
                 loss: 5e-5,
                 grad_norm: Some(1e-3),
-                share: Some(0.999),
+                share: Some(if fixed_interval { 0.99 } else { 0.999 }),
             },
             Self::Lora => Tolerance {
                 loss: 5e-5,
