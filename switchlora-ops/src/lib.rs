@@ -9,10 +9,10 @@
 //! | [`rms_norm`], [`swiglu`] | passes over memory, and what autodiff would keep |
 //! | [`causal_attention`] | the scores: never kept, and only those that are not masked are computed |
 //! | [`linear_cross_entropy`] | the logits: never whole |
-//! | [`linear`] | filling memory with zeros that a product then overwrites |
+//! | [`linear()`] | filling memory with zeros that a product then overwrites |
 //! | [`adapted_linear`] | a third of the adapter's products |
-//! | [`adamw`], [`sum_of_squares`], [`add_product`] | passes over memory |
-//! | [`embedding`] | copies of the whole table for the gradient of its rows |
+//! | [`adamw()`], [`sum_of_squares`], [`add_product`] | passes over memory |
+//! | [`embedding()`] | copies of the whole table for the gradient of its rows |
 //! | [`gather_rows`], [`scatter_rows`] | copies of whole matrices for a few of their rows |
 //!
 //! ```

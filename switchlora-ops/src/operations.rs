@@ -1,7 +1,7 @@
 //! The operations, as a trait that each way to compute them implements, and how the way for a backend is found.
 //!
 //! What calls an operation is generic over `B: Backend` and knows no more. Which way is taken is found at run time, from
-//! the type of the backend: [`Differentiable`] and [`Direct`] where there are kernels of our own, [`Plain`] everywhere else.
+//! the type of the backend: `Differentiable` and `Direct` where there are kernels of our own, [`Plain`] everywhere else.
 
 use crate::plain::Plain;
 use crate::{AdamWRows, Adapter, Attention, Moments, Precision};
