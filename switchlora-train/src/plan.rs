@@ -29,6 +29,8 @@ pub struct Plan {
     pub config: LlamaConfig,
     /// Rank of the adapters and of GaLore's moments; nothing where no method has one.
     pub rank: Option<usize>,
+    /// What frozen weights rest in.
+    pub frozen: Precision,
     /// One row a method, in the order they were asked for.
     pub rows: Vec<PlanRow>,
 }
@@ -105,12 +107,14 @@ impl Plan {
             model: model.to_owned(),
             config: config.clone(),
             rank,
+            frozen: Precision::F32,
             rows: methods.iter().map(row).collect(),
         })
     }
 
     /// The same with frozen weights resting in another type than f32.
     pub fn with_frozen(mut self, precision: Precision) -> Self {
+        self.frozen = precision;
         for row in &mut self.rows {
             row.cost = row.cost.with_frozen(precision);
             row.state_bytes = row.cost.state_bytes();
@@ -159,9 +163,13 @@ impl fmt::Display for Plan {
             }
             writeln!(f)?;
         }
+        let numbers = match self.frozen {
+            Precision::F32 => "All numbers are f32",
+            Precision::Bf16 => "Frozen weights are bf16, all other numbers f32",
+        };
         write!(
             f,
-            "\nAll numbers are f32; activations come on top. `state` is weights, gradients, optimizer and pools; an update all-reduces `traffic`."
+            "\n{numbers}; activations come on top. `state` is weights, gradients, optimizer and pools; an update all-reduces `traffic`."
         )
     }
 }
