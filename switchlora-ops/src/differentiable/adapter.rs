@@ -1,5 +1,6 @@
 //! An adapted linear layer as a node. Its weight is frozen and no parent.
 
+use super::register;
 use crate::Adapter;
 use crate::kernels::{AdapterInputs, Kernels};
 use crate::primitive::primitive;
@@ -21,11 +22,8 @@ impl<K: Kernels> Backward<K, 3> for AdaptedLinear {
         let wanted = ops.parents.each_ref().map(Option::is_some);
         let computed = K::adapted_linear_backward(&x, &adapter, dy, wanted);
         let computed = [computed.x, computed.a, computed.b];
-        for (parent, gradient) in ops.parents.into_iter().zip(computed) {
-            if let (Some(parent), Some(gradient)) = (parent, gradient) {
-                gradients.register::<K>(parent.id, gradient);
-            }
-        }
+        let parents = ops.parents.map(|parent| Some(parent?.id));
+        register::<K, _>(gradients, parents, computed);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Attention as a node. Only its inputs are kept: the backward makes the scores again, block by block.
 
+use super::register;
 use crate::Attention;
 use crate::kernels::{AttentionInputs, Kernels};
 use crate::primitive::primitive;
@@ -18,11 +19,8 @@ impl<K: Kernels> Backward<K, 3> for CausalAttention {
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let dy = gradients.consume::<K>(&ops.node);
         let computed = K::causal_attention_backward(&ops.state, dy);
-        for (parent, gradient) in ops.parents.into_iter().zip(computed) {
-            if let Some(parent) = parent {
-                gradients.register::<K>(parent.id, gradient);
-            }
-        }
+        let parents = ops.parents.map(|parent| Some(parent?.id));
+        register::<K, _>(gradients, parents, computed.map(Some));
     }
 }
 

@@ -1,5 +1,6 @@
 //! A linear layer as a node.
 
+use super::register;
 use crate::kernels::Kernels;
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -18,11 +19,8 @@ impl<K: Kernels> Backward<K, 2> for Linear {
         let [x, weight] = ops.state;
         let wanted = ops.parents.each_ref().map(Option::is_some);
         let computed = K::linear_backward(&x, &weight, dy, wanted);
-        for (parent, gradient) in ops.parents.into_iter().zip(computed) {
-            if let (Some(parent), Some(gradient)) = (parent, gradient) {
-                gradients.register::<K>(parent.id, gradient);
-            }
-        }
+        let parents = ops.parents.map(|parent| Some(parent?.id));
+        register::<K, _>(gradients, parents, computed);
     }
 }
 

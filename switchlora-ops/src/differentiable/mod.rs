@@ -15,8 +15,24 @@ use crate::plain::Plain;
 use crate::primitive::{primitive, tensor};
 use crate::{AdamWRows, Adapter, Attention, Moments, Precision};
 use burn::backend::Autodiff;
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Int, Tensor};
+
+/// Adds what a backward has computed to the gradients of those parents that are trained.
+fn register<K: Kernels, const N: usize>(
+    gradients: &mut Gradients,
+    parents: [Option<NodeId>; N],
+    computed: [Option<FloatTensor<K>>; N],
+) {
+    for (parent, gradient) in parents.into_iter().zip(computed) {
+        if let (Some(parent), Some(gradient)) = (parent, gradient) {
+            gradients.register::<K>(parent, gradient);
+        }
+    }
+}
 
 /// Kernels, each behind a node of the graph.
 pub(crate) struct Differentiable;

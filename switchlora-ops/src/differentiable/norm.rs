@@ -1,5 +1,6 @@
 //! RMSNorm as a node. What is kept is what the graph keeps anyway: its inputs.
 
+use super::register;
 use crate::kernels::Kernels;
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -17,11 +18,8 @@ impl<K: Kernels> Backward<K, 2> for RmsNorm {
         let dy = gradients.consume::<K>(&ops.node);
         let (x, weight, epsilon) = ops.state;
         let computed = K::rms_norm_backward(&x, &weight, epsilon, dy);
-        for (parent, gradient) in ops.parents.into_iter().zip(computed) {
-            if let Some(parent) = parent {
-                gradients.register::<K>(parent.id, gradient);
-            }
-        }
+        let parents = ops.parents.map(|parent| Some(parent?.id));
+        register::<K, _>(gradients, parents, computed.map(Some));
     }
 }
 

@@ -1,5 +1,6 @@
 //! SwiGLU as a node.
 
+use super::register;
 use crate::kernels::Kernels;
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -17,11 +18,8 @@ impl<K: Kernels> Backward<K, 2> for SwiGlu {
         let dy = gradients.consume::<K>(&ops.node);
         let [gate, up] = ops.state;
         let computed = K::swiglu_backward(&gate, &up, dy);
-        for (parent, gradient) in ops.parents.into_iter().zip(computed) {
-            if let Some(parent) = parent {
-                gradients.register::<K>(parent.id, gradient);
-            }
-        }
+        let parents = ops.parents.map(|parent| Some(parent?.id));
+        register::<K, _>(gradients, parents, computed.map(Some));
     }
 }
 

@@ -1,12 +1,10 @@
 //! AdamW in one pass over parameter, gradient and both moments.
 
-use super::output::{Output, copy};
 use super::slices::{contiguous, fresh, owned, rows_and_columns, slice};
 use crate::AdamWRows;
 use burn_flex::FlexTensor;
 use multiversion::multiversion;
 use rayon::prelude::*;
-use std::mem::MaybeUninit;
 
 /// Elements that a thread takes at a time, about.
 const BLOCK: usize = 1 << 14;
@@ -26,7 +24,7 @@ struct Row {
     remaining: f32,
 }
 
-/// Parameter, first and second moment after the update, each written in place if nobody else holds it.
+/// Parameter, first and second moment after the update, each written in place if nobody else holds it, else into a copy.
 pub(super) fn update(
     parameter: FlexTensor,
     gradient: &FlexTensor,
@@ -35,100 +33,37 @@ pub(super) fn update(
 ) -> [FlexTensor; 3] {
     let shape = parameter.layout().shape().clone();
     let [count, columns] = rows_and_columns(&parameter);
-    let length = count * columns;
     let gradient = contiguous(gradient);
-    let moments =
-        moments.unwrap_or_else(|| [(); 2].map(|()| fresh(vec![0.0; length], shape.clone())));
+    let moments = moments
+        .unwrap_or_else(|| [(); 2].map(|()| fresh(vec![0.0; count * columns], shape.clone())));
     let [mut first, mut second] = moments.map(owned);
-    let update = Update {
-        rows,
-        of_rows: of_rows(count, rows),
-        width: columns.max(1),
-        gradient: slice(&gradient),
-        first: first.storage_mut(),
-        second: second.storage_mut(),
-    };
     let mut parameter = owned(parameter);
-    let parameter = match parameter.is_unique() {
-        true => {
-            update.run(Target::InPlace(parameter.storage_mut()));
-            parameter
-        }
-        false => {
-            let mut updated = Output::new(length);
-            let old = contiguous(&parameter);
-            update.run(Target::Fresh(updated.elements(length), slice(&old)));
-            // SAFETY: each row has been written.
-            fresh(unsafe { updated.written(length) }, shape)
-        }
-    };
+    let of_rows = of_rows(count, rows);
+    let mut reset = vec![false; count];
+    rows.reset.iter().for_each(|&row| reset[row] = true);
+
+    let width = columns.max(1);
+    let per_block = (BLOCK / width).max(1);
+    let block = per_block * width;
+    let blocks = parameter.storage_mut::<f32>().par_chunks_mut(block);
+    let blocks = blocks.zip(slice(&gradient).par_chunks(block));
+    let blocks = blocks.zip(first.storage_mut::<f32>().par_chunks_mut(block));
+    let blocks = blocks.zip(second.storage_mut::<f32>().par_chunks_mut(block));
+    blocks
+        .enumerate()
+        .for_each(|(index, (((parameter, gradient), first), second))| {
+            let moments = first.chunks_mut(width).zip(second.chunks_mut(width));
+            let rows = parameter.chunks_mut(width).zip(gradient.chunks(width));
+            for (row, ((parameter, gradient), (first, second))) in rows.zip(moments).enumerate() {
+                let row = index * per_block + row;
+                if reset[row] {
+                    first.fill(0.0);
+                    second.fill(0.0);
+                }
+                update_row(parameter, gradient, first, second, of_rows(row));
+            }
+        });
     [parameter, first, second]
-}
-
-/// Where the new parameter goes.
-enum Target<'a> {
-    /// Over the old one.
-    InPlace(&'a mut [f32]),
-    /// Into memory that has no values yet, beside the old one.
-    Fresh(&'a mut [MaybeUninit<f32>], &'a [f32]),
-}
-
-/// One update of one parameter.
-struct Update<'a, F> {
-    rows: &'a AdamWRows,
-    of_rows: F,
-    width: usize,
-    gradient: &'a [f32],
-    first: &'a mut [f32],
-    second: &'a mut [f32],
-}
-
-impl<F: Fn(usize) -> Row + Sync> Update<'_, F> {
-    fn run(self, target: Target<'_>) {
-        let width = self.width;
-        let per_block = (BLOCK / width).max(1);
-        let block = per_block * width;
-        let mut reset = vec![false; self.gradient.len().div_ceil(width)];
-        self.rows.reset.iter().for_each(|&row| reset[row] = true);
-        let of_rows = |row: usize, first: &mut [f32], second: &mut [f32]| {
-            if reset[row] {
-                first.fill(0.0);
-                second.fill(0.0);
-            }
-            (self.of_rows)(row)
-        };
-        let moments = self.first.par_chunks_mut(block);
-        let moments = moments.zip(self.second.par_chunks_mut(block));
-        let inputs = self.gradient.par_chunks(block).zip(moments).enumerate();
-        match target {
-            Target::InPlace(parameter) => {
-                let blocks = parameter.par_chunks_mut(block).zip(inputs);
-                blocks.for_each(|(parameter, (index, (gradient, (first, second))))| {
-                    let moments = first.chunks_mut(width).zip(second.chunks_mut(width));
-                    let rows = parameter.chunks_mut(width).zip(gradient.chunks(width));
-                    let rows = rows.zip(moments).enumerate();
-                    for (row, ((parameter, gradient), (first, second))) in rows {
-                        let row = of_rows(index * per_block + row, first, second);
-                        update_row(parameter, gradient, first, second, row);
-                    }
-                });
-            }
-            Target::Fresh(updated, old) => {
-                let blocks = updated.par_chunks_mut(block).zip(old.par_chunks(block));
-                let blocks = blocks.zip(inputs);
-                blocks.for_each(|((updated, old), (index, (gradient, (first, second))))| {
-                    let moments = first.chunks_mut(width).zip(second.chunks_mut(width));
-                    let rows = updated.chunks_mut(width).zip(old.chunks(width));
-                    let rows = rows.zip(gradient.chunks(width)).zip(moments).enumerate();
-                    for (row, (((updated, old), gradient), (first, second))) in rows {
-                        let row = of_rows(index * per_block + row, first, second);
-                        let parameter = copy(updated, old);
-                        update_row(parameter, gradient, first, second, row);
-                    }
-                });
-            }
-        }
-    }
 }
 
 /// The numbers of each row.

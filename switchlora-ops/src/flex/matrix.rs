@@ -125,17 +125,7 @@ impl<'a> Matrix<'a> {
         row_stride: usize,
         threads: Threads,
     ) {
-        // SAFETY: onto nothing, what is in `product` is only written.
-        unsafe {
-            self.gemm(
-                other,
-                factor,
-                as_uninit(product),
-                row_stride,
-                Onto::Nothing,
-                threads,
-            )
-        };
+        self.times_into(other, factor, as_uninit(product), row_stride, threads);
     }
 
     /// `sum + factor self other`, in the place of `sum`, whose rows are `row_stride` apart.

@@ -39,13 +39,3 @@ pub(super) unsafe fn written(elements: &mut [MaybeUninit<f32>]) -> &mut [f32] {
     // SAFETY: the same memory, and it has values.
     unsafe { std::slice::from_raw_parts_mut(start.cast(), length) }
 }
-
-/// `from`, written to `to`.
-pub(super) fn copy<'a>(to: &'a mut [MaybeUninit<f32>], from: &[f32]) -> &'a mut [f32] {
-    assert_eq!(to.len(), from.len());
-    for (to, from) in to.iter_mut().zip(from) {
-        to.write(*from);
-    }
-    // SAFETY: all of it has just been written.
-    unsafe { written(to) }
-}
