@@ -42,7 +42,7 @@ pub use candidates::PoolPlacement;
 pub use config::{ConfigError, SwitchLoraConfig};
 pub use deferred::Deferred;
 pub use layers::{LoraLayer, lora_layers};
-pub use linear::{FactorInit, SwitchLoraLinear, SwitchLoraLinearConfig};
+pub use linear::{FactorInit, SwitchLoraLinear, SwitchLoraLinearConfig, forward_together};
 pub use optim::{
     ClipGradNorm, Draws, Guard, GuardedOptimizer, LayerRecord, MomentsRecord, SwitchLora,
     SwitchLoraRecord, with_loss,

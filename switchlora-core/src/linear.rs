@@ -13,7 +13,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
-use switchlora_ops::{Adapter, Precision, adapted_linear, linear};
+use switchlora_ops::{Adapter, Precision, Projection, projections};
 
 /// Configuration of a [`SwitchLoraLinear`].
 #[derive(Config, Debug)]
@@ -204,28 +204,8 @@ impl<B: Backend> SwitchLoraLinear<B> {
     ///
     /// With factors, `W` gets no gradient, whatever it is marked as.
     pub fn forward<const D: usize>(&self, input: Tensor<B, D>) -> Tensor<B, D> {
-        let mut shape = input.dims();
-        let rows = shape[..D - 1].iter().product::<usize>();
-        let input = input.reshape([rows, shape[D - 1]]);
-        let weight = self.weight.val();
-        let output = match (&self.lora_a, &self.lora_b) {
-            (Some(a), Some(b)) => {
-                let adapter = Adapter {
-                    weight,
-                    a: a.val(),
-                    b: b.val(),
-                    scale: self.scale,
-                };
-                adapted_linear(input, adapter, self.precision)
-            }
-            _ => linear(input, weight, self.precision),
-        };
-        shape[D - 1] = output.dims()[1];
-        let output = output.reshape(shape);
-        match &self.bias {
-            Some(bias) => output + bias.val().unsqueeze(),
-            None => output,
-        }
+        let [output] = forward_together([self], input);
+        output
     }
 
     /// `W + s AᵀB: [d_input, d_output]`.
@@ -248,10 +228,61 @@ impl<B: Backend> SwitchLoraLinear<B> {
         }
     }
 
+    /// Weight and factors, as they are multiplied with.
+    fn projection(&self) -> Projection<B> {
+        let factors = self.lora_a.as_ref().zip(self.lora_b.as_ref());
+        Projection {
+            weight: self.weight.val(),
+            adapter: factors.map(|(a, b)| Adapter {
+                a: a.val(),
+                b: b.val(),
+                scale: self.scale,
+            }),
+        }
+    }
+
     /// Rank of the factors, if there are any.
     pub fn rank(&self) -> Option<usize> {
         self.lora_a.as_ref().map(|a| a.dims()[0])
     }
+}
+
+/// Applies several layers to the same `[..., d_input]`, giving `[..., d_output]` of each.
+///
+/// What each computes is what it would alone. Layers of the same precision are computed as one (see
+/// [`projections`](switchlora_ops::projections)), which on a CPU takes less time: queries, keys and values, or the two halves of
+/// a gated MLP.
+pub fn forward_together<B: Backend, const D: usize, const N: usize>(
+    layers: [&SwitchLoraLinear<B>; N],
+    input: Tensor<B, D>,
+) -> [Tensor<B, D>; N] {
+    let shape = input.dims();
+    let rows = shape[..D - 1].iter().product::<usize>();
+    let input = input.reshape([rows, shape[D - 1]]);
+    let mut precisions: Vec<Precision> = layers.map(|layer| layer.precision).to_vec();
+    precisions.dedup();
+    let outputs = match precisions[..] {
+        [precision] => projections(
+            input,
+            layers.map(SwitchLoraLinear::projection).into(),
+            precision,
+        ),
+        _ => layers
+            .into_iter()
+            .flat_map(|layer| projections(input.clone(), vec![layer.projection()], layer.precision))
+            .collect(),
+    };
+    let mut outputs = outputs.into_iter();
+    layers.map(|layer| {
+        let output = outputs.next().expect("an output for each layer");
+        let mut shape = shape;
+        shape[D - 1] = output.dims()[1];
+        let output = output.reshape(shape);
+        match &layer.bias {
+            Some(bias) => output + bias.val().unsqueeze(),
+            None => output,
+        }
+    })
 }
 
 impl<B: Backend> ModuleDisplay for SwitchLoraLinear<B> {

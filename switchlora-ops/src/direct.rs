@@ -1,9 +1,9 @@
 //! The operations on a backend with kernels, without gradients: evaluation, generation, and what optimizers do.
 
-use crate::kernels::{AdapterInputs, AttentionInputs, Kernels};
+use crate::kernels::{AdapterInputs, AttentionInputs, Kernels, ProjectionInputs};
 use crate::operations::Operations;
 use crate::primitive::{primitive, tensor};
-use crate::{AdamWRows, Adapter, Attention, Moments};
+use crate::{AdamWRows, Attention, Moments, Projection};
 use burn::tensor::{Int, Tensor};
 
 /// Kernels, called directly.
@@ -48,18 +48,17 @@ impl<K: Kernels> Operations<K> for Direct {
         ))
     }
 
-    fn linear(&self, x: Tensor<K, 2>, weight: Tensor<K, 2>) -> Tensor<K, 2> {
-        tensor(<K as Kernels>::linear(&primitive(x), &primitive(weight)))
-    }
-
-    fn adapted_linear(&self, x: Tensor<K, 2>, adapter: Adapter<K>) -> Tensor<K, 2> {
-        let adapter = AdapterInputs {
-            weight: primitive(adapter.weight),
-            a: primitive(adapter.a),
-            b: primitive(adapter.b),
-            scale: adapter.scale,
-        };
-        tensor(K::adapted_linear(&primitive(x), &adapter))
+    fn projections(&self, x: Tensor<K, 2>, projections: Vec<Projection<K>>) -> Vec<Tensor<K, 2>> {
+        let inputs = projections.into_iter().map(|projection| ProjectionInputs {
+            weight: primitive(projection.weight),
+            adapter: projection.adapter.map(|adapter| AdapterInputs {
+                a: primitive(adapter.a),
+                b: primitive(adapter.b),
+                scale: adapter.scale,
+            }),
+        });
+        let outputs = K::projections(&primitive(x), &inputs.collect::<Vec<_>>());
+        outputs.into_iter().map(tensor).collect()
     }
 
     fn adamw(

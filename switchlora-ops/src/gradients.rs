@@ -3,7 +3,7 @@
 
 use crate::operations::{Operations, operations};
 use crate::plain::Plain;
-use crate::{Adapter, Attention, AttentionTables, Heads, Precision};
+use crate::{Adapter, Attention, AttentionTables, Heads, Precision, Projection};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::strategy::BalancedCheckpointing;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -45,11 +45,11 @@ enum Case {
         m: usize,
         transposed: bool,
     },
-    Adapter {
+    /// Outputs and rank of each projection, rank 0 for a full weight; fewer than four where there are no outputs.
+    Projections {
         tokens: usize,
         n: usize,
-        m: usize,
-        rank: usize,
+        each: [(usize, usize); 4],
     },
 }
 
@@ -96,8 +96,19 @@ impl Case {
                 let weight = if transposed { [m, n] } else { [n, m] };
                 (vec![[tokens, n], weight], vec![])
             }
-            Self::Adapter { tokens, n, m, rank } => {
-                (vec![[tokens, n], [rank, n], [rank, m]], vec![[n, m]])
+            Self::Projections { tokens, n, each } => {
+                let each = each.into_iter().filter(|(m, _)| *m > 0);
+                let (mut trained, mut frozen) = (vec![[tokens, n]], vec![]);
+                for (m, rank) in each {
+                    match rank {
+                        0 => trained.push([n, m]),
+                        _ => {
+                            trained.extend([[rank, n], [rank, m]]);
+                            frozen.push([n, m]);
+                        }
+                    }
+                }
+                (trained, frozen)
             }
         }
     }
@@ -146,21 +157,41 @@ impl Case {
                 let head = if tied { input(1).transpose() } else { input(1) };
                 by.linear_cross_entropy(input(0), head, targets).unsqueeze()
             }
-            Self::Linear { transposed, .. } => match transposed {
-                true => by.linear(input(0), input(1).transpose()),
-                false => by.linear(input(0), input(1)),
-            },
-            Self::Adapter { .. } => {
-                let (a, b, weight) = (input(1), input(2), input(3));
-                by.adapted_linear(
-                    input(0),
-                    Adapter {
-                        weight,
-                        a,
-                        b,
-                        scale: 0.3,
+            Self::Linear { transposed, .. } => {
+                let weight = if transposed {
+                    input(1).transpose()
+                } else {
+                    input(1)
+                };
+                let plain = Projection {
+                    weight,
+                    adapter: None,
+                };
+                by.projections(input(0), vec![plain]).remove(0)
+            }
+            Self::Projections { each, .. } => {
+                let mut trained = inputs.iter().cloned();
+                let x = trained.next().unwrap();
+                let frozen = self.shapes().0.len();
+                let mut frozen = inputs[frozen..].iter().cloned();
+                let mut next = || trained.next().unwrap();
+                let each = each.into_iter().filter(|(m, _)| *m > 0);
+                let projections = each.map(|(_, rank)| match rank {
+                    0 => Projection {
+                        weight: next(),
+                        adapter: None,
                     },
-                )
+                    _ => Projection {
+                        adapter: Some(Adapter {
+                            a: next(),
+                            b: next(),
+                            scale: 0.3,
+                        }),
+                        weight: frozen.next().unwrap(),
+                    },
+                });
+                let outputs = by.projections(x, projections.collect());
+                Tensor::cat(outputs, 1)
             }
         }
     }
@@ -378,10 +409,12 @@ proptest! {
     }
 
     #[test]
-    fn an_adapted_layer_is_what_it_says(
-        tokens in 1usize..90, n in 1usize..60, m in 1usize..60, rank in 1usize..20, seed: u64,
+    fn projections_are_what_they_say(
+        tokens in 1usize..90, n in 1usize..60, first in (1usize..60, 0usize..20),
+        others in proptest::array::uniform3((0usize..60, 0usize..20)), seed: u64,
     ) {
-        check(Case::Adapter { tokens, n, m, rank }, seed)?;
+        let each = [first, others[0], others[1], others[2]];
+        check(Case::Projections { tokens, n, each }, seed)?;
     }
 }
 
@@ -421,6 +454,50 @@ fn large_products_are_the_sum_of_their_parts() {
     }
     // As many tokens as make the effective weight worth it, and fewer.
     for (tokens, n, m, rank) in [(700, 157, 331, 171), (97, 331, 257, 167)] {
-        check(Case::Adapter { tokens, n, m, rank }, 6).unwrap();
+        let each = [(m, rank), (m + 5, 0), (33, rank), (m, 2)];
+        check(Case::Projections { tokens, n, each }, 6).unwrap();
+    }
+}
+
+/// The outputs of projections of one input, of which some have no part in the loss.
+#[test]
+fn an_output_that_nobody_used_has_no_gradient() {
+    fn gradients<B: AutodiffBackend>() -> Vec<Option<Vec<f32>>> {
+        let put = |i, shape| put::<B>(numbers(3, i, shape), shape, DType::F32).require_grad();
+        let (x, full) = (put(0, [5, 4]), put(1, [4, 3]));
+        let (a, b, weight) = (put(2, [2, 4]), put(3, [2, 6]), put(4, [4, 6]).detach());
+        let adapter = Adapter {
+            a: a.clone(),
+            b: b.clone(),
+            scale: 0.5,
+        };
+        let projections = vec![
+            Projection {
+                weight: full.clone(),
+                adapter: None,
+            },
+            Projection {
+                weight,
+                adapter: Some(adapter),
+            },
+        ];
+        let outputs = crate::projections(x.clone(), projections, Precision::F32);
+        let gradients = outputs[1].clone().powf_scalar(2.0).sum().backward();
+        [x, full, a, b]
+            .iter()
+            .map(|tensor| Some(tensor.grad(&gradients)?.into_data().to_vec().unwrap()))
+            .collect()
+    }
+    let expected = gradients::<Autodiff<NdArray>>();
+    assert!(expected[0].is_some() && expected[1].is_none() && expected[3].is_some());
+    #[cfg(feature = "flex")]
+    {
+        let found = gradients::<Autodiff<burn_flex::Flex>>();
+        for (found, expected) in found.iter().zip(&expected) {
+            let wide = |values: &Option<Vec<f32>>| -> Vec<f64> {
+                values.iter().flatten().map(|v| f64::from(*v)).collect()
+            };
+            close(&wide(found), &wide(expected), 1e-5).unwrap();
+        }
     }
 }

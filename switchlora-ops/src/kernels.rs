@@ -18,20 +18,19 @@ pub(crate) struct AttentionInputs<B: Backend> {
     pub heads: Heads,
 }
 
-/// A frozen weight and its factors, see [`Adapter`](crate::Adapter).
+/// A weight, and maybe its factors, see [`Projection`](crate::Projection).
+#[derive(Clone, Debug)]
+pub(crate) struct ProjectionInputs<B: Backend> {
+    pub weight: FloatTensor<B>,
+    pub adapter: Option<AdapterInputs<B>>,
+}
+
+/// Two factors, see [`Adapter`](crate::Adapter).
 #[derive(Clone, Debug)]
 pub(crate) struct AdapterInputs<B: Backend> {
-    pub weight: FloatTensor<B>,
     pub a: FloatTensor<B>,
     pub b: FloatTensor<B>,
     pub scale: f64,
-}
-
-/// Gradients of an adapted linear layer, those that were asked for.
-pub(crate) struct AdapterGradients<B: Backend> {
-    pub x: Option<FloatTensor<B>>,
-    pub a: Option<FloatTensor<B>>,
-    pub b: Option<FloatTensor<B>>,
 }
 
 /// Loss of [`linear_cross_entropy`](crate::linear_cross_entropy) and its gradients.
@@ -101,25 +100,20 @@ pub(crate) trait Kernels: Backend {
     /// `x` times the one element of `factor`.
     fn scaled(x: FloatTensor<Self>, factor: &FloatTensor<Self>) -> FloatTensor<Self>;
 
-    fn linear(x: &FloatTensor<Self>, weight: &FloatTensor<Self>) -> FloatTensor<Self>;
-
-    /// Gradients of `x` and of `weight`, of each one that `wanted` says.
-    fn linear_backward(
+    /// The output of each projection.
+    fn projections(
         x: &FloatTensor<Self>,
-        weight: &FloatTensor<Self>,
-        dy: FloatTensor<Self>,
-        wanted: [bool; 2],
-    ) -> [Option<FloatTensor<Self>>; 2];
+        projections: &[ProjectionInputs<Self>],
+    ) -> Vec<FloatTensor<Self>>;
 
-    fn adapted_linear(x: &FloatTensor<Self>, adapter: &AdapterInputs<Self>) -> FloatTensor<Self>;
-
-    /// Gradients of `x`, `A` and `B`, of each one that `wanted` says.
-    fn adapted_linear_backward(
+    /// Gradients of `x`, and then of each projection's weight, or of its A and B; of each one that `wanted` says, given those
+    /// of the outputs, none for an output that nobody used.
+    fn projections_backward(
         x: &FloatTensor<Self>,
-        adapter: &AdapterInputs<Self>,
-        dy: FloatTensor<Self>,
-        wanted: [bool; 3],
-    ) -> AdapterGradients<Self>;
+        projections: &[ProjectionInputs<Self>],
+        dy: &[Option<FloatTensor<Self>>],
+        wanted: &[bool],
+    ) -> Vec<Option<FloatTensor<Self>>>;
 
     /// The parameter, its first and its second moment after one update.
     fn adamw(

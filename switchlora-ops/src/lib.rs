@@ -9,8 +9,7 @@
 //! | [`rms_norm`], [`swiglu`] | passes over memory, and what autodiff would keep |
 //! | [`causal_attention`] | the scores: never kept, and only those that are not masked are computed |
 //! | [`linear_cross_entropy`] | the logits: never whole |
-//! | [`linear()`] | filling memory with zeros that a product then overwrites |
-//! | [`adapted_linear`] | a third of the adapter's products |
+//! | [`projections`] | a third of an adapter's products; sums of gradients; waking threads for each product |
 //! | [`adamw()`], [`sum_of_squares`], [`add_product`] | passes over memory |
 //! | [`embedding()`] | copies of the whole table for the gradient of its rows |
 //! | [`gather_rows`], [`scatter_rows`] | copies of whole matrices for a few of their rows |
@@ -31,7 +30,6 @@
 #![deny(missing_docs)]
 
 mod adamw;
-mod adapter;
 mod attention;
 #[cfg(feature = "flex")]
 mod differentiable;
@@ -49,13 +47,14 @@ mod pool;
 mod precision;
 #[cfg(feature = "flex")]
 mod primitive;
+mod projection;
 mod rows;
 
 pub use adamw::{AdamWRows, Moments, adamw};
-pub use adapter::{Adapter, adapted_linear};
 pub use attention::{Attention, AttentionTables, Heads, causal_attention};
 pub use pool::in_pool;
 pub use precision::Precision;
+pub use projection::{Adapter, Projection, linear, projections};
 pub use rows::{gather_rows, scatter_rows};
 
 use burn::tensor::backend::Backend;
@@ -70,8 +69,6 @@ pub fn embedding<B: Backend>(weight: Tensor<B, 2>, tokens: Tensor<B, 1, Int>) ->
 }
 
 /// RMSNorm: `y = x / sqrt(mean(x^2) + epsilon) * weight` over each row of `x: [tokens, width]`, `weight: [width]`.
-///
-/// On CPUs the mean and its root are computed in f64.
 pub fn rms_norm<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 1>, epsilon: f64) -> Tensor<B, 2> {
     operations::<B>(x.dtype(), Precision::F32).rms_norm(x, weight, epsilon)
 }
@@ -79,15 +76,6 @@ pub fn rms_norm<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 1>, epsilon: f64)
 /// SwiGLU: `silu(gate) * up`, both `[tokens, width]`.
 pub fn swiglu<B: Backend>(gate: Tensor<B, 2>, up: Tensor<B, 2>) -> Tensor<B, 2> {
     operations::<B>(gate.dtype(), Precision::F32).swiglu(gate, up)
-}
-
-/// `x W`, `[tokens, d_output]`, for `x: [tokens, d_input]` and `W: [d_input, d_output]`; the product in `precision`.
-pub fn linear<B: Backend>(
-    x: Tensor<B, 2>,
-    weight: Tensor<B, 2>,
-    precision: Precision,
-) -> Tensor<B, 2> {
-    operations::<B>(x.dtype(), precision).linear(x, weight)
 }
 
 /// Mean cross-entropy, `[1]`, in nats a token, of `targets: [tokens]` under the logits `hidden weight`.

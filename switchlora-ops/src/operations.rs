@@ -4,7 +4,7 @@
 //! the type of the backend: `Differentiable` and `Direct` where there are kernels of our own, [`Plain`] everywhere else.
 
 use crate::plain::Plain;
-use crate::{AdamWRows, Adapter, Attention, Moments, Precision};
+use crate::{AdamWRows, Attention, Moments, Precision, Projection};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Int, Tensor};
 
@@ -25,9 +25,7 @@ pub(crate) trait Operations<B: Backend>: Send + Sync {
         targets: Tensor<B, 1, Int>,
     ) -> Tensor<B, 1>;
 
-    fn linear(&self, x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<B, 2>;
-
-    fn adapted_linear(&self, x: Tensor<B, 2>, adapter: Adapter<B>) -> Tensor<B, 2>;
+    fn projections(&self, x: Tensor<B, 2>, projections: Vec<Projection<B>>) -> Vec<Tensor<B, 2>>;
 
     fn adamw(
         &self,

@@ -2,7 +2,7 @@
 
 use crate::operations::Operations;
 use crate::rows::runs;
-use crate::{AdamWRows, Adapter, Attention, Heads, Moments, Precision};
+use crate::{AdamWRows, Adapter, Attention, Heads, Moments, Precision, Projection};
 use burn::tensor::activation::{log_softmax, silu, softmax};
 use burn::tensor::backend::Backend;
 use burn::tensor::module::{embedding, linear};
@@ -72,23 +72,21 @@ impl<B: Backend> Operations<B> for Plain {
         weight: Tensor<B, 2>,
         targets: Tensor<B, 1, Int>,
     ) -> Tensor<B, 1> {
-        let logits = self.linear(hidden, weight); // [tokens, vocabulary]
+        let head = Projection {
+            weight,
+            adapter: None,
+        };
+        let logits = self.project(self.0.round(hidden), head); // [tokens, vocabulary]
         let targets = targets.unsqueeze_dim(1);
         log_softmax(logits, 1).gather(1, targets).mean().neg()
     }
 
-    fn linear(&self, x: Tensor<B, 2>, weight: Tensor<B, 2>) -> Tensor<B, 2> {
-        let (x, weight) = (self.0.round(x), self.0.round(weight));
-        self.0.widen(linear(x, weight, None))
-    }
-
-    fn adapted_linear(&self, x: Tensor<B, 2>, adapter: Adapter<B>) -> Tensor<B, 2> {
-        let round = |x: Tensor<B, 2>| self.0.round(x);
-        let x = round(x);
-        let base = linear(x.clone(), adapter.weight.cast(x.dtype()), None);
-        // Scaling the narrow product is `rank / d_output` of the work of scaling the wide one.
-        let narrow = linear(x, round(adapter.a.transpose()), None) * adapter.scale;
-        self.0.widen(base) + self.0.widen(linear(narrow, round(adapter.b), None))
+    fn projections(&self, x: Tensor<B, 2>, projections: Vec<Projection<B>>) -> Vec<Tensor<B, 2>> {
+        let x = self.0.round(x);
+        let outputs = projections
+            .into_iter()
+            .map(|projection| self.project(x.clone(), projection));
+        outputs.collect()
     }
 
     fn adamw(
@@ -160,6 +158,24 @@ impl<B: Backend> Operations<B> for Plain {
         right: Tensor<B, 2>,
     ) -> Tensor<B, 2> {
         weight + left.transpose().matmul(right)
+    }
+}
+
+impl Plain {
+    /// One projection of an `x` that is rounded already.
+    fn project<B: Backend>(&self, x: Tensor<B, 2>, projection: Projection<B>) -> Tensor<B, 2> {
+        let weight = match &projection.adapter {
+            // What is frozen may rest in another type.
+            Some(_) => projection.weight.cast(x.dtype()),
+            None => self.0.round(projection.weight),
+        };
+        let base = self.0.widen(linear(x.clone(), weight, None));
+        let Some(Adapter { a, b, scale }) = projection.adapter else {
+            return base;
+        };
+        // Scaling the narrow product is `rank / d_output` of the work of scaling the wide one.
+        let narrow = linear(x, self.0.round(a.transpose()), None) * scale;
+        base + self.0.widen(linear(narrow, self.0.round(b), None))
     }
 }
 

@@ -8,7 +8,7 @@ use burn::optim::{GradientsParams, LearningRate, MultiGradientsParams, Optimizer
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use std::marker::PhantomData;
-use switchlora_ops::sum_of_squares;
+use switchlora_ops::{in_pool, sum_of_squares};
 
 /// Added to the norm before dividing by it, as PyTorch does.
 const NORM_EPSILON: f64 = 1e-6;
@@ -162,12 +162,37 @@ where
     /// The record of the optimizer inside and the number of refused updates.
     type Record = (O::Record, u64);
 
-    fn step(
+    fn step(&mut self, learning_rate: LearningRate, module: M, gradients: GradientsParams) -> M {
+        in_pool::<B, _>(|| self.step_here(learning_rate, module, gradients))
+    }
+
+    fn step_multi(&mut self, lr: LearningRate, module: M, gradients: MultiGradientsParams) -> M {
+        let gradients = join(&module, gradients);
+        self.step(lr, module, gradients)
+    }
+
+    fn to_record(&self) -> Self::Record {
+        (self.inner.to_record(), self.skipped())
+    }
+
+    fn load_record(mut self, (inner, skipped): Self::Record) -> Self {
+        self.inner = self.inner.load_record(inner);
+        self.with_skipped(skipped)
+    }
+}
+
+impl<O> ClipGradNorm<O> {
+    fn step_here<M, B>(
         &mut self,
         learning_rate: LearningRate,
         module: M,
         mut gradients: GradientsParams,
-    ) -> M {
+    ) -> M
+    where
+        M: AutodiffModule<B>,
+        B: AutodiffBackend,
+        O: GuardedOptimizer<M, B>,
+    {
         let loss = gradients.remove::<B::InnerBackend, 1>(loss_id());
         let mut sum = SumOfSquares::<B> {
             gradients: &gradients,
@@ -186,20 +211,6 @@ where
         }
         self.inner
             .step_guarded(learning_rate, module, gradients, guard)
-    }
-
-    fn step_multi(&mut self, lr: LearningRate, module: M, gradients: MultiGradientsParams) -> M {
-        let gradients = join(&module, gradients);
-        self.step(lr, module, gradients)
-    }
-
-    fn to_record(&self) -> Self::Record {
-        (self.inner.to_record(), self.skipped())
-    }
-
-    fn load_record(mut self, (inner, skipped): Self::Record) -> Self {
-        self.inner = self.inner.load_record(inner);
-        self.with_skipped(skipped)
     }
 }
 

@@ -1,19 +1,18 @@
 //! The operations under autodiff over a backend with kernels: each one node of the graph, with the backward that the
 //! backend computes. The only place where a graph is known.
 
-mod adapter;
 mod attention;
 mod cross_entropy;
 mod embedding;
-mod linear;
 mod norm;
+mod projection;
 mod swiglu;
 
 use crate::kernels::Kernels;
 use crate::operations::Operations;
 use crate::plain::Plain;
 use crate::primitive::{primitive, tensor};
-use crate::{AdamWRows, Adapter, Attention, Moments, Precision};
+use crate::{AdamWRows, Attention, Moments, Precision, Projection};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
@@ -87,20 +86,13 @@ impl<K: Kernels, C: CheckpointStrategy> Operations<Autodiff<K, C>> for Different
         ))
     }
 
-    fn linear(
+    fn projections(
         &self,
         x: Tensor<Autodiff<K, C>, 2>,
-        weight: Tensor<Autodiff<K, C>, 2>,
-    ) -> Tensor<Autodiff<K, C>, 2> {
-        tensor(linear::linear::<K, C>(primitive(x), primitive(weight)))
-    }
-
-    fn adapted_linear(
-        &self,
-        x: Tensor<Autodiff<K, C>, 2>,
-        adapter: Adapter<Autodiff<K, C>>,
-    ) -> Tensor<Autodiff<K, C>, 2> {
-        tensor(adapter::adapted_linear::<K, C>(primitive(x), adapter))
+        projections: Vec<Projection<Autodiff<K, C>>>,
+    ) -> Vec<Tensor<Autodiff<K, C>, 2>> {
+        let outputs = projection::projections::<K, C>(primitive(x), projections);
+        outputs.into_iter().map(tensor).collect()
     }
 
     fn adamw(

@@ -1,12 +1,16 @@
 //! Causal attention, a block of queries of one head at a time: only such a block's scores are ever there, and of those
 //! only the ones up to the block's last key. The backward makes them again. Threads take whole key heads.
+//!
+//! Scores lie transposed, `[keys, LANES]`, one query in each lane. Heads are copied out of the tensors, with the rows of
+//! those that are a right side filled up to whole tiles; fewer queries than lanes, with zeros.
 
 use super::heads::{Block, Columns, KeyHead, Shape};
-use super::matrix::{Matrix, Threads};
+use super::matrix::Matrix;
 use super::output::Output;
 use super::rotary::{Angles, rotate, rotate_back};
 use super::slices::{contiguous, fresh, slice};
-use super::softmax::{softmax, softmax_backward};
+use super::softmax::{LANES, softmax, softmax_backward};
+use super::tile::{COLUMNS, Small};
 use crate::kernels::AttentionInputs;
 use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
@@ -14,28 +18,20 @@ use rayon::prelude::*;
 /// The attention of every head, `[tokens, queries * head_dim]`.
 pub(super) fn forward(inputs: &AttentionInputs<Flex>) -> FlexTensor {
     let inputs = Inputs::new(inputs);
-    let (shape, width, d) = (
-        inputs.shape,
-        inputs.shape.query_width(),
-        inputs.shape.heads.head_dim,
-    );
+    let (shape, width) = (inputs.shape, inputs.shape.query_width());
     let length = shape.tokens * width;
     let mut output = Output::new(length);
     let columns = Columns::new(output.elements(length), width);
     shape.key_heads().for_each_init(
         || Room::new(&shape),
         |room, head| {
-            inputs.rotate_keys(head, &mut room.keys);
+            inputs.load_key_head(head, room);
             for (query_head, block) in shape.blocks(head) {
                 inputs.weights(head, query_head, block, room);
-                let weights = Matrix::new(&room.scores, block.count, block.seen());
-                let out = &mut room.out[..block.count * d];
-                weights.times_over(inputs.values(head, block), 1.0, out, d, Threads::This);
-                for (row, out) in out.chunks(d).enumerate() {
-                    let token = shape.token(head, block.start + row);
-                    // SAFETY: no other thread has this key head, and so none has its query heads.
-                    unsafe { columns.write(token, query_head * d, out) };
-                }
+                let weights = Matrix::new(&room.scores, block.seen(), LANES).t();
+                room.out.set_product(weights, &room.values);
+                // SAFETY: no other thread has this key head, and so none has its query heads.
+                unsafe { inputs.write(&room.out, head, block, query_head, &columns) };
             }
         },
     );
@@ -49,73 +45,176 @@ pub(super) fn backward(inputs: &AttentionInputs<Flex>, dy: &FlexTensor) -> [Flex
     let dy = contiguous(dy);
     let inputs = Inputs::new(inputs);
     let shape = inputs.shape;
-    let widths = [shape.query_width(), shape.key_width(), shape.key_width()];
-    let mut outputs = widths.map(|width| Output::new(shape.tokens * width));
-    let mut of_width = outputs
-        .iter_mut()
-        .zip(widths)
-        .map(|(output, width)| Columns::new(output.elements(shape.tokens * width), width));
-    let [Some(dq), Some(dk), Some(dv)] = [(); 3].map(|()| of_width.next()) else {
-        unreachable!("three outputs")
+    let (queries, keys) = (shape.query_width(), shape.key_width());
+    let [mut q, mut k, mut v] =
+        [queries, keys, keys].map(|width| Output::new(shape.tokens * width));
+    let dq = Columns::new(q.elements(shape.tokens * queries), queries);
+    let dk = Columns::new(k.elements(shape.tokens * keys), keys);
+    let dv = Columns::new(v.elements(shape.tokens * keys), keys);
+    let whole = Block {
+        start: 0,
+        count: shape.length,
     };
-    drop(of_width);
     shape.key_heads().for_each_init(
         || Room::new(&shape),
         |room, head| {
-            inputs.rotate_keys(head, &mut room.keys);
-            room.dkeys.fill(0.0);
-            room.dvalues.fill(0.0);
+            inputs.load_key_head(head, room);
+            room.dkeys.elements.fill(0.0);
+            room.dvalues.elements.fill(0.0);
             for (query_head, block) in shape.blocks(head) {
-                inputs.backward_block(head, query_head, block, slice(&dy), room, &dq);
+                inputs.backward_block(head, query_head, block, slice(&dy), room);
+                // SAFETY: no other thread has this key head, and so none has its query heads.
+                unsafe { inputs.write(&room.out, head, block, query_head, &dq) };
             }
-            inputs.write_key_head(head, room, &dk, &dv);
+            rotate_back(&mut room.dkeys.elements, room.dkeys.width, inputs.angles(0));
+            // SAFETY: no other thread has this key head.
+            unsafe {
+                inputs.write(&room.dkeys, head, whole, head.head, &dk);
+                inputs.write(&room.dvalues, head, whole, head.head, &dv);
+            }
         },
     );
-    let mut outputs = outputs.into_iter().zip(widths).map(|(output, width)| {
+    let outputs = [(q, queries), (k, keys), (v, keys)];
+    outputs.map(|(output, width)| {
         // SAFETY: every row of every head has been written.
         let output = unsafe { output.written(shape.tokens * width) };
         fresh(output, [shape.tokens, width].into())
-    });
-    [(); 3].map(|()| {
-        outputs
-            .next()
-            .unwrap_or_else(|| unreachable!("three outputs"))
     })
 }
 
-/// What a thread works with.
+/// Rows of a head, each filled up with zeros to whole tiles.
+struct Padded {
+    elements: Vec<f32>,
+    head_dim: usize,
+    /// `head_dim`, filled up.
+    width: usize,
+}
+
+impl Padded {
+    fn new(rows: usize, head_dim: usize) -> Self {
+        let width = head_dim.next_multiple_of(COLUMNS);
+        Self {
+            elements: vec![0.0; rows * width],
+            head_dim,
+            width,
+        }
+    }
+
+    /// The first `count` rows, without what they are filled up with.
+    fn matrix(&self, count: usize) -> Matrix<'_> {
+        Matrix::strided(&self.elements, count, self.head_dim, self.width)
+    }
+
+    /// Copies the first `count` rows from rows `stride` apart; the others become zero.
+    fn load(&mut self, from: &[f32], stride: usize, count: usize) {
+        let (rows, rest) = self.elements.split_at_mut(count * self.width);
+        for (to, from) in rows.chunks_mut(self.width).zip(from.chunks(stride)) {
+            to[..self.head_dim].copy_from_slice(&from[..self.head_dim]);
+        }
+        rest.fill(0.0);
+    }
+
+    /// As [`load`](Self::load), rotated and times `factor`.
+    fn load_rotated(
+        &mut self,
+        from: &[f32],
+        stride: usize,
+        count: usize,
+        angles: Angles<'_>,
+        factor: f32,
+    ) {
+        let (rows, rest) = self.elements.split_at_mut(count * self.width);
+        rotate(from, stride, angles, factor, rows, self.width);
+        rest.fill(0.0);
+    }
+
+    /// `left right`.
+    fn set_product(&mut self, left: Matrix<'_>, right: &Self) {
+        self.product(left, right, false);
+    }
+
+    /// Adds `left right`.
+    fn add_product(&mut self, left: Matrix<'_>, right: &Self) {
+        self.product(left, right, true);
+    }
+
+    fn product(&mut self, left: Matrix<'_>, right: &Self, add: bool) {
+        let product = Small {
+            left,
+            right: &right.elements,
+            product: &mut self.elements,
+            columns: self.width,
+            add,
+        };
+        product.compute();
+    }
+}
+
+/// What a thread works with; `block` is as many rows as there are lanes.
 struct Room {
     /// Rotated keys of a head, `[length, head_dim]`.
-    keys: Vec<f32>,
-    /// Rotated and scaled queries of a block, `[count, head_dim]`.
-    queries: Vec<f32>,
-    /// Scores and then weights of a block, `[count, seen]`.
+    keys: Padded,
+    /// Values of a head, `[length, head_dim]`.
+    values: Padded,
+    /// Rotated and scaled queries of a block, `[block, head_dim]`.
+    queries: Padded,
+    /// Gradient of what a block attended to, `[block, head_dim]`.
+    dy: Padded,
+    /// Queries of a block, or that gradient, `[head_dim, LANES]`.
+    transposed: Vec<f32>,
+    /// Scores and then weights of a block, `[length, LANES]`.
     scores: Vec<f32>,
-    /// Gradients of the scores of a block, `[count, seen]`.
+    /// Gradients of the scores of a block, `[length, LANES]`.
     dscores: Vec<f32>,
-    /// Results of a block, `[count, head_dim]`.
-    out: Vec<f32>,
+    /// Results of a block, `[block, head_dim]`.
+    out: Padded,
     /// Gradient of the rotated keys of a head, `[length, head_dim]`.
-    dkeys: Vec<f32>,
+    dkeys: Padded,
     /// Gradient of the values of a head, `[length, head_dim]`.
-    dvalues: Vec<f32>,
+    dvalues: Padded,
 }
 
 impl Room {
     fn new(shape: &Shape) -> Self {
         let d = shape.heads.head_dim;
-        let [whole, part] = [shape.length, Block::MOST.min(shape.length)];
-        let room = |rows: usize, columns: usize| vec![0.0; rows * columns];
+        let whole = || Padded::new(shape.length, d);
+        let block = || Padded::new(LANES, d);
         Self {
-            keys: room(whole, d),
-            queries: room(part, d),
-            scores: room(part, whole),
-            dscores: room(part, whole),
-            out: room(part, d),
-            dkeys: room(whole, d),
-            dvalues: room(whole, d),
+            keys: whole(),
+            values: whole(),
+            queries: block(),
+            dy: block(),
+            transposed: vec![0.0; d * LANES],
+            scores: vec![0.0; shape.length * LANES],
+            dscores: vec![0.0; shape.length * LANES],
+            out: block(),
+            dkeys: whole(),
+            dvalues: whole(),
         }
     }
+}
+
+/// Products of the `rows` of `left` with the rows of a block, `[rows, LANES]`.
+fn products_with_block(
+    left: &Padded,
+    rows: usize,
+    block: &Padded,
+    transposed: &mut [f32],
+    product: &mut [f32],
+) {
+    for (column, to) in transposed.chunks_exact_mut(LANES).enumerate() {
+        for (to, row) in to.iter_mut().zip(block.elements.chunks_exact(block.width)) {
+            *to = row[column];
+        }
+    }
+    let product = Small {
+        left: left.matrix(rows),
+        right: transposed,
+        product,
+        columns: LANES,
+        add: false,
+    };
+    product.compute();
 }
 
 /// What attention takes, contiguous.
@@ -153,37 +252,37 @@ impl Inputs {
         }
     }
 
-    fn rotate_keys(&self, head: KeyHead, keys: &mut [f32]) {
+    fn load_key_head(&self, head: KeyHead, room: &mut Room) {
         let (width, d) = (self.shape.key_width(), self.shape.heads.head_dim);
-        let start = self.shape.token(head, 0) * width + head.head * d;
-        rotate(&slice(&self.k)[start..], width, self.angles(0), 1.0, keys);
+        let (start, length) = (
+            self.shape.token(head, 0) * width + head.head * d,
+            self.shape.length,
+        );
+        let keys = &slice(&self.k)[start..];
+        room.keys
+            .load_rotated(keys, width, length, self.angles(0), 1.0);
+        room.values.load(&slice(&self.v)[start..], width, length);
     }
 
-    /// The values that a block sees, `[seen, head_dim]`.
-    fn values(&self, head: KeyHead, block: Block) -> Matrix<'_> {
-        let (width, d) = (self.shape.key_width(), self.shape.heads.head_dim);
-        let start = self.shape.token(head, 0) * width + head.head * d;
-        Matrix::strided(&slice(&self.v)[start..], block.seen(), d, width)
+    /// Where a block of a query head starts.
+    fn start(&self, head: KeyHead, query_head: usize, block: Block) -> usize {
+        let (width, d) = (self.shape.query_width(), self.shape.heads.head_dim);
+        self.shape.token(head, block.start) * width + query_head * d
     }
 
     /// The block's queries, and its attention weights in the place of the scores.
     fn weights(&self, head: KeyHead, query_head: usize, block: Block, room: &mut Room) {
-        let (d, seen) = (self.shape.heads.head_dim, block.seen());
-        let queries = &mut room.queries[..block.count * d];
-        let width = self.shape.query_width();
-        let start = self.shape.token(head, block.start) * width + query_head * d;
-        let angles = self.angles(block.start);
-        rotate(&slice(&self.q)[start..], width, angles, self.scale, queries);
-        let queries = Matrix::new(queries, block.count, d);
-        let keys = Matrix::new(&room.keys, seen, d);
-        let scores = &mut room.scores[..block.count * seen];
-        queries.times_over(keys.t(), 1.0, scores, seen, Threads::This);
-        for (row, scores) in scores.chunks_mut(seen).enumerate() {
-            softmax(scores, block.start + row + 1);
-        }
+        let (width, angles) = (self.shape.query_width(), self.angles(block.start));
+        let queries = &slice(&self.q)[self.start(head, query_head, block)..];
+        room.queries
+            .load_rotated(queries, width, block.count, angles, self.scale);
+        let scores = &mut room.scores[..block.seen() * LANES];
+        let transposed = &mut room.transposed;
+        products_with_block(&room.keys, block.seen(), &room.queries, transposed, scores);
+        softmax(scores, block.start);
     }
 
-    /// Writes the block's part of `dq`, and adds its parts of the gradients of keys and values.
+    /// Leaves the block's `dq` in `out`, and adds its parts of the gradients of keys and values.
     fn backward_block(
         &self,
         head: KeyHead,
@@ -191,59 +290,51 @@ impl Inputs {
         block: Block,
         dy: &[f32],
         room: &mut Room,
-        dq: &Columns<'_>,
     ) {
         self.weights(head, query_head, block, room);
-        let (d, seen, width) = (
-            self.shape.heads.head_dim,
-            block.seen(),
-            self.shape.query_width(),
+        let (seen, width) = (block.seen(), self.shape.query_width());
+        let dy = &dy[self.start(head, query_head, block)..];
+        room.dy.load(dy, width, block.count);
+        let weights = &room.scores[..seen * LANES];
+        let dscores = &mut room.dscores[..seen * LANES];
+        let transposed = &mut room.transposed;
+        products_with_block(&room.values, seen, &room.dy, transposed, dscores);
+        softmax_backward(weights, dscores);
+        let weights = Matrix::new(weights, seen, LANES);
+        let dscores = Matrix::new(dscores, seen, LANES);
+        room.dvalues.add_product(weights, &room.dy);
+        room.dkeys.add_product(dscores, &room.queries);
+        room.out.set_product(dscores.t(), &room.keys);
+        let out = &mut room.out;
+        rotate_back(
+            &mut out.elements[..block.count * out.width],
+            out.width,
+            self.angles(block.start),
         );
-        let first = self.shape.token(head, block.start) * width + query_head * d;
-        let dy = Matrix::strided(&dy[first..], block.count, d, width);
-        let dscores = &mut room.dscores[..block.count * seen];
-        dy.times_over(
-            self.values(head, block).t(),
-            1.0,
-            dscores,
-            seen,
-            Threads::This,
-        );
-        let rows = dscores.chunks_mut(seen).zip(room.scores.chunks(seen));
-        for (row, (dscores, weights)) in rows.enumerate() {
-            softmax_backward(weights, dscores, block.start + row + 1);
-        }
-        let dscores = Matrix::new(dscores, block.count, seen);
-        let out = &mut room.out[..block.count * d];
-        let keys = Matrix::new(&room.keys, seen, d);
-        dscores.times_over(keys, self.scale, out, d, Threads::This);
-        rotate_back(out, self.angles(block.start));
-        for (row, out) in out.chunks(d).enumerate() {
-            let token = self.shape.token(head, block.start + row);
-            // SAFETY: no other thread has this key head, and so none has its query heads.
-            unsafe { dq.write(token, query_head * d, out) };
-        }
-        let queries = Matrix::new(&room.queries, block.count, d);
-        dscores
-            .t()
-            .times_onto(queries, 1.0, &mut room.dkeys, d, Threads::This);
-        let weights = Matrix::new(&room.scores, block.count, seen);
-        weights
-            .t()
-            .times_onto(dy, 1.0, &mut room.dvalues, d, Threads::This);
+        out.elements.iter_mut().for_each(|dq| *dq *= self.scale);
     }
 
-    fn write_key_head(&self, head: KeyHead, room: &mut Room, dk: &Columns<'_>, dv: &Columns<'_>) {
-        let d = self.shape.heads.head_dim;
-        rotate_back(&mut room.dkeys, self.angles(0));
-        let rows = room.dkeys.chunks(d).zip(room.dvalues.chunks(d));
-        for (position, (dkey, dvalue)) in rows.enumerate() {
-            let token = self.shape.token(head, position);
-            // SAFETY: no other thread has this key head.
-            unsafe {
-                dk.write(token, head.head * d, dkey);
-                dv.write(token, head.head * d, dvalue);
-            }
+    /// Writes the rows of a block of a head.
+    ///
+    /// # Safety
+    ///
+    /// No other thread writes them.
+    unsafe fn write(
+        &self,
+        rows: &Padded,
+        head: KeyHead,
+        block: Block,
+        column_head: usize,
+        to: &Columns<'_>,
+    ) {
+        let first = self.shape.token(head, block.start);
+        let rows = rows
+            .elements
+            .chunks_exact(rows.width)
+            .map(|row| &row[..rows.head_dim]);
+        for (row, elements) in rows.take(block.count).enumerate() {
+            // SAFETY: as the caller says.
+            unsafe { to.write(first + row, column_head * elements.len(), elements) };
         }
     }
 }

@@ -1,13 +1,15 @@
 //! The head and its loss, a few hundred tokens at a time: the logits of all of them are never there together.
 
-use super::matrix::{Matrix, Threads};
+use super::exponential::exponentials;
+use super::matrix::Matrix;
 use super::output::{Output, written};
+use super::product::{Product, compute};
 use super::reduce::scale_block;
 use super::slices::{contiguous, forwards, fresh, indices, matrix, rows_and_columns};
-use super::softmax::exponentials;
 use crate::kernels::CrossEntropy;
 use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
 
 /// Logits that are there at a time, 16 MiB. Fewer make the products too flat, more gain nothing.
 const LOGITS: usize = 1 << 22;
@@ -37,26 +39,34 @@ pub(super) fn loss_and_gradients(
     let [width, vocabulary] = rows_and_columns(&weight);
     let transposed = head.column_stride != 1;
     let mut dhidden = Output::new(targets.len() * width);
-    let mut dweight = vec![0.0; width * vocabulary];
+    let mut dweight = Output::new(width * vocabulary);
     let each = 1.0 / targets.len() as f32;
     let mut sum = 0.0;
     each_chunk(rows, head, &targets, |mut chunk| {
         sum += chunk.loss(Some(each));
         let dlogits = Matrix::new(chunk.logits, chunk.targets.len(), vocabulary);
-        let start = chunk.start * width;
-        let part =
-            &mut dhidden.elements(targets.len() * width)[start..][..chunk.targets.len() * width];
-        dlogits.times_into(head.t(), 1.0, part, width, Threads::All);
-        match transposed {
-            true => dlogits
-                .t()
-                .times_onto(chunk.hidden, 1.0, &mut dweight, width, Threads::All),
-            false => {
-                let hidden = chunk.hidden.t();
-                hidden.times_onto(dlogits, 1.0, &mut dweight, vocabulary, Threads::All);
-            }
-        }
+        let (first, start) = (chunk.start == 0, chunk.start * width);
+        let of_hidden = &mut dhidden.elements(targets.len() * width)[start..];
+        let of_hidden = Product::new(dlogits, head.t(), 1.0).into(of_hidden, width);
+        let (of_weight, columns) = match transposed {
+            true => (Product::new(dlogits.t(), chunk.hidden, 1.0), width),
+            false => (Product::new(chunk.hidden.t(), dlogits, 1.0), vocabulary),
+        };
+        let sum = dweight.elements(width * vocabulary);
+        let of_weight = match first {
+            true => of_weight.into(sum, columns),
+            // SAFETY: the first chunk has been written over all of it.
+            false => of_weight.onto(unsafe { written(sum) }, columns),
+        };
+        compute(&mut [of_hidden, of_weight]);
     });
+    if targets.is_empty() {
+        dweight
+            .elements(width * vocabulary)
+            .fill(MaybeUninit::new(0.0));
+    }
+    // SAFETY: the first chunk has been written over all of it, or zeros.
+    let dweight = unsafe { dweight.written(width * vocabulary) };
     // SAFETY: the chunks are all tokens, and the rows of each have been written.
     let dhidden = unsafe { dhidden.written(targets.len() * width) };
     let dweight = match transposed {
@@ -122,7 +132,7 @@ fn each_chunk(
     for (index, targets) in targets.chunks(tokens).enumerate() {
         let hidden = hidden.rows(index * tokens, targets.len());
         let room = room.elements(targets.len() * vocabulary);
-        hidden.times_into(weight, 1.0, room, vocabulary, Threads::All);
+        compute(&mut [Product::new(hidden, weight, 1.0).into(room, vocabulary)]);
         // SAFETY: the product has just been written, all rows of it.
         let logits = unsafe { written(room) };
         then(Chunk {

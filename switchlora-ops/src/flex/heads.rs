@@ -1,5 +1,6 @@
 //! How attention is divided: sequences, key heads, the query heads that share them, blocks of queries.
 
+use super::softmax::LANES;
 use crate::Heads;
 use crate::kernels::AttentionInputs;
 use burn_flex::Flex;
@@ -24,7 +25,7 @@ pub(super) struct KeyHead {
     pub head: usize,
 }
 
-/// Queries that follow each other.
+/// Queries that follow each other, as many as there are lanes, or fewer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Block {
     /// Position of the first.
@@ -33,9 +34,6 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Queries in a block. More compute more of what is masked, fewer make the products flat.
-    pub const MOST: usize = 64;
-
     /// Keys that the last query of the block may look at.
     pub fn seen(self) -> usize {
         self.start + self.count
@@ -76,8 +74,8 @@ impl Shape {
         let (shared, length) = (self.heads.queries / self.heads.keys, self.length);
         let queries = head.head * shared..(head.head + 1) * shared;
         queries.flat_map(move |query_head| {
-            (0..length).step_by(Block::MOST).map(move |start| {
-                let count = Block::MOST.min(length - start);
+            (0..length).step_by(LANES).map(move |start| {
+                let count = LANES.min(length - start);
                 (query_head, Block { start, count })
             })
         })

@@ -1,25 +1,27 @@
-//! Kernels for Flex, on slices of f32. One file an operation; what they are made of is in [`matrix`] (products),
-//! [`output`] (fresh memory) and [`exponential`].
+//! Kernels for Flex, on slices of f32. One file an operation; what they are made of is in [`product`] and
+//! [`tile`] (large and small products), [`matrix`], [`output`] (fresh memory) and [`exponential`].
 
 mod adamw;
-mod adapter;
 mod attention;
 mod cross_entropy;
 mod embedding;
 mod exponential;
 mod heads;
-mod linear;
 mod matrix;
 mod norm;
 mod output;
+mod product;
+mod projection;
 mod reduce;
 mod rotary;
 mod slices;
 mod softmax;
 mod swiglu;
+mod thin;
+mod tile;
 
 use crate::AdamWRows;
-use crate::kernels::{AdapterGradients, AdapterInputs, AttentionInputs, CrossEntropy, Kernels};
+use crate::kernels::{AttentionInputs, CrossEntropy, Kernels, ProjectionInputs};
 use burn_flex::{Flex, FlexTensor};
 use slices::{contiguous, fresh, owned, rows_and_columns, slice};
 
@@ -93,30 +95,17 @@ impl Kernels for Flex {
         x
     }
 
-    fn linear(x: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
-        linear::forward(x, weight)
+    fn projections(x: &FlexTensor, projections: &[ProjectionInputs<Self>]) -> Vec<FlexTensor> {
+        projection::forward(x, projections)
     }
 
-    fn linear_backward(
+    fn projections_backward(
         x: &FlexTensor,
-        weight: &FlexTensor,
-        dy: FlexTensor,
-        wanted: [bool; 2],
-    ) -> [Option<FlexTensor>; 2] {
-        linear::backward(x, weight, &dy, wanted)
-    }
-
-    fn adapted_linear(x: &FlexTensor, adapter: &AdapterInputs<Self>) -> FlexTensor {
-        adapter::forward(x, adapter)
-    }
-
-    fn adapted_linear_backward(
-        x: &FlexTensor,
-        adapter: &AdapterInputs<Self>,
-        dy: FlexTensor,
-        wanted: [bool; 3],
-    ) -> AdapterGradients<Self> {
-        adapter::backward(x, adapter, &dy, wanted)
+        projections: &[ProjectionInputs<Self>],
+        dy: &[Option<FlexTensor>],
+        wanted: &[bool],
+    ) -> Vec<Option<FlexTensor>> {
+        projection::backward(x, projections, dy, wanted)
     }
 
     fn adamw(
@@ -156,7 +145,7 @@ impl Kernels for Flex {
         let (mut weight, left, right) = (owned(weight), contiguous(&left), contiguous(&right));
         let [_, columns] = rows_and_columns(&weight);
         let elements = weight.storage_mut();
-        matrix::add_thin_product(elements, columns, slice(&left), slice(&right));
+        thin::add_thin_product(elements, columns, slice(&left), slice(&right));
         weight
     }
 }

@@ -1,7 +1,8 @@
-//! RMSNorm: one pass forward, one backward. Means and roots are in f64; what is kept between the two is nothing.
+//! RMSNorm: one pass forward, one backward. What is kept between the two is nothing.
 
-use super::output::Output;
-use multiversion::multiversion;
+use super::output::{Output, write_rest};
+use super::reduce::dot;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
@@ -18,7 +19,12 @@ pub(super) fn forward(x: &[f32], weight: &[f32], epsilon: f64) -> Vec<f32> {
     let blocks = y.elements(x.len()).par_chunks_mut(width * ROWS);
     blocks.zip(x.par_chunks(width * ROWS)).for_each(|(y, x)| {
         for (y, x) in y.chunks_mut(width).zip(x.chunks(width)) {
-            forward_row(y, x, weight, epsilon);
+            Arch::new().dispatch(Forward {
+                y,
+                x,
+                weight,
+                epsilon,
+            });
         }
     });
     // SAFETY: the blocks are all of it, and each row of a block has been written.
@@ -38,15 +44,22 @@ pub(super) fn backward(
     let blocks = blocks
         .zip(x.par_chunks(width * SUMMED))
         .zip(dy.par_chunks(width * SUMMED));
-    let shares: Vec<Vec<f64>> = blocks
+    let shares: Vec<Vec<f32>> = blocks
         .map(|((dx, x), dy)| {
-            let mut share = vec![0.0; weight.len()];
+            let mut share = vec![0.0f32; weight.len()];
             let rows = dx
                 .chunks_mut(width)
                 .zip(x.chunks(width))
                 .zip(dy.chunks(width));
             for ((dx, x), dy) in rows {
-                backward_row(dx, &mut share, x, weight, epsilon, dy);
+                Arch::new().dispatch(Backward {
+                    dx,
+                    dweight: &mut share,
+                    x,
+                    weight,
+                    epsilon,
+                    dy,
+                });
             }
             share
         })
@@ -56,58 +69,96 @@ pub(super) fn backward(
         dweight
             .iter_mut()
             .zip(share)
-            .for_each(|(sum, share)| *sum += share);
+            .for_each(|(sum, share)| *sum += f64::from(share));
     }
     // SAFETY: the blocks are all of it, and each row of a block has been written.
     let dx = unsafe { dx.written(x.len()) };
     (dx, dweight.into_iter().map(|sum| sum as f32).collect())
 }
 
-/// One sum of eight running ones, so that they can be one vector.
+/// `1 / sqrt(mean(x^2) + epsilon)`.
 #[inline(always)]
-fn sum_of(length: usize, term: impl Fn(usize) -> f64) -> f64 {
-    let mut sums = [0.0; 8];
-    let whole = length - length % 8;
-    for start in (0..whole).step_by(8) {
-        for (lane, sum) in sums.iter_mut().enumerate() {
-            *sum += term(start + lane);
-        }
-    }
-    let rest: f64 = (whole..length).map(&term).sum();
-    sums.iter().sum::<f64>() + rest
+fn reciprocal_root<S: Simd>(simd: S, x: &[f32], epsilon: f64) -> f64 {
+    1.0 / (dot(simd, x, x) / x.len() as f64 + epsilon).sqrt()
 }
 
-#[inline(always)]
-fn reciprocal_root(x: &[f32], epsilon: f64) -> f64 {
-    let squares = sum_of(x.len(), |i| f64::from(x[i]) * f64::from(x[i]));
-    1.0 / (squares / x.len() as f64 + epsilon).sqrt()
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
-fn forward_row(y: &mut [MaybeUninit<f32>], x: &[f32], weight: &[f32], epsilon: f64) {
-    let reciprocal = reciprocal_root(x, epsilon);
-    for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
-        y.write((f64::from(*x) * reciprocal) as f32 * weight);
-    }
-}
-
-/// With `h = x / root` and `c = mean(dy weight h)`: `dx = (dy weight - h c) / root`, `dweight += dy h`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
-fn backward_row(
-    dx: &mut [MaybeUninit<f32>],
-    dweight: &mut [f64],
-    x: &[f32],
-    weight: &[f32],
+/// One row of the forward.
+struct Forward<'a> {
+    y: &'a mut [MaybeUninit<f32>],
+    x: &'a [f32],
+    weight: &'a [f32],
     epsilon: f64,
-    dy: &[f32],
-) {
-    let (x, weight, dy) = (&x[..dx.len()], &weight[..dx.len()], &dy[..dx.len()]);
-    let reciprocal = reciprocal_root(x, epsilon);
-    let weighted = |i: usize| f64::from(dy[i]) * f64::from(weight[i]);
-    let c = sum_of(x.len(), |i| weighted(i) * f64::from(x[i])) * reciprocal / x.len() as f64;
-    for (i, (dx, dweight)) in dx.iter_mut().zip(dweight).enumerate() {
-        let h = f64::from(x[i]) * reciprocal;
-        dx.write(((weighted(i) - h * c) * reciprocal) as f32);
-        *dweight += f64::from(dy[i]) * h;
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let reciprocal = simd.splat_f32s(reciprocal_root(simd, self.x, self.epsilon) as f32);
+        let (y, y_rest) = S::as_uninit_mut_simd_f32s(self.y);
+        let (x, x_rest) = S::as_simd_f32s(self.x);
+        let (weight, weight_rest) = S::as_simd_f32s(self.weight);
+        for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
+            y.write(simd.mul_f32s(simd.mul_f32s(*x, reciprocal), *weight));
+        }
+        let (x, weight) = (
+            simd.partial_load_f32s(x_rest),
+            simd.partial_load_f32s(weight_rest),
+        );
+        write_rest(
+            simd,
+            y_rest,
+            simd.mul_f32s(simd.mul_f32s(x, reciprocal), weight),
+        );
+    }
+}
+
+/// One row of the backward. With `h = x / root` and `c = mean(dy weight h)`: `dx = (dy weight - h c) / root`,
+/// `dweight += dy h`.
+struct Backward<'a> {
+    dx: &'a mut [MaybeUninit<f32>],
+    dweight: &'a mut [f32],
+    x: &'a [f32],
+    weight: &'a [f32],
+    epsilon: f64,
+    dy: &'a [f32],
+}
+
+impl WithSimd for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let reciprocal = reciprocal_root(simd, self.x, self.epsilon);
+        let width = self.x.len() as f64;
+        let (dx, dx_rest) = S::as_uninit_mut_simd_f32s(self.dx);
+        let (dweight, dweight_rest) = S::as_mut_simd_f32s(self.dweight);
+        let (x, x_rest) = S::as_simd_f32s(self.x);
+        let (weight, weight_rest) = S::as_simd_f32s(self.weight);
+        let (dy, dy_rest) = S::as_simd_f32s(self.dy);
+        let last_x = simd.partial_load_f32s(x_rest);
+        let last_weight = simd.partial_load_f32s(weight_rest);
+        let last_dy = simd.partial_load_f32s(dy_rest);
+
+        let mut sum = simd.mul_f32s(simd.mul_f32s(last_dy, last_weight), last_x);
+        for ((x, weight), dy) in x.iter().zip(weight).zip(dy) {
+            sum = simd.mul_add_e_f32s(simd.mul_f32s(*dy, *weight), *x, sum);
+        }
+        let c = f64::from(simd.reduce_sum_f32s(sum)) * reciprocal / width;
+        let factor = simd.splat_f32s(reciprocal as f32);
+        // `h c / root` is `x` times this.
+        let along = simd.splat_f32s(-(c * reciprocal * reciprocal) as f32);
+        let inputs = x.iter().zip(weight).zip(dy);
+        for ((dx, dweight), ((x, weight), dy)) in dx.iter_mut().zip(dweight).zip(inputs) {
+            let across = simd.mul_f32s(simd.mul_f32s(*dy, *weight), factor);
+            dx.write(simd.mul_add_e_f32s(*x, along, across));
+            *dweight = simd.mul_add_e_f32s(*dy, simd.mul_f32s(*x, factor), *dweight);
+        }
+        let across = simd.mul_f32s(simd.mul_f32s(last_dy, last_weight), factor);
+        write_rest(simd, dx_rest, simd.mul_add_e_f32s(last_x, along, across));
+        let last = simd.partial_load_f32s(dweight_rest);
+        let last = simd.mul_add_e_f32s(last_dy, simd.mul_f32s(last_x, factor), last);
+        simd.partial_store_f32s(dweight_rest, last);
     }
 }

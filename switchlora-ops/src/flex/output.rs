@@ -1,5 +1,6 @@
 //! Memory that a kernel writes whole before anyone reads it: filling it with zeros first would be a pass too many.
 
+use pulp::Simd;
 use std::mem::MaybeUninit;
 
 /// Elements to be written.
@@ -38,4 +39,17 @@ pub(super) unsafe fn written(elements: &mut [MaybeUninit<f32>]) -> &mut [f32] {
     let (start, length) = (elements.as_mut_ptr(), elements.len());
     // SAFETY: the same memory, and it has values.
     unsafe { std::slice::from_raw_parts_mut(start.cast(), length) }
+}
+
+/// Writes the first numbers of a vector where there is no room for all of them.
+#[inline(always)]
+pub(super) fn write_rest<S: Simd>(simd: S, rest: &mut [MaybeUninit<f32>], values: S::f32s) {
+    /// The numbers of the longest vector there is.
+    const MOST: usize = 16;
+    let mut last = [0.0; MOST];
+    let last = &mut last[..rest.len()];
+    simd.partial_store_f32s(last, values);
+    for (rest, last) in rest.iter_mut().zip(last) {
+        rest.write(*last);
+    }
 }

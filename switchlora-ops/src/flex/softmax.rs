@@ -1,79 +1,75 @@
-//! Softmax over a row, in place.
+//! Softmax of several rows at once, one in each lane of a vector.
+//!
+//! The scores lie transposed: for each key, those of [`LANES`] queries. Maxima and sums over keys are then vectors, and
+//! nothing is ever summed across one.
 
-use super::exponential::exponential;
-use multiversion::multiversion;
+use super::exponential::{exponential, greater};
+use pulp::{Arch, Simd, WithSimd};
 
-/// Numbers that are computed together; what is left at the end of a row takes as long one by one.
-const LANES: usize = 32;
+/// Queries beside each other, a multiple of the numbers of every kind of vector.
+pub(super) const LANES: usize = 32;
 
-/// Turns `x` into `e^(x - max)` and gives the maximum and the sum, both not-a-number if any of it is (or is infinite).
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
-pub(super) fn exponentials(x: &mut [f32]) -> (f32, f32) {
-    let mut most = [f32::NEG_INFINITY; LANES];
-    let (chunks, rest) = x.as_chunks::<LANES>();
-    for chunk in chunks {
-        for (most, value) in most.iter_mut().zip(chunk) {
-            *most = if *value > *most { *value } else { *most };
+/// Softmax over the keys, in place, of scores `[keys, LANES]`. The `i`-th query sees the keys up to `first + i`; the weights of
+/// later keys become zero. A query with a score that is no number, or infinite, has no number as any weight.
+pub(super) fn softmax(scores: &mut [f32], first: usize) {
+    for (later, key) in scores.chunks_mut(LANES).skip(first).enumerate() {
+        key[..later.min(LANES)].fill(f32::NEG_INFINITY);
+    }
+    Arch::new().dispatch(Softmax(scores));
+}
+
+/// Gradients of the scores, `p (dp - p·dp)`, written over `dp`; both `[keys, LANES]`.
+pub(super) fn softmax_backward(p: &[f32], dp: &mut [f32]) {
+    Arch::new().dispatch(Backward { p, dp });
+}
+
+struct Softmax<'a>(&'a mut [f32]);
+
+impl WithSimd for Softmax<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (scores, _) = S::as_mut_simd_f32s(self.0);
+        let each = LANES / S::F32_LANES;
+        for lanes in 0..each {
+            let mut most = simd.splat_f32s(f32::NEG_INFINITY);
+            for score in scores.iter().skip(lanes).step_by(each) {
+                most = greater(simd, *score, most);
+            }
+            let mut sum = simd.splat_f32s(0.0);
+            for score in scores.iter_mut().skip(lanes).step_by(each) {
+                *score = exponential(simd, simd.sub_f32s(*score, most));
+                sum = simd.add_f32s(sum, *score);
+            }
+            let reciprocal = simd.div_f32s(simd.splat_f32s(1.0), sum);
+            for weight in scores.iter_mut().skip(lanes).step_by(each) {
+                *weight = simd.mul_f32s(*weight, reciprocal);
+            }
         }
     }
-    let all = most.iter().chain(rest);
-    let most = all.fold(
-        f32::NEG_INFINITY,
-        |most, &value| if value > most { value } else { most },
-    );
+}
 
-    let mut sums = [0.0; LANES];
-    let (chunks, rest) = x.as_chunks_mut::<LANES>();
-    for chunk in chunks {
-        for (sum, value) in sums.iter_mut().zip(chunk) {
-            *value = exponential(*value - most);
-            *sum += *value;
+struct Backward<'a> {
+    p: &'a [f32],
+    dp: &'a mut [f32],
+}
+
+impl WithSimd for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let ((p, _), (dp, _)) = (S::as_simd_f32s(self.p), S::as_mut_simd_f32s(self.dp));
+        let each = LANES / S::F32_LANES;
+        for lanes in 0..each {
+            let mut product = simd.splat_f32s(0.0);
+            for (p, dp) in p.iter().zip(dp.iter()).skip(lanes).step_by(each) {
+                product = simd.mul_add_e_f32s(*p, *dp, product);
+            }
+            for (p, dp) in p.iter().zip(dp.iter_mut()).skip(lanes).step_by(each) {
+                *dp = simd.mul_f32s(*p, simd.sub_f32s(*dp, product));
+            }
         }
-    }
-    let mut sum: f32 = sums.iter().sum();
-    for value in rest {
-        *value = exponential(*value - most);
-        sum += *value;
-    }
-    (most, sum)
-}
-
-/// Softmax of the first `visible` of `x`; the others become zero.
-pub(super) fn softmax(x: &mut [f32], visible: usize) {
-    let (seen, later) = split(x, visible, f32::NEG_INFINITY);
-    let (_, sum) = exponentials(seen);
-    super::reduce::scale_block(seen, 1.0 / sum);
-    later.fill(0.0);
-}
-
-/// `p (dp - p·dp)` over the first `visible`, written over `dp`; the others become zero.
-pub(super) fn softmax_backward(p: &[f32], dp: &mut [f32], visible: usize) {
-    let (seen, later) = split(dp, visible, 0.0);
-    backward_row(&p[..seen.len()], seen);
-    later.fill(0.0);
-}
-
-/// What is visible, filled up with `fill` to whole vectors where there is room, and the rest.
-fn split(x: &mut [f32], visible: usize, fill: f32) -> (&mut [f32], &mut [f32]) {
-    let end = visible.next_multiple_of(LANES).min(x.len());
-    x[visible..end].fill(fill);
-    x.split_at_mut(end)
-}
-
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
-fn backward_row(p: &[f32], dp: &mut [f32]) {
-    const LANES: usize = 16;
-    let mut sums = [0.0; LANES];
-    let ((left, left_rest), (right, right_rest)) =
-        (p.as_chunks::<LANES>(), dp.as_chunks::<LANES>());
-    for (left, right) in left.iter().zip(right) {
-        for (sum, (p, dp)) in sums.iter_mut().zip(left.iter().zip(right)) {
-            *sum += p * dp;
-        }
-    }
-    let rest = left_rest.iter().zip(right_rest);
-    let product = sums.iter().sum::<f32>() + rest.map(|(p, dp)| p * dp).sum::<f32>();
-    for (dp, p) in dp.iter_mut().zip(p) {
-        *dp = p * (*dp - product);
     }
 }

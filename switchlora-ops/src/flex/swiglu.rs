@@ -1,8 +1,8 @@
 //! SwiGLU: one pass forward, one backward.
 
 use super::exponential::logistic;
-use super::output::Output;
-use multiversion::multiversion;
+use super::output::{Output, write_rest};
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
@@ -14,7 +14,9 @@ pub(super) fn forward(gate: &[f32], up: &[f32]) -> Vec<f32> {
     let mut y = Output::new(gate.len());
     let blocks = y.elements(gate.len()).par_chunks_mut(BLOCK);
     let blocks = blocks.zip(gate.par_chunks(BLOCK)).zip(up.par_chunks(BLOCK));
-    blocks.for_each(|((y, gate), up)| forward_block(y, gate, up));
+    blocks.for_each(|((y, gate), up)| {
+        Arch::new().dispatch(Forward { y, gate, up });
+    });
     // SAFETY: the blocks are all of it, and each has been written.
     unsafe { y.written(gate.len()) }
 }
@@ -32,31 +34,92 @@ pub(super) fn backward(gate: &[f32], up: &[f32], dy: &[f32]) -> [Vec<f32>; 2] {
     blocks
         .zip(inputs)
         .for_each(|((dgate, dup), ((gate, up), dy))| {
-            backward_block(dgate, dup, gate, up, dy);
+            Arch::new().dispatch(Backward {
+                dgate,
+                dup,
+                gate,
+                up,
+                dy,
+            });
         });
     // SAFETY: the blocks are all of it, and each has been written.
     [dgate, dup].map(|output| unsafe { output.written(length) })
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
-fn forward_block(y: &mut [MaybeUninit<f32>], gate: &[f32], up: &[f32]) {
-    for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
-        y.write(gate * logistic(*gate) * up);
+/// `gate sigma(gate) up`.
+#[inline(always)]
+fn gated<S: Simd>(simd: S, gate: S::f32s, up: S::f32s) -> S::f32s {
+    simd.mul_f32s(simd.mul_f32s(gate, logistic(simd, gate)), up)
+}
+
+/// `dy up sigma (1 + gate (1 - sigma))` and `dy gate sigma`.
+#[inline(always)]
+fn gradients<S: Simd>(simd: S, gate: S::f32s, up: S::f32s, dy: S::f32s) -> [S::f32s; 2] {
+    let (one, sigma) = (simd.splat_f32s(1.0), logistic(simd, gate));
+    let through = simd.mul_f32s(dy, sigma);
+    let slope = simd.mul_add_e_f32s(gate, simd.sub_f32s(one, sigma), one);
+    let of_gate = simd.mul_f32s(simd.mul_f32s(through, up), slope);
+    [of_gate, simd.mul_f32s(through, gate)]
+}
+
+/// One block of the forward.
+struct Forward<'a> {
+    y: &'a mut [MaybeUninit<f32>],
+    gate: &'a [f32],
+    up: &'a [f32],
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (y, y_rest) = S::as_uninit_mut_simd_f32s(self.y);
+        let ((gate, gate_rest), (up, up_rest)) =
+            (S::as_simd_f32s(self.gate), S::as_simd_f32s(self.up));
+        for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
+            y.write(gated(simd, *gate, *up));
+        }
+        let [gate, up] = [
+            simd.partial_load_f32s(gate_rest),
+            simd.partial_load_f32s(up_rest),
+        ];
+        write_rest(simd, y_rest, gated(simd, gate, up));
     }
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx2+fma", "x86_64+avx2+fma"))]
-fn backward_block(
-    dgate: &mut [MaybeUninit<f32>],
-    dup: &mut [MaybeUninit<f32>],
-    gate: &[f32],
-    up: &[f32],
-    dy: &[f32],
-) {
-    let inputs = gate.iter().zip(up).zip(dy);
-    for ((dgate, dup), ((gate, up), dy)) in dgate.iter_mut().zip(dup).zip(inputs) {
-        let sigma = logistic(*gate);
-        dup.write(dy * gate * sigma);
-        dgate.write(dy * up * sigma * (1.0 + gate * (1.0 - sigma)));
+/// One block of the backward.
+struct Backward<'a> {
+    dgate: &'a mut [MaybeUninit<f32>],
+    dup: &'a mut [MaybeUninit<f32>],
+    gate: &'a [f32],
+    up: &'a [f32],
+    dy: &'a [f32],
+}
+
+impl WithSimd for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (dgate, dgate_rest) = S::as_uninit_mut_simd_f32s(self.dgate);
+        let (dup, dup_rest) = S::as_uninit_mut_simd_f32s(self.dup);
+        let (gate, gate_rest) = S::as_simd_f32s(self.gate);
+        let (up, up_rest) = S::as_simd_f32s(self.up);
+        let (dy, dy_rest) = S::as_simd_f32s(self.dy);
+        let inputs = gate.iter().zip(up).zip(dy);
+        for ((dgate, dup), ((gate, up), dy)) in dgate.iter_mut().zip(dup).zip(inputs) {
+            let [of_gate, of_up] = gradients(simd, *gate, *up, *dy);
+            dgate.write(of_gate);
+            dup.write(of_up);
+        }
+        let [gate, up] = [
+            simd.partial_load_f32s(gate_rest),
+            simd.partial_load_f32s(up_rest),
+        ];
+        let dy = simd.partial_load_f32s(dy_rest);
+        let [dgate, dup] = gradients(simd, gate, up, dy);
+        write_rest(simd, dgate_rest, dgate);
+        write_rest(simd, dup_rest, dup);
     }
 }

@@ -5,7 +5,7 @@ use super::llama::Drawn;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use switchlora_core::{Precision, SwitchLoraLinear};
+use switchlora_core::{Precision, SwitchLoraLinear, forward_together};
 use switchlora_ops::{AttentionTables, Heads, causal_attention};
 
 /// The four projections and the product between them.
@@ -45,10 +45,11 @@ impl<B: Backend> Attention<B> {
 
     /// Attends within each sequence of `[batch * length, hidden]`, `length` being that of the tables.
     pub fn forward(&self, x: Tensor<B, 2>, tables: &AttentionTables<B>) -> Tensor<B, 2> {
+        let [q, k, v] = forward_together([&self.q_proj, &self.k_proj, &self.v_proj], x);
         let attention = switchlora_ops::Attention {
-            q: self.q_proj.forward(x.clone()),
-            k: self.k_proj.forward(x.clone()),
-            v: self.v_proj.forward(x),
+            q,
+            k,
+            v,
             tables: tables.clone(),
             heads: Heads {
                 queries: self.heads,

@@ -7,7 +7,7 @@ use super::norm::RmsNorm;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use switchlora_core::SwitchLoraLinear;
+use switchlora_core::{SwitchLoraLinear, forward_together};
 use switchlora_ops::{AttentionTables, swiglu};
 
 /// `down(silu(gate(x)) * up(x))`.
@@ -37,9 +37,8 @@ pub struct DecoderLayer<B: Backend> {
 impl<B: Backend> Mlp<B> {
     /// Applies the MLP to `[tokens, hidden]`.
     pub fn forward(&self, x: Tensor<B, 2>) -> Tensor<B, 2> {
-        let gate = self.gate_proj.forward(x.clone()); // [tokens, intermediate]
-        self.down_proj
-            .forward(swiglu(gate, self.up_proj.forward(x)))
+        let [gate, up] = forward_together([&self.gate_proj, &self.up_proj], x); // [tokens, intermediate]
+        self.down_proj.forward(swiglu(gate, up))
     }
 }
 
