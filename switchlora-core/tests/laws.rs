@@ -13,8 +13,8 @@ use rand_chacha::ChaCha8Rng;
 use std::cell::RefCell;
 use switchlora_core::init::uniform;
 use switchlora_core::{
-    ClipGradNorm, PoolPlacement, Purpose, Selection, SwitchLora, SwitchLoraConfig,
-    SwitchLoraLinear, SwitchLoraRecord, SwitchSchedule, stream, with_loss,
+    ClipGradNorm, OptimizerRecord, PoolPlacement, Purpose, Selection, SwitchLora, SwitchLoraConfig,
+    SwitchLoraLinear, SwitchSchedule, stream, with_loss,
 };
 
 type B = Autodiff<Flex>;
@@ -139,7 +139,7 @@ fn sides(layer: &SwitchLoraLinear<B>) -> [Vec<f32>; 2] {
     [side(&layer.lora_a), side(&layer.lora_b)]
 }
 
-fn record<B: AutodiffBackend>(optimizer: &Method<B>) -> SwitchLoraRecord {
+fn record<B: AutodiffBackend>(optimizer: &Method<B>) -> OptimizerRecord {
     Optimizer::<SwitchLoraLinear<B>, B>::to_record(optimizer).0
 }
 

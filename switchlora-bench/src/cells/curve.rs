@@ -66,7 +66,7 @@ impl Job for CurveJob {
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<CurveResult> {
         let experiment = &self.experiment;
-        let factors = experiment.method.factors();
+        let factors = experiment.factors();
         let mut model = LlamaForCausalLm::<B>::new(
             &self.model,
             &self.method,
@@ -74,7 +74,10 @@ impl Job for CurveJob {
             experiment.seed,
             &device,
         );
-        let mut optimizer = ClipGradNorm::new(experiment.clip, self.method.optimizer());
+        let mut optimizer = ClipGradNorm::new(
+            experiment.clip,
+            experiment.algorithm()?.optimizer(&self.method),
+        );
         let schedule = LearningRateSchedule::of(experiment, 0);
         let mut curve = Curve {
             backend: experiment.backend.name().to_owned(),
@@ -108,7 +111,8 @@ impl Job for CurveJob {
             curve
                 .switches
                 .push(optimizer.inner().last_switch_count() as u64);
-            for switch in optimizer.inner().last_switches() {
+            let switchlora = optimizer.inner().switchlora();
+            for switch in switchlora.map_or(&[][..], |inner| inner.last_switches()) {
                 let (a, b) = (&switch.a, &switch.b);
                 let log = (
                     &switch.path,

@@ -18,6 +18,8 @@ pub(super) struct AdamW {
     pub beta_2: f64,
     pub epsilon: f64,
     pub weight_decay: f64,
+    /// Whether the moments are divided by `1 - b^t`.
+    pub bias_correction: bool,
 }
 
 /// What one update does to single rows of a parameter.
@@ -31,6 +33,8 @@ pub(super) struct RowPlan<B: Backend> {
     pub frozen: Vec<usize>,
     /// Whether the rows are LoRA vectors, with a step count each.
     pub vectors: bool,
+    /// Factor of the learning rate.
+    pub rate: f64,
 }
 
 impl<B: Backend> Default for RowPlan<B> {
@@ -40,6 +44,7 @@ impl<B: Backend> Default for RowPlan<B> {
             reset: Vec::new(),
             frozen: Vec::new(),
             vectors: false,
+            rate: 1.0,
         }
     }
 }
@@ -83,7 +88,13 @@ impl AdamW {
         let (parameter, moments) = match gradient {
             Some(gradient) => {
                 let (gradient, scale) = guard.scale(gradient);
-                let mut rows = self.rows(learning_rate, rows, counts, plan.vectors, &plan.frozen);
+                let mut rows = self.rows(
+                    learning_rate * plan.rate,
+                    rows,
+                    counts,
+                    plan.vectors,
+                    &plan.frozen,
+                );
                 rows.gradient_scale = scale;
                 (rows.reset, rows.frozen) = (plan.reset, plan.frozen);
                 let (parameter, moments) =
@@ -120,8 +131,12 @@ impl AdamW {
         vectors: bool,
         frozen: &[usize],
     ) -> AdamWRows {
-        let root = |t: u32| correction(self.beta_2, t, vectors).sqrt();
-        let rate = |t: u32| lr * root(t) / correction(self.beta_1, t, vectors);
+        let correction = |beta: f64, t: u32| match self.bias_correction {
+            true => correction(beta, t, vectors),
+            false => 1.0,
+        };
+        let root = |t: u32| correction(self.beta_2, t).sqrt();
+        let rate = |t: u32| lr * root(t) / correction(self.beta_1, t);
         let decay = lr * self.weight_decay;
         let mut remaining = vec![(1.0 - decay) as f32];
         if decay != 0.0 && !frozen.is_empty() {
