@@ -46,7 +46,7 @@ pub use deferred::Deferred;
 pub use layers::{LoraLayer, PlainWeight, lora_layers, plain_weights};
 pub use linear::{FactorInit, SwitchLoraLinear, SwitchLoraLinearConfig};
 pub use optim::{
-    Algorithm, ClipGradNorm, Draws, FailedProjection, GaLore, GaLoreConfig, Guard,
+    Algorithm, BiasCorrection, ClipGradNorm, Draws, FailedProjection, GaLore, GaLoreConfig, Guard,
     GuardedOptimizer, LayerRecord, MethodOptimizer, MomentReset, MomentsRecord, OptimizerRecord,
     ProjectionError, Projections, ReLora, ReLoraConfig, RecordedRestart, Restarts, SwitchLora,
     with_loss,

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use switchlora_core::cost::CostMethod;
 use switchlora_core::{
-    Algorithm, ConfigError, FactorInit, GaLoreConfig, MomentReset, PoolPlacement, ReLoraConfig,
-    Selection, Sides, SwitchLoraConfig, SwitchSchedule,
+    Algorithm, BiasCorrection, ConfigError, FactorInit, GaLoreConfig, MomentReset, PoolPlacement,
+    ReLoraConfig, Selection, Sides, SwitchLoraConfig, SwitchSchedule,
 };
 
 /// How the model is trained.
@@ -260,8 +260,8 @@ pub struct GaLoreSettings {
     pub gap: u64,
     /// Factor of the steps of projected weights.
     pub scale: f64,
-    /// Whether the moments are corrected for their bias; the authors' are not.
-    pub bias_correction: bool,
+    /// What is corrected for moments that begin at zero: `none`, `rate` (as the authors' program does) or `all`.
+    pub bias_correction: BiasCorrection,
     /// Added to the root of the second moment, instead of `adamw.epsilon`.
     pub epsilon: f64,
 }
@@ -361,7 +361,7 @@ impl Default for GaLoreSettings {
         Self {
             gap: 200,
             scale: 0.25,
-            bias_correction: false,
+            bias_correction: BiasCorrection::Rate,
             epsilon: 1e-6,
         }
     }

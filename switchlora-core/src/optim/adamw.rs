@@ -9,6 +9,7 @@
 use super::guard::Guard;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use serde::{Deserialize, Serialize};
 use switchlora_ops::{AdamWRows, Moments, scatter_rows};
 
 /// The constants of AdamW.
@@ -18,8 +19,21 @@ pub(super) struct AdamW {
     pub beta_2: f64,
     pub epsilon: f64,
     pub weight_decay: f64,
-    /// Whether the moments are divided by `1 - b^t`.
-    pub bias_correction: bool,
+    pub bias_correction: BiasCorrection,
+}
+
+/// What of AdamW is corrected for moments that begin at zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BiasCorrection {
+    /// Nothing: `lr m / (sqrt(v) + eps)`.
+    None,
+    /// The rate and not the epsilon: `lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps)`. In the first updates the epsilon
+    /// counts for much more than it does with all corrected.
+    Rate,
+    /// Both moments are divided by `1 - b^t`.
+    #[default]
+    All,
 }
 
 /// What one update does to single rows of a parameter.
@@ -132,8 +146,8 @@ impl AdamW {
         frozen: &[usize],
     ) -> AdamWRows {
         let correction = |beta: f64, t: u32| match self.bias_correction {
-            true => correction(beta, t, vectors),
-            false => 1.0,
+            BiasCorrection::None => 1.0,
+            BiasCorrection::Rate | BiasCorrection::All => correction(beta, t, vectors),
         };
         let root = |t: u32| correction(self.beta_2, t).sqrt();
         let rate = |t: u32| lr * root(t) / correction(self.beta_1, t);
@@ -148,7 +162,10 @@ impl AdamW {
             beta_2: self.beta_2,
             gradient_scale: 1.0,
             rates: per_row(counts, rate),
-            epsilons: per_row(counts, |t| self.epsilon * root(t)),
+            epsilons: per_row(counts, |t| match self.bias_correction {
+                BiasCorrection::All => self.epsilon * root(t),
+                BiasCorrection::Rate | BiasCorrection::None => self.epsilon,
+            }),
             remaining,
             reset: Vec::new(),
             frozen: Vec::new(),

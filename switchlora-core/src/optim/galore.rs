@@ -4,13 +4,13 @@
 //! With the weight `W: [n, m]` and its gradient `G`, `P` holds the `r` leading singular vectors of `G` on its shorter side as
 //! rows (that of the inputs where `n <= m`), and is computed anew every `gap` updates. AdamW's direction `D` is that of
 //! `R = P G` (or `P Gᵀ`), `[r, max(n, m)]`, and `W <- W - lr scale Pᵀ D` (or `W - lr scale Dᵀ P`). Moments stay across a new
-//! projection as they are. As in the authors' program the epsilon is 1e-6 and the moments are not corrected for their bias,
-//! for all parameters; the correction is an option.
+//! projection as they are. As in the authors' program the epsilon is 1e-6 and is not corrected for the bias of the moments,
+//! as the rate is, for all parameters; other corrections are an option.
 //!
 //! Weights are found by walking the module: those of [`SwitchLoraLinear`](crate::SwitchLoraLinear) layers without factors.
 //! Everything else is trained by AdamW.
 
-use super::adamw::{AdamW, RowPlan};
+use super::adamw::{AdamW, BiasCorrection, RowPlan};
 use super::clip::join;
 use super::exchange::Absorbed;
 use super::guard::{Guard, GuardedOptimizer};
@@ -41,8 +41,8 @@ pub struct GaLoreConfig {
     pub gap: u64,
     /// Factor of the steps of projected weights.
     pub scale: f64,
-    /// Whether the moments are divided by `1 - b^t`.
-    pub bias_correction: bool,
+    /// What is corrected for moments that begin at zero.
+    pub bias_correction: BiasCorrection,
     /// Decay of the first moment.
     pub beta_1: f64,
     /// Decay of the second moment.
@@ -54,8 +54,8 @@ pub struct GaLoreConfig {
 }
 
 impl GaLoreConfig {
-    /// The authors' settings: a gap of 200, a scale of 0.25, AdamW with betas 0.9 and 0.999, an epsilon of 1e-6 and no bias
-    /// correction.
+    /// The authors' settings: a gap of 200, a scale of 0.25, AdamW with betas 0.9 and 0.999 and an epsilon of 1e-6
+    /// that is not corrected for bias.
     ///
     /// # Errors
     ///
@@ -65,7 +65,7 @@ impl GaLoreConfig {
             rank,
             gap: 200,
             scale: 0.25,
-            bias_correction: false,
+            bias_correction: BiasCorrection::Rate,
             beta_1: 0.9,
             beta_2: 0.999,
             epsilon: 1e-6,

@@ -12,6 +12,7 @@ mod relora;
 mod switchlora;
 mod update;
 
+pub use adamw::BiasCorrection;
 pub use clip::{ClipGradNorm, with_loss};
 pub use galore::{FailedProjection, GaLore, GaLoreConfig, ProjectionError, Projections};
 pub use guard::{Guard, GuardedOptimizer};

@@ -5,7 +5,7 @@
 //! [`SwitchLoraLinear`](crate::SwitchLoraLinear) fields. Without such a field it is AdamW. Counts, positions, freezes and
 //! choices live on the host and follow from `(seed, layer, update)`; no update reads from the device.
 
-use super::adamw::{AdamW, RowPlan};
+use super::adamw::{AdamW, BiasCorrection, RowPlan};
 use super::clip::join;
 use super::exchange::{Leaving, Pools};
 use super::guard::{Guard, GuardedOptimizer};
@@ -125,7 +125,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> SwitchLora<M, B> {
             beta_2: config.beta_2,
             epsilon: config.epsilon,
             weight_decay: config.weight_decay,
-            bias_correction: true,
+            bias_correction: BiasCorrection::All,
         }
     }
 
