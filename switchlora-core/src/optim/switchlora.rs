@@ -257,6 +257,9 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> SwitchLora<M, B> {
             let (_, state) = &self.host.layers[index];
             let mut a = RowPlan::frozen(&state.a.frozen);
             let mut b = RowPlan::frozen(&state.b.frozen);
+            // Where nothing switches the counts of rows are that of the matrix, as any AdamW has it.
+            let vectors = self.config.schedule.interval().is_some();
+            (a.vectors, b.vectors) = (vectors, vectors);
             let switch = &self.last[index];
             // The counterpart of a switched vector has moments that belong to another direction.
             let stale = [&switch.b.rows, &switch.a.rows];
