@@ -210,7 +210,7 @@ fn every_ablation_of_the_switch_trains_and_wrong_restarts_are_refused() {
         "wrong",
         "method = \"relora\"\n[relora]\ncycle = 4\nrestart_warmup = 4",
     );
-    assert_eq!(wrong.status.code(), Some(1));
+    assert_eq!(wrong.status.code(), Some(2));
     let said = stderr(&wrong);
     assert!(said.contains("relora.restart_warmup is 4"), "{said}");
 }
