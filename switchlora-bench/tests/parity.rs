@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use switchlora_bench::parity::{Golden, Replay, RunReport};
+use switchlora_bench::parity::{Golden, Replay, Run, RunReport};
 use switchlora_train::backend::{BackendKind, run_on};
 
 fn fixtures() -> PathBuf {
@@ -14,24 +14,43 @@ fn fixtures() -> PathBuf {
 fn replay(backend: BackendKind) -> Vec<RunReport> {
     let golden = Golden::open(fixtures()).unwrap();
     let names = golden.runs().unwrap();
-    assert_eq!(names, ["switchlora", "switchlora_fixed", "lora", "full"]);
-    let replay = |name: &String| {
-        let run = golden.run(name).unwrap();
+    let expected = ["switchlora", "switchlora_fixed", "lora", "full"];
+    let expected = expected.into_iter();
+    let expected = expected.chain(["galore", "galore_clip", "relora_initA"]);
+    assert_eq!(names, expected.collect::<Vec<_>>());
+    let runs = names.iter().map(|name| golden.run(name).unwrap());
+    let runs = runs.flat_map(|run| {
+        let own = run.with_own_projections();
+        std::iter::once(run).chain(own)
+    });
+    let replay = |run: Run| {
         let report = run_on(backend, 0, Replay::new(&golden, &run, backend.name()));
         report.unwrap().unwrap()
     };
-    names.iter().map(replay).collect()
+    runs.map(replay).collect()
 }
 
 fn comes_out(reports: &[RunReport]) {
     for report in reports {
         assert!(report.pass, "{}: {:?}", report.run, report.deviation);
-        assert_eq!((report.steps, report.loss_difference.entries), (60, 60));
+        // With projections of our own, up to the second refresh.
+        let steps = if report.run.contains("own") { 21 } else { 60 };
+        let losses = report.loss_difference.entries as usize;
+        assert_eq!((report.steps, losses), (steps, steps));
         assert!(report.switch_log_equal);
     }
-    let [switchlora, fixed, lora, full] = reports else {
-        panic!("four runs");
+    let [switchlora, fixed, lora, full, others @ ..] = reports else {
+        panic!("nine runs");
     };
+    let others: Vec<&str> = others.iter().map(|report| report.run.as_str()).collect();
+    let expected = [
+        "galore",
+        "galore (own projections)",
+        "galore_clip",
+        "galore_clip (own projections)",
+        "relora_initA",
+    ];
+    assert_eq!(others, expected);
     assert_eq!(
         (switchlora.switch_entries, fixed.switch_entries),
         (840, 840)

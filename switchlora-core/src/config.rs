@@ -1,10 +1,10 @@
 //! One configuration for layers and optimizer, so that scale, rank and freeze cannot disagree.
 
 use crate::candidates::PoolPlacement;
-use crate::linear::SwitchLoraLinearConfig;
-use crate::optim::SwitchLora;
+use crate::linear::{FactorInit, SwitchLoraLinearConfig};
+use crate::optim::{ReLora, ReLoraConfig, SwitchLora};
 use crate::schedule::SwitchSchedule;
-use crate::switch::Selection;
+use crate::switch::{Selection, Sides};
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,21 @@ pub struct SwitchLoraConfig {
     pub freeze: u32,
     /// Which vectors are switched.
     pub selection: Selection,
+    /// Which sides switch.
+    #[serde(default)]
+    pub sides: Sides,
+    /// Whether the moments of a switched vector's counterpart become zero.
+    #[serde(default = "yes")]
+    pub reset_moments: bool,
+    /// Whether the step count of a switched vector's counterpart becomes zero.
+    #[serde(default = "yes")]
+    pub reset_counts: bool,
+    /// How the factors start, and what the spare vectors are drawn from: the spare vectors of plain LoRA's B are zero too.
+    #[serde(default)]
+    pub factors: FactorInit,
+    /// The frozen weight starts at zero, so that the layer starts as `s AᵀB` alone.
+    #[serde(default)]
+    pub zero_weight: bool,
     /// Where the spare vectors are kept.
     pub pools: PoolPlacement,
     /// Decay of the first moment.
@@ -91,6 +106,11 @@ impl SwitchLoraConfig {
             schedule,
             freeze: FREEZE,
             selection: Selection::default(),
+            sides: Sides::default(),
+            reset_moments: true,
+            reset_counts: true,
+            factors: FactorInit::default(),
+            zero_weight: false,
             pools: PoolPlacement::default(),
             beta_1: 0.9,
             beta_2: 0.999,
@@ -141,6 +161,8 @@ impl SwitchLoraConfig {
         SwitchLoraLinearConfig::new(d_input, d_output)
             .with_rank(self.rank)
             .with_alpha(self.alpha)
+            .with_factors(self.factors)
+            .with_zero_weight(self.zero_weight)
             .with_precision(self.precision)
             .with_frozen(self.frozen)
     }
@@ -149,9 +171,23 @@ impl SwitchLoraConfig {
     pub fn optimizer<M: AutodiffModule<B>, B: AutodiffBackend>(&self) -> SwitchLora<M, B> {
         SwitchLora::new(self.clone())
     }
+
+    /// ReLoRA's optimizer for layers of this configuration, which never switches: put it inside a
+    /// [`ClipGradNorm`](crate::ClipGradNorm).
+    pub fn relora<M, B>(&self, config: ReLoraConfig) -> ReLora<M, B>
+    where
+        M: AutodiffModule<B>,
+        B: AutodiffBackend,
+    {
+        ReLora::new(self.clone(), config)
+    }
 }
 
-fn in_range(
+fn yes() -> bool {
+    true
+}
+
+pub(crate) fn in_range(
     name: &'static str,
     value: f64,
     holds: bool,

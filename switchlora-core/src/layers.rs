@@ -44,6 +44,62 @@ pub fn lora_layers<B: Backend, M: Module<B>>(module: &M) -> Vec<LoraLayer<B>> {
     finder.found
 }
 
+/// The weight of a layer without factors, which is trained as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlainWeight {
+    /// Path of the layer in the module.
+    pub path: String,
+    /// Its id in the module.
+    pub id: ParamId,
+    /// `[d_input, d_output]`.
+    pub shape: [usize; 2],
+}
+
+/// The weights of every [`SwitchLoraLinear`](crate::SwitchLoraLinear) without factors in `module`, in the order of the walk.
+pub fn plain_weights<B: Backend, M: Module<B>>(module: &M) -> Vec<PlainWeight> {
+    let mut finder = PlainFinder::default();
+    module.visit(&mut finder);
+    finder.found
+}
+
+#[derive(Default)]
+struct PlainFinder {
+    stack: Vec<(String, String)>,
+    found: Vec<PlainWeight>,
+}
+
+impl<B: Backend> ModuleVisitor<B> for PlainFinder {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.stack.push((name.to_owned(), container.to_owned()));
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.stack.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        let Some(((field, container), parents)) = self.stack.split_last() else {
+            return;
+        };
+        if container != CONTAINER || D != 2 {
+            return;
+        }
+        let path: Vec<&str> = parents.iter().map(|(name, _)| name.as_str()).collect();
+        let path = path.join(".");
+        let shape = param.dims();
+        match field.as_str() {
+            "weight" => self.found.push(PlainWeight {
+                path,
+                id: param.id,
+                shape: [shape[0], shape[D - 1]],
+            }),
+            // The layer has factors after all: they come after its weight.
+            "lora_a" => self.found.retain(|weight| weight.path != path),
+            _ => {}
+        }
+    }
+}
+
 struct Finder<B: Backend> {
     stack: Vec<(String, String)>,
     weight: Option<(ParamId, Tensor<B, 2>)>,

@@ -36,18 +36,24 @@ mod linear;
 mod optim;
 mod random;
 mod schedule;
+mod spectrum;
+mod svd;
 mod switch;
 
 pub use candidates::PoolPlacement;
 pub use config::{ConfigError, SwitchLoraConfig};
 pub use deferred::Deferred;
-pub use layers::{LoraLayer, lora_layers};
+pub use layers::{LoraLayer, PlainWeight, lora_layers, plain_weights};
 pub use linear::{FactorInit, SwitchLoraLinear, SwitchLoraLinearConfig, forward_together};
 pub use optim::{
-    ClipGradNorm, Draws, Guard, GuardedOptimizer, LayerRecord, MomentsRecord, SwitchLora,
-    SwitchLoraRecord, with_loss,
+    Algorithm, BiasCorrection, ClipGradNorm, Draws, FailedProjection, GaLore, GaLoreConfig, Guard,
+    GuardedOptimizer, LayerRecord, MethodOptimizer, MomentReset, MomentsRecord, OptimizerRecord,
+    ProjectionError, Projections, ReLora, ReLoraConfig, RecordedRestart, Restarts, SwitchLora,
+    with_loss,
 };
 pub use random::{Purpose, stream};
 pub use schedule::SwitchSchedule;
-pub use switch::{Exchange, LayerState, LayerSwitch, Selection, SideState};
+pub use spectrum::Spectrum;
+pub use svd::SvdError;
+pub use switch::{Exchange, LayerState, LayerSwitch, Selection, SideState, Sides};
 pub use switchlora_ops::Precision;

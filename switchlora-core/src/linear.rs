@@ -39,6 +39,9 @@ pub struct SwitchLoraLinearConfig {
     /// Distribution of the factors.
     #[config(default = "FactorInit::SwitchLora")]
     pub factors: FactorInit,
+    /// Whether `W` starts at zero where there are factors, so that the layer starts as `s AᵀB` (and its bias) alone.
+    #[config(default = "false")]
+    pub zero_weight: bool,
     /// What the layer's products are computed in.
     #[config(default = "Precision::F32")]
     pub precision: Precision,
@@ -118,7 +121,8 @@ impl SwitchLoraLinearConfig {
         self.adapt(Linear { weight, bias })
     }
 
-    /// Adapts an existing linear layer without changing what it computes; the factors are drawn by the backend.
+    /// Adapts an existing linear layer without changing what it computes (unless the weight is to start at zero); the
+    /// factors are drawn by the backend.
     ///
     /// # Panics
     ///
@@ -181,7 +185,10 @@ impl SwitchLoraLinearConfig {
         };
         let scale = self.alpha / a.dims()[0] as f64;
         let (id, weight, mapper) = linear.weight.consume();
-        let weight = weight.detach() - product(a.clone(), b.clone(), scale);
+        let weight = match self.zero_weight {
+            true => weight.detach().zeros_like(),
+            false => weight.detach() - product(a.clone(), b.clone(), scale),
+        };
         let weight = self.frozen.round(weight);
         SwitchLoraLinear {
             weight: Param::from_mapped_value(id, weight, mapper).set_require_grad(false),

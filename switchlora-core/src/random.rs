@@ -19,6 +19,12 @@ pub enum Purpose {
     Draw = 4,
     /// Which rows and candidates the random selection takes.
     Selection = 5,
+    /// The factors A that ReLoRA starts again with.
+    Restart = 6,
+    /// Which moments ReLoRA keeps across a restart.
+    Prune = 7,
+    /// The factors of layers that are adapted after a warm start.
+    WarmStart = 8,
 }
 
 /// The stream of random numbers for one purpose, layer and update.

@@ -20,6 +20,30 @@ pub enum Selection {
     Random,
 }
 
+/// Which sides switch; both, unless it is to be seen what one of them does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sides {
+    /// Both.
+    #[default]
+    Both,
+    /// Side A only.
+    A,
+    /// Side B only.
+    B,
+}
+
+impl Sides {
+    /// How many vectors A and B exchange where each side would exchange `count`.
+    fn of(self, count: usize) -> [usize; 2] {
+        match self {
+            Self::Both => [count, count],
+            Self::A => [count, 0],
+            Self::B => [0, count],
+        }
+    }
+}
+
 /// Where each vector of one side is, and which rows may not move.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SideState {
@@ -73,7 +97,7 @@ pub struct LayerState {
 pub struct LayerSwitch {
     /// Path of the layer in the module.
     pub path: String,
-    /// Vectors exchanged on each side.
+    /// Vectors exchanged on each side that switches.
     pub count: usize,
     /// Exchanges of side A.
     pub a: Exchange,
@@ -154,23 +178,29 @@ impl LayerState {
         }
     }
 
-    /// Exchanges up to `count` vectors of each side and freezes their counterparts for `freeze` updates.
+    /// Exchanges up to `count` vectors of each of `sides` and freezes their counterparts for `freeze` updates.
     ///
     /// Fewer are exchanged when a frozen row would have to leave. `seed`, `layer` and `update` name the random choice.
-    pub fn switch(&mut self, count: usize, freeze: u32, choice: Choice) -> (Exchange, Exchange) {
+    pub fn switch(
+        &mut self,
+        count: usize,
+        freeze: u32,
+        choice: Choice,
+        sides: Sides,
+    ) -> (Exchange, Exchange) {
         if self.a.spare.is_empty() {
             return Default::default();
         }
         let (a, b) = match choice {
             Choice::Contiguous => {
-                let count = count.min(self.available());
-                (self.a.exchange_next(count), self.b.exchange_next(count))
+                let [a, b] = sides.of(count.min(self.available(sides)));
+                (self.a.exchange_next(a), self.b.exchange_next(b))
             }
             Choice::Random {
                 seed,
                 layer,
                 update,
-            } => self.switch_random(count, seed, layer, update),
+            } => self.switch_random(sides.of(count), seed, layer, update),
         };
         a.rows.iter().for_each(|&row| self.b.frozen[row] = freeze);
         b.rows.iter().for_each(|&row| self.a.frozen[row] = freeze);
@@ -179,9 +209,13 @@ impl LayerState {
 
     /// How many rows both walks can still take before one meets a frozen row of its side.
     ///
-    /// The rows of A that are frozen are the last ones that B has passed, and the other way round.
-    fn available(&self) -> usize {
+    /// The rows of A that are frozen are the last ones that B has passed, and the other way round. Where one side switches
+    /// alone, no row of it is ever frozen.
+    fn available(&self, sides: Sides) -> usize {
         let rank = self.a.live.len() as i64;
+        if sides != Sides::Both {
+            return rank as usize;
+        }
         let ahead = |from: &SideState, to: &SideState| {
             let gap = i64::from(to.row) - from.frozen_rows() as i64 - i64::from(from.row);
             gap.rem_euclid(rank) as usize
@@ -191,7 +225,7 @@ impl LayerState {
 
     fn switch_random(
         &mut self,
-        count: usize,
+        [count_a, count_b]: [usize; 2],
         seed: u64,
         layer: u64,
         update: u64,
@@ -212,11 +246,14 @@ impl LayerState {
             let positions = index::sample(rng, side.spare.len(), count).into_vec();
             rows.into_iter().zip(positions).collect::<Vec<_>>()
         };
-        let mut a = free(&self.a, count, &[]);
+        let mut a = free(&self.a, count_a, &[]);
         // A row that A has just taken freezes its counterpart, so B may not take that one.
         let taken: Vec<usize> = a.iter().map(|pair| pair.0).collect();
-        let b = free(&self.b, a.len(), &taken);
-        a.truncate(b.len());
+        let both = count_a > 0 && count_b > 0;
+        let b = free(&self.b, if both { a.len() } else { count_b }, &taken);
+        if both {
+            a.truncate(b.len());
+        }
         (self.a.exchange(a), self.b.exchange(b))
     }
 }
@@ -275,7 +312,7 @@ mod tests {
                     false => Choice::Contiguous,
                 };
                 let before = state.clone();
-                let (a, b) = state.switch(count, 5, choice);
+                let (a, b) = state.switch(count, 5, choice, Sides::Both);
                 prop_assert!(a.rows.len() <= count);
                 prop_assert_eq!(a.rows.len(), b.rows.len());
                 // A frozen vector never leaves, and no row is the counterpart of one that leaves in the same update.
@@ -301,7 +338,7 @@ mod tests {
             let mut state = LayerState::new(slots as usize, slots as usize, rank);
             let mut expected = 0;
             for count in counts {
-                let (a, _) = state.switch(count, 2, Choice::Contiguous);
+                let (a, _) = state.switch(count, 2, Choice::Contiguous, Sides::Both);
                 for loaded in a.loaded {
                     prop_assert_eq!(loaded, expected);
                     expected = (expected + 1) % slots;
@@ -313,8 +350,30 @@ mod tests {
     }
 
     #[test]
+    fn a_side_that_switches_alone_takes_every_row_and_leaves_the_other_where_it_is() {
+        for choice in [
+            Choice::Contiguous,
+            Choice::Random {
+                seed: 1,
+                layer: 0,
+                update: 0,
+            },
+        ] {
+            let mut state = LayerState::new(20, 30, 6);
+            let before = state.clone();
+            let (a, b) = state.switch(9, 0, choice, Sides::A);
+            assert_eq!((a.rows.len(), b.rows.len()), (6, 0));
+            assert_eq!(state.b, before.b);
+            let (a, b) = state.switch(2, 3, choice, Sides::B);
+            assert_eq!((a.rows.len(), b.rows.len()), (0, 2));
+            assert_eq!(state.a.frozen_rows(), 2);
+        }
+    }
+
+    #[test]
     fn rank_one_and_full_rank_never_switch() {
-        let contiguous = |n, m, r| LayerState::new(n, m, r).switch(3, 5, Choice::Contiguous);
+        let contiguous =
+            |n, m, r| LayerState::new(n, m, r).switch(3, 5, Choice::Contiguous, Sides::Both);
         assert!(contiguous(8, 9, 1).0.rows.is_empty());
         assert!(contiguous(8, 9, 8).0.rows.is_empty());
         assert!(contiguous(8, 9, 20).1.rows.is_empty());

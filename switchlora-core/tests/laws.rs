@@ -13,8 +13,8 @@ use rand_chacha::ChaCha8Rng;
 use std::cell::RefCell;
 use switchlora_core::init::uniform;
 use switchlora_core::{
-    ClipGradNorm, PoolPlacement, Purpose, Selection, SwitchLora, SwitchLoraConfig,
-    SwitchLoraLinear, SwitchLoraRecord, SwitchSchedule, stream, with_loss,
+    ClipGradNorm, OptimizerRecord, PoolPlacement, Purpose, Selection, Sides, SwitchLora,
+    SwitchLoraConfig, SwitchLoraLinear, SwitchSchedule, stream, with_loss,
 };
 
 type B = Autodiff<Flex>;
@@ -28,6 +28,7 @@ struct Case {
     rank: usize,
     bias: bool,
     selection: Selection,
+    sides: Sides,
     pools: PoolPlacement,
     decide_on_device: bool,
     seed: u64,
@@ -36,8 +37,11 @@ struct Case {
 fn case() -> impl Strategy<Value = Case> {
     let rank = prop_oneof![Just(1usize), 2usize..6, Just(7), Just(40)];
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
-    (2usize..20, 2usize..20, rank, flags, any::<u64>()).prop_map(
-        |(d_input, d_output, rank, (bias, random, host, decide_on_device), seed)| Case {
+    // Both sides are the method; one alone is an ablation.
+    let sides = prop_oneof![4 => Just(Sides::Both), 1 => Just(Sides::A), 1 => Just(Sides::B)];
+    (2usize..20, 2usize..20, rank, flags, sides, any::<u64>()).prop_map(
+        |(d_input, d_output, rank, (bias, random, host, decide_on_device), sides, seed)| Case {
+            sides,
             d_input,
             d_output,
             // 7 stands for the largest rank at which the layer is square in rank, 40 for one beyond it.
@@ -70,6 +74,7 @@ impl Case {
         // Freezing for one update and an interval of two make a small layer switch at every update.
         (config.freeze, config.schedule) = (1, SwitchSchedule::fixed(2.0));
         (config.selection, config.pools, config.seed) = (self.selection, self.pools, self.seed);
+        config.sides = self.sides;
         config
     }
 
@@ -139,7 +144,7 @@ fn sides(layer: &SwitchLoraLinear<B>) -> [Vec<f32>; 2] {
     [side(&layer.lora_a), side(&layer.lora_b)]
 }
 
-fn record<B: AutodiffBackend>(optimizer: &Method<B>) -> SwitchLoraRecord {
+fn record<B: AutodiffBackend>(optimizer: &Method<B>) -> OptimizerRecord {
     Optimizer::<SwitchLoraLinear<B>, B>::to_record(optimizer).0
 }
 
@@ -182,7 +187,9 @@ proptest! {
         prop_assert_eq!(set_b, multiset(b, &end.candidates_b, case.d_output));
         let can_switch = case.rank > 2 && case.rank < case.d_input.min(case.d_output);
         prop_assert!(!can_switch || switched > 0);
-        prop_assert!(case.rank > 1 || case.selection == Selection::Random || switched == 0);
+        // With both sides, the only row of a rank of one would be its own counterpart's.
+        let both = case.sides == Sides::Both;
+        prop_assert!(case.rank > 1 || case.selection == Selection::Random || !both || switched == 0);
     }
 
     #[test]
@@ -354,6 +361,7 @@ fn the_laws_hold_on_the_reference_backend_too() {
         rank: 4,
         bias: true,
         selection: Selection::Contiguous,
+        sides: Sides::Both,
         pools: PoolPlacement::Device,
         decide_on_device: false,
         seed: 11,

@@ -6,11 +6,14 @@ use crate::model::{LlamaConfig, LlamaConfigError};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use switchlora_core::cost::CostMethod;
 use switchlora_core::{
-    ConfigError, FactorInit, PoolPlacement, Selection, SwitchLoraConfig, SwitchSchedule,
+    Algorithm, BiasCorrection, ConfigError, FactorInit, GaLoreConfig, MomentReset, PoolPlacement,
+    ReLoraConfig, Selection, Sides, SwitchLoraConfig, SwitchSchedule,
 };
 
 /// How the model is trained.
@@ -22,6 +25,10 @@ pub enum Method {
     Full,
     /// Factors of low rank beside frozen weights.
     Lora,
+    /// Factors of low rank that are merged and start again every so many updates.
+    ReLora,
+    /// Every weight, by gradients projected to a low rank.
+    GaLore,
     /// Factors of low rank whose vectors are switched.
     #[default]
     SwitchLora,
@@ -33,6 +40,8 @@ impl Method {
         match self {
             Self::Full => CostMethod::Full,
             Self::Lora => CostMethod::Lora,
+            Self::ReLora => CostMethod::ReLora,
+            Self::GaLore => CostMethod::GaLore,
             Self::SwitchLora => CostMethod::SwitchLora,
         }
     }
@@ -45,24 +54,29 @@ impl Method {
     /// The rank of its layers, when factors have the rank `rank`.
     pub fn rank(self, rank: usize) -> Option<usize> {
         match self {
-            Self::Full => None,
-            Self::Lora | Self::SwitchLora => Some(rank),
+            Self::Full | Self::GaLore => None,
+            Self::Lora | Self::ReLora | Self::SwitchLora => Some(rank),
         }
     }
 
-    /// How its factors start.
+    /// How its factors start, unless the experiment says otherwise.
     pub fn factors(self) -> FactorInit {
         match self {
-            Self::Lora => FactorInit::Lora,
-            _ => FactorInit::SwitchLora,
+            Self::Lora | Self::ReLora => FactorInit::Lora,
+            Self::Full | Self::GaLore | Self::SwitchLora => FactorInit::SwitchLora,
         }
+    }
+
+    /// Whether the weights beside its factors are frozen.
+    pub fn freezes(self) -> bool {
+        self.rank(1).is_some()
     }
 
     /// A learning rate that suits it; the factors bear a higher one than the weights (measured on the embedded text).
     fn learning_rate(self) -> f64 {
         match self {
-            Self::Full => 3e-3,
-            Self::Lora | Self::SwitchLora => 1e-2,
+            Self::Full | Self::ReLora => 3e-3,
+            Self::Lora | Self::GaLore | Self::SwitchLora => 1e-2,
         }
     }
 }
@@ -140,12 +154,42 @@ pub struct Experiment {
     pub keep: usize,
     /// Largest global gradient norm.
     pub clip: f64,
+    /// Full-rank training before the method begins: a run or checkpoint whose weights it starts from, or a number of the
+    /// run's own updates.
+    pub warm_start: Option<WarmStart>,
+    /// Peak learning rate of full-rank updates at the beginning; that of `full`, or `lr` if it is lower, unless given.
+    pub warm_start_lr: Option<f64>,
     /// How the learning rate changes.
     pub schedule: ScheduleSettings,
     /// The switches.
     pub switch: SwitchSettings,
+    /// The restarts.
+    pub relora: ReLoraSettings,
+    /// The projections.
+    pub galore: GaLoreSettings,
     /// The constants of AdamW.
     pub adamw: AdamWSettings,
+}
+
+/// Full-rank training before the method begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum WarmStart {
+    /// The first so many updates of the run.
+    Updates(u64),
+    /// A run directory or a checkpoint, whose factors, if it has any, are merged.
+    From(PathBuf),
+}
+
+impl FromStr for WarmStart {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text.parse() {
+            Ok(updates) => Self::Updates(updates),
+            Err(_) => Self::From(PathBuf::from(text)),
+        })
+    }
 }
 
 /// How the learning rate changes.
@@ -174,10 +218,52 @@ pub struct SwitchSettings {
     pub freeze: u32,
     /// Which vectors are switched.
     pub selection: Selection,
+    /// Which sides are switched: `both`, `a` or `b`.
+    pub sides: Sides,
+    /// Whether the moments of a switched vector's counterpart become zero.
+    pub reset_moments: bool,
+    /// Whether the step count of a switched vector's counterpart becomes zero.
+    pub reset_counts: bool,
+    /// How factors start and what spare vectors are drawn from: `switch_lora` (the paper's bounds) or `lora` (B zero).
+    pub init: FactorInit,
+    /// The frozen weights start at zero.
+    pub zero_weight: bool,
     /// Where the spare vectors are kept.
     pub pools: PoolPlacement,
     /// The scale of the factors is `alpha / rank`.
     pub alpha: f64,
+}
+
+/// The restarts of ReLoRA.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReLoraSettings {
+    /// Updates between two restarts; a quarter of the steps unless given.
+    pub cycle: Option<u64>,
+    /// Updates over which the learning rate rises again after a restart, fewer than `cycle`; a tenth of it unless given.
+    pub restart_warmup: Option<u64>,
+    /// What becomes of the factors' moments: `zero`, `random` or `magnitude`.
+    pub reset: MomentReset,
+    /// The share of them that `random` and `magnitude` keep.
+    pub keep: f64,
+    /// Whether step counts become zero too.
+    pub reset_counts: bool,
+    /// The scale of the factors is `alpha / rank`.
+    pub alpha: f64,
+}
+
+/// The projections of GaLore; their rank is the run's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GaLoreSettings {
+    /// Updates between two projections.
+    pub gap: u64,
+    /// Factor of the steps of projected weights.
+    pub scale: f64,
+    /// What is corrected for moments that begin at zero: `none`, `rate` (as the authors' program does) or `all`.
+    pub bias_correction: BiasCorrection,
+    /// Added to the root of the second moment, instead of `adamw.epsilon`.
+    pub epsilon: f64,
 }
 
 /// The constants of AdamW.
@@ -217,8 +303,12 @@ impl Default for Experiment {
             checkpoint_every: 200,
             keep: 2,
             clip: 1.0,
+            warm_start: None,
+            warm_start_lr: None,
             schedule: ScheduleSettings::default(),
             switch: SwitchSettings::default(),
+            relora: ReLoraSettings::default(),
+            galore: GaLoreSettings::default(),
             adamw: AdamWSettings::default(),
         }
     }
@@ -242,8 +332,37 @@ impl Default for SwitchSettings {
             fixed: false,
             freeze: 5,
             selection: Selection::default(),
+            sides: Sides::default(),
+            reset_moments: true,
+            reset_counts: true,
+            init: FactorInit::default(),
+            zero_weight: false,
             pools: PoolPlacement::default(),
             alpha: 1.0,
+        }
+    }
+}
+
+impl Default for ReLoraSettings {
+    fn default() -> Self {
+        Self {
+            cycle: None,
+            restart_warmup: None,
+            reset: MomentReset::default(),
+            keep: 1e-3,
+            reset_counts: false,
+            alpha: 32.0,
+        }
+    }
+}
+
+impl Default for GaLoreSettings {
+    fn default() -> Self {
+        Self {
+            gap: 200,
+            scale: 0.25,
+            bias_correction: BiasCorrection::Rate,
+            epsilon: 1e-6,
         }
     }
 }
@@ -359,12 +478,75 @@ impl Experiment {
         }
         self.schedule.warmup.get_or_insert(self.steps / 20);
         match self.method {
-            // Nothing is frozen.
-            Method::Full => (self.rank, self.frozen) = (None, Precision::F32),
+            Method::Full => self.rank = None,
             _ => _ = self.rank.get_or_insert((model.hidden_size / 4).max(1)),
         }
+        if !self.method.freezes() {
+            self.frozen = Precision::F32;
+        }
+        self.resolve_restarts()?;
+        self.resolve_warm_start(lr)?;
         let method = self.method_config()?;
+        self.algorithm()?;
         Ok((self, model, method))
+    }
+
+    fn resolve_restarts(&mut self) -> Result<(), ExperimentError> {
+        if self.method != Method::ReLora {
+            return Ok(());
+        }
+        let steps = self.steps;
+        let cycle = *self.relora.cycle.get_or_insert((steps / 4).max(1));
+        let warmup = *self.relora.restart_warmup.get_or_insert(cycle / 10);
+        match warmup < cycle.max(1) {
+            true => Ok(()),
+            false => Err(out_of_range(
+                "relora.restart_warmup",
+                warmup,
+                "less than relora.cycle: the rate would be zero for ever",
+            )),
+        }
+    }
+
+    fn resolve_warm_start(&mut self, lr: f64) -> Result<(), ExperimentError> {
+        if let Some(rate) = self.warm_start_lr
+            && !(rate.is_finite() && rate > 0.0)
+        {
+            return Err(out_of_range("warm_start_lr", rate, "a number above 0"));
+        }
+        let Some(WarmStart::Updates(updates)) = self.warm_start else {
+            return Ok(());
+        };
+        if updates >= self.steps {
+            return Err(out_of_range(
+                "warm-start",
+                updates,
+                "fewer updates than steps",
+            ));
+        }
+        if self.method == Method::Full && updates > 0 {
+            let expected = "another method than full, or a run to start from";
+            return Err(out_of_range("warm-start", updates, expected));
+        }
+        self.warm_start_lr
+            .get_or_insert(Method::Full.learning_rate().min(lr));
+        Ok(())
+    }
+
+    /// Full-rank updates at the beginning of the run.
+    pub fn full_rank_updates(&self) -> u64 {
+        match self.warm_start {
+            Some(WarmStart::Updates(updates)) => updates,
+            Some(WarmStart::From(_)) | None => 0,
+        }
+    }
+
+    /// How the factors start.
+    pub fn factors(&self) -> FactorInit {
+        match self.method {
+            Method::SwitchLora => self.switch.init,
+            method => method.factors(),
+        }
     }
 
     /// Takes from `other` what is left open here.
@@ -372,6 +554,10 @@ impl Experiment {
         self.lr = self.lr.or(other.lr);
         self.rank = self.rank.or(other.rank);
         self.schedule.warmup = self.schedule.warmup.or(other.schedule.warmup);
+        self.warm_start_lr = self.warm_start_lr.or(other.warm_start_lr);
+        let (relora, theirs) = (&mut self.relora, &other.relora);
+        relora.cycle = relora.cycle.or(theirs.cycle);
+        relora.restart_warmup = relora.restart_warmup.or(theirs.restart_warmup);
     }
 
     /// The same experiment wherever it is read: paths of files that exist are made absolute.
@@ -383,6 +569,9 @@ impl Experiment {
         };
         self.data.iter_mut().for_each(absolute);
         self.tokenizer.iter_mut().for_each(absolute);
+        if let Some(WarmStart::From(path)) = &mut self.warm_start {
+            absolute(path);
+        }
         let mut model = PathBuf::from(&self.model);
         if model.is_file() {
             absolute(&mut model);
@@ -432,16 +621,25 @@ impl Experiment {
 
     fn method_config(&self) -> Result<SwitchLoraConfig, ConfigError> {
         let switch = &self.switch;
+        let total = self.steps - self.full_rank_updates();
         let schedule = match (self.method, switch.fixed) {
-            (Method::Full | Method::Lora, _) => SwitchSchedule::Never,
             (Method::SwitchLora, true) => SwitchSchedule::fixed(switch.interval),
             (Method::SwitchLora, false) => {
-                SwitchSchedule::decaying(switch.interval, switch.ratio, self.steps)
+                SwitchSchedule::decaying(switch.interval, switch.ratio, total)
             }
+            _ => SwitchSchedule::Never,
         };
         let config = SwitchLoraConfig {
-            rank: self.rank,
-            alpha: switch.alpha,
+            rank: self.rank.and_then(|rank| self.method.rank(rank)),
+            alpha: match self.method {
+                Method::ReLora => self.relora.alpha,
+                _ => switch.alpha,
+            },
+            sides: switch.sides,
+            reset_moments: switch.reset_moments,
+            reset_counts: switch.reset_counts,
+            factors: self.factors(),
+            zero_weight: switch.zero_weight && self.method == Method::SwitchLora,
             schedule,
             freeze: switch.freeze,
             selection: switch.selection,
@@ -457,11 +655,46 @@ impl Experiment {
         config.validate().map(|()| config)
     }
 
+    /// What an update does besides AdamW.
+    ///
+    /// # Errors
+    ///
+    /// The first value that is out of its range.
+    pub fn algorithm(&self) -> Result<Algorithm, ConfigError> {
+        let relora = &self.relora;
+        match self.method {
+            Method::Full | Method::Lora | Method::SwitchLora => Ok(Algorithm::SwitchLora),
+            Method::ReLora => {
+                let config = ReLoraConfig {
+                    cycle: relora.cycle.unwrap_or((self.steps / 4).max(1)),
+                    reset: relora.reset,
+                    keep: relora.keep,
+                    reset_counts: relora.reset_counts,
+                };
+                config.validate().map(|()| Algorithm::ReLora(config))
+            }
+            Method::GaLore => {
+                let config = GaLoreConfig {
+                    rank: self.rank.unwrap_or_default(),
+                    gap: self.galore.gap,
+                    scale: self.galore.scale,
+                    bias_correction: self.galore.bias_correction,
+                    beta_1: self.adamw.beta_1,
+                    beta_2: self.adamw.beta_2,
+                    epsilon: self.galore.epsilon,
+                    weight_decay: self.adamw.weight_decay,
+                };
+                config.validate().map(|()| Algorithm::GaLore(config))
+            }
+        }
+    }
+
     /// What it is computed in and what frozen weights rest in, for people.
     pub fn numbers(&self) -> String {
         let precision = self.precision.name();
         match (self.method, self.frozen) {
-            (Method::Full, _) | (_, Precision::F32) => precision.to_owned(),
+            (method, _) if !method.freezes() => precision.to_owned(),
+            (_, Precision::F32) => precision.to_owned(),
             (_, Precision::Bf16) => format!("{precision}, frozen bf16"),
         }
     }

@@ -86,7 +86,7 @@ fn a_run_trains_evaluates_saves_and_can_be_evaluated_and_continued_in_words() {
 fn a_fixed_seed_gives_the_same_run_bit_for_bit_on_each_cpu_backend() {
     let place = Place::new();
     for backend in ["flex", "ndarray"] {
-        for method in ["switchlora", "lora", "full"] {
+        for method in ["switchlora", "lora", "full", "relora", "galore"] {
             for run in ["one", "two"] {
                 let flags =
                     format!("--backend {backend} --method {method} --out {backend}-{method}-{run}");
@@ -110,15 +110,109 @@ fn a_fixed_seed_gives_the_same_run_bit_for_bit_on_each_cpu_backend() {
 #[test]
 fn a_resumed_run_equals_one_that_was_never_stopped() {
     let place = Place::new();
-    assert!(place.train("--out whole --accumulation 2").status.success());
-    let half = place.train("--out parts --accumulation 2");
-    assert!(half.status.success());
-    // The state after 8 of 12 updates, as if the last third had never happened.
-    std::fs::remove_dir_all(place.path("parts/checkpoints/step-00000012")).unwrap();
-    let resumed = place.run("train --out parts --resume");
-    assert!(resumed.status.success(), "{}", stderr(&resumed));
-    assert_eq!(place.journal("whole"), place.journal("parts"));
-    assert_eq!(place.checkpoint("whole"), place.checkpoint("parts"));
+    let cases = [
+        "--accumulation 2",
+        "--method relora --cycle 3",
+        "--method galore --gap 3",
+        // The checkpoint to go on from is the last one in full rank, and one of the method.
+        "--method switchlora --warm-start 8",
+        "--method relora --cycle 2 --warm-start 3",
+    ];
+    for (number, flags) in cases.into_iter().enumerate() {
+        let (whole, parts) = (format!("whole{number}"), format!("parts{number}"));
+        for out in [&whole, &parts] {
+            let output = place.train(&format!("--out {out} {flags}"));
+            assert!(output.status.success(), "{flags}: {}", stderr(&output));
+        }
+        // The state after 8 of 12 updates, as if the last third had never happened.
+        let last = place.path(&format!("{parts}/checkpoints/step-00000012"));
+        std::fs::remove_dir_all(last).unwrap();
+        let resumed = place.run(&format!("train --out {parts} --resume"));
+        assert!(resumed.status.success(), "{flags}: {}", stderr(&resumed));
+        assert_eq!(place.journal(&whole), place.journal(&parts), "{flags}");
+        assert_eq!(
+            place.checkpoint(&whole),
+            place.checkpoint(&parts),
+            "{flags}"
+        );
+    }
+}
+
+#[test]
+fn a_run_may_start_from_the_weights_of_a_full_rank_one() {
+    let place = Place::new();
+    assert!(
+        place
+            .train("--method full --out base --lr 3e-3")
+            .status
+            .success()
+    );
+    let evaluated = |run: &str, number: usize| -> f64 {
+        let lines = place.journal(run);
+        let lines = lines
+            .iter()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let mut evaluations = lines.filter(|line| line["kind"] == "eval");
+        evaluations.nth(number).unwrap()["loss"].as_f64().unwrap()
+    };
+    for method in ["switchlora", "lora", "relora", "galore"] {
+        let flags = format!("--method {method} --warm-start base --out {method} --lr 1e-9");
+        let output = place.train(&flags);
+        assert!(output.status.success(), "{}", stderr(&output));
+        // At a rate of nearly zero it still computes what the other run ended with, whatever it is made of.
+        let (theirs, ours) = (evaluated("base", 2), evaluated(method, 2));
+        assert!((theirs - ours).abs() < 1e-3, "{method}: {theirs} {ours}");
+    }
+    let missing = place.train("--warm-start nowhere --out x");
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(stderr(&missing).contains("nowhere"), "{}", stderr(&missing));
+    let late = place.train("--warm-start 12 --out y");
+    assert!(
+        stderr(&late).contains("fewer updates than steps"),
+        "{}",
+        stderr(&late)
+    );
+}
+
+#[test]
+fn every_ablation_of_the_switch_trains_and_wrong_restarts_are_refused() {
+    let place = Place::new();
+    let experiment = |name: &str, keys: &str| {
+        std::fs::write(place.path(&format!("{name}.toml")), keys).unwrap();
+        place.train(&format!("--config {name}.toml --interval 4 --out {name}"))
+    };
+    let cases = [
+        ("sides", "[switch]\nfreeze = 2\nsides = \"a\""),
+        (
+            "b",
+            "[switch]\nfreeze = 2\nsides = \"b\"\nselection = \"random\"",
+        ),
+        (
+            "resets",
+            "[switch]\nfreeze = 0\nreset_moments = false\nreset_counts = false",
+        ),
+        (
+            "init",
+            "[switch]\nfreeze = 2\ninit = \"lora\"\nfixed = true",
+        ),
+        ("zero", "[switch]\nfreeze = 2\nzero_weight = true"),
+    ];
+    for (name, keys) in cases {
+        let output = experiment(name, keys);
+        assert!(output.status.success(), "{name}: {}", stderr(&output));
+        let switched = place.journal(name).iter().any(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            line["switches"].as_u64() > Some(0)
+        });
+        assert!(switched, "{name}");
+    }
+    let wrong = experiment(
+        "wrong",
+        "method = \"relora\"\n[relora]\ncycle = 4\nrestart_warmup = 4",
+    );
+    assert_eq!(wrong.status.code(), Some(2));
+    let said = stderr(&wrong);
+    assert!(said.contains("relora.restart_warmup is 4"), "{said}");
 }
 
 #[test]

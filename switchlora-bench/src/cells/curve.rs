@@ -1,20 +1,20 @@
 //! The losses of one training, update by update, and what it switched.
 
 use crate::results::Curve;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use burn::module::AutodiffModule;
 use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::backend::AutodiffBackend;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Instant;
-use switchlora_core::{ClipGradNorm, SwitchLoraConfig};
+use switchlora_core::{Algorithm, ClipGradNorm, SwitchLoraConfig, SwitchSchedule};
 use switchlora_train::backend::Job;
 use switchlora_train::data::{
     Prepared, TokenBatch, Tokenizer, TrainBatches, ValidationBatches, Windows,
 };
-use switchlora_train::experiment::Experiment;
+use switchlora_train::experiment::{Experiment, WarmStart};
 use switchlora_train::hexadecimal;
 use switchlora_train::learner::{LearningRateSchedule, mean_loss, scalar};
 use switchlora_train::model::{LlamaConfig, LlamaForCausalLm};
@@ -38,13 +38,13 @@ pub(super) struct CurveJob {
 }
 
 impl CurveJob {
-    pub fn new(experiment: Experiment, tokens: &Path) -> Result<Self> {
+    pub fn new(experiment: Experiment, tokens: &[PathBuf]) -> Result<Self> {
         let (experiment, mut model, method) = experiment.resolve()?;
         let tokenizer = Tokenizer::embedded()?;
         model.vocab_size = model.vocab_size.max(tokenizer.vocab_size());
         let length = experiment.sequence_length;
         model.max_position_embeddings = model.max_position_embeddings.max(length);
-        let prepared = Prepared::from_paths(&[tokens.to_path_buf()], &tokenizer)?;
+        let prepared = Prepared::from_paths(tokens, &tokenizer)?;
         let cut = |rows| Windows::over(rows, length, model.vocab_size);
         let (train, validation) = (cut(prepared.train)?, cut(prepared.validation)?);
         let (batch, limit) = (
@@ -61,20 +61,52 @@ impl CurveJob {
     }
 }
 
-impl Job for CurveJob {
-    type Output = Result<CurveResult>;
+/// A training that has ended.
+pub(super) struct Trained<B: AutodiffBackend> {
+    pub result: CurveResult,
+    pub model: LlamaForCausalLm<B>,
+    pub skipped: u64,
+}
 
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<CurveResult> {
+impl CurveJob {
+    /// The model before the first update.
+    pub fn model<B: AutodiffBackend>(&self, device: &B::Device) -> LlamaForCausalLm<B> {
         let experiment = &self.experiment;
-        let factors = experiment.method.factors();
-        let mut model = LlamaForCausalLm::<B>::new(
-            &self.model,
-            &self.method,
-            factors,
-            experiment.seed,
-            &device,
-        );
-        let mut optimizer = ClipGradNorm::new(experiment.clip, self.method.optimizer());
+        let layers = match experiment.full_rank_updates() {
+            0 => self.method.clone(),
+            _ => SwitchLoraConfig {
+                rank: None,
+                schedule: SwitchSchedule::Never,
+                ..self.method.clone()
+            },
+        };
+        let factors = experiment.factors();
+        LlamaForCausalLm::new(&self.model, &layers, factors, experiment.seed, device)
+    }
+
+    /// Trains, update by update.
+    pub fn train<B: AutodiffBackend>(&self, device: &B::Device) -> Result<Trained<B>> {
+        let experiment = &self.experiment;
+        if let Some(WarmStart::From(path)) = &experiment.warm_start {
+            bail!(
+                "warm_start is {}, expected a number of updates: a comparison starts every training from its seed",
+                path.display()
+            );
+        }
+        let mut model = self.model::<B>(device);
+        let full_rank = experiment.full_rank_updates();
+        let method = || experiment.algorithm().map(|a| a.optimizer(&self.method));
+        let first = match full_rank {
+            0 => method()?,
+            _ => {
+                let plain = SwitchLoraConfig {
+                    schedule: SwitchSchedule::Never,
+                    ..self.method.clone()
+                };
+                Algorithm::SwitchLora.optimizer(&plain)
+            }
+        };
+        let mut optimizer = ClipGradNorm::new(experiment.clip, first);
         let schedule = LearningRateSchedule::of(experiment, 0);
         let mut curve = Curve {
             backend: experiment.backend.name().to_owned(),
@@ -93,22 +125,28 @@ impl Job for CurveJob {
         let mut seconds = 0.0;
         for update in 0..experiment.steps {
             let began = Instant::now();
+            if full_rank > 0 && update == full_rank {
+                model = model.adapted(&self.method, experiment.seed);
+                let skipped = optimizer.skipped();
+                optimizer = ClipGradNorm::new(experiment.clip, method()?).with_skipped(skipped);
+            }
             let (inputs, targets) = self.train.batch(update)?;
             let length = experiment.sequence_length;
-            let batch = TokenBatch::<B>::new(inputs, targets, length, &device);
+            let batch = TokenBatch::<B>::new(inputs, targets, length, device);
             let loss = model.loss(batch.inputs, batch.targets);
             let value = loss.clone().inner();
             let gradients = GradientsParams::from_grads(loss.backward(), &model);
             model = optimizer.step(schedule.rate(update), model, gradients);
             curve.losses.push(scalar(value));
-            B::sync(&device).context("the device was lost")?;
+            B::sync(device).context("the device was lost")?;
             // Evaluations are not the training's time.
             seconds += began.elapsed().as_secs_f64();
             curve.seconds.push(seconds);
             curve
                 .switches
                 .push(optimizer.inner().last_switch_count() as u64);
-            for switch in optimizer.inner().last_switches() {
+            let switchlora = optimizer.inner().switchlora();
+            for switch in switchlora.map_or(&[][..], |inner| inner.last_switches()) {
                 let (a, b) = (&switch.a, &switch.b);
                 let log = (
                     &switch.path,
@@ -120,13 +158,25 @@ impl Job for CurveJob {
             let done = update + 1;
             let every = experiment.eval_every;
             if done == experiment.steps || (every > 0 && done.is_multiple_of(every)) {
-                let loss = mean_loss(&model.valid(), &self.validation, &device)?;
+                let loss = mean_loss(&model.valid(), &self.validation, device)?;
                 curve.evaluations.push((done, loss));
             }
         }
-        Ok(CurveResult {
-            curve,
-            switch_sha256: hexadecimal(sha.finalize()),
+        Ok(Trained {
+            result: CurveResult {
+                curve,
+                switch_sha256: hexadecimal(sha.finalize()),
+            },
+            model,
+            skipped: optimizer.skipped(),
         })
+    }
+}
+
+impl Job for CurveJob {
+    type Output = Result<CurveResult>;
+
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<CurveResult> {
+        Ok(self.train::<B>(&device)?.result)
     }
 }

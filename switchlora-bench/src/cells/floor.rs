@@ -27,7 +27,11 @@ pub(super) fn multiply_adds(
             let (n, m) = (linear.shape.d_input as f64, linear.shape.d_output as f64);
             match method {
                 Method::Full => 3.0 * m * n,
-                Method::Lora | Method::SwitchLora => 2.0 * m * n + 3.0 * rank as f64 * (m + n),
+                // A gradient of rank `r` in and a step out, once an update whatever the tokens.
+                Method::GaLore => 3.0 * m * n + 2.0 * m * n * rank as f64 / tokens as f64,
+                Method::Lora | Method::ReLora | Method::SwitchLora => {
+                    2.0 * m * n + 3.0 * rank as f64 * (m + n)
+                }
             }
         })
         .sum();

@@ -37,9 +37,10 @@ impl Job for Memory {
             .into_data();
         let before =
             resident().context("this system does not say how much memory a process has")?;
-        let factors = experiment.method.factors();
+        let factors = experiment.factors();
         let mut model = LlamaForCausalLm::<B>::new(&config, &method, factors, 0, &device);
-        let mut optimizer = ClipGradNorm::new(experiment.clip, method.optimizer());
+        let mut optimizer =
+            ClipGradNorm::new(experiment.clip, experiment.algorithm()?.optimizer(&method));
         let mut random = ChaCha8Rng::seed_from_u64(0);
         for _ in 0..UPDATES {
             let shape = [experiment.batch_size, experiment.sequence_length];
@@ -67,7 +68,7 @@ impl Job for Memory {
         };
         // They are in use until here.
         drop((model, optimizer));
-        let rank = method.rank;
+        let rank = experiment.rank;
         let cost = experiment
             .method
             .cost()

@@ -8,8 +8,10 @@ mod curve;
 mod floor;
 mod memory;
 mod step;
+mod trial;
 
 pub use curve::CurveResult;
+pub use trial::TrialResult;
 
 use crate::results::{MemoryRow, StepRow};
 use anyhow::{Context, Result};
@@ -45,6 +47,13 @@ pub enum Cell {
         /// The packed tokens it trains on.
         tokens: PathBuf,
     },
+    /// One training of a comparison.
+    Trial {
+        /// The training; resolved.
+        experiment: Experiment,
+        /// The text it trains on: packed tokens, or text files.
+        tokens: Vec<PathBuf>,
+    },
 }
 
 /// What a cell found.
@@ -63,6 +72,8 @@ pub enum Found {
     },
     /// One curve.
     Curve(CurveResult),
+    /// One training.
+    Trial(TrialResult),
 }
 
 impl Cell {
@@ -71,7 +82,8 @@ impl Cell {
         match self {
             Self::Step { experiment, .. }
             | Self::Memory { experiment }
-            | Self::Curve { experiment, .. } => experiment,
+            | Self::Curve { experiment, .. }
+            | Self::Trial { experiment, .. } => experiment,
         }
     }
 
@@ -82,6 +94,7 @@ impl Cell {
             Self::Step { .. } => "step",
             Self::Memory { .. } => "memory",
             Self::Curve { .. } => "curve",
+            Self::Trial { .. } => "trial",
         };
         let method = match self {
             Self::Step { .. } => "methods",
@@ -126,9 +139,14 @@ impl Cell {
             }
             Self::Curve { tokens, .. } => {
                 switchlora_train::memory::keep_pages();
-                let curve = curve::CurveJob::new(experiment, &tokens)?;
+                let curve = curve::CurveJob::new(experiment, &[tokens])?;
                 let found = run_on(backend, device, curve)?.context("the training failed")?;
                 Ok(Found::Curve(found))
+            }
+            Self::Trial { tokens, .. } => {
+                switchlora_train::memory::keep_pages();
+                let trial = trial::Trial(curve::CurveJob::new(experiment, &tokens)?);
+                Ok(Found::Trial(run_on(backend, device, trial)??))
             }
         }
     }

@@ -2,8 +2,10 @@
 
 mod backends;
 mod checkpoint;
+mod compare;
 mod parity;
 mod run;
+mod spectrum;
 mod step;
 
 use anyhow::Result;
@@ -20,6 +22,10 @@ pub enum Command {
     Checkpoint(checkpoint::Checkpoint),
     /// Run a whole bench: identical experiments for each backend and method, into one folder with a report.
     Run(Box<run::Run>),
+    /// Compare methods fairly: equal tokens and order, each at its own best rate, several seeds; resumable.
+    Compare(compare::Compare),
+    /// Singular values and effective rank of what runs changed, layer by layer.
+    Spectrum(spectrum::Spectrum),
     /// One measurement of a bench, in a process of its own.
     #[command(hide = true)]
     Cell(run::One),
@@ -35,6 +41,8 @@ impl Command {
             Self::Step(command) => command.run(),
             Self::Checkpoint(command) => command.run(),
             Self::Run(command) => command.run(),
+            Self::Compare(command) => command.run(),
+            Self::Spectrum(command) => command.run(),
             Self::Cell(command) => command.run(),
             Self::Backends(command) => command.run(),
         }

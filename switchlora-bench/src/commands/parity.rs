@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use switchlora_bench::parity::{Golden, Replay};
+use switchlora_bench::parity::{Golden, Replay, Run};
 use switchlora_train::backend::{BackendKind, run_on};
 
 /// Arguments of `parity`.
@@ -16,7 +16,7 @@ pub struct Parity {
     /// Where to compute.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendKind,
-    /// Runs to replay, separated by commas [default: switchlora, switchlora_fixed, lora and full, as far as they are there].
+    /// Runs to replay, separated by commas [default: those of the authors of each method, as far as they are there].
     #[arg(long, value_delimiter = ',', value_name = "RUN")]
     runs: Vec<String>,
 }
@@ -33,6 +33,11 @@ impl Parity {
             .iter()
             .map(|run| golden.run(run))
             .collect::<Result<_, _>>()?;
+        let with_own = |run: Run| {
+            let own = run.with_own_projections();
+            std::iter::once(run).chain(own)
+        };
+        let runs: Vec<Run> = runs.into_iter().flat_map(with_own).collect();
         let chosen = self.backend.choose()?;
         let backend = chosen.backend;
         let talk = std::io::stderr().is_terminal();

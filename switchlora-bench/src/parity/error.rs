@@ -39,7 +39,7 @@ pub enum GoldenError {
     Config(#[from] LlamaConfigError),
     /// The folder holds no run.
     #[error(
-        "{path} holds no run: expected switchlora.json, switchlora_fixed.json, lora.json or full.json; name another with --runs",
+        "{path} holds no run: expected the log of a run such as switchlora.json, lora.json, full.json, galore.json or relora_initA.json; name another with --runs",
         path = path.display()
     )]
     NoRuns {

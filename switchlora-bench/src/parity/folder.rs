@@ -6,11 +6,19 @@ use super::tensors::TensorFile;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use switchlora_core::SwitchLoraConfig;
+use switchlora_core::{Algorithm, SwitchLoraConfig};
 use switchlora_train::model::LlamaConfig;
 
 /// The runs that are replayed if none is named, in this order.
-const USUAL: [&str; 4] = ["switchlora", "switchlora_fixed", "lora", "full"];
+const USUAL: [&str; 7] = [
+    "switchlora",
+    "switchlora_fixed",
+    "lora",
+    "full",
+    "galore",
+    "galore_clip",
+    "relora_initA",
+];
 
 /// What all runs of a folder share.
 #[derive(Clone, Debug)]
@@ -33,12 +41,33 @@ pub struct Run {
     pub path: PathBuf,
     /// The log.
     pub log: RunLog,
-    /// The method with the run's settings.
+    /// The layers with the run's settings.
     pub method: SwitchLoraConfig,
+    /// What an update does besides AdamW.
+    pub algorithm: Algorithm,
+    /// Whether GaLore's projections are computed and not those of the run.
+    pub own_projections: bool,
     /// Updates that are replayed: as many as there are losses, or fewer if there are fewer tokens.
     pub updates: usize,
     /// Where the state after so many updates is.
     pub states: BTreeMap<usize, PathBuf>,
+}
+
+impl Run {
+    /// The same run of GaLore with projections that are computed, as far as it can be the same: to the second refresh, where
+    /// the signs of singular vectors, which mean nothing, meet moments of the first.
+    pub fn with_own_projections(&self) -> Option<Self> {
+        let Algorithm::GaLore(config) = self.algorithm else {
+            return None;
+        };
+        Some(Self {
+            name: format!("{} (own projections)", self.name),
+            own_projections: true,
+            updates: self.updates.min(config.gap as usize + 1),
+            states: BTreeMap::new(),
+            ..self.clone()
+        })
+    }
 }
 
 impl Golden {
@@ -108,14 +137,41 @@ impl Golden {
             let number = number.strip_suffix(".safetensors")?;
             Some((number.parse().ok()?, self.folder.join(&file)))
         });
+        let rank = match log.kind() {
+            Kind::GaLore => None,
+            Kind::ReLora if log.rank.is_none() => Some(self.recorded_rank(name)?),
+            _ => log.rank,
+        };
         Ok(Run {
             name: name.to_owned(),
-            method: log.method(&path)?,
+            method: log.method(&path, rank)?,
+            algorithm: log.algorithm(&path)?,
+            own_projections: false,
             updates: log.loss.len().min(self.shape[0]),
             states: states.collect(),
             path,
             log,
         })
+    }
+
+    /// The rank of the factors that a run of ReLoRA starts with.
+    fn recorded_rank(&self, name: &str) -> Result<usize, GoldenError> {
+        let file = self.restarts(name)?;
+        let linear = self.config.linears().into_iter().next();
+        let factor = linear.map_or_else(String::new, |l| format!("start.{}.lora_A", l.name));
+        let rank = file.shape(&factor).and_then(|shape| shape.first().copied());
+        let expected = "F32 [rank, inputs]";
+        rank.ok_or_else(|| GoldenError::tensor(&file.path, &factor, "missing", expected))
+    }
+
+    /// The factors A that a run of ReLoRA starts, and starts again, with.
+    pub(super) fn restarts(&self, run: &str) -> Result<TensorFile, GoldenError> {
+        TensorFile::open(&self.tensors(&format!("{run}_A")))
+    }
+
+    /// The projections of a run of GaLore.
+    pub(super) fn projections(&self, run: &str) -> Result<TensorFile, GoldenError> {
+        TensorFile::open(&self.tensors(&format!("{run}_proj")))
     }
 
     /// Tensors of a run's start: `RUN_init`, else what every run of its kind starts from.
@@ -125,7 +181,7 @@ impl Golden {
             _ if own.is_file() => own,
             Kind::SwitchLora => self.tensors("switchlora_init"),
             Kind::Lora => self.tensors("lora_init"),
-            Kind::Full => self.tensors("base_init"),
+            Kind::Full | Kind::GaLore | Kind::ReLora => self.tensors("base_init"),
         };
         TensorFile::open(&shared)
     }

@@ -3,9 +3,9 @@
 use super::error::GoldenError;
 use super::tensors::read;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use std::collections::BTreeMap;
 use std::path::Path;
-use switchlora_core::{SwitchLoraConfig, SwitchSchedule};
+use switchlora_core::{Algorithm, GaLoreConfig, ReLoraConfig, SwitchLoraConfig, SwitchSchedule};
 
 /// What is trained in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,10 @@ pub enum Kind {
     Lora,
     /// Every weight.
     Full,
+    /// Low-rank factors that are merged and start again.
+    ReLora,
+    /// Every weight, by projected gradients.
+    GaLore,
 }
 
 /// Settings and measurements of one run. What a file says besides is ignored.
@@ -66,8 +70,24 @@ pub struct RunLog {
     /// Decoupled weight decay.
     #[serde(default)]
     pub weight_decay: f64,
-    gap: Option<IgnoredAny>,
-    relora: Option<IgnoredAny>,
+    /// Updates between two projections.
+    pub gap: Option<u64>,
+    /// Factor of the steps of projected weights.
+    pub scale: Option<f64>,
+    /// Updates between two restarts.
+    pub cycle: Option<u64>,
+    /// What stayed of the moments at each restart.
+    #[serde(default)]
+    pub resets: Vec<LoggedReset>,
+}
+
+/// What stayed of the moments at a restart.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct LoggedReset {
+    /// Updates done before it.
+    pub after_update: usize,
+    /// Entries that stayed, counted through the matrix in the layout of the file, by `PATH.lora_A.weight.exp_avg` and the like.
+    pub kept_flat_indices: BTreeMap<String, Vec<usize>>,
 }
 
 /// What happened in one layer at one update.
@@ -133,9 +153,8 @@ impl RunLog {
         if updates == 0 {
             return wrong("loss", &"empty", "the loss of each update");
         }
-        if self.gap.is_some() || self.relora.is_some() {
-            let key = if self.gap.is_some() { "gap" } else { "relora" };
-            return wrong(key, &"present", "a run of switchlora, lora or full");
+        if self.gap.is_some() && self.rank.is_none() {
+            return wrong("rank", &"missing", "the rank of the projections");
         }
         if self.discontinuous {
             return wrong(
@@ -183,6 +202,12 @@ impl RunLog {
 
     /// What is trained.
     pub fn kind(&self) -> Kind {
+        if self.gap.is_some() {
+            return Kind::GaLore;
+        }
+        if self.cycle.is_some() {
+            return Kind::ReLora;
+        }
         match (self.switch.is_empty(), self.rank) {
             (false, _) => Kind::SwitchLora,
             (true, Some(_)) => Kind::Lora,
@@ -205,8 +230,32 @@ impl RunLog {
         }
     }
 
-    /// The method with the run's settings.
-    pub(super) fn method(&self, path: &Path) -> Result<SwitchLoraConfig, GoldenError> {
+    /// What an update does besides AdamW, with the run's settings.
+    pub(super) fn algorithm(&self, path: &Path) -> Result<Algorithm, GoldenError> {
+        let algorithm = match (self.kind(), self.gap, self.cycle) {
+            (Kind::GaLore, Some(gap), _) => GaLoreConfig::new(self.rank.unwrap_or_default())
+                .and_then(|mut config| {
+                    config.gap = gap;
+                    config.scale = self.scale.unwrap_or(config.scale);
+                    [config.beta_1, config.beta_2] = self.betas;
+                    (config.epsilon, config.weight_decay) = (self.eps, self.weight_decay);
+                    config.validate().map(|()| Algorithm::GaLore(config))
+                }),
+            (Kind::ReLora, _, Some(cycle)) => ReLoraConfig::new(cycle).map(Algorithm::ReLora),
+            _ => Ok(Algorithm::SwitchLora),
+        };
+        algorithm.map_err(|reason| GoldenError::Method {
+            path: path.to_owned(),
+            reason,
+        })
+    }
+
+    /// The layers with the run's settings; `rank` is that of their factors, which not every log says.
+    pub(super) fn method(
+        &self,
+        path: &Path,
+        rank: Option<usize>,
+    ) -> Result<SwitchLoraConfig, GoldenError> {
         let required = |key: &str, value: Option<f64>| {
             let missing = || GoldenError::value(path, key, "missing", "a number above 0");
             value.ok_or_else(missing)
@@ -221,14 +270,13 @@ impl RunLog {
             ),
             _ => SwitchSchedule::Never,
         };
-        let rank = self.rank.map_or(1.0, |rank| rank as f64);
-        let mut method =
-            SwitchLoraConfig::new(self.rank, SwitchSchedule::Never).map_err(|reason| {
-                let path = path.to_owned();
-                GoldenError::Method { path, reason }
-            })?;
+        let factor = rank.map_or(1.0, |rank| rank as f64);
+        let mut method = SwitchLoraConfig::new(rank, SwitchSchedule::Never).map_err(|reason| {
+            let path = path.to_owned();
+            GoldenError::Method { path, reason }
+        })?;
         method.schedule = schedule;
-        method.alpha = self.scaling.map_or(1.0, |scaling| scaling * rank);
+        method.alpha = self.scaling.map_or(1.0, |scaling| scaling * factor);
         method.freeze = u32::try_from(self.adam_warm_step.max(0)).unwrap_or(u32::MAX / 2);
         [method.beta_1, method.beta_2] = self.betas;
         method.epsilon = self.eps;

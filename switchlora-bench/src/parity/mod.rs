@@ -2,7 +2,7 @@
 //!
 //! A folder holds `config.json` (the model), `tokens.safetensors` (`tokens`, i32 `[updates, batch, sequence]`), and for each
 //! run `RUN.json` (its settings, losses, gradient norms and switches), a start, and any states `RUN_stepK.safetensors` after
-//! K updates. The draws that round the numbers of switches are taken from the log, so both programs make the same choices.
+//! K updates. A run of GaLore has its projections in `RUN_proj`, one of ReLoRA its factors A in `RUN_A`. The draws that round the numbers of switches are taken from the log, so both programs make the same choices.
 //!
 //! ```no_run
 //! use switchlora_bench::parity::{Golden, Replay};
@@ -32,7 +32,7 @@ mod tolerance;
 pub use difference::Difference;
 pub use error::GoldenError;
 pub use folder::{Golden, Run};
-pub use log::{Kind, LoggedSwitch, RunLog};
+pub use log::{Kind, LoggedReset, LoggedSwitch, RunLog};
 pub use replay::Replay;
 pub use report::{RunReport, StateReport};
 pub use tolerance::Tolerance;

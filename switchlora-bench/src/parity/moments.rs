@@ -4,13 +4,13 @@ use super::error::GoldenError;
 use super::report::StateReport;
 use super::state::as_in_file;
 use super::tensors::TensorFile;
-use switchlora_core::SwitchLoraRecord;
+use switchlora_core::OptimizerRecord;
 use switchlora_train::model::NamedTensor;
 
 /// Compares the moments that the file holds; step counts must be equal.
 pub(super) fn compare_moments(
     names: &[NamedTensor],
-    record: &SwitchLoraRecord,
+    record: &OptimizerRecord,
     file: &TensorFile,
     report: &mut StateReport,
 ) -> Result<(), GoldenError> {

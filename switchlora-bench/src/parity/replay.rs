@@ -4,13 +4,14 @@ use super::error::GoldenError;
 use super::folder::{Golden, Run};
 use super::gradients::{compare_gradients, compare_logits};
 use super::report::RunReport;
-use super::start;
+use super::start::{self, Optimized};
 use super::state::compare_state;
 use super::switches::Bookkeeping;
 use super::tensors::TensorFile;
 use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor, TensorData};
+use switchlora_core::LayerState;
 use switchlora_train::backend::Job;
 
 /// A run to be replayed; [`run_on`](switchlora_train::backend::run_on) does it.
@@ -38,10 +39,10 @@ impl Job for Replay<'_> {
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Self::Output {
         let Self { golden, run, .. } = self;
         let (mut model, begin) = start::model::<B>(golden, run, &device)?;
-        let mut optimizer = start::optimizer(run, &model, &begin)?;
+        let mut optimizer = start::optimizer(golden, run, &model, &begin)?;
         let mut report = RunReport::new(run, self.backend);
         let mut bookkeeping = Bookkeeping::default();
-        bookkeeping.compare_state(0, optimizer.inner().layer_states(), &begin)?;
+        bookkeeping.compare_state(0, states(&optimizer), &begin)?;
         drop(begin);
         let first = golden.gradients(run)?;
         if let Some(file) = &first {
@@ -56,7 +57,7 @@ impl Job for Replay<'_> {
             if let Some(file) = first.as_ref().filter(|_| update == 0) {
                 report.gradient_difference = compare_gradients(&model, &gradients, file)?;
             }
-            let before = optimizer.inner().layer_states().to_vec();
+            let before = states(&optimizer).to_vec();
             model = optimizer.step(run.log.learning_rate(update), model, gradients);
 
             report
@@ -67,9 +68,10 @@ impl Job for Replay<'_> {
                 let relative = (ours - theirs).abs() / theirs.abs().max(f64::MIN_POSITIVE);
                 report.grad_norm_difference.add_one(relative);
             }
-            let optimizer_state = optimizer.inner();
-            let after = optimizer_state.layer_states();
-            bookkeeping.compare(run, update, &before, after, optimizer_state.last_switches());
+            let after = states(&optimizer);
+            let switches = optimizer.inner().switchlora();
+            let switches = switches.map_or(&[][..], |switchlora| switchlora.last_switches());
+            bookkeeping.compare(run, update, &before, after, switches);
             if let Some(path) = run.states.get(&(update + 1)) {
                 let file = TensorFile::open(path)?;
                 bookkeeping.compare_state(update + 1, after, &file)?;
@@ -79,6 +81,12 @@ impl Job for Replay<'_> {
         }
         Ok(report.judged(run, bookkeeping))
     }
+}
+
+/// Slots, walks and freezes of each layer; none for a method that does not switch.
+fn states<B: AutodiffBackend>(optimizer: &Optimized<B>) -> &[(String, LayerState)] {
+    let switchlora = optimizer.inner().switchlora();
+    switchlora.map_or(&[], |switchlora| switchlora.layer_states())
 }
 
 /// Inputs and targets of an update, `[batch, sequence - 1]` each: every token but the last, every token but the first.

@@ -1,22 +1,26 @@
 //! The model and the optimizer as the authors' program had them before its first update.
 
+use super::difference::transposed;
 use super::error::GoldenError;
 use super::folder::{Golden, Run};
-use super::log::Kind;
+use super::log::{Kind, LoggedReset};
 use super::tensors::TensorFile;
 use burn::optim::Optimizer;
 use burn::tensor::TensorData;
 use burn::tensor::backend::AutodiffBackend;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use switchlora_core::{ClipGradNorm, Draws, FactorInit, LayerRecord, SwitchLora};
+use switchlora_core::{
+    Algorithm, ClipGradNorm, Draws, FactorInit, LayerRecord, MethodOptimizer, Projections,
+    RecordedRestart, Restarts, SwitchLora,
+};
 use switchlora_train::model::{LlamaForCausalLm, import};
 
 /// Endings of the names of a model's parameters; tensors of other names are the method's bookkeeping.
 const PARAMETERS: [&str; 4] = [".weight", ".bias", ".lora_A", ".lora_B"];
 
 /// The optimizer that a run is replayed with.
-pub(super) type Optimized<B> = ClipGradNorm<SwitchLora<LlamaForCausalLm<B>, B>>;
+pub(super) type Optimized<B> = ClipGradNorm<MethodOptimizer<LlamaForCausalLm<B>, B>>;
 
 /// Whether a tensor is a parameter of the model, by its name. A tied head is not one.
 pub(super) fn is_parameter(golden: &Golden, name: &str) -> bool {
@@ -49,6 +53,17 @@ pub(super) fn model<B: AutodiffBackend>(
         let values = file.floats(name, shape)?.to_vec();
         tensors.insert(name.to_owned(), TensorData::new(values, shape));
     }
+    if let (Kind::ReLora, Some(rank)) = (run.log.kind(), run.method.rank) {
+        let file = golden.restarts(&run.name)?;
+        for linear in golden.config.linears() {
+            let [n, m] = [linear.shape.d_input, linear.shape.d_output];
+            let a = file.floats(&format!("start.{}.lora_A", linear.name), &[rank, n])?;
+            let a = TensorData::new(a.to_vec(), [rank, n]);
+            tensors.insert(format!("{}.lora_A", linear.name), a);
+            let b = TensorData::zeros::<f32, _>([m, rank]);
+            tensors.insert(format!("{}.lora_B", linear.name), b);
+        }
+    }
     let model = LlamaForCausalLm::new(&golden.config, &run.method, FactorInit::Lora, 0, device);
     let model = import::<B, _>(model, tensors).map_err(|reason| GoldenError::Fit {
         path: start.path.clone(),
@@ -70,7 +85,7 @@ fn check<'a>(
     for linear in config.linears() {
         let [n, m] = [linear.shape.d_input, linear.shape.d_output];
         holds(format!("{}.weight", linear.name), [m, n])?;
-        if let Some(rank) = run.method.rank {
+        if let (Kind::SwitchLora | Kind::Lora, Some(rank)) = (run.log.kind(), run.method.rank) {
             holds(format!("{}.lora_A", linear.name), [rank, n])?;
             holds(format!("{}.lora_B", linear.name), [m, rank])?;
         }
@@ -78,12 +93,94 @@ fn check<'a>(
     Ok(())
 }
 
-/// The optimizer of a run with the candidates of its start and the draws of its log.
+/// The optimizer of a run with what was drawn or computed in it.
 pub(super) fn optimizer<B: AutodiffBackend>(
+    golden: &Golden,
     run: &Run,
     model: &LlamaForCausalLm<B>,
     start: &TensorFile,
 ) -> Result<Optimized<B>, GoldenError> {
+    let optimizer = match run.algorithm {
+        Algorithm::SwitchLora => MethodOptimizer::SwitchLora(switching(run, model, start)?),
+        Algorithm::ReLora(config) => {
+            let restarts = Restarts::Recorded(Arc::new(restarts(golden, run)?));
+            MethodOptimizer::ReLora(run.method.relora(config).with_restarts(restarts))
+        }
+        Algorithm::GaLore(config) => {
+            let projections = match run.own_projections {
+                true => Projections::Computed,
+                false => Projections::Recorded(Arc::new(projections(golden, run, config.gap)?)),
+            };
+            MethodOptimizer::GaLore(config.optimizer().with_projections(projections))
+        }
+    };
+    Ok(ClipGradNorm::new(run.log.max_norm(), optimizer))
+}
+
+/// The projections of each refresh, `[rank, min(n, m)]`.
+fn projections(
+    golden: &Golden,
+    run: &Run,
+    gap: u64,
+) -> Result<Vec<BTreeMap<String, TensorData>>, GoldenError> {
+    let file = golden.projections(&run.name)?;
+    let rank = run.log.rank.unwrap_or_default();
+    let refreshes = (0..run.updates).step_by(gap.max(1) as usize);
+    let refresh = |update: usize| {
+        let linears = golden.config.linears().into_iter().map(|linear| {
+            let [n, m] = [linear.shape.d_input, linear.shape.d_output];
+            let name = format!("step{update}.{}", linear.name);
+            // There, the side of the outputs has its vectors as columns.
+            let projection = match n <= m {
+                true => file.floats(&name, &[rank, n])?.to_vec(),
+                false => transposed(file.floats(&name, &[m, rank])?, m, rank),
+            };
+            let projection = TensorData::new(projection, [rank, n.min(m)]);
+            Ok((linear.name, projection))
+        });
+        linears.collect()
+    };
+    refreshes.map(refresh).collect()
+}
+
+/// What each layer starts again with at each restart.
+fn restarts(
+    golden: &Golden,
+    run: &Run,
+) -> Result<Vec<BTreeMap<String, RecordedRestart>>, GoldenError> {
+    let file = golden.restarts(&run.name)?;
+    let rank = run.method.rank.unwrap_or_default();
+    let restart = |reset: &LoggedReset| {
+        let layers = golden.config.linears().into_iter().map(|linear| {
+            let [n, m] = [linear.shape.d_input, linear.shape.d_output];
+            let name = format!("after_update{}.{}.lora_A", reset.after_update, linear.name);
+            let a = TensorData::new(file.floats(&name, &[rank, n])?.to_vec(), [rank, n]);
+            let kept = |side: &str, moment: &str| {
+                let key = format!("{}.lora_{side}.weight.{moment}", linear.name);
+                reset
+                    .kept_flat_indices
+                    .get(&key)
+                    .cloned()
+                    .unwrap_or_default()
+            };
+            let kept_a = ["exp_avg", "exp_avg_sq"].map(|moment| kept("A", moment));
+            // There, B is `[m, rank]`.
+            let turned = |entry: usize| entry % rank * m + entry / rank;
+            let kept_b = ["exp_avg", "exp_avg_sq"]
+                .map(|moment| kept("B", moment).into_iter().map(turned).collect());
+            Ok((linear.name, RecordedRestart { a, kept_a, kept_b }))
+        });
+        layers.collect()
+    };
+    run.log.resets.iter().map(restart).collect()
+}
+
+/// SwitchLoRA's optimizer with the candidates of the run's start and the draws of its log.
+fn switching<B: AutodiffBackend>(
+    run: &Run,
+    model: &LlamaForCausalLm<B>,
+    start: &TensorFile,
+) -> Result<SwitchLora<LlamaForCausalLm<B>, B>, GoldenError> {
     let mut optimizer: SwitchLora<_, B> = run.method.optimizer();
     optimizer.prepare(model);
     let draws = draws(run, optimizer.layer_states().iter().map(|layer| &layer.0))?;
@@ -95,7 +192,7 @@ pub(super) fn optimizer<B: AutodiffBackend>(
         .load_record(record)
         .with_draws(Draws::Recorded(Arc::new(draws)));
     optimizer.prepare(model);
-    Ok(ClipGradNorm::new(run.log.max_norm(), optimizer))
+    Ok(optimizer)
 }
 
 /// The logged draws in the order of our walk.

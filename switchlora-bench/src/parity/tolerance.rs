@@ -28,6 +28,11 @@ impl Kind {
                 grad_norm: Some(1e-3),
                 share: Some(if fixed_interval { 0.99 } else { 0.999 }),
             },
+            Self::GaLore | Self::ReLora => Tolerance {
+                loss: 1e-4,
+                grad_norm: None,
+                share: None,
+            },
             Self::Lora => Tolerance {
                 loss: 5e-5,
                 grad_norm: None,

@@ -10,6 +10,7 @@ mod markdown;
 mod number;
 mod plot;
 mod section;
+mod standalone;
 
 #[cfg(test)]
 mod example;
@@ -18,11 +19,20 @@ mod laws;
 #[cfg(test)]
 mod strange;
 
+pub(crate) use document::{Block, Column, Document, Section, Table};
+pub(crate) use plot::{Line, Lines};
+pub(crate) use standalone::standalone;
+
 use crate::results::Results;
 
 /// The report as Markdown: every table, no figures.
 pub fn markdown(results: &Results) -> String {
     markdown::write(&section::document(results))
+}
+
+/// A document of another kind, as Markdown and as HTML.
+pub(crate) fn written(document: &Document) -> [String; 2] {
+    [markdown::write(document), html::write(document)]
 }
 
 /// The report as one HTML file that needs no other: style and figures are inside, scripts there are none.

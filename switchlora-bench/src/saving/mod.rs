@@ -11,7 +11,7 @@ mod report;
 
 pub use report::{SavingReport, Summary};
 
-use crate::step::busiest;
+use crate::step::{algorithm, busiest};
 use anyhow::{Context, Result};
 use burn::module::AutodiffModule;
 use burn::optim::{GradientsParams, Optimizer};
@@ -22,7 +22,7 @@ use rand_chacha::ChaCha8Rng;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
-use switchlora_core::{ClipGradNorm, SwitchLora, SwitchLoraConfig};
+use switchlora_core::{ClipGradNorm, MethodOptimizer, SwitchLoraConfig};
 use switchlora_train::backend::Job;
 use switchlora_train::checkpoint::{self, FORMAT, Snapshot, State};
 use switchlora_train::data::Tokenizer;
@@ -108,7 +108,7 @@ type Model<B> = LlamaForCausalLm<B>;
 struct Training<B: AutodiffBackend> {
     method: SwitchLoraConfig,
     model: Option<Model<B>>,
-    optimizer: ClipGradNorm<SwitchLora<Model<B>, B>>,
+    optimizer: ClipGradNorm<MethodOptimizer<Model<B>, B>>,
     batch: Tensor<B, 2, Int>,
     device: B::Device,
     tokenizer: Tokenizer,
@@ -126,7 +126,10 @@ impl<B: AutodiffBackend> Training<B> {
         let tokens = (0..shape[0] * shape[1]).map(|_| random.random_range(0..vocabulary));
         let tokens = TensorData::new(tokens.collect(), shape);
         Ok(Self {
-            optimizer: ClipGradNorm::new(1.0, method.optimizer()),
+            optimizer: ClipGradNorm::new(
+                1.0,
+                algorithm(bench.method, bench.rank)?.optimizer(&method),
+            ),
             method,
             model: Some(model),
             batch: Tensor::from_data(tokens, device),

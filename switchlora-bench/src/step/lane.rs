@@ -1,13 +1,13 @@
 //! One method at its turn: a model, its optimizers and the times of their phases.
 
-use super::method::configs;
+use super::method::{algorithm, configs};
 use super::report::{StepReport, microseconds};
 use super::{LEARNING_RATE, StepBench, StepError, median};
 use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor};
 use std::time::{Duration, Instant};
-use switchlora_core::{ClipGradNorm, SwitchLora, SwitchLoraConfig};
+use switchlora_core::{ClipGradNorm, MethodOptimizer, SwitchLoraConfig};
 use switchlora_ops::in_pool;
 use switchlora_train::experiment::Method;
 use switchlora_train::model::LlamaForCausalLm;
@@ -15,7 +15,7 @@ use switchlora_train::model::LlamaForCausalLm;
 const MAX_NORM: f64 = 1.0;
 
 type Model<B> = LlamaForCausalLm<B>;
-type Optimized<B> = ClipGradNorm<SwitchLora<Model<B>, B>>;
+type Optimized<B> = ClipGradNorm<MethodOptimizer<Model<B>, B>>;
 
 /// One method at its turn.
 pub(super) struct Lane<B: AutodiffBackend> {
@@ -52,11 +52,13 @@ impl<B: AutodiffBackend> Lane<B> {
             ..steady
         };
         let model = Model::new(&bench.config, &steady, method.factors(), bench.seed, device);
+        let algorithm = algorithm(method, bench.rank)?;
+        let optimizer = |config| ClipGradNorm::new(MAX_NORM, algorithm.optimizer(config));
         Ok(Self {
             method,
             model: Some(model),
-            steady: ClipGradNorm::new(MAX_NORM, steady.optimizer()),
-            switching: switching.map(|config| ClipGradNorm::new(MAX_NORM, config.optimizer())),
+            steady: optimizer(&steady),
+            switching: switching.as_ref().map(optimizer),
             device: device.clone(),
             times: Times::default(),
         })

@@ -1,6 +1,8 @@
 //! The methods as they are timed: without switches, and switching as often as they ever do.
 
-use switchlora_core::{ConfigError, SwitchLoraConfig, SwitchSchedule};
+use switchlora_core::{
+    Algorithm, ConfigError, GaLoreConfig, ReLoraConfig, SwitchLoraConfig, SwitchSchedule,
+};
 use switchlora_train::experiment::Method;
 
 /// Updates between two switches of one vector at the start of the paper's schedule.
@@ -10,8 +12,18 @@ pub(super) const INTERVAL: f64 = 40.0;
 pub(crate) fn busiest(method: Method) -> SwitchSchedule {
     match method {
         Method::SwitchLora => SwitchSchedule::fixed(INTERVAL),
-        Method::Full | Method::Lora => SwitchSchedule::Never,
+        Method::Full | Method::Lora | Method::ReLora | Method::GaLore => SwitchSchedule::Never,
     }
+}
+
+/// What an update does besides AdamW. One of ReLoRA here never restarts, and GaLore's projection falls into the warm-up: both
+/// come once in hundreds of updates.
+pub(crate) fn algorithm(method: Method, rank: usize) -> Result<Algorithm, ConfigError> {
+    Ok(match method {
+        Method::Full | Method::Lora | Method::SwitchLora => Algorithm::SwitchLora,
+        Method::ReLora => Algorithm::ReLora(ReLoraConfig::new(u64::MAX)?),
+        Method::GaLore => Algorithm::GaLore(GaLoreConfig::new(rank)?),
+    })
 }
 
 /// The method without switches, and with them if it has any.

@@ -16,7 +16,7 @@ mod method;
 mod peer;
 mod report;
 
-pub(crate) use method::busiest;
+pub(crate) use method::{algorithm, busiest};
 pub use peer::{PEER, Peer, PeerError};
 pub use report::{StepReport, Table};
 

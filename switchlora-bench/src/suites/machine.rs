@@ -6,7 +6,7 @@ use switchlora_train::devices::processor;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 /// This machine.
-pub(super) fn this() -> Machine {
+pub(crate) fn this() -> Machine {
     let what = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     Machine {
         processor: processor(),

@@ -11,9 +11,10 @@
 
 mod agreement;
 mod communication;
-mod machine;
+pub(crate) mod machine;
 mod planned;
 mod run;
 
 pub use planned::{Settings, Suite};
 pub use run::run;
+pub(crate) use run::{Progress, measured, text};

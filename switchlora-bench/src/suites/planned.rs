@@ -91,9 +91,9 @@ impl Settings {
         let on = |model: &str, method: Method| Experiment {
             backend,
             precision,
-            frozen: match method {
-                Method::Full => Precision::F32,
-                _ => self.frozen,
+            frozen: match method.freezes() {
+                true => self.frozen,
+                false => Precision::F32,
             },
             method,
             model: model.to_owned(),

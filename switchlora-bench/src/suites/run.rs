@@ -95,6 +95,7 @@ fn add(results: &mut Results, compared: &mut Vec<CurveResult>, suite: Suite, fou
         Found::Memory { row } => results.memory.push(row),
         Found::Curve(curve) if suite == Suite::Agreement => compared.push(curve),
         Found::Curve(curve) => results.convergence.push(curve.curve),
+        Found::Trial(trial) => results.convergence.push(trial.curve),
     }
 }
 
@@ -114,7 +115,7 @@ fn write(out: &Path, results: &Results) -> Result<()> {
 }
 
 /// What a cell found: before, if it is kept, or now, in a process of its own.
-fn measured(kept: &Path, cell: &Cell, progress: &mut Progress) -> Result<Found> {
+pub(crate) fn measured(kept: &Path, cell: &Cell, progress: &mut Progress) -> Result<Found> {
     if let Ok(text) = fs::read(kept)
         && let Ok(found) = serde_json::from_slice(&text)
     {
@@ -143,7 +144,7 @@ fn measured(kept: &Path, cell: &Cell, progress: &mut Progress) -> Result<Found> 
 }
 
 /// The embedded text, encoded once for all cells.
-fn text(out: &Path, say: &impl Fn(&str)) -> Result<PathBuf> {
+pub(crate) fn text(out: &Path, say: &impl Fn(&str)) -> Result<PathBuf> {
     let path = std::path::absolute(out)?.join("text.tokens");
     if !path.exists() {
         say("encoding the embedded text");
@@ -161,7 +162,7 @@ fn text(out: &Path, say: &impl Fn(&str)) -> Result<PathBuf> {
 }
 
 /// How far a bench is, and how long it may still take.
-struct Progress {
+pub(crate) struct Progress {
     total: usize,
     at: usize,
     measured: u32,
@@ -169,7 +170,7 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(total: usize) -> Self {
+    pub fn new(total: usize) -> Self {
         Self {
             total,
             at: 0,
@@ -190,6 +191,20 @@ impl Progress {
             }
         };
         format!("[{}/{}] {name}{left}", self.at, self.total)
+    }
+
+    /// `[3/9] text, about 4 min left`, after a cell.
+    pub fn ended(&mut self, text: &str) -> String {
+        self.at += 1;
+        let left = (self.total - self.at.min(self.total)) as f64;
+        let left = match (self.measured, self.at < self.total) {
+            (1.., true) => {
+                let minutes = self.spent.as_secs_f64() / f64::from(self.measured) * left / 60.0;
+                format!(", about {minutes:.0} min left")
+            }
+            _ => String::new(),
+        };
+        format!("[{}/{}] {text}{left}", self.at, self.total)
     }
 
     fn done(&mut self, time: Duration) {

@@ -9,6 +9,7 @@
 use super::guard::Guard;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use serde::{Deserialize, Serialize};
 use switchlora_ops::{AdamWRows, Moments, scatter_rows};
 
 /// The constants of AdamW.
@@ -18,6 +19,21 @@ pub(super) struct AdamW {
     pub beta_2: f64,
     pub epsilon: f64,
     pub weight_decay: f64,
+    pub bias_correction: BiasCorrection,
+}
+
+/// What of AdamW is corrected for moments that begin at zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BiasCorrection {
+    /// Nothing: `lr m / (sqrt(v) + eps)`.
+    None,
+    /// The rate and not the epsilon: `lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps)`. In the first updates the epsilon
+    /// counts for much more than it does with all corrected.
+    Rate,
+    /// Both moments are divided by `1 - b^t`.
+    #[default]
+    All,
 }
 
 /// What one update does to single rows of a parameter.
@@ -31,6 +47,8 @@ pub(super) struct RowPlan<B: Backend> {
     pub frozen: Vec<usize>,
     /// Whether the rows are LoRA vectors, with a step count each.
     pub vectors: bool,
+    /// Factor of the learning rate.
+    pub rate: f64,
 }
 
 impl<B: Backend> Default for RowPlan<B> {
@@ -40,6 +58,7 @@ impl<B: Backend> Default for RowPlan<B> {
             reset: Vec::new(),
             frozen: Vec::new(),
             vectors: false,
+            rate: 1.0,
         }
     }
 }
@@ -83,7 +102,13 @@ impl AdamW {
         let (parameter, moments) = match gradient {
             Some(gradient) => {
                 let (gradient, scale) = guard.scale(gradient);
-                let mut rows = self.rows(learning_rate, rows, counts, plan.vectors, &plan.frozen);
+                let mut rows = self.rows(
+                    learning_rate * plan.rate,
+                    rows,
+                    counts,
+                    plan.vectors,
+                    &plan.frozen,
+                );
                 rows.gradient_scale = scale;
                 (rows.reset, rows.frozen) = (plan.reset, plan.frozen);
                 let (parameter, moments) =
@@ -120,8 +145,12 @@ impl AdamW {
         vectors: bool,
         frozen: &[usize],
     ) -> AdamWRows {
-        let root = |t: u32| correction(self.beta_2, t, vectors).sqrt();
-        let rate = |t: u32| lr * root(t) / correction(self.beta_1, t, vectors);
+        let correction = |beta: f64, t: u32| match self.bias_correction {
+            BiasCorrection::None => 1.0,
+            BiasCorrection::Rate | BiasCorrection::All => correction(beta, t, vectors),
+        };
+        let root = |t: u32| correction(self.beta_2, t).sqrt();
+        let rate = |t: u32| lr * root(t) / correction(self.beta_1, t);
         let decay = lr * self.weight_decay;
         let mut remaining = vec![(1.0 - decay) as f32];
         if decay != 0.0 && !frozen.is_empty() {
@@ -133,7 +162,10 @@ impl AdamW {
             beta_2: self.beta_2,
             gradient_scale: 1.0,
             rates: per_row(counts, rate),
-            epsilons: per_row(counts, |t| self.epsilon * root(t)),
+            epsilons: per_row(counts, |t| match self.bias_correction {
+                BiasCorrection::All => self.epsilon * root(t),
+                BiasCorrection::Rate | BiasCorrection::None => self.epsilon,
+            }),
             remaining,
             reset: Vec::new(),
             frozen: Vec::new(),

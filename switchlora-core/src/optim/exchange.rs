@@ -4,7 +4,7 @@ use super::guard::Guard;
 use crate::candidates::Candidates;
 use crate::deferred::Deferred;
 use crate::layers::LoraLayer;
-use crate::switch::LayerSwitch;
+use crate::switch::{Exchange, LayerSwitch};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData, Transaction};
 use std::sync::Arc;
@@ -22,25 +22,31 @@ pub(super) struct Entered<B: Backend> {
     /// What the weight absorbs.
     pub absorbed: Absorbed<B>,
     /// Rows of A and the vectors that enter them.
-    pub a: (Vec<usize>, Tensor<B, 2>),
+    pub a: Option<(Vec<usize>, Tensor<B, 2>)>,
     /// Rows of B and the vectors that enter them.
-    pub b: (Vec<usize>, Tensor<B, 2>),
+    pub b: Option<(Vec<usize>, Tensor<B, 2>)>,
     /// Vectors that leave for a pool in host memory, of A and of B.
     pub to_host: [Option<Tensor<B, 2>>; 2],
 }
 
 /// A change of a weight, `leftᵀ right`, `[d_input, d_output]`.
 pub(super) struct Absorbed<B: Backend> {
-    /// `[2 k, d_input]`.
-    left: Tensor<B, 2>,
-    /// `[2 k, d_output]`.
-    right: Tensor<B, 2>,
+    /// `[k, d_input]`.
+    pub left: Tensor<B, 2>,
+    /// `[k, d_output]`.
+    pub right: Tensor<B, 2>,
+    /// What is left of the weight before the change: 1 without weight decay.
+    pub remaining: f64,
 }
 
 impl<B: Backend> Absorbed<B> {
     /// The weight after the change; in place if nobody else holds it.
     pub fn by(self, weight: Tensor<B, 2>, guard: &Guard<B>) -> Tensor<B, 2> {
         let old = guard.keep(&weight);
+        let weight = match self.remaining {
+            1.0 => weight,
+            remaining => weight * remaining,
+        };
         guard.choose(add_product(weight, self.left, self.right), old)
     }
 }
@@ -57,27 +63,68 @@ impl<B: Backend> Pools<B> {
         guard: &Guard<B>,
     ) -> Entered<B> {
         let (a, b) = (&layer.a.1, &layer.b.1);
-        let (a_rows, b_rows) = (&switch.a.rows, &switch.b.rows);
-        let device = a.device();
-        let a_out = gather_rows(a, a_rows); // [k, d_input]
-        let b_out = gather_rows(b, b_rows); // [k, d_output]
-        let a_in = self.a.incoming(&switch.a, &a_out, &device);
-        let b_in = self.b.incoming(&switch.b, &b_out, &device);
-        let left = [a_out.clone() - a_in.clone(), gather_rows(a, b_rows)];
-        let right = [gather_rows(b, a_rows), b_out.clone() - b_in.clone()];
-        let left = Tensor::cat(left.into(), 0); // [2 k, d_input]
-        let right = Tensor::cat(right.into(), 0) * scale; // [2 k, d_output]
-        let to_host = [
-            self.a.store(&switch.a, &a_out, guard),
-            self.b.store(&switch.b, &b_out, guard),
-        ];
+        let (mut left, mut right) = (Vec::new(), Vec::new());
+        let a_side = switch_side(&mut self.a, &switch.a, a, b, guard);
+        let b_side = switch_side(&mut self.b, &switch.b, b, a, guard);
+        let mut entered = [None, None];
+        let mut to_host = [None, None];
+        if let Some(side) = a_side {
+            left.push(side.difference);
+            right.push(side.counterparts);
+            entered[0] = Some((switch.a.rows.clone(), side.incoming));
+            to_host[0] = side.to_host;
+        }
+        if let Some(side) = b_side {
+            left.push(side.counterparts);
+            right.push(side.difference);
+            entered[1] = Some((switch.b.rows.clone(), side.incoming));
+            to_host[1] = side.to_host;
+        }
+        let [a, b] = entered;
         Entered {
-            absorbed: Absorbed { left, right },
-            a: (a_rows.clone(), a_in),
-            b: (b_rows.clone(), b_in),
+            absorbed: Absorbed {
+                left: Tensor::cat(left, 0),           // [2 k, d_input]
+                right: Tensor::cat(right, 0) * scale, // [2 k, d_output]
+                remaining: 1.0,
+            },
+            a,
+            b,
             to_host,
         }
     }
+}
+
+/// What the exchange of one side gives.
+struct Side<B: Backend> {
+    /// The vectors that leave less those that enter, `[k, length]`.
+    difference: Tensor<B, 2>,
+    /// The rows of the other side that belong to them, `[k, other length]`.
+    counterparts: Tensor<B, 2>,
+    /// The vectors that enter, `[k, length]`.
+    incoming: Tensor<B, 2>,
+    /// Those that leave, if their pool is in host memory.
+    to_host: Option<Tensor<B, 2>>,
+}
+
+/// Exchanges the vectors of one side, if it exchanges any.
+fn switch_side<B: Backend>(
+    pool: &mut Candidates<B>,
+    exchange: &Exchange,
+    side: &Tensor<B, 2>,
+    other: &Tensor<B, 2>,
+    guard: &Guard<B>,
+) -> Option<Side<B>> {
+    if exchange.rows.is_empty() {
+        return None;
+    }
+    let outgoing = gather_rows(side, &exchange.rows); // [k, length]
+    let incoming = pool.incoming(exchange, &outgoing, &side.device());
+    Some(Side {
+        difference: outgoing.clone() - incoming.clone(),
+        counterparts: gather_rows(other, &exchange.rows),
+        incoming,
+        to_host: pool.store(exchange, &outgoing, guard),
+    })
 }
 
 /// Vectors of all layers on their way to host pools, read back together.

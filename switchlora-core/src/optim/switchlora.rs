@@ -5,23 +5,23 @@
 //! [`SwitchLoraLinear`](crate::SwitchLoraLinear) fields. Without such a field it is AdamW. Counts, positions, freezes and
 //! choices live on the host and follow from `(seed, layer, update)`; no update reads from the device.
 
-use super::adamw::{AdamW, RowPlan};
+use super::adamw::{AdamW, BiasCorrection, RowPlan};
 use super::clip::join;
 use super::exchange::{Leaving, Pools};
 use super::guard::{Guard, GuardedOptimizer};
-use super::record::{LayerRecord, MomentsRecord, SwitchLoraRecord};
+use super::host::Undecided;
+use super::record::{LayerRecord, OptimizerRecord, load_moments, read_moments};
 use super::update::{Planned, Update};
 use crate::candidates::Candidates;
 use crate::config::SwitchLoraConfig;
-use crate::deferred::Deferred;
 use crate::init::{Bounds, uniform};
 use crate::layers::{LoraLayer, lora_layers};
+use crate::linear::FactorInit;
 use crate::random::{Purpose, stream};
 use crate::switch::{Choice, LayerState, LayerSwitch, Selection};
 use burn::module::{AutodiffModule, ParamId};
 use burn::optim::{GradientsParams, LearningRate, MultiGradientsParams, Optimizer};
 use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::{Tensor, Transaction};
 use hashbrown::HashMap;
 use rand::Rng;
 use std::marker::PhantomData;
@@ -43,21 +43,20 @@ pub enum Draws {
 pub struct SwitchLora<M, B: AutodiffBackend> {
     config: SwitchLoraConfig,
     draws: Draws,
-    host: HostState,
-    moments: HashMap<ParamId, Moments<B::InnerBackend>>,
+    pub(super) host: Undecided<HostState>,
+    pub(super) moments: HashMap<ParamId, Moments<B::InnerBackend>>,
     pools: Vec<Option<Pools<B::InnerBackend>>>,
-    unsettled: Option<(HostState, Deferred<bool>)>,
     last: Vec<LayerSwitch>,
-    restored: Option<SwitchLoraRecord>,
+    restored: Option<OptimizerRecord>,
     module: PhantomData<M>,
 }
 
 /// What follows from the updates that happened and lives on the host.
 #[derive(Clone, Debug, Default)]
-struct HostState {
-    updates: u64,
+pub(super) struct HostState {
+    pub updates: u64,
     layers: Vec<(String, LayerState)>,
-    counts: HashMap<ParamId, Vec<u32>>,
+    pub counts: HashMap<ParamId, Vec<u32>>,
 }
 
 impl<M: AutodiffModule<B>, B: AutodiffBackend> SwitchLora<M, B> {
@@ -65,10 +64,9 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> SwitchLora<M, B> {
         Self {
             config,
             draws: Draws::default(),
-            host: HostState::default(),
+            host: Undecided::default(),
             moments: HashMap::new(),
             pools: Vec::new(),
-            unsettled: None,
             last: Vec::new(),
             restored: None,
             module: PhantomData,
@@ -90,14 +88,14 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> SwitchLora<M, B> {
     pub fn updates(&self) -> u64 {
         match &self.restored {
             Some(record) => record.updates,
-            None => self.settled().updates,
+            None => self.host.settled().updates,
         }
     }
 
     /// Path, slots, freezes and walk of each layer with factors; waits for the last decision. Empty before the first
     /// update, unless [`prepare`](Self::prepare) came before.
     pub fn layer_states(&self) -> &[(String, LayerState)] {
-        &self.settled().layers
+        &self.host.settled().layers
     }
 
     /// What the last update exchanged, layer by layer.
@@ -107,7 +105,8 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> SwitchLora<M, B> {
 
     /// Vectors exchanged at the last update, both sides of all layers together.
     pub fn last_switch_count(&self) -> usize {
-        2 * self.last.iter().map(|layer| layer.count).sum::<usize>()
+        let rows = |layer: &LayerSwitch| layer.a.rows.len() + layer.b.rows.len();
+        self.last.iter().map(rows).sum()
     }
 
     /// Finds the layers of `module` and draws their candidates, which the first update otherwise does.
@@ -119,8 +118,19 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> SwitchLora<M, B> {
         self.layers(module);
     }
 
+    pub(super) fn adamw(&self) -> AdamW {
+        let config = &self.config;
+        AdamW {
+            beta_1: config.beta_1,
+            beta_2: config.beta_2,
+            epsilon: config.epsilon,
+            weight_decay: config.weight_decay,
+            bias_correction: BiasCorrection::All,
+        }
+    }
+
     /// The layers of the module, with the state of each made if there is none yet.
-    fn layers(&mut self, module: &M) -> Vec<LoraLayer<B::InnerBackend>> {
+    pub(super) fn layers(&mut self, module: &M) -> Vec<LoraLayer<B::InnerBackend>> {
         if let Some(record) = self.restored.take() {
             let devices = module.devices();
             self.restore(record, &devices.into_iter().next().unwrap_or_default());
@@ -146,15 +156,9 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> SwitchLora<M, B> {
         layers
     }
 
-    fn restore(&mut self, record: SwitchLoraRecord, device: &B::Device) {
+    fn restore(&mut self, record: OptimizerRecord, device: &B::Device) {
         self.host.updates = record.updates;
-        for (id, moments) in record.moments {
-            let id = ParamId::deserialize(&id);
-            self.host.counts.insert(id, moments.counts);
-            let first = Tensor::from_data(moments.first, device);
-            let second = Tensor::from_data(moments.second, device);
-            self.moments.insert(id, Moments { first, second });
-        }
+        (self.moments, self.host.counts) = load_moments(record.moments, device);
         for layer in record.layers {
             let pool = |rows| Candidates::new(rows, self.config.pools, device);
             let pools = layer.candidates_a.zip(layer.candidates_b);
@@ -177,7 +181,10 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> SwitchLora<M, B> {
             return None;
         }
         let [n, m] = layer.shape();
-        let bounds = Bounds::new(n, m, layer.rank());
+        let bounds = match self.config.factors {
+            FactorInit::SwitchLora => Bounds::new(n, m, layer.rank()),
+            FactorInit::Lora => Bounds::lora(n),
+        };
         let device = layer.a.1.device();
         let draw = |purpose, length, bound| {
             let rng = &mut stream(self.config.seed, purpose, index as u64, 0);
@@ -191,14 +198,6 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> SwitchLora<M, B> {
             a: draw(Purpose::CandidatesA, n, bounds.a),
             b: draw(Purpose::CandidatesB, m, bounds.b),
         })
-    }
-
-    /// The state of the host once the last decision is known.
-    fn settled(&self) -> &HostState {
-        match &self.unsettled {
-            Some((before, accepted)) if !accepted.get() => before,
-            _ => &self.host,
-        }
     }
 
     fn draw(&self, layer: usize) -> f64 {
@@ -235,11 +234,11 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> SwitchLora<M, B> {
                 .switches(update, state.a.live.len(), draw);
             let (a, b) = match count {
                 0 => Default::default(),
-                _ => state.switch(count, self.config.freeze, choice),
+                _ => state.switch(count, self.config.freeze, choice, self.config.sides),
             };
             self.last.push(LayerSwitch {
                 path: path.clone(),
-                count: a.rows.len(),
+                count: a.rows.len().max(b.rows.len()),
                 a,
                 b,
             });
@@ -258,20 +257,28 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> SwitchLora<M, B> {
             let (_, state) = &self.host.layers[index];
             let mut a = RowPlan::frozen(&state.a.frozen);
             let mut b = RowPlan::frozen(&state.b.frozen);
+            // Where nothing switches the counts of rows are that of the matrix, as any AdamW has it.
+            let vectors = self.config.schedule.interval().is_some();
+            (a.vectors, b.vectors) = (vectors, vectors);
             let switch = &self.last[index];
+            // The counterpart of a switched vector has moments that belong to another direction.
+            let stale = [&switch.b.rows, &switch.a.rows];
             if let (Some(pools), true) = (&mut self.pools[index], switch.count > 0) {
                 let scale = self.config.alpha / layer.rank() as f64;
                 let entered = pools.exchange(layer, switch, scale, guard);
                 leaving.add(index, switch, entered.to_host);
                 planned.weights.insert(layer.weight.0, entered.absorbed);
-                (a.replaced, b.replaced) = (Some(entered.a), Some(entered.b));
-                // The counterpart of a switched vector has moments that belong to another direction.
-                (a.reset, b.reset) = (switch.b.rows.clone(), switch.a.rows.clone());
+                (a.replaced, b.replaced) = (entered.a, entered.b);
+                if self.config.reset_moments {
+                    (a.reset, b.reset) = (stale[0].clone(), stale[1].clone());
+                }
             }
-            for (id, reset) in [(layer.a.0, &a.reset), (layer.b.0, &b.reset)] {
+            for (id, stale) in [layer.a.0, layer.b.0].into_iter().zip(stale) {
                 let counts = self.host.counts.entry(id);
                 let counts = counts.or_insert_with(|| vec![0; layer.rank()]);
-                reset.iter().for_each(|&row| counts[row] = 0);
+                if self.config.reset_counts {
+                    stale.iter().for_each(|&row| counts[row] = 0);
+                }
             }
             planned.rows.insert(layer.a.0, a);
             planned.rows.insert(layer.b.0, b);
@@ -289,30 +296,20 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> GuardedOptimizer<M, B> for Switch
         gradients: GradientsParams,
         guard: Guard<B::InnerBackend>,
     ) -> M {
-        if let Some((before, accepted)) = self.unsettled.take()
-            && !accepted.get()
-        {
-            self.host = before;
-        }
+        self.host.settle();
         let layers = self.layers(&module);
-        match &guard {
-            Guard::Known { accepted: true, .. } => {}
-            Guard::Known { .. } => return module,
-            Guard::Later { accepted, .. } => {
-                self.unsettled = Some((self.host.clone(), accepted.clone()));
-            }
+        if let Guard::Known {
+            accepted: false, ..
+        } = &guard
+        {
+            return module;
         }
+        self.host.begin(&guard);
         self.decide();
         let planned = self.exchange(&layers, &guard);
         drop(layers);
-        let config = &self.config;
         let module = module.map(&mut Update::<B> {
-            adamw: AdamW {
-                beta_1: config.beta_1,
-                beta_2: config.beta_2,
-                epsilon: config.epsilon,
-                weight_decay: config.weight_decay,
-            },
+            adamw: self.adamw(),
             learning_rate,
             gradients,
             planned,
@@ -330,7 +327,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> GuardedOptimizer<M, B> for Switch
 }
 
 impl<M: AutodiffModule<B>, B: AutodiffBackend> Optimizer<M, B> for SwitchLora<M, B> {
-    type Record = SwitchLoraRecord;
+    type Record = OptimizerRecord;
 
     fn step(&mut self, learning_rate: LearningRate, module: M, gradients: GradientsParams) -> M {
         self.step_guarded(learning_rate, module, gradients, Guard::open())
@@ -341,31 +338,11 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> Optimizer<M, B> for SwitchLora<M,
         self.step(lr, module, gradients)
     }
 
-    fn to_record(&self) -> SwitchLoraRecord {
+    fn to_record(&self) -> OptimizerRecord {
         if let Some(record) = &self.restored {
             return record.clone();
         }
-        let host = self.settled();
-        let mut read = Transaction::<B::InnerBackend>::default();
-        for moments in self.moments.values() {
-            read = read
-                .register(moments.first.clone())
-                .register(moments.second.clone());
-        }
-        let mut read = read.execute().into_iter();
-        let mut next = || {
-            read.next()
-                .expect("two tensors for each parameter were read")
-        };
-        let moments = self.moments.keys().map(|id| {
-            let record = MomentsRecord {
-                first: next(),
-                second: next(),
-                counts: host.counts.get(id).cloned().unwrap_or_default(),
-            };
-            (id.serialize(), record)
-        });
-        let moments = moments.collect();
+        let host = self.host.settled();
         let layers = host
             .layers
             .iter()
@@ -376,15 +353,16 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> Optimizer<M, B> for SwitchLora<M,
                 candidates_a: pools.as_ref().map(|pools| pools.a.to_data()),
                 candidates_b: pools.as_ref().map(|pools| pools.b.to_data()),
             });
-        SwitchLoraRecord {
+        OptimizerRecord {
             updates: host.updates,
-            moments,
+            moments: read_moments(&self.moments, &host.counts),
             layers: layers.collect(),
+            ..OptimizerRecord::default()
         }
     }
 
     /// The tensors go to the device of the module with the next update.
-    fn load_record(self, record: SwitchLoraRecord) -> Self {
+    fn load_record(self, record: OptimizerRecord) -> Self {
         Self {
             restored: Some(record),
             ..Self::new(self.config).with_draws(self.draws)
@@ -392,7 +370,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> Optimizer<M, B> for SwitchLora<M,
     }
 }
 
-fn inner<B: AutodiffBackend>(layer: LoraLayer<B>) -> LoraLayer<B::InnerBackend> {
+pub(super) fn inner<B: AutodiffBackend>(layer: LoraLayer<B>) -> LoraLayer<B::InnerBackend> {
     LoraLayer {
         path: layer.path,
         weight: (layer.weight.0, layer.weight.1.inner()),

@@ -3,13 +3,14 @@
 use super::{OptimizerState, Tensors};
 use crate::model::NamedTensor;
 use std::collections::BTreeMap;
-use switchlora_core::{LayerRecord, MomentsRecord, SwitchLoraRecord};
+use switchlora_core::{LayerRecord, MomentsRecord, OptimizerRecord};
 
 /// Takes a record apart into tensors and host state, by the names of the model's parameters.
-pub fn split(record: SwitchLoraRecord, names: &[NamedTensor]) -> (Tensors, OptimizerState) {
+pub fn split(record: OptimizerRecord, names: &[NamedTensor]) -> (Tensors, OptimizerState) {
     let mut tensors = Tensors::new();
     let mut state = OptimizerState {
         updates: record.updates,
+        failed_projections: record.failed_projections,
         ..OptimizerState::default()
     };
     let name_of: BTreeMap<String, &String> =
@@ -21,6 +22,11 @@ pub fn split(record: SwitchLoraRecord, names: &[NamedTensor]) -> (Tensors, Optim
         tensors.insert(format!("{name}.first"), moments.first);
         tensors.insert(format!("{name}.second"), moments.second);
         state.counts.insert((*name).clone(), moments.counts);
+    }
+    for (id, projection) in record.projections {
+        if let Some(name) = name_of.get(&id) {
+            tensors.insert(format!("{name}.projection"), projection);
+        }
     }
     for layer in record.layers {
         let path = &layer.path;
@@ -42,15 +48,16 @@ pub fn join(
     mut tensors: Tensors,
     state: OptimizerState,
     names: &[NamedTensor],
-) -> Result<SwitchLoraRecord, String> {
+) -> Result<OptimizerRecord, String> {
     let mut take = |name: String| {
         tensors
             .remove(&name)
             .ok_or_else(|| format!("tensor {name} is missing"))
     };
-    let mut record = SwitchLoraRecord {
+    let mut record = OptimizerRecord {
         updates: state.updates,
-        ..SwitchLoraRecord::default()
+        failed_projections: state.failed_projections,
+        ..OptimizerRecord::default()
     };
     for (name, counts) in state.counts {
         let parameter = names.iter().find(|parameter| parameter.name == name);
@@ -60,7 +67,11 @@ pub fn join(
             second: take(format!("{name}.second"))?,
             counts,
         };
-        record.moments.insert(parameter.id.serialize(), moments);
+        let id = parameter.id.serialize();
+        if let Ok(projection) = take(format!("{name}.projection")) {
+            record.projections.insert(id.clone(), projection);
+        }
+        record.moments.insert(id, moments);
     }
     for (path, layer) in state.layers {
         let switches = !layer.a.spare.is_empty();

@@ -60,4 +60,7 @@ pub struct OptimizerState {
     pub counts: BTreeMap<String, Vec<u32>>,
     /// Slots, walks and freezes by layer, in the order of the walk.
     pub layers: Vec<(String, LayerState)>,
+    /// Projections of GaLore that could not be computed so far.
+    #[serde(default)]
+    pub failed_projections: u64,
 }

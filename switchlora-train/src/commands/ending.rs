@@ -78,7 +78,7 @@ fn summary(
     seconds: f64,
 ) -> serde_json::Value {
     let experiment = &session.experiment;
-    let rank = session.method.rank;
+    let rank = experiment.rank;
     let cost = experiment
         .method
         .cost()

@@ -1,6 +1,6 @@
 //! The learning rate at each update: linear warmup, then constant, linear or cosine to a minimum.
 
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, Method};
 use burn::optim::LearningRate;
 use burn::optim::lr_scheduler::LrScheduler;
 use burn::tensor::backend::Backend;
@@ -34,15 +34,36 @@ pub struct LearningRateSchedule {
     pub decay: Decay,
     /// The lowest rate, as a share of the peak.
     pub minimum: f64,
+    /// Updates in full rank at the beginning, and their peak as a share of the other's.
+    pub full_rank: Option<(u64, f64)>,
+    /// Restarts of ReLoRA.
+    pub restarts: Option<RateRestarts>,
     /// The update that [`LrScheduler::step`] gives the rate of next.
     pub next: u64,
+}
+
+/// The rate is zero at each restart and rises again to where it would have been without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateRestarts {
+    /// Updates between two restarts.
+    pub cycle: u64,
+    /// Updates over which the rate rises again; 0 for no fall either.
+    pub warmup: u64,
 }
 
 impl LearningRateSchedule {
     /// The schedule of a resolved experiment, at its update `next`.
     pub fn of(experiment: &Experiment, next: u64) -> Self {
+        let peak = experiment.lr.unwrap_or_default();
+        let full_rank = experiment.full_rank_updates();
+        let share = experiment.warm_start_lr.map_or(1.0, |rate| rate / peak);
+        let relora = &experiment.relora;
+        let restarts = relora.cycle.zip(relora.restart_warmup);
+        let restarts = restarts.filter(|_| experiment.method == Method::ReLora);
         Self {
-            peak: experiment.lr.unwrap_or_default(),
+            peak,
+            full_rank: (full_rank > 0).then_some((full_rank, share)),
+            restarts: restarts.map(|(cycle, warmup)| RateRestarts { cycle, warmup }),
             warmup: experiment.schedule.warmup.unwrap_or_default(),
             total: experiment.steps,
             decay: experiment.schedule.decay,
@@ -52,7 +73,28 @@ impl LearningRateSchedule {
     }
 
     /// The rate of update `update`.
+    ///
+    /// After updates in full rank the method's own begin with a warmup of their own: its moments are empty.
     pub fn rate(&self, update: u64) -> f64 {
+        let (full_rank, share) = self.full_rank.unwrap_or((0, 1.0));
+        let Some(since) = update.checked_sub(full_rank) else {
+            return self.through(update) * share;
+        };
+        if full_rank > 0 && since < self.warmup {
+            return self.through(update) * (since + 1) as f64 / self.warmup as f64;
+        }
+        if let Some(RateRestarts { cycle, warmup }) = self.restarts
+            && since >= cycle
+            && since % cycle < warmup
+        {
+            let after = since % cycle;
+            return self.through(update - after + warmup) * after as f64 / warmup as f64;
+        }
+        self.through(update)
+    }
+
+    /// The rate without restarts, warmup once at the beginning.
+    fn through(&self, update: u64) -> f64 {
         if update < self.warmup {
             return self.peak * (update + 1) as f64 / self.warmup as f64;
         }
@@ -96,6 +138,8 @@ mod tests {
             total: 110,
             decay,
             minimum: 0.1,
+            full_rank: None,
+            restarts: None,
             next: 0,
         }
     }
@@ -111,6 +155,40 @@ mod tests {
             assert!((10..109).all(|update| schedule.rate(update + 1) < schedule.rate(update)));
         }
         assert_eq!(schedule(Decay::Constant).rate(109), 2.0);
+    }
+
+    #[test]
+    fn a_restart_has_rate_zero_and_rises_to_where_the_rate_would_have_been() {
+        let plain = schedule(Decay::Cosine);
+        let mut restarting = plain.clone();
+        restarting.restarts = Some(RateRestarts {
+            cycle: 20,
+            warmup: 5,
+        });
+        for start in [20, 40, 100] {
+            assert_eq!(restarting.rate(start), 0.0);
+            let risen = plain.rate(start + 5);
+            assert!((restarting.rate(start + 2) - risen * 0.4).abs() < 1e-12);
+            assert_eq!(restarting.rate(start + 5), risen);
+        }
+        assert_eq!(restarting.rate(0), plain.rate(0));
+    }
+
+    #[test]
+    fn after_updates_in_full_rank_the_method_warms_up_and_counts_its_restarts_from_there() {
+        let plain = schedule(Decay::Linear);
+        let mut warm = plain.clone();
+        (warm.full_rank, warm.restarts) = (
+            Some((30, 0.5)),
+            Some(RateRestarts {
+                cycle: 20,
+                warmup: 4,
+            }),
+        );
+        assert_eq!(warm.rate(29), plain.rate(29) * 0.5);
+        assert!((warm.rate(30) - plain.rate(30) * 0.1).abs() < 1e-12);
+        assert_eq!(warm.rate(45), plain.rate(45));
+        assert_eq!((warm.rate(50), warm.rate(54)), (0.0, plain.rate(54)));
     }
 
     #[test]

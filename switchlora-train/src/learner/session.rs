@@ -7,11 +7,11 @@ use super::plain::PlainRenderer;
 use super::saving::ToFolder;
 use super::schedule::LearningRateSchedule;
 use super::shared::Shared;
-use super::strategy::{ByUpdates, Optim, Outcome, Progress, Spans};
+use super::strategy::{ByUpdates, Optim, Outcome, Progress, SecondPhase, Spans};
 use crate::backend::{Job, panic_message};
 use crate::checkpoint::{self, Checkpoint};
 use crate::data::{DataFault, Tokenizer, TrainBatches, ValidationBatches};
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, WarmStart};
 use crate::memory;
 use crate::model::{LlamaConfig, LlamaForCausalLm, import, parameter_names};
 use crate::say::say;
@@ -23,7 +23,7 @@ use burn::train::{Interrupter, Learner, SupervisedTraining, TrainingStrategy};
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use switchlora_core::{ClipGradNorm, Precision, SwitchLoraConfig};
+use switchlora_core::{Algorithm, ClipGradNorm, Precision, SwitchLoraConfig, SwitchSchedule};
 
 /// How a run shows itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +123,7 @@ impl Job for Session {
             spans,
             start,
             optimizer: optimizer.clone(),
+            second: self.second_phase()?,
             schedule: schedule.clone(),
             data,
             out: self.out.clone(),
@@ -187,18 +188,93 @@ impl Job for Session {
 }
 
 impl Session {
+    /// The layers of the model after `step` updates: without factors while it is trained in full rank.
+    ///
+    /// The method begins with the update that follows, so the last of these states is that after all of them.
+    pub(super) fn layers_at(&self, step: u64) -> SwitchLoraConfig {
+        let full_rank = self.experiment.full_rank_updates();
+        match full_rank > 0 && step <= full_rank {
+            false => self.method.clone(),
+            true => SwitchLoraConfig {
+                rank: None,
+                schedule: SwitchSchedule::Never,
+                ..self.method.clone()
+            },
+        }
+    }
+
+    /// The optimizer of the state after `step` updates, empty.
+    fn optimizer<B: AutodiffBackend>(&self, step: u64) -> Result<Optim<B>> {
+        let full_rank = self.experiment.full_rank_updates();
+        let algorithm = match full_rank > 0 && step <= full_rank {
+            false => self.experiment.algorithm()?,
+            true => Algorithm::SwitchLora,
+        };
+        let optimizer = algorithm.optimizer(&self.layers_at(step));
+        Ok(ClipGradNorm::new(self.experiment.clip, optimizer))
+    }
+
+    /// The method, if it begins after updates in full rank.
+    fn second_phase<B: AutodiffBackend>(&self) -> Result<Option<SecondPhase<B>>> {
+        let after = self.experiment.full_rank_updates();
+        if after == 0 {
+            return Ok(None);
+        }
+        let optimizer = self.optimizer::<B>(after + 1)?;
+        let (method, seed) = (self.method.clone(), self.experiment.seed);
+        let begin = Box::new(move |model: LlamaForCausalLm<B>| {
+            (model.adapted(&method, seed), optimizer.clone())
+        });
+        Ok(Some(SecondPhase { after, begin }))
+    }
+
+    /// The model that a new run starts from.
+    fn new_model<B: AutodiffBackend>(&self, device: &B::Device) -> Result<LlamaForCausalLm<B>> {
+        let (factors, seed) = (self.experiment.factors(), self.experiment.seed);
+        let Some(WarmStart::From(path)) = &self.experiment.warm_start else {
+            let layers = self.layers_at(0);
+            return Ok(LlamaForCausalLm::new(
+                &self.model,
+                &layers,
+                factors,
+                seed,
+                device,
+            ));
+        };
+        let checkpoint = checkpoint::resolve(path)
+            .context("the run to start from (warm-start)")?
+            .checkpoint;
+        let place = || format!("cannot start from {}", checkpoint.path().display());
+        let state = &checkpoint.state;
+        if state.tokenizer_sha256 != self.tokenizer.sha256() {
+            return Err(anyhow!(
+                "its tokenizer is another one: give --tokenizer {}",
+                checkpoint.path().join(checkpoint::TOKENIZER).display()
+            ))
+            .with_context(place);
+        }
+        let layers = SwitchLoraConfig {
+            precision: self.method.precision,
+            frozen: Precision::F32,
+            ..state.method.clone()
+        };
+        let tensors = checkpoint.model().with_context(place)?;
+        let model = LlamaForCausalLm::new(&self.model, &layers, state.factors, 0, device);
+        let model = import::<B, _>(model, tensors).with_context(place)?;
+        Ok(model.adapted(&self.method, seed))
+    }
+
     /// Model, optimizer and position of a new run, or of the checkpoint to go on from.
     fn start<B: AutodiffBackend>(
         &self,
         device: &B::Device,
     ) -> Result<(LlamaForCausalLm<B>, Optim<B>, Progress)> {
-        let clip = self.experiment.clip;
-        let optimizer: Optim<B> = ClipGradNorm::new(clip, self.method.optimizer());
         let Some(checkpoint) = &self.from else {
-            let factors = self.experiment.method.factors();
-            let seed = self.experiment.seed;
-            let model = LlamaForCausalLm::new(&self.model, &self.method, factors, seed, device);
-            return Ok((model, optimizer, Progress::default()));
+            return Ok((
+                self.new_model(device)?,
+                self.optimizer(0)?,
+                Progress::default(),
+            ));
         };
         let state = &checkpoint.state;
         let place = || checkpoint.path().display().to_string();
@@ -217,6 +293,7 @@ impl Session {
             evaluation: state.best,
             loss: None,
         };
+        let optimizer = self.optimizer::<B>(state.step)?;
         let optimizer =
             Optimizer::<LlamaForCausalLm<B>, B>::load_record(optimizer, (record, state.skipped));
         Ok((model, optimizer, progress))

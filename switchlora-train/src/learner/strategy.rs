@@ -33,10 +33,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
-use switchlora_core::{ClipGradNorm, Deferred, SwitchLora, with_loss};
+use switchlora_core::{ClipGradNorm, Deferred, MethodOptimizer, with_loss};
 
 /// The optimizer of every method there is.
-pub type Optim<B> = ClipGradNorm<SwitchLora<LlamaForCausalLm<B>, B>>;
+pub type Optim<B> = ClipGradNorm<MethodOptimizer<LlamaForCausalLm<B>, B>>;
 
 /// What the learner is made of.
 pub type Components<B> =
@@ -85,6 +85,15 @@ pub enum Outcome {
     Failed(anyhow::Error, Progress),
 }
 
+/// The method, where it begins after updates in full rank.
+pub struct SecondPhase<B: AutodiffBackend> {
+    /// Updates in full rank.
+    pub after: u64,
+    /// Adapts the model, and makes the method's optimizer.
+    #[allow(clippy::type_complexity)]
+    pub begin: Box<dyn Fn(LlamaForCausalLm<B>) -> (LlamaForCausalLm<B>, Optim<B>) + Send + Sync>,
+}
+
 /// Trains by updates.
 pub struct ByUpdates<B: AutodiffBackend> {
     /// The device it trains on.
@@ -95,6 +104,8 @@ pub struct ByUpdates<B: AutodiffBackend> {
     pub start: Progress,
     /// The learner's optimizer.
     pub optimizer: Shared<Optim<B>>,
+    /// What begins after updates in full rank, if the run starts with some.
+    pub second: Option<SecondPhase<B>>,
     /// The learning rate of each update.
     pub schedule: LearningRateSchedule,
     /// What went wrong with the data, if its batches end early.
@@ -225,6 +236,7 @@ impl<B: AutodiffBackend> Run<'_, B> {
 
     /// One update. Whatever goes wrong in it, model and optimizer are as they were before.
     fn update(&mut self, batches: &mut dyn Iterator<Item = TokenBatch<B>>) -> Result<()> {
+        self.begin_second_phase();
         let count = self.by.spans.accumulation;
         let mut sum = GradientsAccumulator::new();
         let mut losses = Vec::with_capacity(count);
@@ -244,6 +256,10 @@ impl<B: AutodiffBackend> Run<'_, B> {
             optimizer.step(self.learning_rate, model, gradients)
         });
         self.progress.step += 1;
+        for remark in self.by.optimizer.lock().inner().remarks() {
+            self.by.journal.event(self.progress.step, &remark);
+            (self.by.say)(&format!("update {}: {remark}", self.progress.step));
+        }
         let report = self.report(loss.clone());
         self.by.journal.update(report.clone());
         self.faults.watch(report.clone());
@@ -260,6 +276,24 @@ impl<B: AutodiffBackend> Run<'_, B> {
         );
         self.events.process_train(LearnerEvent::ProcessedItem(item));
         Ok(())
+    }
+
+    /// The method takes over after the updates in full rank.
+    fn begin_second_phase(&mut self) {
+        let step = self.progress.step;
+        let Some(second) = self.by.second.as_ref().filter(|s| s.after == step) else {
+            return;
+        };
+        let mut optimizer = self.by.optimizer.lock();
+        let skipped = optimizer.skipped();
+        self.model = self.model.take().map(|model| {
+            let (model, method) = (second.begin)(model);
+            *optimizer = method.with_skipped(skipped);
+            model
+        });
+        let message = format!("{step} updates in full rank are done, the method begins");
+        self.by.journal.event(step, &message);
+        (self.by.say)(&message);
     }
 
     /// The numbers of the update that has just been queued, which the reader thread fetches in time.

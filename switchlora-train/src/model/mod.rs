@@ -1,5 +1,6 @@
 //! LLaMA: configuration, layers and Hugging Face names.
 
+mod adapt;
 mod attention;
 pub mod config;
 mod decoder;

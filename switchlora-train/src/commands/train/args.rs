@@ -1,7 +1,7 @@
 //! The flags of `train`, each of which wins over the experiment's file.
 
 use crate::backend::BackendKind;
-use crate::experiment::{Experiment, Method, Precision};
+use crate::experiment::{Experiment, Method, Precision, WarmStart};
 use crate::learner::Decay;
 use clap::Args;
 use std::path::PathBuf;
@@ -45,6 +45,15 @@ pub struct TrainArgs {
     /// Updates between two switches of one LoRA vector, at the start.
     #[arg(long)]
     interval: Option<f64>,
+    /// Updates between two restarts of ReLoRA.
+    #[arg(long)]
+    cycle: Option<u64>,
+    /// Updates between two projections of GaLore.
+    #[arg(long)]
+    gap: Option<u64>,
+    /// Start in full rank: from the weights of a run or checkpoint, or with so many updates of this run.
+    #[arg(long, value_name = "DIR|N")]
+    warm_start: Option<WarmStart>,
     /// Names every random number of the run.
     #[arg(long)]
     seed: Option<u64>,
@@ -106,6 +115,9 @@ impl TrainArgs {
         set(&mut base.schedule.decay, &self.lr_decay);
         base.schedule.warmup = self.warmup.or(base.schedule.warmup);
         set(&mut base.switch.interval, &self.interval);
+        base.relora.cycle = self.cycle.or(base.relora.cycle);
+        set(&mut base.galore.gap, &self.gap);
+        base.warm_start = self.warm_start.clone().or(base.warm_start);
         set(&mut base.seed, &self.seed);
         set(&mut base.data, &self.data);
         base.tokenizer = self.tokenizer.clone().or(base.tokenizer);

@@ -8,10 +8,11 @@ mod signals;
 pub use args::TrainArgs;
 
 use crate::backend::run_on;
+use crate::checkpoint;
 use crate::commands::Usage;
 use crate::commands::ending::{finish, write_file};
 use crate::data::Tokenizer;
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, WarmStart};
 use crate::learner::{Display, Session};
 use crate::run_directory::{CONFIG, RunDirectory};
 use crate::say::say;
@@ -37,6 +38,9 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     backend
         .backend
         .check_device(experiment.device, &precisions)?;
+    if let (Some(WarmStart::From(path)), None) = (&experiment.warm_start, &resumed) {
+        checkpoint::resolve(path).context("the run to start from (warm-start)")?;
+    }
     let tokenizer = match &experiment.tokenizer {
         Some(path) => Tokenizer::from_file(path)?,
         None => Tokenizer::embedded()?,

@@ -48,9 +48,9 @@ pub(super) fn announce(
     let cost = experiment
         .method
         .cost()
-        .cost(&model.shape(), method.rank.unwrap_or(0))
+        .cost(&model.shape(), experiment.rank.unwrap_or(0))
         .with_frozen(method.frozen);
-    let rank = method
+    let rank = experiment
         .rank
         .map(|rank| format!(", rank {rank}"))
         .unwrap_or_default();
@@ -75,6 +75,13 @@ pub(super) fn announce(
         experiment.lr.unwrap_or_default(),
         experiment.seed
     ));
+    if experiment.full_rank_updates() > 0 {
+        say(format!(
+            "  warm start  {} of the updates in full rank, learning rate {:.1e}",
+            experiment.full_rank_updates(),
+            experiment.warm_start_lr.unwrap_or_default()
+        ));
+    }
     say(format!(
         "  backend     {} ({})",
         backend.backend, backend.reason

@@ -1,0 +1,34 @@
+//! `switchlora-bench compare`.
+
+use anyhow::Result;
+use clap::Args;
+use std::path::PathBuf;
+use switchlora_bench::compare::{Grid, compare};
+use switchlora_train::backend::BackendKind;
+
+/// Arguments of `compare`.
+#[derive(Args)]
+pub struct Compare {
+    /// The grid in TOML: an experiment, its variants, learning rates and seeds.
+    #[arg(value_name = "GRID.toml")]
+    grid: PathBuf,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value_t)]
+    backend: BackendKind,
+    /// The folder for results; what is there already is not run again.
+    #[arg(long, default_value = "bench/compare")]
+    out: PathBuf,
+}
+
+impl Compare {
+    /// Always as it should be, if everything can be trained.
+    pub fn run(self) -> Result<bool> {
+        let grid = Grid::from_file(&self.grid)?;
+        let backend = self.backend.choose()?.backend;
+        compare(&grid, backend, &self.out, |line| eprintln!("{line}"))?;
+        let out = self.out.display();
+        println!("{}", std::fs::read_to_string(self.out.join("compare.md"))?);
+        eprintln!("compare.json, compare.md, compare.html and the charts are in {out}");
+        Ok(true)
+    }
+}

@@ -1,0 +1,57 @@
+//! `switchlora-bench spectrum`.
+
+use anyhow::{Context, Result};
+use clap::Args;
+use std::path::PathBuf;
+use switchlora_bench::spectrum::{SpectrumJob, figure, table};
+use switchlora_train::backend::{BackendKind, run_on};
+use switchlora_train::durable;
+
+/// Arguments of `spectrum`.
+#[derive(Args)]
+pub struct Spectrum {
+    /// Run directories (their newest checkpoints) or checkpoints.
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// Where to merge the factors; the singular values are computed on the host.
+    #[arg(long, value_enum, default_value_t)]
+    backend: BackendKind,
+    /// The folder for spectrum.json and spectrum.svg.
+    #[arg(long, default_value = "bench/spectrum")]
+    out: PathBuf,
+}
+
+impl Spectrum {
+    /// Always as it should be, if it can be measured at all.
+    pub fn run(self) -> Result<bool> {
+        let jobs = self.runs.iter().map(|run| SpectrumJob::open(run));
+        let jobs: Vec<_> = jobs.collect::<Result<_>>()?;
+        let backend = self.backend.choose()?.backend;
+        let mut runs = Vec::new();
+        for job in jobs {
+            runs.push(run_on(backend, 0, job)??);
+        }
+        std::fs::create_dir_all(&self.out)
+            .with_context(|| format!("cannot make {}", self.out.display()))?;
+        let write = |name: &str, content: &[u8]| {
+            let path = self.out.join(name);
+            durable::write(&path, content)
+                .with_context(|| format!("cannot write {}", path.display()))
+        };
+        write("spectrum.json", &serde_json::to_vec_pretty(&runs)?)?;
+        let named = runs.iter().map(|run| {
+            let name = format!("{} ({})", run.method, run.run);
+            (name, vec![&run.layers[..]])
+        });
+        let named: Vec<_> = named.collect();
+        if let Some(svg) = figure(&named) {
+            write("spectrum.svg", svg.as_bytes())?;
+        }
+        println!("{}", table(&runs));
+        eprintln!(
+            "spectrum.json and spectrum.svg are in {}",
+            self.out.display()
+        );
+        Ok(true)
+    }
+}

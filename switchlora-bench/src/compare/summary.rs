@@ -1,0 +1,201 @@
+//! What a comparison has found: every training, and one row for each variant.
+
+use super::Grid;
+use crate::cells::TrialResult;
+use crate::results::{Curve, Machine};
+use crate::spectrum::LayerChange;
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use switchlora_train::data::Tokenizer;
+use switchlora_train::experiment::Experiment;
+use switchlora_train::model::LlamaConfig;
+
+/// A whole comparison.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Comparison {
+    /// This program.
+    pub program: String,
+    /// What it ran on.
+    pub machine: Machine,
+    /// The backend.
+    pub backend: String,
+    /// A row for each variant.
+    pub summary: Vec<Summary>,
+    /// The trainings of the sweep.
+    pub sweep: Vec<Run>,
+    /// The trainings at the best rates, seed by seed.
+    pub runs: Vec<Run>,
+}
+
+/// One training.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Run {
+    /// The variant.
+    pub variant: String,
+    /// The last validation loss, nats a token; infinite (null in JSON) where it is no number.
+    #[serde(deserialize_with = "infinite")]
+    pub loss: f64,
+    /// The whole experiment.
+    pub experiment: Experiment,
+    /// Losses, times and switches.
+    pub curve: Curve,
+    /// Parameters that get a gradient.
+    pub trainable_parameters: u64,
+    /// Bytes of moments, counts, projections and spare vectors, in closed form.
+    pub optimizer_bytes: u64,
+    /// The largest resident set of its process.
+    pub peak_memory: Option<u64>,
+    /// Updates that were refused.
+    pub skipped: u64,
+    /// The change of each projection.
+    pub changes: Vec<LayerChange>,
+}
+
+fn infinite<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::INFINITY))
+}
+
+impl Run {
+    pub(super) fn of(variant: &str, experiment: Experiment, trial: TrialResult) -> Result<Self> {
+        let last = trial
+            .curve
+            .evaluations
+            .last()
+            .map(|evaluation| evaluation.1);
+        let loss = last.filter(|loss| loss.is_finite());
+        let mut model = LlamaConfig::resolve(&experiment.model)?;
+        model.vocab_size = model.vocab_size.max(Tokenizer::embedded()?.vocab_size());
+        let cost = experiment.method.cost();
+        let cost = cost.cost(&model.shape(), experiment.rank.unwrap_or(0));
+        Ok(Self {
+            variant: variant.to_owned(),
+            loss: loss.unwrap_or(f64::INFINITY),
+            experiment,
+            curve: trial.curve,
+            trainable_parameters: cost.trainable_parameters,
+            optimizer_bytes: cost.moment_bytes + cost.pool_bytes,
+            peak_memory: trial.peak_memory,
+            skipped: trial.skipped,
+            changes: trial.changes,
+        })
+    }
+
+    /// Milliseconds of an update, the median.
+    fn milliseconds(&self) -> f64 {
+        let seconds = &self.curve.seconds;
+        let begins = std::iter::once(&0.0).chain(seconds);
+        let mut times: Vec<f64> = seconds
+            .iter()
+            .zip(begins)
+            .map(|(end, begin)| end - begin)
+            .collect();
+        times.sort_by(f64::total_cmp);
+        times
+            .get(times.len() / 2)
+            .map_or(f64::NAN, |time| time * 1e3)
+    }
+}
+
+/// One variant over all its seeds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The variant.
+    pub variant: String,
+    /// How it is trained.
+    pub method: String,
+    /// Rank of factors or projections.
+    pub rank: Option<usize>,
+    /// The learning rate that the sweep chose.
+    pub lr: f64,
+    /// Whether that is the lowest or highest of several rates: a better one may lie beyond.
+    pub at_edge: bool,
+    /// Seeds so far.
+    pub seeds: usize,
+    /// Mean of the validation perplexities.
+    pub perplexity: f64,
+    /// Their standard deviation (of a sample); none for one seed.
+    pub deviation: Option<f64>,
+    /// Parameters that get a gradient.
+    pub trainable_parameters: u64,
+    /// Bytes of moments, counts, projections and spare vectors, in closed form.
+    pub optimizer_bytes: u64,
+    /// The largest resident set of a process.
+    pub peak_memory: Option<u64>,
+    /// Milliseconds of an update, the median over updates, the mean over seeds. Evaluations are not in it.
+    pub milliseconds: f64,
+    /// Tokens a second over whole trainings, evaluations not in it.
+    pub tokens_per_second: f64,
+    /// Mean effective rank of the change of a weight.
+    pub effective_rank: f64,
+    /// Mean share, in percent, of directions above a hundredth of the largest.
+    pub directions_percent: f64,
+    /// Updates that were refused, all seeds together.
+    pub skipped: u64,
+}
+
+impl Comparison {
+    /// The rows, of the trainings so far.
+    pub(super) fn summarize(&mut self, grid: &Grid) {
+        let rows = grid.variants.iter().filter_map(|variant| {
+            let of = |run: &&Run| run.variant == variant.name;
+            let runs: Vec<&Run> = self.runs.iter().filter(of).collect();
+            (!runs.is_empty()).then(|| summary(&runs, grid.rates(variant)))
+        });
+        self.summary = rows.collect();
+    }
+}
+
+fn summary(runs: &[&Run], rates: &[f64]) -> Summary {
+    let first = runs[0];
+    let lr = first.curve.lr;
+    let perplexities: Vec<f64> = runs.iter().map(|run| run.loss.exp()).collect();
+    let changes = || runs.iter().flat_map(|run| &run.changes);
+    let tokens = |run: &&Run| (run.curve.tokens_per_update * run.curve.losses.len() as u64) as f64;
+    let seconds = |run: &&Run| run.curve.seconds.last().copied().unwrap_or_default();
+    let beyond = |beats: fn(&f64, &f64) -> bool| !rates.iter().any(|rate| beats(rate, &lr));
+    Summary {
+        variant: first.variant.clone(),
+        method: first.curve.method.clone(),
+        rank: first.curve.rank,
+        lr,
+        at_edge: rates.len() > 1 && (beyond(f64::gt) || beyond(f64::lt)),
+        seeds: runs.len(),
+        perplexity: mean(perplexities.iter().copied()),
+        deviation: deviation(&perplexities),
+        trainable_parameters: first.trainable_parameters,
+        optimizer_bytes: first.optimizer_bytes,
+        peak_memory: runs.iter().filter_map(|run| run.peak_memory).max(),
+        milliseconds: mean(runs.iter().map(|run| run.milliseconds())),
+        tokens_per_second: runs.iter().map(tokens).sum::<f64>()
+            / runs.iter().map(seconds).sum::<f64>(),
+        effective_rank: mean(changes().map(|change| change.effective_rank)),
+        directions_percent: mean(changes().map(|change| {
+            100.0 * change.directions as f64 / change.singular_values.len().max(1) as f64
+        })),
+        skipped: runs.iter().map(|run| run.skipped).sum(),
+    }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+    sum / count
+}
+
+/// The standard deviation of a sample; none for one value.
+fn deviation(values: &[f64]) -> Option<f64> {
+    let mean = mean(values.iter().copied());
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deviation_is_that_of_a_sample_and_one_value_has_none() {
+        assert_eq!(deviation(&[1.0, 3.0]), Some(2f64.sqrt()));
+        assert_eq!(deviation(&[5.0]), None);
+        assert_eq!(mean([1.0, 2.0, 6.0].into_iter()), 3.0);
+    }
+}

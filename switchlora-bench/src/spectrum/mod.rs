@@ -1,0 +1,155 @@
+//! How many directions the accumulated change of each weight has: the spectrum of `W_end - W_start`, factors merged.
+//!
+//! It is what the title of the paper claims: the change that SwitchLoRA makes has full rank, that of LoRA at most its rank.
+
+mod report;
+
+pub use report::{figure, table};
+
+use anyhow::{Context, Result};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use switchlora_core::{Spectrum, SwitchLoraLinear};
+use switchlora_train::backend::Job;
+use switchlora_train::checkpoint::{self, Checkpoint};
+use switchlora_train::experiment::WarmStart;
+use switchlora_train::learner::load_model;
+use switchlora_train::model::LlamaForCausalLm;
+
+/// A singular value counts as a direction above this share of the largest.
+pub const SHARE: f64 = 0.01;
+
+/// The change of one weight over a training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LayerChange {
+    /// Path of the layer in the model.
+    pub layer: String,
+    /// `exp` of the entropy of the singular values as shares of their sum.
+    pub effective_rank: f64,
+    /// Singular values above [`SHARE`] of the largest.
+    pub directions: usize,
+    /// The singular values, the largest first, `min(d_input, d_output)` of them.
+    pub singular_values: Vec<f64>,
+}
+
+/// The change of every projection between two states of a model.
+///
+/// # Errors
+///
+/// A weight that is not finite.
+pub fn changes<B: Backend>(
+    start: &LlamaForCausalLm<B>,
+    end: &LlamaForCausalLm<B>,
+) -> Result<Vec<LayerChange>> {
+    let pairs = projections(start).into_iter().zip(projections(end));
+    let change = |((layer, start), (_, end)): (Projection<'_, B>, Projection<'_, B>)| {
+        let change = end.effective_weight() - start.effective_weight();
+        let spectrum = Spectrum::of(&change.into_data()).with_context(|| layer.clone())?;
+        Ok(LayerChange {
+            layer,
+            effective_rank: spectrum.effective_rank(),
+            directions: spectrum.count_above(SHARE),
+            // Seven digits are all that f32 weights have.
+            singular_values: spectrum.values().iter().map(|&v| rounded(v)).collect(),
+        })
+    };
+    pairs.map(change).collect()
+}
+
+type Projection<'a, B> = (String, &'a SwitchLoraLinear<B>);
+
+/// The adapted projections by their paths, in the order of the model.
+fn projections<B: Backend>(model: &LlamaForCausalLm<B>) -> Vec<Projection<'_, B>> {
+    let blocks = model.model.layers.iter().enumerate();
+    let of = blocks.flat_map(|(number, block)| {
+        let (attention, mlp) = (&block.self_attn, &block.mlp);
+        let layers = [
+            ("self_attn.q_proj", &attention.q_proj),
+            ("self_attn.k_proj", &attention.k_proj),
+            ("self_attn.v_proj", &attention.v_proj),
+            ("self_attn.o_proj", &attention.o_proj),
+            ("mlp.gate_proj", &mlp.gate_proj),
+            ("mlp.up_proj", &mlp.up_proj),
+            ("mlp.down_proj", &mlp.down_proj),
+        ];
+        layers.map(|(name, layer)| (format!("model.layers.{number}.{name}"), layer))
+    });
+    of.collect()
+}
+
+fn rounded(value: f64) -> f64 {
+    f64::from(value as f32)
+}
+
+/// What a run changed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunChange {
+    /// What the run is called: its folder.
+    pub run: String,
+    /// How it was trained.
+    pub method: String,
+    /// Rank of the factors or projections, if there are any.
+    pub rank: Option<usize>,
+    /// Updates done.
+    pub step: u64,
+    /// Each projection.
+    pub layers: Vec<LayerChange>,
+}
+
+/// Compares the newest checkpoint of a run with what the run started from.
+#[derive(Clone, Debug)]
+pub struct SpectrumJob {
+    name: String,
+    checkpoint: Checkpoint,
+    /// The run that it started from, if it did not start from random weights.
+    before: Option<Checkpoint>,
+}
+
+impl SpectrumJob {
+    /// Opens a run directory (its newest whole checkpoint) or a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// There is no whole checkpoint, or none of the run that it started from.
+    pub fn open(path: &Path) -> Result<Self> {
+        let checkpoint = checkpoint::resolve(path)?.checkpoint;
+        let before = match &checkpoint.state.experiment.warm_start {
+            Some(WarmStart::From(from)) => {
+                let found = checkpoint::resolve(from);
+                let found = found.context("the run it started from (warm_start)")?;
+                Some(found.checkpoint)
+            }
+            Some(WarmStart::Updates(_)) | None => None,
+        };
+        Ok(Self {
+            name: path.display().to_string(),
+            checkpoint,
+            before,
+        })
+    }
+}
+
+impl Job for SpectrumJob {
+    type Output = Result<RunChange>;
+
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<RunChange> {
+        type Model<B> = LlamaForCausalLm<<B as AutodiffBackend>::InnerBackend>;
+        let state = &self.checkpoint.state;
+        let seed = state.experiment.seed;
+        let start: Model<B> = match &self.before {
+            Some(before) => load_model(before, &device)?,
+            None => {
+                LlamaForCausalLm::new(&state.model, &state.method, state.factors, seed, &device)
+            }
+        };
+        let end: Model<B> = load_model(&self.checkpoint, &device)?;
+        Ok(RunChange {
+            run: self.name,
+            method: state.experiment.method.name().to_owned(),
+            rank: state.experiment.rank,
+            step: state.step,
+            layers: changes(&start, &end)?,
+        })
+    }
+}

@@ -1,0 +1,190 @@
+//! A comparison and a spectrum as a person makes them, on a model and a text that take seconds.
+#![cfg(feature = "flex")]
+
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let model = r#"{"model_type":"llama","hidden_size":32,"intermediate_size":48,"num_hidden_layers":1,
+            "num_attention_heads":4,"vocab_size":4096,"max_position_embeddings":64}"#;
+        fs::write(folder.path().join("model.json"), model).unwrap();
+        let sentence = |k: usize| format!("Of {k} reports {} are read.\n", k * k % 97);
+        let text: String = (0..1500).map(sentence).collect();
+        fs::write(folder.path().join("text.txt"), text).unwrap();
+        Self(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn grid(&self, rates: &str) {
+        let grid = format!(
+            r#"
+seeds = [1, 2]
+rates = {rates}
+sweep_steps = 4
+[experiment]
+model = "model.json"
+data = ["text.txt"]
+rank = 4
+steps = 8
+batch_size = 2
+sequence_length = 24
+eval_every = 4
+eval_sequences = 8
+relora = {{ cycle = 3 }}
+galore = {{ gap = 3 }}
+switch = {{ interval = 2, freeze = 1 }}
+[[variant]]
+name = "full"
+method = "full"
+[[variant]]
+name = "lora"
+method = "lora"
+[[variant]]
+name = "relora"
+method = "relora"
+[[variant]]
+name = "galore"
+method = "galore"
+[[variant]]
+name = "switchlora"
+method = "switchlora"
+[[variant]]
+name = "warm"
+method = "switchlora"
+warm_start = 2
+"#
+        );
+        fs::write(self.path("grid.toml"), grid).unwrap();
+    }
+
+    fn bench(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_switchlora-bench"));
+        command.current_dir(self.0.path()).args(arguments);
+        command.output().unwrap()
+    }
+
+    fn compare(&self) -> Output {
+        self.bench(&["compare", "grid.toml", "--backend", "flex", "--out", "out"])
+    }
+
+    fn trials(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.path("out/trials")).unwrap();
+        files.map(|file| file.unwrap().path()).collect()
+    }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn picture(path: &Path) {
+    let svg = fs::read_to_string(path).unwrap();
+    let parsed = roxmltree::Document::parse(&svg).unwrap();
+    assert_eq!(parsed.root_element().tag_name().name(), "svg");
+}
+
+#[test]
+fn a_comparison_runs_every_variant_says_so_goes_on_where_it_was_and_repeats() {
+    let place = Place::new();
+    place.grid("[1e-3, 1e-2]");
+    let output = place.compare();
+    assert!(output.status.success(), "{}", said(&output));
+    // Six variants at two rates, then with two seeds.
+    let lines = said(&output);
+    let ended = lines.lines().filter(|line| line.contains("perplexity"));
+    assert_eq!(ended.count(), 24, "{lines}");
+    assert!(
+        lines.contains("[24/24]") && lines.contains("min left"),
+        "{lines}"
+    );
+    assert_eq!(place.trials().len(), 24);
+    let read = || fs::read(place.path("out/compare.json")).unwrap();
+    let comparison: Value = serde_json::from_slice(&read()).unwrap();
+    let rows = comparison["summary"].as_array().unwrap();
+    let names: Vec<_> = rows
+        .iter()
+        .map(|row| row["variant"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        ["full", "lora", "relora", "galore", "switchlora", "warm"]
+    );
+    for row in rows {
+        assert_eq!(row["seeds"], 2);
+        assert!(row["perplexity"].as_f64().unwrap() > 1.0 && row["deviation"].is_number());
+        assert_eq!(row["at_edge"], true); // of two rates, any
+        assert!(row["effective_rank"].as_f64().unwrap() >= 1.0);
+        assert!(row["milliseconds"].as_f64().unwrap() > 0.0);
+    }
+    // The change of LoRA has no more directions than its rank of 4, in weights of 32.
+    let lora = rows[1]["directions_percent"].as_f64().unwrap();
+    assert!(lora <= 12.5, "{lora}");
+    assert!(rows[0]["directions_percent"].as_f64().unwrap() > 50.0);
+    // The order of the data is the same for all: the first losses are that of the same weights.
+    let runs = comparison["runs"].as_array().unwrap();
+    let first = |run: &Value| run["curve"]["losses"][0].as_f64().unwrap();
+    for run in &runs[1..6] {
+        assert!((first(run) - first(&runs[0])).abs() < 1e-4);
+    }
+    for chart in ["loss", "loss-by-time", "validation", "spectrum"] {
+        picture(&place.path(&format!("out/{chart}.svg")));
+    }
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        table.contains("| switchlora |") && table.contains(" ± "),
+        "{table}"
+    );
+
+    // Interrupted after some: only what is missing is run, and the result is the same but for the clock.
+    let trials = place.trials();
+    let lost = trials
+        .iter()
+        .find(|path| path.to_string_lossy().contains("galore-seed1"));
+    fs::remove_file(lost.unwrap()).unwrap();
+    let again = place.compare();
+    assert!(again.status.success(), "{}", said(&again));
+    assert_eq!(place.trials().len(), 24);
+    let repeated: Value = serde_json::from_slice(&read()).unwrap();
+    for (was, is) in runs.iter().zip(repeated["runs"].as_array().unwrap()) {
+        assert_eq!(was["curve"]["losses"], is["curve"]["losses"]);
+        assert_eq!(was["changes"], is["changes"]);
+    }
+}
+
+#[test]
+fn a_grid_that_cannot_be_run_is_one_line_and_a_failed_training_names_itself() {
+    let place = Place::new();
+    place.grid("[]");
+    let output = place.compare();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        said(&output).trim_end().lines().count(),
+        1,
+        "{}",
+        said(&output)
+    );
+    assert!(said(&output).contains("rates of full"), "{}", said(&output));
+    place.grid("[1e-3]");
+    fs::write(place.path("text.txt"), "too short").unwrap();
+    let output = place.compare();
+    assert_eq!(output.status.code(), Some(1));
+    let said = said(&output);
+    assert!(said.contains("full, lr 1e-3, seed 1"), "{said}");
+}
+
+#[test]
+fn the_spectrum_of_a_folder_that_is_no_run_says_so() {
+    let place = Place::new();
+    let output = place.bench(&["spectrum", "nowhere"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("nowhere"), "{}", said(&output));
+}

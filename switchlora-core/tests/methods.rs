@@ -1,0 +1,308 @@
+//! The laws that ReLoRA and GaLore obey, for every way to decide about an update.
+
+use burn::backend::Autodiff;
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::nn::Linear;
+use burn::optim::{GradientsParams, Optimizer};
+use burn::tensor::{Tensor, TensorData};
+use burn_flex::Flex;
+use proptest::prelude::*;
+use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use switchlora_core::init::uniform;
+use switchlora_core::{
+    Algorithm, ClipGradNorm, FactorInit, GaLore, GaLoreConfig, MethodOptimizer, MomentReset,
+    OptimizerRecord, Projections, Purpose, ReLoraConfig, Spectrum, SwitchLoraConfig,
+    SwitchLoraLinear, SwitchSchedule, stream, with_loss,
+};
+
+type B = Autodiff<Flex>;
+type Layer = SwitchLoraLinear<B>;
+type Optimized = ClipGradNorm<MethodOptimizer<Layer, B>>;
+
+/// One layer, trained by one of the two.
+#[derive(Clone, Debug)]
+struct Case {
+    d_input: usize,
+    d_output: usize,
+    rank: usize,
+    algorithm: Algorithm,
+    on_device: bool,
+    seed: u64,
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let reset = prop_oneof![
+        Just(MomentReset::Zero),
+        Just(MomentReset::Random),
+        Just(MomentReset::Magnitude)
+    ];
+    let shape = (2usize..14, 2usize..14, 1usize..5, 1u64..5);
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<u64>());
+    (shape, flags, reset).prop_map(
+        |((d_input, d_output, rank, every), (galore, on_device, flag, seed), reset)| {
+            let algorithm = match galore {
+                true => {
+                    let mut config = GaLoreConfig::new(rank).unwrap();
+                    config.gap = every;
+                    config.weight_decay = if flag { 0.1 } else { 0.0 };
+                    Algorithm::GaLore(config)
+                }
+                false => {
+                    let mut config = ReLoraConfig::new(every).unwrap();
+                    (config.reset, config.keep, config.reset_counts) = (reset, 0.3, flag);
+                    Algorithm::ReLora(config)
+                }
+            };
+            Case {
+                d_input,
+                d_output,
+                rank,
+                algorithm,
+                on_device,
+                seed,
+            }
+        },
+    )
+}
+
+impl Case {
+    fn layers(&self) -> SwitchLoraConfig {
+        let rank = match self.algorithm {
+            Algorithm::GaLore(_) => None,
+            _ => Some(self.rank),
+        };
+        let mut layers = SwitchLoraConfig::new(rank, SwitchSchedule::Never).unwrap();
+        (layers.factors, layers.seed) = (FactorInit::Lora, self.seed);
+        layers
+    }
+
+    fn random(&self) -> ChaCha8Rng {
+        stream(self.seed, Purpose::Weights, 0, 0)
+    }
+
+    fn start(&self) -> (Layer, Optimized, ChaCha8Rng) {
+        let mut random = self.random();
+        let linear = Linear {
+            weight: Param::from_tensor(input(self.d_input, self.d_output, &mut random)),
+            bias: Some(Param::from_tensor(
+                input(1, self.d_output, &mut random).reshape([self.d_output]),
+            )),
+        };
+        let layers = self.layers();
+        let layer = layers.linear(self.d_input, self.d_output);
+        let layer = layer.adapt_from(linear, &mut random);
+        let optimizer = self.algorithm.optimizer(&layers);
+        let optimizer = ClipGradNorm::new(1.0, optimizer).with_decision_on_device(self.on_device);
+        (layer, optimizer, random)
+    }
+}
+
+fn input(rows: usize, columns: usize, random: &mut ChaCha8Rng) -> Tensor<B, 2> {
+    Tensor::from_data(uniform(rows, columns, 1.7, random), &Default::default())
+}
+
+fn gradients(layer: &Layer, random: &mut ChaCha8Rng) -> GradientsParams {
+    let [n, m] = layer.weight.dims();
+    let error = layer.forward(input(8, n, random)) - input(8, m, random);
+    GradientsParams::from_grads(error.square().sum().backward(), layer)
+}
+
+fn record(optimizer: &Optimized) -> OptimizerRecord {
+    Optimizer::<Layer, B>::to_record(optimizer).0
+}
+
+fn values<const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+fn parameters(layer: &Layer) -> Vec<Vec<u32>> {
+    struct All(Vec<Vec<u32>>);
+    impl ModuleVisitor<B> for All {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            self.0
+                .push(values(param.val()).into_iter().map(f32::to_bits).collect());
+        }
+    }
+    let mut all = All(Vec::new());
+    layer.visit(&mut all);
+    all.0
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_saved_and_loaded_state_goes_on_bit_for_bit(case in case(), updates in 1usize..8) {
+        let (mut layer, mut optimizer, mut random) = case.start();
+        for _ in 0..updates {
+            let gradients = gradients(&layer, &mut random);
+            layer = optimizer.step(0.01, layer, gradients);
+        }
+        let saved = Optimizer::<Layer, B>::to_record(&optimizer);
+        let (_, empty, _) = case.start();
+        let mut resumed = empty.load_record(saved.clone());
+        prop_assert_eq!(&saved, &Optimizer::<Layer, B>::to_record(&resumed));
+        let mut twin = layer.clone();
+        let mut again = random.clone();
+        for _ in 0..7 {
+            layer = { let g = gradients(&layer, &mut random); optimizer.step(0.01, layer, g) };
+            twin = { let g = gradients(&twin, &mut again); resumed.step(0.01, twin, g) };
+        }
+        prop_assert_eq!(parameters(&layer), parameters(&twin));
+        prop_assert_eq!(record(&optimizer), record(&resumed));
+    }
+
+    #[test]
+    fn an_update_that_is_not_finite_leaves_everything_as_it_was(
+        case in case(), updates in 1usize..8, only_the_loss: bool,
+    ) {
+        let (mut layer, mut optimizer, mut random) = case.start();
+        for _ in 0..updates {
+            layer = { let g = gradients(&layer, &mut random); optimizer.step(0.01, layer, g) };
+        }
+        let before = (parameters(&layer), record(&optimizer));
+        let factor = if only_the_loss { 1.0 } else { f32::NAN };
+        let loss = (layer.forward(input(4, case.d_input, &mut random)) * factor).sum();
+        let poisoned = GradientsParams::from_grads(loss.backward(), &layer);
+        layer = optimizer.step(0.01, layer, with_loss(poisoned, (loss * f32::NAN).inner()));
+        prop_assert_eq!(optimizer.skipped(), 1);
+        prop_assert_eq!(&before.0, &parameters(&layer));
+        prop_assert_eq!(&before.1, &record(&optimizer));
+        // And it goes on.
+        layer = { let g = gradients(&layer, &mut random); optimizer.step(0.01, layer, g) };
+        prop_assert_eq!(record(&optimizer).updates, before.1.updates + 1);
+        prop_assert_ne!(&before.0, &parameters(&layer));
+    }
+
+    #[test]
+    fn decisions_on_the_device_give_the_same_run(case in case()) {
+        let run = |on_device| {
+            let case = Case { on_device, ..case.clone() };
+            let (mut layer, optimizer, mut random) = case.start();
+            // Without clipping: its factor is computed in other numbers on the device.
+            let mut optimizer = ClipGradNorm::new(f64::INFINITY, optimizer.inner().clone())
+                .with_decision_on_device(on_device);
+            for _ in 0..9 {
+                layer = { let g = gradients(&layer, &mut random); optimizer.step(0.01, layer, g) };
+            }
+            parameters(&layer)
+        };
+        prop_assert_eq!(run(false), run(true));
+    }
+
+    #[test]
+    fn a_restart_changes_no_output_but_by_rounding_and_leaves_b_zero(case in case()) {
+        let Algorithm::ReLora(config) = case.algorithm else { return Ok(()); };
+        let (mut layer, mut optimizer, mut random) = case.start();
+        let x = input(5, case.d_input, &mut random);
+        for update in 0..3 * config.cycle + 1 {
+            let restarts = config.restarts_after(update);
+            // At the rate of zero that belongs to a restart, the restart is all that happens.
+            let rate = if restarts { 0.0 } else { 0.05 };
+            let before = values(layer.forward(x.clone()));
+            let a = values(layer.lora_a.as_ref().unwrap().val());
+            layer = { let g = gradients(&layer, &mut random); optimizer.step(rate, layer, g) };
+            let b = values(layer.lora_b.as_ref().unwrap().val());
+            prop_assert_eq!(restarts, b.iter().all(|v| *v == 0.0));
+            if restarts {
+                let scale = before.iter().fold(1.0f32, |m, v| m.max(v.abs()));
+                let after = values(layer.forward(x.clone()));
+                // One sum of at most 14 products is rounded otherwise.
+                prop_assert!(before.iter().zip(&after).all(|(b, a)| (b - a).abs() < 1e-5 * scale));
+                prop_assert_ne!(a, values(layer.lora_a.as_ref().unwrap().val()));
+            }
+        }
+    }
+
+    #[test]
+    fn between_two_projections_a_weight_changes_in_as_many_directions_as_the_projection_has(case in case()) {
+        let Algorithm::GaLore(mut config) = case.algorithm else { return Ok(()); };
+        (config.gap, config.weight_decay) = (20, 0.0);
+        let case = Case { algorithm: Algorithm::GaLore(config), ..case };
+        let (mut layer, mut optimizer, mut random) = case.start();
+        let start = layer.weight.val();
+        for _ in 0..6 {
+            layer = { let g = gradients(&layer, &mut random); optimizer.step(0.05, layer, g) };
+        }
+        let change = (layer.weight.val() - start).into_data();
+        let spectrum = Spectrum::of(&change).unwrap();
+        let short = case.d_input.min(case.d_output);
+        // Six roundings of an f32 weight of size one, beside changes of about a hundredth.
+        prop_assert!(spectrum.count_above(1e-3) <= case.rank.min(short));
+        prop_assert!(spectrum.values()[0] > 0.0);
+        let record = record(&optimizer);
+        prop_assert_eq!(record.projections.len(), usize::from(case.rank < short));
+    }
+}
+
+fn projection(rank: usize, length: usize, fill: f32) -> TensorData {
+    let mut values = vec![0.0f32; rank * length];
+    for row in 0..rank {
+        values[row * length + row] = fill;
+    }
+    TensorData::new(values, [rank, length])
+}
+
+#[test]
+fn a_projection_that_is_not_finite_leaves_the_old_one_and_is_counted_and_the_training_goes_on() {
+    let mut config = GaLoreConfig::new(2).unwrap();
+    config.gap = 3;
+    let case = Case {
+        d_input: 6,
+        d_output: 9,
+        rank: 2,
+        algorithm: Algorithm::GaLore(config),
+        on_device: false,
+        seed: 5,
+    };
+    let (mut layer, _, mut random) = case.start();
+    let of = |fill| BTreeMap::from([(String::new(), projection(2, 6, fill))]);
+    let refreshes = vec![of(1.0), of(f32::NAN), of(0.5)];
+    let galore: GaLore<Layer, B> = config.optimizer();
+    let galore = galore.with_projections(Projections::Recorded(Arc::new(refreshes)));
+    let mut optimizer = ClipGradNorm::new(1.0, galore);
+    let mut failures = Vec::new();
+    for _ in 0..9 {
+        let before = values(layer.weight.val());
+        layer = {
+            let g = gradients(&layer, &mut random);
+            optimizer.step(0.01, layer, g)
+        };
+        let after = values(layer.weight.val());
+        assert_ne!(before, after);
+        assert!(after.iter().all(|value| value.is_finite()));
+        failures.push(optimizer.inner().last_failures().len());
+    }
+    assert_eq!(failures, [0, 0, 0, 1, 0, 0, 0, 0, 0]);
+    assert_eq!(optimizer.inner().failures(), 1);
+}
+
+#[test]
+fn a_weight_without_any_projection_waits_for_one_while_the_rest_is_trained() {
+    let config = GaLoreConfig::new(2).unwrap();
+    let case = Case {
+        d_input: 6,
+        d_output: 9,
+        rank: 2,
+        algorithm: Algorithm::GaLore(config),
+        on_device: false,
+        seed: 6,
+    };
+    let (mut layer, _, mut random) = case.start();
+    let galore: GaLore<Layer, B> = config.optimizer();
+    let galore = galore.with_projections(Projections::Recorded(Arc::default()));
+    let mut optimizer = ClipGradNorm::new(1.0, galore);
+    let weight = values(layer.weight.val());
+    let bias = values(layer.bias.as_ref().unwrap().val());
+    for update in 1..4 {
+        layer = {
+            let g = gradients(&layer, &mut random);
+            optimizer.step(0.01, layer, g)
+        };
+        assert_eq!(optimizer.inner().failures(), update);
+    }
+    assert_eq!(weight, values(layer.weight.val()));
+    assert_ne!(bias, values(layer.bias.as_ref().unwrap().val()));
+}
