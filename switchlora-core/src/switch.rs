@@ -210,11 +210,13 @@ impl LayerState {
     /// How many rows both walks can still take before one meets a frozen row of its side.
     ///
     /// The rows of A that are frozen are the last ones that B has passed, and the other way round. Where one side switches
-    /// alone, no row of it is ever frozen.
+    /// alone no row of it is ever frozen, but its walk stops before the rows whose counterparts still are.
     fn available(&self, sides: Sides) -> usize {
         let rank = self.a.live.len() as i64;
-        if sides != Sides::Both {
-            return rank as usize;
+        match sides {
+            Sides::Both => {}
+            Sides::A => return rank as usize - self.b.frozen_rows(),
+            Sides::B => return rank as usize - self.a.frozen_rows(),
         }
         let ahead = |from: &SideState, to: &SideState| {
             let gap = i64::from(to.row) - from.frozen_rows() as i64 - i64::from(from.row);
