@@ -102,7 +102,7 @@ impl Precision {
 pub struct Experiment {
     /// How the model is trained.
     pub method: Method,
-    /// A preset's name or the path of a Hugging Face `config.json`.
+    /// A preset's name, the path of a Hugging Face `config.json`, or a Hugging Face folder to start from.
     pub model: String,
     /// Rank of the factors; a quarter of the hidden size unless given.
     pub rank: Option<usize>,
@@ -384,7 +384,7 @@ impl Experiment {
         self.data.iter_mut().for_each(absolute);
         self.tokenizer.iter_mut().for_each(absolute);
         let mut model = PathBuf::from(&self.model);
-        if model.is_file() {
+        if LlamaConfig::preset(&self.model).is_none() && model.exists() {
             absolute(&mut model);
             self.model = model.display().to_string();
         }

@@ -103,6 +103,11 @@ impl Tokenizer {
         self.end_of_text
     }
 
+    /// The token with this id, as it is written in the vocabulary.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
     /// The ids of a text.
     ///
     /// A special token written out in the text becomes its id: files that separate documents that way mean it.

@@ -12,6 +12,7 @@ use crate::backend::{Job, panic_message};
 use crate::checkpoint::{self, Checkpoint};
 use crate::data::{DataFault, Tokenizer, TrainBatches, ValidationBatches};
 use crate::experiment::Experiment;
+use crate::huggingface::Pretrained;
 use crate::memory;
 use crate::model::{LlamaConfig, LlamaForCausalLm, import, parameter_names};
 use crate::say::say;
@@ -55,6 +56,8 @@ pub struct Session {
     pub out: PathBuf,
     /// The checkpoint to go on from.
     pub from: Option<Checkpoint>,
+    /// The weights that a new run starts with; drawn at random if there are none.
+    pub pretrained: Option<Pretrained>,
     /// How it shows itself.
     pub display: Display,
     /// Stops the run.
@@ -197,7 +200,13 @@ impl Session {
         let Some(checkpoint) = &self.from else {
             let factors = self.experiment.method.factors();
             let seed = self.experiment.seed;
-            let model = LlamaForCausalLm::new(&self.model, &self.method, factors, seed, device);
+            let model = match &self.pretrained {
+                Some(pretrained) => {
+                    let plain = pretrained.load::<B>(&self.method, device)?;
+                    plain.adapt(&self.method, factors, seed)
+                }
+                None => LlamaForCausalLm::new(&self.model, &self.method, factors, seed, device),
+            };
             return Ok((model, optimizer, Progress::default()));
         };
         let state = &checkpoint.state;

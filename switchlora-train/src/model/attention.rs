@@ -43,6 +43,15 @@ impl<B: Backend> Attention<B> {
         }
     }
 
+    /// How the columns of the projections are divided into heads.
+    pub(super) fn heads(&self) -> Heads {
+        Heads {
+            queries: self.heads,
+            keys: self.key_value_heads,
+            head_dim: self.head_dim,
+        }
+    }
+
     /// Attends within each sequence of `[batch * length, hidden]`, `length` being that of the tables.
     pub fn forward(&self, x: Tensor<B, 2>, tables: &AttentionTables<B>) -> Tensor<B, 2> {
         let attention = switchlora_ops::Attention {
@@ -50,11 +59,7 @@ impl<B: Backend> Attention<B> {
             k: self.k_proj.forward(x.clone()),
             v: self.v_proj.forward(x),
             tables: tables.clone(),
-            heads: Heads {
-                queries: self.heads,
-                keys: self.key_value_heads,
-                head_dim: self.head_dim,
-            },
+            heads: self.heads(),
         };
         self.o_proj
             .forward(causal_attention(attention, self.precision))

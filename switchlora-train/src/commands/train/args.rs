@@ -15,7 +15,8 @@ pub struct TrainArgs {
     /// How the model is trained.
     #[arg(long, value_enum)]
     method: Option<Method>,
-    /// A preset (tiny, 9m, 20m, 35m, 60m, 71m, 130m, 250m, 350m, 1b, 3b, 7b) or the path of a Hugging Face config.json.
+    /// A preset (tiny, 9m, 20m, 35m, 60m, 71m, 130m, 250m, 350m, 1b, 3b, 7b), the path of a Hugging Face config.json,
+    /// or a Hugging Face folder, whose weights (and tokenizer, unless another is given) are what the training starts from.
     #[arg(long)]
     model: Option<String>,
     /// Rank of the factors; a quarter of the hidden size unless given.
