@@ -5,6 +5,7 @@ mod ending;
 mod eval;
 mod export;
 mod generate;
+mod packing;
 mod plan;
 mod tokenize;
 mod train;

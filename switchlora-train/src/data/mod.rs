@@ -12,12 +12,13 @@
 pub mod archive;
 mod batches;
 mod corpus;
+mod cuts;
 mod encode;
 mod error;
 mod files;
+pub mod pack;
 pub mod packed;
 mod permutation;
-mod pieces;
 mod prepared;
 mod stream;
 mod tokenizer;
