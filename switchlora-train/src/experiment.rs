@@ -1,6 +1,7 @@
 //! An experiment: every choice of a run, as flags and TOML files give it and as `config.toml` of the run keeps it.
 
 use crate::backend::BackendKind;
+use crate::data::pack::FIELD;
 use crate::learner::Decay;
 use crate::model::{LlamaConfig, LlamaConfigError};
 use clap::ValueEnum;
@@ -118,8 +119,14 @@ pub struct Experiment {
     pub lr: Option<f64>,
     /// Names every random number of the run.
     pub seed: u64,
-    /// Text files and folders; the embedded text if empty.
+    /// Files, folders and patterns of documents, or packed files; the embedded text if empty.
     pub data: Vec<PathBuf>,
+    /// What is held out, in the same forms; the last 5 % of `data` if empty.
+    pub validation: Vec<PathBuf>,
+    /// A weight for each packed file of `data`; by their length if empty.
+    pub weights: Vec<f64>,
+    /// The field of a line, or the column, that holds a document's text.
+    pub field: String,
     /// A `tokenizer.json`; the embedded one unless given.
     pub tokenizer: Option<PathBuf>,
     /// What it runs on.
@@ -207,6 +214,9 @@ impl Default for Experiment {
             lr: None,
             seed: 0,
             data: Vec::new(),
+            validation: Vec::new(),
+            weights: Vec::new(),
+            field: FIELD.to_owned(),
             tokenizer: None,
             backend: BackendKind::default(),
             device: 0,
@@ -381,7 +391,8 @@ impl Experiment {
                 *path = whole;
             }
         };
-        self.data.iter_mut().for_each(absolute);
+        let paths = self.data.iter_mut().chain(&mut self.validation);
+        paths.for_each(absolute);
         self.tokenizer.iter_mut().for_each(absolute);
         let mut model = PathBuf::from(&self.model);
         if LlamaConfig::preset(&self.model).is_none() && model.exists() {

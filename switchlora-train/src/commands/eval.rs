@@ -1,6 +1,8 @@
 //! `eval`: perplexity of a model on any text.
 
 use crate::backend::{BackendKind, Job, run_on};
+use crate::commands::packing::packed_once;
+use crate::data::pack::FIELD;
 use crate::data::{Corpus, Tokens, ValidationBatches, Windows, all_tokens};
 use crate::learner::mean_loss;
 use crate::memory;
@@ -17,9 +19,12 @@ use std::process::ExitCode;
 pub struct EvalArgs {
     /// A run directory (its newest checkpoint), a checkpoint, or a Hugging Face folder.
     model: PathBuf,
-    /// UTF-8 text files or folders of them; the embedded text's held-out addresses unless given.
+    /// Files, folders or patterns of text in any form that `train` takes; the embedded text's held-out addresses unless given.
     #[arg(long, num_args = 1..)]
     data: Vec<PathBuf>,
+    /// The field of a line, or the column, that holds a document's text.
+    #[arg(long, default_value = FIELD)]
+    field: String,
     /// A tokenizer.json; the model's own unless given.
     #[arg(long)]
     tokenizer: Option<PathBuf>,
@@ -54,7 +59,10 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
                 tokenizer.encode_documents(&held_out)?.into(),
             )]
         }
-        false => all_tokens(&args.data, &tokenizer)?,
+        false => all_tokens(
+            &packed_once(&args.data, &args.field, &tokenizer)?,
+            &tokenizer,
+        )?,
     };
     let count: u64 = tokens.iter().map(Tokens::count).sum();
     let longest = tokens.iter().map(Tokens::count).max().unwrap_or(0);

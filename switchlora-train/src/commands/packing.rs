@@ -1,8 +1,10 @@
 //! What a person sees while text is being packed.
 
-use crate::data::pack::{Malformed, Seen};
+use crate::data::pack::{Cached, Malformed, Seen, cached};
+use crate::data::{DataError, Tokenizer};
 use crate::say::{say, warn};
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Time between two lines where standard error is no terminal.
@@ -74,6 +76,29 @@ impl Watch {
         }
         result
     }
+}
+
+/// The paths as they are if a run can read them so, else the one file in the cache that holds what is in them.
+pub(super) fn packed_once(
+    paths: &[PathBuf],
+    field: &str,
+    tokenizer: &Tokenizer,
+) -> Result<Vec<PathBuf>, DataError> {
+    let mut watch = Watch::new();
+    let cached = cached(paths, field, tokenizer, |seen| watch.see(&seen));
+    let Some(Cached { path, made }) = watch.end(cached)? else {
+        return Ok(paths.to_vec());
+    };
+    let done = match &made {
+        Some(made) => {
+            passed_over(&made.malformed);
+            let (documents, seconds) = (made.documents[0], watch.seconds());
+            format!("{documents} documents packed in {seconds:.1} s")
+        }
+        None => "packed before".to_owned(),
+    };
+    say(format!("  cache       {} ({done})", path.display()));
+    Ok(vec![path])
 }
 
 /// How many lines and rows were passed over, and the first of them.

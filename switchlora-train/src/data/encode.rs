@@ -61,12 +61,11 @@ impl Tokenizer {
     ) -> Result<Vec<Vec<u32>>, DataError> {
         let numbered: Vec<(usize, &str)> = texts.iter().copied().enumerate().collect();
         let ids = numbered.into_maybe_par_iter().map(|(number, text)| {
-            let encoding = self.inner.encode_fast(text, false);
-            let encoding = encoding.map_err(|error| DataError::Encode {
+            let ids = self.words.ids(&self.inner, text);
+            ids.map_err(|error| DataError::Encode {
                 document: name(number),
                 reason: error.to_string(),
-            })?;
-            Ok(encoding.get_ids().to_vec())
+            })
         });
         ids.collect()
     }

@@ -215,6 +215,17 @@ pub enum DataError {
         vocab_size: usize,
     },
 
+    /// Weights that are not one for each file.
+    #[error(
+        "weights are {found:?}, expected a number above 0 for each of {files} files with at least one sequence each"
+    )]
+    Weights {
+        /// The weights.
+        found: Vec<f64>,
+        /// How many files there are.
+        files: usize,
+    },
+
     /// Packed files and text were given together.
     #[error("{}: not a .tokens file like the others; give packed files only, or text only", path.display())]
     Mixed {

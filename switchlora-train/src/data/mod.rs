@@ -16,6 +16,7 @@ mod cuts;
 mod encode;
 mod error;
 mod files;
+mod mixture;
 pub mod pack;
 pub mod packed;
 mod permutation;
@@ -26,6 +27,7 @@ mod tokens;
 mod train_batches;
 mod validation_batches;
 mod windows;
+mod words;
 
 pub use batches::{BatchSource, DataFault, TokenBatch, TokenLoader};
 pub use corpus::{Corpus, Document};

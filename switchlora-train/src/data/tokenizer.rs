@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use sha2::{Digest, Sha256};
 
 use super::cuts::Cuts;
+use super::words::Words;
 use super::{DataError, StreamDecoder};
 use crate::hexadecimal;
 
@@ -29,6 +30,7 @@ pub struct Tokenizer {
     vocab_size: usize,
     end_of_text: u32,
     cuts: OnceLock<Cuts>,
+    pub(super) words: Words,
 }
 
 impl Tokenizer {
@@ -93,6 +95,7 @@ impl Tokenizer {
             vocab_size: highest as usize + 1,
             end_of_text,
             cuts: OnceLock::new(),
+            words: Words::default(),
         })
     }
 

@@ -109,6 +109,7 @@ impl Card<'_> {
         let mut public = experiment.clone();
         let name = |path: &std::path::PathBuf| path.file_name().unwrap_or_default().into();
         public.data = public.data.iter().map(name).collect();
+        public.validation = public.validation.iter().map(name).collect();
         public.tokenizer = public.tokenizer.as_ref().map(name);
         let model = std::path::PathBuf::from(&public.model);
         public.model = model.file_name().unwrap_or_default().display().to_string();

@@ -49,10 +49,19 @@ pub struct TrainArgs {
     /// Names every random number of the run.
     #[arg(long)]
     seed: Option<u64>,
-    /// UTF-8 text files or folders of them, or files that `tokenize` has packed (.tokens); the embedded State of the Union
-    /// addresses unless given.
+    /// Files, folders or patterns in quotes: text, .jsonl, .parquet, also as .gz or .zst (packed once, in a cache); or files
+    /// that `tokenize` has packed (.tokens). The embedded State of the Union addresses unless given.
     #[arg(long, num_args = 1..)]
     data: Option<Vec<PathBuf>>,
+    /// What is held out, in the same forms; the last 5 % of --data unless given.
+    #[arg(long, num_args = 1..)]
+    validation: Option<Vec<PathBuf>>,
+    /// A weight for each packed file of --data; by their length unless given.
+    #[arg(long, num_args = 1..)]
+    weights: Option<Vec<f64>>,
+    /// The field of a line, or the column, that holds a document's text.
+    #[arg(long)]
+    field: Option<String>,
     /// A tokenizer.json; the embedded one unless given.
     #[arg(long)]
     tokenizer: Option<PathBuf>,
@@ -109,6 +118,9 @@ impl TrainArgs {
         set(&mut base.switch.interval, &self.interval);
         set(&mut base.seed, &self.seed);
         set(&mut base.data, &self.data);
+        set(&mut base.validation, &self.validation);
+        set(&mut base.weights, &self.weights);
+        set(&mut base.field, &self.field);
         base.tokenizer = self.tokenizer.clone().or(base.tokenizer);
         set(&mut base.backend, &self.backend);
         set(&mut base.device, &self.device);

@@ -27,7 +27,7 @@ const FREE: [&str; 9] = [
 /// Tables of such keys.
 const FREE_TABLES: [&str; 1] = ["schedule."];
 /// Keys with paths, where what counts is what is there: [`Resumed::check`] looks. So it does for a model that is a file or a folder.
-const PATHS: [&str; 2] = ["tokenizer", "data"];
+const PATHS: [&str; 3] = ["tokenizer", "data", "validation"];
 
 /// A run to go on with, which is this process's.
 pub(super) struct Resumed {

@@ -15,6 +15,7 @@
 //! anyway ([`Cuts`](super::cuts::Cuts)), so its ids are those of the whole; its last part is followed by the end of text. The
 //! output depends on nothing but the inputs, their order, and the options.
 
+mod cache;
 mod inputs;
 mod lines;
 mod malformed;
@@ -29,6 +30,7 @@ mod tests;
 mod text;
 mod work;
 
+pub use cache::{Cached, cached};
 pub use inputs::{Form, Input, inputs};
 pub use malformed::{Malformed, OnMalformed};
 pub use side::{Side, Validation};
