@@ -23,6 +23,33 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_folder(path.parent().unwrap_or(Path::new(".")))
 }
 
+/// Gives a finished folder `beside` the name `path`. A folder that has the name already is moved to `aside` first, and is
+/// removed once the new one is in its place; if that fails, it is put back.
+///
+/// # Errors
+///
+/// What the system said.
+pub fn put_folder(beside: &Path, path: &Path, aside: &Path) -> io::Result<()> {
+    let replaces = path.exists();
+    if replaces {
+        if aside.exists() {
+            fs::remove_dir_all(aside)?;
+        }
+        fs::rename(path, aside)?;
+    }
+    if let Err(error) = fs::rename(beside, path) {
+        if replaces {
+            fs::rename(aside, path)?;
+        }
+        return Err(error);
+    }
+    sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+    match replaces {
+        true => fs::remove_dir_all(aside),
+        false => Ok(()),
+    }
+}
+
 /// A folder's own list of entries reaches the disk.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! An experiment: every choice of a run, as flags and TOML files give it and as `config.toml` of the run keeps it.
 
 use crate::backend::BackendKind;
+use crate::data::pack::FIELD;
 use crate::learner::Decay;
 use crate::model::{LlamaConfig, LlamaConfigError};
 use clap::ValueEnum;
@@ -116,7 +117,7 @@ impl Precision {
 pub struct Experiment {
     /// How the model is trained.
     pub method: Method,
-    /// A preset's name or the path of a Hugging Face `config.json`.
+    /// A preset's name, the path of a Hugging Face `config.json`, or a Hugging Face folder to start from.
     pub model: String,
     /// Rank of the factors; a quarter of the hidden size unless given.
     pub rank: Option<usize>,
@@ -132,8 +133,14 @@ pub struct Experiment {
     pub lr: Option<f64>,
     /// Names every random number of the run.
     pub seed: u64,
-    /// Text files and folders; the embedded text if empty.
+    /// Files, folders and patterns of documents, or packed files; the embedded text if empty.
     pub data: Vec<PathBuf>,
+    /// What is held out, in the same forms; the last 5 % of `data` if empty.
+    pub validation: Vec<PathBuf>,
+    /// A weight for each packed file of `data`; by their length if empty.
+    pub weights: Vec<f64>,
+    /// The field of a line, or the column, that holds a document's text.
+    pub field: String,
     /// A `tokenizer.json`; the embedded one unless given.
     pub tokenizer: Option<PathBuf>,
     /// What it runs on.
@@ -293,6 +300,9 @@ impl Default for Experiment {
             lr: None,
             seed: 0,
             data: Vec::new(),
+            validation: Vec::new(),
+            weights: Vec::new(),
+            field: FIELD.to_owned(),
             tokenizer: None,
             backend: BackendKind::default(),
             device: 0,
@@ -567,13 +577,14 @@ impl Experiment {
                 *path = whole;
             }
         };
-        self.data.iter_mut().for_each(absolute);
+        let paths = self.data.iter_mut().chain(&mut self.validation);
+        paths.for_each(absolute);
         self.tokenizer.iter_mut().for_each(absolute);
         if let Some(WarmStart::From(path)) = &mut self.warm_start {
             absolute(path);
         }
         let mut model = PathBuf::from(&self.model);
-        if model.is_file() {
+        if LlamaConfig::preset(&self.model).is_none() && model.exists() {
             absolute(&mut model);
             self.model = model.display().to_string();
         }

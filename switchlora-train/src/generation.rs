@@ -1,12 +1,15 @@
 //! Text from a model, token by token.
 
 use crate::data::{DataError, Tokenizer};
-use crate::model::LlamaForCausalLm;
+use crate::huggingface::TextEnds;
+use crate::model::{KeyValueCache, LlamaForCausalLm};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use std::time::{Duration, Instant};
+use switchlora_ops::in_pool;
 
 /// How tokens are chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,9 +24,31 @@ pub struct Sampling {
     pub max_tokens: usize,
 }
 
+/// What a generation took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Generated {
+    /// Tokens of the prompt, the one that begins a text included.
+    pub prompt: usize,
+    /// Tokens generated, one that ends the text included.
+    pub tokens: usize,
+    /// Time for the prompt, until the first token was chosen.
+    pub prompt_time: Duration,
+    /// Time for the tokens after the first.
+    pub time: Duration,
+}
+
+impl Generated {
+    /// Mean time of a token after the first; none if there was no other.
+    pub fn time_per_token(&self) -> Option<Duration> {
+        let tokens = u32::try_from(self.tokens.saturating_sub(1)).ok()?;
+        self.time.checked_div(tokens)
+    }
+}
+
 /// Continues `prompt`, giving each piece of text to `write` as soon as it is a whole character; stops at the end of text.
 ///
-/// An empty prompt begins a new text. The model sees as many of the last tokens as it has positions.
+/// An empty prompt begins a new text. Keys and values of earlier tokens are kept. The model sees as many of the last tokens
+/// as it has positions; when those are used up, it goes on from the later half of them, which are read again.
 ///
 /// # Errors
 ///
@@ -31,21 +56,30 @@ pub struct Sampling {
 pub fn generate<B: Backend>(
     model: &LlamaForCausalLm<B>,
     tokenizer: &Tokenizer,
+    ends: &TextEnds,
     prompt: &str,
     sampling: Sampling,
     mut write: impl FnMut(&str),
-) -> Result<usize, DataError> {
-    let mut tokens = vec![tokenizer.end_of_text()];
+) -> Result<Generated, DataError> {
+    let mut tokens = vec![ends.begin];
     tokens.extend(tokenizer.encode(prompt)?);
+    let mut done = Generated {
+        prompt: tokens.len(),
+        ..Generated::default()
+    };
+    let mut reader = Reader::new(model);
     let mut random = ChaCha8Rng::seed_from_u64(sampling.seed);
     let mut text = tokenizer.stream();
     for count in 0..sampling.max_tokens {
-        let token = choose(&scores(model, &tokens), sampling, &mut random);
-        if token == tokenizer.end_of_text() {
-            return text.finish().map(|rest| {
-                rest.iter().for_each(|rest| write(rest));
-                count
-            });
+        let began = Instant::now();
+        let token = choose(&reader.scores(&tokens), sampling, &mut random);
+        done.tokens += 1;
+        *match count {
+            0 => &mut done.prompt_time,
+            _ => &mut done.time,
+        } += began.elapsed();
+        if ends.end.contains(&token) {
+            break;
         }
         tokens.push(token);
         if let Some(piece) = text.push(token)? {
@@ -55,48 +89,94 @@ pub fn generate<B: Backend>(
     if let Some(rest) = text.finish()? {
         write(&rest);
     }
-    Ok(sampling.max_tokens)
+    Ok(done)
 }
 
-/// The scores of the token after `tokens`.
-fn scores<B: Backend>(model: &LlamaForCausalLm<B>, tokens: &[u32]) -> Vec<f32> {
-    let seen = &tokens[tokens.len().saturating_sub(model.positions.len())..];
-    let device = model.model.norm.weight.device();
-    let input: Vec<i32> = seen.iter().map(|&token| token as i32).collect();
-    let input = TensorData::new(input, [1, seen.len()]);
-    let hidden = model.hidden(Tensor::<B, 2, Int>::from_data(input, &device)); // [length, hidden]
-    let width = hidden.dims()[1];
-    let last = hidden.slice([seen.len() - 1..seen.len(), 0..width]);
-    model.logits(last).into_data().iter::<f32>().collect()
+/// Reads a growing sequence, each token once.
+struct Reader<'a, B: Backend> {
+    model: &'a LlamaForCausalLm<B>,
+    cache: KeyValueCache<B>,
+    /// Tokens of the sequence that have been read.
+    read: usize,
+}
+
+impl<'a, B: Backend> Reader<'a, B> {
+    fn new(model: &'a LlamaForCausalLm<B>) -> Self {
+        Self {
+            model,
+            cache: KeyValueCache::new(model),
+            read: 0,
+        }
+    }
+
+    /// The scores of the token after `tokens`, which begin with those of the call before.
+    fn scores(&mut self, tokens: &[u32]) -> Vec<f32> {
+        let positions = self.model.positions.len();
+        if self.cache.len() + tokens.len() - self.read > positions {
+            let kept = match self.cache.is_empty() {
+                true => positions,
+                false => positions.div_ceil(2),
+            };
+            self.cache = KeyValueCache::new(self.model);
+            self.read = tokens.len().saturating_sub(kept);
+        }
+        let new: Vec<i32> = tokens[self.read..].iter().map(|&id| id as i32).collect();
+        self.read = tokens.len();
+        let device = self.model.model.norm.weight.device();
+        let (model, cache) = (self.model, &mut self.cache);
+        in_pool::<B, _>(move || {
+            let new = Tensor::from_data(TensorData::new(new.clone(), [new.len()]), &device);
+            let scores = model.next_token(new, cache).into_data();
+            scores.iter::<f32>().collect()
+        })
+    }
 }
 
 fn choose(scores: &[f32], sampling: Sampling, random: &mut impl Rng) -> u32 {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    let highest = highest(scores);
     if sampling.temperature <= 0.0 {
-        return order[0] as u32;
+        return highest as u32;
     }
-    let highest = scores[order[0]];
-    let weight = |&token: &usize| f64::from((scores[token] - highest) / sampling.temperature).exp();
-    let weights: Vec<f64> = order.iter().map(weight).collect();
-    let enough = weights.iter().sum::<f64>() * f64::from(sampling.top_p);
+    let weight = |score: f32| f64::from((score - scores[highest]) / sampling.temperature).exp();
+    let mut weights: Vec<(usize, f64)> = scores.iter().map(|&s| weight(s)).enumerate().collect();
+    let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
+    let top_p = f64::from(sampling.top_p);
+    // All that weigh less than this are too little together to be needed: so only a few have to be sorted.
+    let least = total * (1.0 - top_p) / scores.len() as f64;
+    weights.retain(|(token, weight)| *weight >= least || *token == highest);
+    weights.sort_unstable_by(|(a, left), (b, right)| right.total_cmp(left).then(a.cmp(b)));
     let mut sum = 0.0;
-    let kept = weights.iter().position(|weight| {
+    let kept = weights.iter().position(|(_, weight)| {
         sum += weight;
-        sum >= enough
+        sum >= total * top_p
     });
-    let kept = kept.map_or(weights.len(), |last| last + 1);
-    let mut draw = random.random::<f64>() * weights[..kept].iter().sum::<f64>();
-    let drawn = weights[..kept].iter().position(|weight| {
+    weights.truncate(kept.map_or(weights.len(), |last| last + 1));
+    let kept: f64 = weights.iter().map(|(_, weight)| weight).sum();
+    let mut draw = random.random::<f64>() * kept;
+    let drawn = weights.iter().find(|(_, weight)| {
         draw -= weight;
         draw < 0.0
     });
-    order[drawn.unwrap_or(kept - 1)] as u32
+    let (token, _) = drawn.or(weights.last()).copied().unwrap_or((highest, 0.0));
+    token as u32
+}
+
+/// The token with the highest score; the first of several.
+fn highest(scores: &[f32]) -> usize {
+    let mut highest = 0;
+    for (token, score) in scores.iter().enumerate() {
+        if *score > scores[highest] {
+            highest = token;
+        }
+    }
+    highest
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::LlamaConfig;
+    use switchlora_core::{FactorInit, SwitchLoraConfig, SwitchSchedule};
 
     const SCORES: [f32; 4] = [1.0, 3.0, 2.0, -1.0];
 
@@ -135,5 +215,42 @@ mod tests {
         }
         let two = counts(sampling(1.0, 0.8));
         assert!(two[1] > 0 && two[2] > 0 && two[0] + two[3] == 0, "{two:?}");
+    }
+
+    #[test]
+    fn a_text_longer_than_the_positions_goes_on_from_the_later_half() {
+        let config = LlamaConfig {
+            vocab_size: 4096,
+            max_position_embeddings: 12,
+            initializer_range: 0.5,
+            ..LlamaConfig::preset("tiny").unwrap()
+        };
+        let method = SwitchLoraConfig::new(None, SwitchSchedule::Never).unwrap();
+        let device = Default::default();
+        let factors = FactorInit::default();
+        let model =
+            LlamaForCausalLm::<burn_ndarray::NdArray>::new(&config, &method, factors, 1, &device);
+        let alone = |tokens: &[u32]| Reader::new(&model).scores(tokens);
+        let mut tokens: Vec<u32> = (0..30).map(|i| i * i % 4096).collect();
+        let mut reader = Reader::new(&model);
+        // A prompt of more than there are positions: the last of them count.
+        assert_eq!(reader.scores(&tokens), alone(&tokens[18..]));
+        let close = |left: Vec<f32>, right: Vec<f32>| {
+            // The same sums in another order.
+            left.iter()
+                .zip(&right)
+                .all(|(l, r)| (l - r).abs() < 1e-3 * (1.0 + r.abs()))
+        };
+        let mut from = 0;
+        for step in 0..15_usize {
+            tokens.push(step as u32 * 7);
+            if step % 7 == 0 {
+                from = tokens.len() - 6;
+            }
+            assert!(
+                close(reader.scores(&tokens), alone(&tokens[from..])),
+                "{step}"
+            );
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! Pre-trains LLaMA models with SwitchLoRA on Burn.
 //!
 //! The room of each idea: [`experiment`] is what a person chooses, [`data`] gives batches, [`model`] is LLaMA, [`learner`]
-//! trains it through burn-train, [`checkpoint`] keeps it in a [`run_directory`], [`backend`] runs any of it on CPU or GPU, [`commands`] are what
+//! trains it through burn-train, [`checkpoint`] keeps it in a [`run_directory`], [`huggingface`] exchanges models with others, [`backend`] runs any of it on CPU or GPU, [`commands`] are what
 //! the program offers.
 
 pub mod backend;
+mod bandwidth;
 pub mod checkpoint;
 pub mod commands;
 pub mod data;
@@ -13,10 +14,12 @@ pub mod durable;
 pub mod experiment;
 pub mod generation;
 mod hexadecimal;
+pub mod huggingface;
 pub mod learner;
 pub mod memory;
 pub mod missing;
 pub mod model;
+pub mod model_source;
 pub mod plan;
 pub mod run_directory;
 mod say;

@@ -32,6 +32,7 @@ pub use open::Checkpoint;
 pub use record::{join, split};
 pub use state::{Best, FORMAT, OptimizerState, State};
 pub use tensors::{Tensors, read_tensors, write_tensors};
+pub(crate) use tensors::{header, read_header};
 pub use write::{Saved, Snapshot, write};
 
 /// Name of the folder of checkpoints in a run directory.

@@ -6,7 +6,7 @@
 use burn::tensor::TensorData;
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read, Write};
 
 /// Tensors by name.
@@ -39,12 +39,7 @@ pub fn write_tensors(mut writer: impl Write, tensors: &Tensors) -> io::Result<()
         infos.push((name.clone(), info));
         offset = end;
     }
-    let metadata = Metadata::new(None, infos).map_err(io::Error::other)?;
-    let mut header = serde_json::to_vec(&metadata)?;
-    // The tensors begin at a multiple of eight, as the format's own writer has it.
-    header.resize(header.len().next_multiple_of(8), b' ');
-    writer.write_all(&(header.len() as u64).to_le_bytes())?;
-    writer.write_all(&header)?;
+    writer.write_all(&header(None, infos)?)?;
     for data in tensors.values() {
         writer.write_all(data.as_bytes())?;
     }
@@ -59,28 +54,7 @@ pub fn write_tensors(mut writer: impl Write, tensors: &Tensors) -> io::Result<()
 ///
 /// What is wrong with the file.
 pub fn read_tensors(mut reader: impl Read, length: u64) -> Result<Tensors, String> {
-    let mut prefix = [0; PREFIX as usize];
-    let mut fill = |bytes: &mut [u8], what: &str| {
-        reader
-            .read_exact(bytes)
-            .map_err(|error| format!("cannot read {what}: {error}"))
-    };
-    fill(&mut prefix, "the length of the header")?;
-    let header_length = u64::from_le_bytes(prefix);
-    let most = LONGEST_HEADER.min(length.saturating_sub(PREFIX));
-    if header_length > most {
-        return Err(format!("a header of {header_length} bytes does not fit"));
-    }
-    let mut header = vec![0; header_length as usize];
-    fill(&mut header, "the header")?;
-    let metadata: Metadata =
-        serde_json::from_slice(&header).map_err(|error| format!("the header: {error}"))?;
-    let named = PREFIX + header_length + metadata.data_len() as u64;
-    if named != length {
-        return Err(format!(
-            "the header names {named} bytes, the file has {length}"
-        ));
-    }
+    let (metadata, _) = read_header(&mut reader, length)?;
     let mut tensors = Tensors::new();
     for name in metadata.offset_keys() {
         let Some(info) = metadata.info(&name) else {
@@ -93,13 +67,56 @@ pub fn read_tensors(mut reader: impl Read, length: u64) -> Result<Tensors, Strin
             ));
         }
         let mut values = vec![0f32; info.shape.iter().product()];
-        fill(
-            bytemuck::cast_slice_mut(&mut values),
-            &format!("tensor {name}"),
-        )?;
+        let bytes = bytemuck::cast_slice_mut(&mut values);
+        fill(&mut reader, bytes, &format!("tensor {name}"))?;
         tensors.insert(name, TensorData::new(values, info.shape.clone()));
     }
     Ok(tensors)
+}
+
+/// What a file begins with: the length of the header, and the header.
+pub(crate) fn header(
+    metadata: Option<HashMap<String, String>>,
+    infos: Vec<(String, TensorInfo)>,
+) -> io::Result<Vec<u8>> {
+    let metadata = Metadata::new(metadata, infos).map_err(io::Error::other)?;
+    let mut header = serde_json::to_vec(&metadata)?;
+    // The tensors begin at a multiple of eight, as the format's own writer has it.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header);
+    Ok(bytes)
+}
+
+/// Reads and checks the header of a file of `length` bytes; gives also where the tensors begin.
+///
+/// Nothing is allocated that the file could not fill, and what the header names is the file to the byte.
+pub(crate) fn read_header(mut reader: impl Read, length: u64) -> Result<(Metadata, u64), String> {
+    let mut prefix = [0; PREFIX as usize];
+    fill(&mut reader, &mut prefix, "the length of the header")?;
+    let header_length = u64::from_le_bytes(prefix);
+    let most = LONGEST_HEADER.min(length.saturating_sub(PREFIX));
+    if header_length > most {
+        return Err(format!("a header of {header_length} bytes does not fit"));
+    }
+    let mut header = vec![0; header_length as usize];
+    fill(&mut reader, &mut header, "the header")?;
+    let metadata: Metadata =
+        serde_json::from_slice(&header).map_err(|error| format!("the header: {error}"))?;
+    let start = PREFIX + header_length;
+    let named = start.saturating_add(metadata.data_len() as u64);
+    if named != length {
+        return Err(format!(
+            "the header names {named} bytes, the file has {length}"
+        ));
+    }
+    Ok((metadata, start))
+}
+
+fn fill(mut reader: impl Read, bytes: &mut [u8], what: &str) -> Result<(), String> {
+    reader
+        .read_exact(bytes)
+        .map_err(|error| format!("cannot read {what}: {error}"))
 }
 
 #[cfg(test)]

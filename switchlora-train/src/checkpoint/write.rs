@@ -6,7 +6,7 @@ use super::{
     Checkpoint, CheckpointError, FILES, FOLDER, Fault, MODEL, OPTIMIZER, Rejected, STATE, State,
     TOKENIZER, folder,
 };
-use crate::durable::{forget_cached, sync_folder};
+use crate::durable::{forget_cached, put_folder, sync_folder};
 use crate::model::HostParameters;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -59,7 +59,8 @@ pub fn write(run: &Path, snapshot: Snapshot) -> Result<Saved, CheckpointError> {
         .and_then(|()| sync_folder(run))
         .map_err(failed)?;
     write_files(&beside, snapshot).map_err(failed)?;
-    put(&beside, &path, step).map_err(failed)?;
+    let replaced = folder::beside(&checkpoints, step, "replaced");
+    put_folder(&beside, &path, &replaced).map_err(failed)?;
     let verify = |path: &Path| -> Result<u64, Fault> {
         forget(path);
         Checkpoint::open(path)?.verify()
@@ -97,30 +98,6 @@ fn write_files(beside: &Path, snapshot: Snapshot) -> io::Result<()> {
     manifest.write_all(Manifest(sums).render().as_bytes())?;
     manifest.sync_all()?;
     sync_folder(beside)
-}
-
-/// Gives the folder its name. One that has the name already makes room, and goes once the new one is in its place.
-fn put(beside: &Path, path: &Path, step: u64) -> io::Result<()> {
-    let checkpoints = path.parent().unwrap_or(Path::new("."));
-    let replaced = folder::beside(checkpoints, step, "replaced");
-    let replaces = path.exists();
-    if replaces {
-        if replaced.exists() {
-            fs::remove_dir_all(&replaced)?;
-        }
-        fs::rename(path, &replaced)?;
-    }
-    if let Err(error) = fs::rename(beside, path) {
-        if replaces {
-            fs::rename(&replaced, path)?;
-        }
-        return Err(error);
-    }
-    sync_folder(checkpoints)?;
-    match replaces {
-        true => fs::remove_dir_all(&replaced),
-        false => Ok(()),
-    }
 }
 
 /// What is read next of these files comes from the disk.

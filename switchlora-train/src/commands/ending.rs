@@ -1,11 +1,11 @@
 //! The end of a training: what it did, where it put it, and a sample of what the model writes.
 
 use crate::backend::{Choice, Job, run_on};
-use crate::checkpoint;
 use crate::commands::INTERRUPTED;
 use crate::durable;
 use crate::generation::{Sampling, generate};
-use crate::learner::{Outcome, Progress, Session, duration, load_model};
+use crate::learner::{Outcome, Progress, Session, duration};
+use crate::model_source::ModelSource;
 use crate::say::say;
 use anyhow::{Context, Result};
 use burn::module::AutodiffModule;
@@ -119,8 +119,9 @@ impl Job for Sample {
     type Output = Result<String>;
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<String> {
-        let found = checkpoint::resolve(&self.0.out)?;
-        let model = load_model::<B>(&found.checkpoint, &device)?.valid();
+        let source = ModelSource::open(&self.0.out)?;
+        let model = source.load_merged::<B>(&device)?.valid();
+        let ends = source.text_ends(&self.0.tokenizer);
         let sampling = Sampling {
             temperature: 0.8,
             top_p: 0.95,
@@ -128,9 +129,8 @@ impl Job for Sample {
             max_tokens: 96,
         };
         let mut text = String::new();
-        generate(&model, &self.0.tokenizer, "", sampling, |piece| {
-            text.push_str(piece)
-        })?;
+        let write = |piece: &str| text.push_str(piece);
+        generate(&model, &self.0.tokenizer, &ends, "", sampling, write)?;
         Ok(text)
     }
 }

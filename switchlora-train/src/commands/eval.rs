@@ -1,11 +1,12 @@
-//! `eval`: perplexity of a checkpoint on any text.
+//! `eval`: perplexity of a model on any text.
 
 use crate::backend::{BackendKind, Job, run_on};
-use crate::checkpoint::Checkpoint;
-use crate::commands::{open_checkpoint, tokenizer_of};
+use crate::commands::packing::packed_once;
+use crate::data::pack::FIELD;
 use crate::data::{Corpus, Tokens, ValidationBatches, Windows, all_tokens};
-use crate::learner::{load_model, mean_loss};
+use crate::learner::mean_loss;
 use crate::memory;
+use crate::model_source::ModelSource;
 use anyhow::Result;
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
@@ -16,11 +17,17 @@ use std::process::ExitCode;
 /// Arguments of `eval`.
 #[derive(Args, Debug)]
 pub struct EvalArgs {
-    /// A run directory (its newest checkpoint) or a checkpoint.
-    checkpoint: PathBuf,
-    /// UTF-8 text files or folders of them; the embedded text's held-out addresses unless given.
+    /// A run directory (its newest checkpoint), a checkpoint, or a Hugging Face folder.
+    model: PathBuf,
+    /// Files, folders or patterns of text in any form that `train` takes; the embedded text's held-out addresses unless given.
     #[arg(long, num_args = 1..)]
     data: Vec<PathBuf>,
+    /// The field of a line, or the column, that holds a document's text.
+    #[arg(long, default_value = FIELD)]
+    field: String,
+    /// A tokenizer.json; the model's own unless given.
+    #[arg(long)]
+    tokenizer: Option<PathBuf>,
     /// Tokens in a sequence; as many as the model has positions unless given.
     #[arg(long)]
     sequence_length: Option<usize>,
@@ -36,15 +43,15 @@ pub struct EvalArgs {
 }
 
 struct Eval {
-    checkpoint: Checkpoint,
+    source: ModelSource,
     batches: ValidationBatches,
 }
 
 /// Evaluates and prints one line.
 pub fn run(args: EvalArgs) -> Result<ExitCode> {
-    let checkpoint = open_checkpoint(&args.checkpoint)?;
+    let source = ModelSource::open(&args.model)?;
     let backend = args.backend.choose()?;
-    let tokenizer = tokenizer_of(&checkpoint)?;
+    let tokenizer = source.tokenizer(args.tokenizer.as_deref())?;
     let tokens = match args.data.is_empty() {
         true => {
             let held_out = Corpus::embedded()?.validation;
@@ -52,11 +59,14 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
                 tokenizer.encode_documents(&held_out)?.into(),
             )]
         }
-        false => all_tokens(&args.data, &tokenizer)?,
+        false => all_tokens(
+            &packed_once(&args.data, &args.field, &tokenizer)?,
+            &tokenizer,
+        )?,
     };
     let count: u64 = tokens.iter().map(Tokens::count).sum();
     let longest = tokens.iter().map(Tokens::count).max().unwrap_or(0);
-    let model = &checkpoint.state.model;
+    let model = source.config();
     let positions = model.max_position_embeddings;
     let length = args
         .sequence_length
@@ -67,14 +77,11 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
     let batches = ValidationBatches::new(windows, args.batch_size, None)?;
     println!(
         "evaluating {} on {} sequences of {length} tokens ({count} tokens), backend {}",
-        checkpoint.path().display(),
+        source.path().display(),
         batches.sequences(),
         backend.backend
     );
-    let eval = Eval {
-        checkpoint,
-        batches,
-    };
+    let eval = Eval { source, batches };
     let loss = run_on(backend.backend, args.device, eval)??;
     println!("loss {loss:.6}  perplexity {:.4}", loss.exp());
     Ok(ExitCode::SUCCESS)
@@ -85,7 +92,7 @@ impl Job for Eval {
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<f64> {
         memory::keep_pages();
-        let model = load_model::<B>(&self.checkpoint, &device)?.valid();
+        let model = self.source.load::<B>(&device)?.valid();
         Ok(mean_loss(&model, &self.batches, &device)?)
     }
 }

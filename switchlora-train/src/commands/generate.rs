@@ -1,11 +1,12 @@
-//! `generate`: text from a checkpoint.
+//! `generate`: text from a model, as it comes, and how long a token took beside what memory allows.
 
 use crate::backend::{BackendKind, Job, run_on};
-use crate::checkpoint::Checkpoint;
-use crate::commands::{Usage, open_checkpoint, tokenizer_of};
+use crate::bandwidth::bandwidth;
+use crate::commands::Usage;
 use crate::data::Tokenizer;
-use crate::generation::{Sampling, generate};
-use crate::learner::load_model;
+use crate::generation::{Generated, Sampling, generate};
+use crate::memory;
+use crate::model_source::ModelSource;
 use anyhow::Result;
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
@@ -17,8 +18,8 @@ use std::process::ExitCode;
 /// Arguments of `generate`.
 #[derive(Args, Debug)]
 pub struct GenerateArgs {
-    /// A run directory (its newest checkpoint) or a checkpoint.
-    checkpoint: PathBuf,
+    /// A run directory (its newest checkpoint), a checkpoint, or a Hugging Face folder.
+    model: PathBuf,
     /// The text to continue; empty to begin a new one.
     #[arg(long, default_value = "")]
     prompt: String,
@@ -34,6 +35,9 @@ pub struct GenerateArgs {
     /// Names the random numbers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// A tokenizer.json; the model's own unless given.
+    #[arg(long)]
+    tokenizer: Option<PathBuf>,
     /// What it runs on.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendKind,
@@ -43,7 +47,7 @@ pub struct GenerateArgs {
 }
 
 struct Generate {
-    checkpoint: Checkpoint,
+    source: ModelSource,
     tokenizer: Tokenizer,
     prompt: String,
     sampling: Sampling,
@@ -68,11 +72,11 @@ pub fn run(args: GenerateArgs) -> Result<ExitCode> {
         args.top_p > 0.0 && args.top_p <= 1.0,
         "above 0, up to 1",
     )?;
-    let checkpoint = open_checkpoint(&args.checkpoint)?;
+    let source = ModelSource::open(&args.model)?;
     let backend = args.backend.choose()?;
     let job = Generate {
-        tokenizer: tokenizer_of(&checkpoint)?,
-        checkpoint,
+        tokenizer: source.tokenizer(args.tokenizer.as_deref())?,
+        source,
         prompt: args.prompt,
         sampling: Sampling {
             temperature,
@@ -89,23 +93,50 @@ impl Job for Generate {
     type Output = Result<()>;
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<()> {
-        let model = load_model::<B>(&self.checkpoint, &device)?.valid();
+        memory::keep_pages();
+        let model = self.source.load_merged::<B>(&device)?.valid();
+        let ends = self.source.text_ends(&self.tokenizer);
         let mut out = std::io::stdout().lock();
         write!(out, "{}", self.prompt)?;
         let mut written = Ok(());
-        generate(
-            &model,
-            &self.tokenizer,
-            &self.prompt,
-            self.sampling,
-            |piece| {
-                if written.is_ok() {
-                    written = write!(out, "{piece}").and_then(|()| out.flush());
-                }
-            },
-        )?;
+        let write = |piece: &str| {
+            if written.is_ok() {
+                written = write!(out, "{piece}").and_then(|()| out.flush());
+            }
+        };
+        let (tokenizer, sampling) = (&self.tokenizer, self.sampling);
+        let generated = generate(&model, tokenizer, &ends, &self.prompt, sampling, write)?;
         written?;
         writeln!(out)?;
+        drop(out);
+        let config = self.source.config();
+        // Every weight is read for a token; of an embedding that is not the head as well, one row.
+        let passed_over = match config.tie_word_embeddings {
+            true => 0,
+            false => (config.vocab_size * config.hidden_size) as u64,
+        };
+        let bytes = 4 * (config.num_parameters() - passed_over);
+        report(&generated, bytes, bandwidth::<B::InnerBackend>(&device));
         Ok(())
     }
+}
+
+/// How long it took, beside what it would take if only memory were in the way.
+fn report(generated: &Generated, bytes: u64, bandwidth: f64) {
+    let Generated { prompt, tokens, .. } = generated;
+    let first = 1e3 * generated.prompt_time.as_secs_f64();
+    let mut line = format!("prompt: {prompt} tokens in {first:.1} ms");
+    if let Some(time) = generated.time_per_token() {
+        let (time, floor) = (time.as_secs_f64(), bytes as f64 / bandwidth);
+        line += &format!(
+            "; {tokens} tokens, {:.2} ms each ({:.1} a second); floor {:.2} ms: {:.1} MB of weights at {:.1} GB/s",
+            1e3 * time,
+            1.0 / time,
+            1e3 * floor,
+            bytes as f64 / 1e6,
+            bandwidth / 1e9,
+        );
+    }
+    // Standard output holds the text and nothing else.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -3,22 +3,22 @@
 mod devices;
 mod ending;
 mod eval;
+mod export;
 mod generate;
+mod packing;
 mod plan;
 mod tokenize;
 mod train;
 
 use crate::backend::BackendError;
-use crate::checkpoint::{self, Checkpoint, CheckpointError, TOKENIZER};
+use crate::data::DataError;
 use crate::data::packed::PackedError;
-use crate::data::{DataError, Tokenizer};
 use crate::experiment::ExperimentError;
+use crate::huggingface::ExportError;
 use crate::model::LlamaConfigError;
 use crate::plan::PlanError;
 use crate::run_directory::RunDirectoryError;
-use crate::say::warn;
 use clap::{Parser, Subcommand};
-use std::path::Path;
 use std::process::ExitCode;
 
 /// Exit status of a run that was interrupted after a clean checkpoint.
@@ -47,10 +47,12 @@ enum Command {
     /// Train a model (also without a command).
     #[command(args_override_self = true)]
     Train(Box<train::TrainArgs>),
-    /// Perplexity of a checkpoint on any text.
+    /// Perplexity of a checkpoint or a Hugging Face folder on any text.
     Eval(eval::EvalArgs),
-    /// Text from a checkpoint.
+    /// Text from a checkpoint or a Hugging Face folder.
     Generate(generate::GenerateArgs),
+    /// Write a checkpoint as a Hugging Face folder, its adapters merged.
+    Export(export::ExportArgs),
     /// Encode text once, as a packed file of tokens for `train --data` and `eval --data`.
     Tokenize(tokenize::TokenizeArgs),
     /// The devices that each backend of this program sees here.
@@ -67,6 +69,7 @@ impl Cli {
             Some(Command::Train(args)) => train::run(*args),
             Some(Command::Eval(args)) => eval::run(args),
             Some(Command::Generate(args)) => generate::run(args),
+            Some(Command::Export(args)) => export::run(args),
             Some(Command::Tokenize(args)) => tokenize::run(args),
             Some(Command::Devices(args)) => devices::run(args),
             Some(Command::Plan(args)) => plan::run(args),
@@ -94,6 +97,10 @@ fn status(error: &anyhow::Error) -> u8 {
                 )
             )
             || matches!(
+                cause.downcast_ref::<ExportError>(),
+                Some(ExportError::Exists(_) | ExportError::NotAModel(_))
+            )
+            || matches!(
                 cause.downcast_ref::<BackendError>(),
                 Some(
                     BackendError::NotCompiled(_)
@@ -111,22 +118,6 @@ fn status(error: &anyhow::Error) -> u8 {
             )
     });
     if wrong { WRONG_ARGUMENTS } else { 1 }
-}
-
-/// The checkpoint that an argument names, with a warning about newer ones that are damaged.
-fn open_checkpoint(path: &Path) -> Result<Checkpoint, CheckpointError> {
-    let found = checkpoint::resolve(path)?;
-    for rejected in &found.rejected {
-        let used = found.checkpoint.path().display();
-        warn(format!("{rejected}; using {used}"));
-    }
-    Ok(found.checkpoint)
-}
-
-/// The tokenizer that a checkpoint was trained with.
-fn tokenizer_of(checkpoint: &Checkpoint) -> Result<Tokenizer, DataError> {
-    let origin = checkpoint.path().join(TOKENIZER).display().to_string();
-    Tokenizer::from_json(&origin, checkpoint.tokenizer.clone())
 }
 
 /// Arguments that do not go together, or with what is on the disk.

@@ -1,12 +1,9 @@
 //! Whole corpora to token ids, on every core.
 
-use super::pieces::pieces;
 use super::{DataError, Document, Tokenizer};
+use tokenizers::utils::parallelism::MaybeParallelIterator;
 
-/// Longer documents are encoded in pieces of about this size, so that one long file keeps every core busy.
-const PIECE_BYTES: usize = 64 << 10;
-
-/// Pieces given to the cores at a time. An encoding is a hundred times the size of its text until only the ids are kept.
+/// Pieces given to the cores at a time, between two reports of progress.
 const PIECES_PER_ROUND: usize = 128;
 
 struct Piece<'a> {
@@ -37,58 +34,55 @@ impl Tokenizer {
         documents: &[Document],
         mut progress: impl FnMut(usize),
     ) -> Result<Vec<u32>, DataError> {
-        let pieces: Vec<_> = documents.iter().flat_map(cut).collect();
+        let pieces: Vec<_> = documents.iter().flat_map(|one| self.cut(one)).collect();
         let mut tokens = Vec::new();
         let mut done = 0;
         for round in pieces.chunks(PIECES_PER_ROUND) {
-            self.encode_round(round, &mut tokens)?;
+            let texts: Vec<&str> = round.iter().map(|piece| piece.text).collect();
+            let name = |at: usize| round[at].document.to_owned();
+            let ids = self.encode_each(&texts, name)?;
+            for (piece, ids) in round.iter().zip(ids) {
+                tokens.extend(ids);
+                if piece.is_last {
+                    tokens.push(self.end_of_text());
+                }
+            }
             done += round.iter().map(|piece| piece.text.len()).sum::<usize>();
             progress(done);
         }
         Ok(tokens)
     }
 
-    fn encode_round(&self, round: &[Piece<'_>], tokens: &mut Vec<u32>) -> Result<(), DataError> {
-        let texts = round.iter().map(|piece| piece.text).collect();
-        let encodings = self
-            .inner
-            .encode_batch_fast::<&str>(texts, false)
-            .map_err(|error| DataError::Encode {
-                document: names(round),
+    /// The ids of each text. An encoding is a hundred times the size of its text: of each only the ids are kept, at once.
+    pub(super) fn encode_each(
+        &self,
+        texts: &[&str],
+        name: impl Fn(usize) -> String + Sync,
+    ) -> Result<Vec<Vec<u32>>, DataError> {
+        let numbered: Vec<(usize, &str)> = texts.iter().copied().enumerate().collect();
+        let ids = numbered.into_maybe_par_iter().map(|(number, text)| {
+            let ids = self.words.ids(&self.inner, text);
+            ids.map_err(|error| DataError::Encode {
+                document: name(number),
                 reason: error.to_string(),
-            })?;
-        for (piece, encoding) in round.iter().zip(encodings) {
-            tokens.extend(encoding.get_ids());
-            if piece.is_last {
-                tokens.push(self.end_of_text());
-            }
-        }
-        Ok(())
+            })
+        });
+        ids.collect()
     }
-}
 
-fn cut(document: &Document) -> Vec<Piece<'_>> {
-    let mut cut: Vec<_> = pieces(&document.text, PIECE_BYTES)
-        .map(|text| Piece {
-            text,
-            document: &document.name,
-            is_last: false,
-        })
-        .collect();
-    if let Some(last) = cut.last_mut() {
-        last.is_last = true;
-    }
-    cut
-}
-
-/// The document of a round, or the first and the last one.
-fn names(round: &[Piece<'_>]) -> String {
-    match round {
-        [first, .., last] if first.document != last.document => {
-            format!("{} to {}", first.document, last.document)
+    fn cut<'a>(&self, document: &'a Document) -> Vec<Piece<'a>> {
+        let pieces = self.cuts().pieces(&document.text);
+        let mut cut: Vec<_> = pieces
+            .map(|text| Piece {
+                text,
+                document: &document.name,
+                is_last: false,
+            })
+            .collect();
+        if let Some(last) = cut.last_mut() {
+            last.is_last = true;
         }
-        [first, ..] => first.document.to_string(),
-        [] => String::new(),
+        cut
     }
 }
 
@@ -104,7 +98,7 @@ mod tests {
         assert!(
             documents
                 .iter()
-                .any(|document| document.text.len() > 2 * PIECE_BYTES)
+                .any(|document| document.text.len() > 2 * (64 << 10))
         );
 
         let mut expected = Vec::new();
@@ -113,22 +107,6 @@ mod tests {
             expected.push(tokenizer.end_of_text());
         }
         assert_eq!(tokenizer.encode_documents(&documents).unwrap(), expected);
-    }
-
-    #[test]
-    fn a_text_in_pieces_has_the_tokens_of_the_whole() {
-        let tokenizer = Tokenizer::embedded().unwrap();
-        let text = &Corpus::embedded().unwrap().train[0].text;
-        for size in [40, 100, 999] {
-            let parts: Vec<_> = pieces(text, size)
-                .flat_map(|piece| tokenizer.encode(piece).unwrap())
-                .collect();
-            assert_eq!(
-                parts,
-                tokenizer.encode(text).unwrap(),
-                "pieces of {size} bytes"
-            );
-        }
     }
 
     #[test]

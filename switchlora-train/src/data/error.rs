@@ -62,6 +62,44 @@ pub enum DataError {
         path: PathBuf,
     },
 
+    /// A line or row holds no text where it should.
+    #[error("{}: {place}: {reason}; correct it, or pass such lines over with --malformed skip", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The line or row, counted from 1.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A Parquet file is not one, or has no such column.
+    #[error("{}: {reason}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// Nothing in the inputs is a document.
+    #[error("{}: not one document ({first}); check the files and --field", path.display())]
+    NoDocuments {
+        /// The first of the inputs.
+        path: PathBuf,
+        /// What was passed over first.
+        first: String,
+    },
+
+    /// The system refused to write.
+    #[error("{}: cannot be written ({reason}); check the folder, its permissions and the free space", path.display())]
+    Unwritable {
+        /// What was to be written.
+        path: PathBuf,
+        /// What the system said.
+        reason: io::Error,
+    },
+
     /// The text that is part of the program cannot be decoded.
     #[error(
         "the embedded text cannot be decoded ({reason}); make it again as assets/README.md says, and rebuild"
@@ -175,6 +213,17 @@ pub enum DataError {
         found: u32,
         /// Size of the model's vocabulary.
         vocab_size: usize,
+    },
+
+    /// Weights that are not one for each file.
+    #[error(
+        "weights are {found:?}, expected a number above 0 for each of {files} files with at least one sequence each"
+    )]
+    Weights {
+        /// The weights.
+        found: Vec<f64>,
+        /// How many files there are.
+        files: usize,
     },
 
     /// Packed files and text were given together.

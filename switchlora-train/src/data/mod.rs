@@ -12,12 +12,14 @@
 pub mod archive;
 mod batches;
 mod corpus;
+mod cuts;
 mod encode;
 mod error;
 mod files;
+mod mixture;
+pub mod pack;
 pub mod packed;
 mod permutation;
-mod pieces;
 mod prepared;
 mod stream;
 mod tokenizer;
@@ -25,6 +27,7 @@ mod tokens;
 mod train_batches;
 mod validation_batches;
 mod windows;
+mod words;
 
 pub use batches::{BatchSource, DataFault, TokenBatch, TokenLoader};
 pub use corpus::{Corpus, Document};

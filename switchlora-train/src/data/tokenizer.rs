@@ -4,10 +4,12 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 
+use super::cuts::Cuts;
+use super::words::Words;
 use super::{DataError, StreamDecoder};
 use crate::hexadecimal;
 
@@ -27,6 +29,8 @@ pub struct Tokenizer {
     sha256: [u8; 32],
     vocab_size: usize,
     end_of_text: u32,
+    cuts: OnceLock<Cuts>,
+    pub(super) words: Words,
 }
 
 impl Tokenizer {
@@ -90,6 +94,8 @@ impl Tokenizer {
             json,
             vocab_size: highest as usize + 1,
             end_of_text,
+            cuts: OnceLock::new(),
+            words: Words::default(),
         })
     }
 
@@ -101,6 +107,16 @@ impl Tokenizer {
     /// The id that ends a document.
     pub fn end_of_text(&self) -> u32 {
         self.end_of_text
+    }
+
+    /// Where long texts are cut.
+    pub(super) fn cuts(&self) -> Cuts {
+        *self.cuts.get_or_init(|| Cuts::of(self))
+    }
+
+    /// The token with this id, as it is written in the vocabulary.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
     }
 
     /// The ids of a text.

@@ -3,12 +3,16 @@
 //! The `j`-th sequence of batch `k` is number `k * batch_size + j` of the stream. `number / windows` is its epoch, and
 //! `number % windows` its place in that epoch's own shuffle of the windows. Nothing is drawn from a generator that would
 //! have to be saved: a run that resumes at batch `k` continues exactly as it would have.
+//!
+//! With weights, each file has epochs of its own, and a fixed pattern says which file a sequence is from. Among `n` processes,
+//! process `r` takes every `n`-th batch of the stream, from the `r`-th on: together they train on what one alone would.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::backend::Backend;
 
+use super::mixture::Mixture;
 use super::permutation::mix;
 use super::{BatchSource, DataError, Permutation, TokenLoader, Windows};
 
@@ -18,6 +22,9 @@ pub struct TrainBatches {
     windows: Windows,
     batch_size: usize,
     seed: u64,
+    mixture: Option<Arc<Mixture>>,
+    /// Which of how many processes this is.
+    rank: (u64, u64),
 }
 
 impl TrainBatches {
@@ -34,7 +41,41 @@ impl TrainBatches {
             windows,
             batch_size,
             seed,
+            mixture: None,
+            rank: (0, 1),
         })
+    }
+
+    /// The same, with one weight for each row of tokens: of two files with weights 3 and 1, three of four sequences are from the
+    /// first, however long they are.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Weights`] if there is not one number above 0 for each row, or a row has no whole sequence.
+    pub fn with_weights(mut self, weights: &[f64]) -> Result<Self, DataError> {
+        let rows = self.windows.rows();
+        let mixture = Mixture::new(weights, mix(self.seed, 1));
+        match mixture {
+            Some(mixture) if rows.len() == weights.len() && rows.iter().all(|row| row.1 > 0) => {
+                self.mixture = Some(Arc::new(mixture));
+                Ok(self)
+            }
+            _ => Err(DataError::Weights {
+                found: weights.to_vec(),
+                files: rows.len(),
+            }),
+        }
+    }
+
+    /// The part of the stream for process `rank` of `processes`, without overlap and without a gap.
+    ///
+    /// # Panics
+    ///
+    /// If `rank` is not below `processes`.
+    pub fn for_rank(mut self, rank: u64, processes: u64) -> Self {
+        assert!(rank < processes, "rank {rank} of {processes} processes");
+        self.rank = (rank, processes);
+        self
     }
 
     /// The windows the batches are made of.
@@ -48,7 +89,8 @@ impl TrainBatches {
     ///
     /// [`DataError::Packed`] if a file of tokens is not what it was any more.
     pub fn batch(&self, k: u64) -> Result<(Vec<i32>, Vec<i32>), DataError> {
-        let first = k * self.batch_size as u64;
+        let (rank, processes) = self.rank;
+        let first = (k * processes + rank) * self.batch_size as u64;
         self.windows
             .gather((0..self.batch_size).map(|j| self.position(first + j as u64)))
     }
@@ -60,8 +102,15 @@ impl TrainBatches {
 
     /// The window that is sequence `number` of the stream.
     fn position(&self, number: u64) -> u64 {
-        let windows = self.windows.count();
-        Permutation::new(windows, mix(self.seed, number / windows)).get(number % windows)
+        let shuffled = |seed, number, windows| {
+            Permutation::new(windows, mix(seed, number / windows)).get(number % windows)
+        };
+        let Some(mixture) = &self.mixture else {
+            return shuffled(self.seed, number, self.windows.count());
+        };
+        let (row, number) = mixture.of(number);
+        let (start, windows) = self.windows.rows()[row];
+        start + shuffled(mix(self.seed, 2 + row as u64), number, windows)
     }
 }
 
@@ -109,6 +158,49 @@ mod tests {
         fn the_order_of_sequences_does_not_depend_on_the_batch_size(seed: u64) {
             let one = starts(&stream(20, 1, seed), 0..60);
             prop_assert_eq!(&one, &starts(&stream(20, 6, seed), 0..10));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn processes_share_the_stream_without_overlap_or_gap(windows in 1_usize..40, batch_size in 1_usize..5, processes in 1_u64..5, seed: u64) {
+            let one = stream(windows, batch_size, seed);
+            let all = starts(&one, 0..4 * processes);
+            let of = |rank| starts(&one.clone().for_rank(rank, processes), 0..4);
+            let shared: Vec<_> = (0..processes).map(of).collect();
+            for (k, batch) in all.chunks(batch_size).enumerate() {
+                let (round, rank) = (k / processes as usize, k % processes as usize);
+                prop_assert_eq!(batch, &shared[rank][round * batch_size..][..batch_size]);
+            }
+        }
+    }
+
+    #[test]
+    fn files_with_weights_come_by_them_and_each_has_every_window_once_an_epoch() {
+        let row = |from: u32, windows: u32| {
+            super::super::Tokens::Memory((from..=from + 3 * windows).collect())
+        };
+        let windows = Windows::over(vec![row(0, 50), row(1000, 10)], 3, 2000).unwrap();
+        let even = TrainBatches::new(windows.clone(), 8, 5)
+            .unwrap()
+            .with_weights(&[1.0, 1.0])
+            .unwrap();
+        let starts = starts(&even, 0..1024);
+        let (long, short): (Vec<_>, Vec<_>) = starts.into_iter().partition(|&start| start < 1000);
+        assert_eq!((long.len(), short.len()), (4096, 4096));
+        for epoch in short.chunks_exact(10) {
+            let mut epoch = epoch.to_vec();
+            epoch.sort_unstable();
+            assert!(
+                epoch
+                    .into_iter()
+                    .eq((0..10).map(|window| 1000 + window * 3))
+            );
+        }
+        for wrong in [&[1.0][..], &[1.0, 0.0], &[1.0, 1.0, 1.0]] {
+            let batches = TrainBatches::new(windows.clone(), 8, 5).unwrap();
+            let error = batches.with_weights(wrong).unwrap_err().to_string();
+            assert!(error.contains("2 files"), "{error}");
         }
     }
 

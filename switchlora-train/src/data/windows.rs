@@ -85,6 +85,16 @@ impl Windows {
         self.count
     }
 
+    /// Number of the first sequence of each row of tokens, and how many it has.
+    pub(super) fn rows(&self) -> Vec<(u64, u64)> {
+        let starts = self.rows.iter().map(|row| row.before);
+        let ends = starts.clone().skip(1).chain([self.count]);
+        starts
+            .zip(ends)
+            .map(|(start, end)| (start, end - start))
+            .collect()
+    }
+
     /// Inputs, and targets, in a sequence.
     pub fn sequence_length(&self) -> usize {
         self.sequence_length

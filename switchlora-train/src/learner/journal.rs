@@ -157,6 +157,18 @@ pub fn last_checkpoint(path: &Path) -> Option<(u64, String)> {
     lines.max()
 }
 
+/// Step and loss of every evaluation in the journal at `path`, in its order; none if there is no journal.
+pub fn evaluations(path: &Path) -> Vec<(u64, f64)> {
+    let text = std::fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines = text.lines().filter_map(|line| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        let of = line["kind"] == "eval";
+        of.then(|| Some((line["step"].as_u64()?, line["loss"].as_f64()?)))?
+    });
+    lines.collect()
+}
+
 /// The file, and the lines that are not in it yet.
 struct Lines {
     file: File,

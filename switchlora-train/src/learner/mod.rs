@@ -18,7 +18,7 @@ mod strategy;
 pub use dashboard::Dashboard;
 pub use evaluation::mean_loss;
 pub use faults::{Faults, MOST, TooManyFaults, WINDOW};
-pub use journal::{Journal, last_checkpoint};
+pub use journal::{Journal, evaluations, last_checkpoint};
 pub use metrics::ReportMetric;
 pub use plain::PlainRenderer;
 pub(crate) use plain::duration;

@@ -12,6 +12,7 @@ use crate::backend::{Job, panic_message};
 use crate::checkpoint::{self, Checkpoint};
 use crate::data::{DataFault, Tokenizer, TrainBatches, ValidationBatches};
 use crate::experiment::{Experiment, WarmStart};
+use crate::huggingface::Pretrained;
 use crate::memory;
 use crate::model::{LlamaConfig, LlamaForCausalLm, import, parameter_names};
 use crate::say::say;
@@ -55,6 +56,8 @@ pub struct Session {
     pub out: PathBuf,
     /// The checkpoint to go on from.
     pub from: Option<Checkpoint>,
+    /// The weights that a new run starts with; drawn at random if there are none.
+    pub pretrained: Option<Pretrained>,
     /// How it shows itself.
     pub display: Display,
     /// Stops the run.
@@ -233,13 +236,12 @@ impl Session {
         let (factors, seed) = (self.experiment.factors(), self.experiment.seed);
         let Some(WarmStart::From(path)) = &self.experiment.warm_start else {
             let layers = self.layers_at(0);
-            return Ok(LlamaForCausalLm::new(
-                &self.model,
-                &layers,
-                factors,
-                seed,
-                device,
-            ));
+            return Ok(match &self.pretrained {
+                Some(pretrained) => pretrained
+                    .load::<B>(&self.method, device)?
+                    .adapted(&layers, seed),
+                None => LlamaForCausalLm::new(&self.model, &layers, factors, seed, device),
+            });
         };
         let checkpoint = checkpoint::resolve(path)
             .context("the run to start from (warm-start)")?

@@ -43,6 +43,15 @@ impl<B: Backend> Attention<B> {
         }
     }
 
+    /// How the columns of the projections are divided into heads.
+    pub(super) fn heads(&self) -> Heads {
+        Heads {
+            queries: self.heads,
+            keys: self.key_value_heads,
+            head_dim: self.head_dim,
+        }
+    }
+
     /// Attends within each sequence of `[batch * length, hidden]`, `length` being that of the tables.
     pub fn forward(&self, x: Tensor<B, 2>, tables: &AttentionTables<B>) -> Tensor<B, 2> {
         let [q, k, v] = forward_together([&self.q_proj, &self.k_proj, &self.v_proj], x);
@@ -51,11 +60,7 @@ impl<B: Backend> Attention<B> {
             k,
             v,
             tables: tables.clone(),
-            heads: Heads {
-                queries: self.heads,
-                keys: self.key_value_heads,
-                head_dim: self.head_dim,
-            },
+            heads: self.heads(),
         };
         self.o_proj
             .forward(causal_attention(attention, self.precision))

@@ -8,6 +8,7 @@
 //! # Ok::<(), switchlora_train::model::config::LlamaConfigError>(())
 //! ```
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -62,12 +63,16 @@ const MOST_LAYERS: usize = 1 << 12;
 const MOST_TOKENS: usize = 1 << 24;
 
 impl LlamaConfig {
-    /// What `--model` means: a preset, else a file that exists or whose name ends in `.json`.
+    /// What `--model` means: a preset, else a folder with a `config.json`, else a file that exists or whose name ends in
+    /// `.json`.
     pub fn resolve(model: &str) -> Result<Self, LlamaConfigError> {
         if let Some(config) = Self::preset(model) {
             return Ok(config);
         }
         let path = Path::new(model);
+        if path.is_dir() {
+            return Self::from_file(path.join("config.json"));
+        }
         if path.is_file()
             || path
                 .extension()
@@ -177,6 +182,30 @@ impl LlamaConfig {
                 })
             })
             .collect()
+    }
+
+    /// Every tensor of the model without adapters by Hugging Face's names, with its shape there.
+    pub fn tensors(&self) -> BTreeMap<String, Vec<usize>> {
+        let (hidden, vocabulary) = (self.hidden_size, self.vocab_size);
+        let linears = self
+            .linears()
+            .into_iter()
+            .map(|NamedLinear { name, shape }| {
+                let LinearShape { d_input, d_output } = shape;
+                (format!("{name}.weight"), vec![d_output, d_input])
+            });
+        let norms = (0..self.num_hidden_layers).flat_map(|index| {
+            ["input_layernorm", "post_attention_layernorm"]
+                .map(|norm| (format!("model.layers.{index}.{norm}.weight"), vec![hidden]))
+        });
+        let mut tensors: BTreeMap<_, _> = linears.chain(norms).collect();
+        let matrix = || vec![vocabulary, hidden];
+        tensors.insert("model.embed_tokens.weight".to_owned(), matrix());
+        tensors.insert("model.norm.weight".to_owned(), vec![hidden]);
+        if !self.tie_word_embeddings {
+            tensors.insert("lm_head.weight".to_owned(), matrix());
+        }
+        tensors
     }
 
     /// Parameters outside [`linears`](Self::linears): embeddings, head unless tied, two norms a layer and the last one.

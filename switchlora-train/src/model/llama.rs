@@ -49,6 +49,8 @@ pub struct Drawn<'a, B: Backend> {
     seed: u64,
     /// Parameters drawn so far; each has a stream of its own.
     count: u64,
+    /// Zeros instead of random numbers, where the weights come from a file.
+    blank: bool,
     device: &'a B::Device,
 }
 
@@ -61,6 +63,9 @@ impl<B: Backend> Drawn<'_, B> {
     /// A matrix of normal numbers with the model's deviation, `[rows, columns]`.
     fn normal(&mut self, rows: usize, columns: usize) -> Param<Tensor<B, 2>> {
         let mut random = self.next();
+        if self.blank {
+            return Param::from_tensor(Tensor::zeros([rows, columns], self.device));
+        }
         let deviation = self.config.initializer_range as f32;
         let mut draw = || -> f32 { StandardNormal.sample(&mut random) };
         let values: Vec<f32> = (0..rows * columns).map(|_| draw() * deviation).collect();
@@ -102,15 +107,45 @@ impl<B: Backend> LlamaForCausalLm<B> {
         seed: u64,
         device: &B::Device,
     ) -> Self {
-        let (vocabulary, hidden) = (config.vocab_size, config.hidden_size);
-        let mut drawn = Drawn {
+        Self::make(Drawn {
             config,
             method,
             factors,
             seed,
             count: 0,
+            blank: false,
             device,
+        })
+    }
+
+    /// A model without adapters whose weights, all zero, are about to be [imported](super::import); its products are in the
+    /// precision of `method`, for which it may then be [adapted](Self::adapted).
+    ///
+    /// `config` must be [valid](LlamaConfig::validate).
+    pub fn blank(config: &LlamaConfig, method: &SwitchLoraConfig, device: &B::Device) -> Self {
+        let plain = SwitchLoraConfig {
+            rank: None,
+            ..method.clone()
         };
+        Self::make(Drawn {
+            config,
+            method: &plain,
+            factors: FactorInit::default(),
+            seed: 0,
+            count: 0,
+            blank: true,
+            device,
+        })
+    }
+
+    fn make(mut drawn: Drawn<B>) -> Self {
+        let Drawn {
+            config,
+            method,
+            device,
+            ..
+        } = drawn;
+        let (vocabulary, hidden) = (config.vocab_size, config.hidden_size);
         let model = Llama {
             embed_tokens: Embedding {
                 weight: drawn.normal(vocabulary, hidden),

@@ -6,6 +6,7 @@
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Tensor, TensorData};
+use std::ops::Range;
 use switchlora_ops::AttentionTables;
 
 /// The causal mask is kept up to this length; it grows with the square of it, and some models have 131,072 positions.
@@ -52,14 +53,20 @@ impl<B: Backend> Positions<B> {
         self.len() == 0
     }
 
+    /// Cosines and sines of the positions in `range`, each `[positions, head_dim / 2]`.
+    pub(super) fn angles(&self, range: Range<usize>) -> (Tensor<B, 2>, Tensor<B, 2>) {
+        let rows = |table: &Tensor<B, 2>| table.clone().slice_dim(0, range.clone());
+        (rows(&self.cos), rows(&self.sin))
+    }
+
     /// The tables of sequences of `length` tokens.
     pub fn tables(&self, length: usize) -> AttentionTables<B> {
-        let rows = |table: &Tensor<B, 2>| table.clone().slice_dim(0, 0..length);
+        let (cos, sin) = self.angles(0..length);
         let later = self.later.clone();
         let known = length <= later.dims()[0];
         AttentionTables {
-            cos: rows(&self.cos),
-            sin: rows(&self.sin),
+            cos,
+            sin,
             later: known.then(|| later.slice([0..length, 0..length])),
         }
     }

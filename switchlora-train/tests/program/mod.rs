@@ -38,6 +38,7 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_switchlora-train"));
         command
             .current_dir(self.folder.path())
+            .env("SWITCHLORA_CACHE", self.folder.path().join("cache"))
             .args(arguments.split_whitespace());
         command
     }

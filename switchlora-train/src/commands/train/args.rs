@@ -15,7 +15,8 @@ pub struct TrainArgs {
     /// How the model is trained.
     #[arg(long, value_enum)]
     method: Option<Method>,
-    /// A preset (tiny, 9m, 20m, 35m, 60m, 71m, 130m, 250m, 350m, 1b, 3b, 7b) or the path of a Hugging Face config.json.
+    /// A preset (tiny, 9m, 20m, 35m, 60m, 71m, 130m, 250m, 350m, 1b, 3b, 7b), the path of a Hugging Face config.json,
+    /// or a Hugging Face folder, whose weights (and tokenizer, unless another is given) are what the training starts from.
     #[arg(long)]
     model: Option<String>,
     /// Rank of the factors; a quarter of the hidden size unless given.
@@ -57,10 +58,19 @@ pub struct TrainArgs {
     /// Names every random number of the run.
     #[arg(long)]
     seed: Option<u64>,
-    /// UTF-8 text files or folders of them, or files that `tokenize` has packed (.tokens); the embedded State of the Union
-    /// addresses unless given.
+    /// Files, folders or patterns in quotes: text, .jsonl, .parquet, also as .gz or .zst (packed once, in a cache); or files
+    /// that `tokenize` has packed (.tokens). The embedded State of the Union addresses unless given.
     #[arg(long, num_args = 1..)]
     data: Option<Vec<PathBuf>>,
+    /// What is held out, in the same forms; the last 5 % of --data unless given.
+    #[arg(long, num_args = 1..)]
+    validation: Option<Vec<PathBuf>>,
+    /// A weight for each packed file of --data; by their length unless given.
+    #[arg(long, num_args = 1..)]
+    weights: Option<Vec<f64>>,
+    /// The field of a line, or the column, that holds a document's text.
+    #[arg(long)]
+    field: Option<String>,
     /// A tokenizer.json; the embedded one unless given.
     #[arg(long)]
     tokenizer: Option<PathBuf>,
@@ -120,6 +130,9 @@ impl TrainArgs {
         base.warm_start = self.warm_start.clone().or(base.warm_start);
         set(&mut base.seed, &self.seed);
         set(&mut base.data, &self.data);
+        set(&mut base.validation, &self.validation);
+        set(&mut base.weights, &self.weights);
+        set(&mut base.field, &self.field);
         base.tokenizer = self.tokenizer.clone().or(base.tokenizer);
         set(&mut base.backend, &self.backend);
         set(&mut base.device, &self.device);

@@ -13,10 +13,12 @@ use crate::commands::Usage;
 use crate::commands::ending::{finish, write_file};
 use crate::data::Tokenizer;
 use crate::experiment::{Experiment, WarmStart};
+use crate::huggingface::{Pretrained, TOKENIZER};
 use crate::learner::{Display, Session};
+use crate::model::LlamaConfig;
 use crate::run_directory::{CONFIG, RunDirectory};
 use crate::say::say;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use prepare::{announce, batches, fit};
 use resume::Resumed;
 use std::io::IsTerminal;
@@ -32,7 +34,10 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         false => Display::Plain,
     };
     let (experiment, resumed) = begin(&args)?;
-    let (experiment, mut model, method) = experiment.resolve()?;
+    let (mut experiment, mut model, method) = experiment.resolve()?;
+    // What a run goes on from is its checkpoint.
+    let goes_on = resumed.as_ref().is_some_and(Resumed::has_checkpoint);
+    let pretrained = pretrained(&mut experiment, goes_on)?;
     let backend = experiment.backend.choose()?;
     let precisions = [experiment.precision, experiment.frozen];
     backend
@@ -40,6 +45,13 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         .check_device(experiment.device, &precisions)?;
     if let (Some(WarmStart::From(path)), None) = (&experiment.warm_start, &resumed) {
         checkpoint::resolve(path).context("the run to start from (warm-start)")?;
+        if let Some(pretrained) = &pretrained {
+            bail!(
+                "model {} and warm-start {} both have the weights to start from: give one of them",
+                pretrained.path().display(),
+                path.display()
+            );
+        }
     }
     let tokenizer = match &experiment.tokenizer {
         Some(path) => Tokenizer::from_file(path)?,
@@ -47,6 +59,10 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     };
     fit(&mut model, &experiment, &tokenizer)?;
     announce(&experiment, &model, &method, &backend);
+    if let Some(pretrained) = &pretrained {
+        let path = pretrained.path().display();
+        say(format!("  start       the weights of {path}"));
+    }
     let (train, validation) = batches(&experiment, &model, &tokenizer)?;
     let data_sha256 = format!(
         "{} {}",
@@ -73,6 +89,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         data_sha256,
         out,
         from,
+        pretrained,
         display,
         interrupter: signals::interrupter(display)?,
     };
@@ -100,6 +117,23 @@ fn begin(args: &TrainArgs) -> Result<(Experiment, Option<Resumed>)> {
         RunDirectory::check_new(out)?;
     }
     Ok((args.override_in(base), None))
+}
+
+/// The Hugging Face folder that the experiment starts from, if it names one; its tokenizer is the experiment's from now on
+/// unless that has another.
+fn pretrained(experiment: &mut Experiment, goes_on: bool) -> Result<Option<Pretrained>> {
+    let path = Path::new(&experiment.model);
+    if LlamaConfig::preset(&experiment.model).is_some() || !path.is_dir() {
+        return Ok(None);
+    }
+    if experiment.tokenizer.is_none() {
+        let file = path.join(TOKENIZER);
+        experiment.tokenizer = file.is_file().then_some(file);
+    }
+    match goes_on {
+        true => Ok(None),
+        false => Ok(Some(Pretrained::open(path)?)),
+    }
 }
 
 /// The directory of a new run: the one asked for, or `runs/MODEL-METHOD-N` with the first free N.

@@ -2,14 +2,16 @@
 
 use crate::backend::Choice;
 use crate::commands::Usage;
+use crate::commands::packing::packed_once;
 use crate::data::{
-    DataError, Prepared, Tokenizer, Tokens, TrainBatches, ValidationBatches, Windows,
+    DataError, Prepared, Tokenizer, Tokens, TrainBatches, ValidationBatches, Windows, all_tokens,
 };
 use crate::experiment::Experiment;
 use crate::model::{LlamaConfig, PRESETS};
 use crate::plan::{bytes, millions};
 use crate::say::say;
 use anyhow::{Context, Result};
+use std::path::PathBuf;
 use std::time::Instant;
 use switchlora_core::SwitchLoraConfig;
 
@@ -96,10 +98,18 @@ pub(super) fn batches(
 ) -> Result<(TrainBatches, ValidationBatches)> {
     let started = Instant::now();
     say("  text        reading and encoding");
-    let prepared = match experiment.data.is_empty() {
-        true => Prepared::embedded(tokenizer)?,
-        false => Prepared::from_paths(&experiment.data, tokenizer)?,
+    let cache = |paths: &[PathBuf]| packed_once(paths, &experiment.field, tokenizer);
+    let mut prepared = match (experiment.data.is_empty(), experiment.validation.is_empty()) {
+        (true, _) => Prepared::embedded(tokenizer)?,
+        (false, true) => Prepared::from_paths(&cache(&experiment.data)?, tokenizer)?,
+        (false, false) => Prepared {
+            train: all_tokens(&cache(&experiment.data)?, tokenizer)?,
+            validation: Vec::new(),
+        },
     };
+    if !experiment.validation.is_empty() {
+        prepared.validation = all_tokens(&cache(&experiment.validation)?, tokenizer)?;
+    }
     let cut = |tokens: Vec<Tokens>| -> Result<Windows, DataError> {
         Windows::over(tokens, experiment.sequence_length, model.vocab_size)
     };
@@ -112,8 +122,13 @@ pub(super) fn batches(
         started.elapsed().as_secs_f64()
     ));
     let limit = Some(experiment.eval_sequences).filter(|&limit| limit > 0);
+    let train = TrainBatches::new(train, experiment.batch_size, experiment.seed)?;
+    let train = match experiment.weights.is_empty() {
+        true => train,
+        false => train.with_weights(&experiment.weights)?,
+    };
     Ok((
-        TrainBatches::new(train, experiment.batch_size, experiment.seed)?,
+        train,
         ValidationBatches::new(validation, experiment.batch_size, limit)?,
     ))
 }

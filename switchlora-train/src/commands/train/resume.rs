@@ -26,8 +26,8 @@ const FREE: [&str; 9] = [
 ];
 /// Tables of such keys.
 const FREE_TABLES: [&str; 1] = ["schedule."];
-/// Keys with paths, where what counts is what is there: [`Resumed::check`] looks. So it does for a model that is a file.
-const PATHS: [&str; 2] = ["tokenizer", "data"];
+/// Keys with paths, where what counts is what is there: [`Resumed::check`] looks. So it does for a model that is a file or a folder.
+const PATHS: [&str; 3] = ["tokenizer", "data", "validation"];
 
 /// A run to go on with, which is this process's.
 pub(super) struct Resumed {
@@ -111,7 +111,7 @@ fn newest(out: &Path) -> Result<Option<Found>> {
 fn changes(out: &Path, done: &Experiment, now: &Experiment) -> Result<()> {
     let changes = done.differences(now)?;
     let free = |key: &str| {
-        let path = PATHS.contains(&key) || (key == "model" && Path::new(&now.model).is_file());
+        let path = PATHS.contains(&key) || (key == "model" && Path::new(&now.model).exists());
         path || FREE.contains(&key) || FREE_TABLES.iter().any(|table| key.starts_with(table))
     };
     let (free, refused): (Vec<_>, Vec<_>) = changes.into_iter().partition(|c| free(&c.key));
@@ -131,6 +131,11 @@ fn changes(out: &Path, done: &Experiment, now: &Experiment) -> Result<()> {
 }
 
 impl Resumed {
+    /// Whether there is a checkpoint to go on from; without one the run starts from its beginning.
+    pub(super) fn has_checkpoint(&self) -> bool {
+        self.from.is_some()
+    }
+
     /// Checks that model, tokenizer and text are what the checkpoint belongs to, whatever their files are called now.
     pub(super) fn check(
         &self,

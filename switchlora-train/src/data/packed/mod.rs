@@ -33,4 +33,4 @@ mod writer;
 
 pub use error::PackedError;
 pub use reader::PackedTokens;
-pub use writer::PackedWriter;
+pub use writer::{PackedWriter, WriterState};

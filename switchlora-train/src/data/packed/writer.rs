@@ -6,12 +6,26 @@ use std::path::{Path, PathBuf};
 
 use super::PackedError;
 use super::half_written::HalfWritten;
-use super::header::Header;
+use super::header::{HEADER, Header};
+use super::positional::read_exact_at;
 use super::width::Width;
+use crate::hexadecimal;
+use serde::{Deserialize, Serialize};
 
 /// Tokens in a block. A first touch reads and checks a whole block, 32 KiB at two bytes a token; the table of a file of
 /// 10^10 tokens has 2.4 MB.
 const BLOCK: u32 = 16384;
+
+/// How far a file is written, for another process to go on from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriterState {
+    /// Tokens that were appended.
+    count: u64,
+    /// The crc32 of the table of whole blocks.
+    table_crc: u32,
+    /// The bytes of the block that is not whole, in hexadecimal.
+    rest: String,
+}
 
 /// Packs tokens into a file, in the memory of one block and of 4 bytes for each block before it.
 ///
@@ -76,6 +90,85 @@ impl PackedWriter {
             table: Vec::new(),
             incomplete: false,
         })
+    }
+
+    /// Makes sure that what was appended is on the disk; gives the state from which another process can
+    /// [go on](Self::resume), and keeps the file for it.
+    ///
+    /// # Errors
+    ///
+    /// [`PackedError::Write`] if the system refuses.
+    pub fn checkpoint(&mut self) -> Result<WriterState, PackedError> {
+        let offset = self.header.table_offset();
+        if self.incomplete {
+            let reason = io::Error::other("an earlier write failed");
+            return Err(refused(&self.path, offset, reason));
+        }
+        self.file
+            .sync_data()
+            .map_err(|reason| refused(&self.path, offset, reason))?;
+        self.half_written.keep();
+        Ok(WriterState {
+            count: self.header.count,
+            table_crc: crc32fast::hash(&self.table),
+            rest: hexadecimal(&self.block),
+        })
+    }
+
+    /// Goes on with what an earlier process wrote up to `state`; none if that is not on the disk any more.
+    ///
+    /// Every block is read and checked.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create), and [`PackedError::Write`] if the system refuses to read what is there.
+    pub fn resume(
+        path: &Path,
+        vocab_size: u32,
+        tokenizer_sha256: [u8; 32],
+        state: &WriterState,
+    ) -> Result<Option<Self>, PackedError> {
+        let path = path.to_path_buf();
+        let Ok((half_written, file)) = HalfWritten::open(&path) else {
+            return Ok(None);
+        };
+        let width = Width::of(vocab_size);
+        let mut header = Header {
+            width,
+            count: 0,
+            vocab_size,
+            block: BLOCK,
+            tokenizer_sha256,
+        };
+        let whole = state.count / u64::from(BLOCK);
+        header.count = whole * u64::from(BLOCK);
+        let left = state.count - header.count;
+        let block = from_hexadecimal(&state.rest);
+        let Some(block) = block.filter(|b| b.len() as u64 == left * width.bytes() as u64) else {
+            return Ok(None);
+        };
+        let refused = |reason| refused(&path, 0, reason);
+        let length = file.metadata().map_err(refused)?.len();
+        if whole > 0 && header.table_offset() > length {
+            return Ok(None);
+        }
+        let table = read_table(&file, whole, BLOCK as usize * width.bytes()).map_err(refused)?;
+        if crc32fast::hash(&table) != state.table_crc {
+            return Ok(None);
+        }
+        // What was written after the state was taken comes again.
+        let end = header.table_offset().min(length);
+        file.set_len(end).map_err(refused)?;
+        header.count = state.count;
+        Ok(Some(Self {
+            file,
+            half_written,
+            path,
+            header,
+            block,
+            table,
+            incomplete: false,
+        }))
     }
 
     /// Appends tokens. Of a call that is refused for an id, nothing is appended; after one that could not be written,
@@ -150,6 +243,27 @@ impl PackedWriter {
         self.block.clear();
         written
     }
+}
+
+/// The crc32 of each of the first `blocks` blocks of a file.
+fn read_table(file: &File, blocks: u64, bytes: usize) -> io::Result<Vec<u8>> {
+    let mut block = vec![0; bytes];
+    let mut table = Vec::new();
+    for number in 0..blocks {
+        read_exact_at(file, &mut block, HEADER as u64 + number * bytes as u64)?;
+        table.extend(crc32fast::hash(&block).to_le_bytes());
+    }
+    Ok(table)
+}
+
+/// The bytes that [`hexadecimal`] wrote; none if it did not.
+fn from_hexadecimal(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| (byte as char).to_digit(16);
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let bytes = pairs
+        .iter()
+        .map(|[high, low]| Some((digit(*high)? * 16 + digit(*low)?) as u8));
+    rest.is_empty().then(|| bytes.collect())?
 }
 
 fn write(file: &mut File, path: &Path, offset: u64, bytes: &[u8]) -> Result<(), PackedError> {

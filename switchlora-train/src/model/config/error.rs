@@ -10,7 +10,7 @@ use super::presets::preset_names;
 #[derive(Debug, thiserror::Error)]
 pub enum LlamaConfigError {
     /// Neither a preset nor a file.
-    #[error("no model `{name}`: expected {presets} or the path of a Hugging Face config.json{hint}", presets = preset_names())]
+    #[error("no model `{name}`: expected {presets}, a Hugging Face folder or the path of a Hugging Face config.json{hint}", presets = preset_names())]
     UnknownModel {
         /// What was asked for.
         name: String,
@@ -104,7 +104,7 @@ impl ConfigProblems {
         });
     }
 
-    pub(super) fn mention(&self, key: &str) -> bool {
+    pub(crate) fn mention(&self, key: &str) -> bool {
         self.0.iter().any(|problem| problem.key == key)
     }
 }

@@ -14,6 +14,17 @@ pub(super) const ROPE_THETA: f64 = 10_000.0;
 pub(super) const INITIALIZER_RANGE: f64 = 0.02;
 const MAX_POSITIONS: usize = 2048;
 
+/// The keys that the shapes of the tensors follow from.
+pub(crate) const SIZES: [&str; 7] = [
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "tie_word_embeddings",
+];
+
 /// A configuration file is a few kilobytes; more than this is some other file.
 pub(super) const LARGEST_FILE: u64 = 1 << 20;
 
@@ -24,26 +35,26 @@ impl LlamaConfig {
     /// `max_sequence_length`), `rms_norm_eps`, `rope_theta`, `initializer_range`, `tie_word_embeddings`. Keys that
     /// are not about the architecture are ignored.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, LlamaConfigError> {
-        let path = path.as_ref().to_path_buf();
-        let mut text = Vec::new();
-        let read =
-            File::open(&path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut text));
-        match read {
-            Err(reason) => return Err(LlamaConfigError::Read { path, reason }),
-            Ok(bytes) if bytes as u64 > LARGEST_FILE => {
-                return Err(LlamaConfigError::TooLarge { path });
-            }
-            Ok(_) => {}
-        }
-        match serde_json::from_slice(&text) {
-            Err(reason) => Err(LlamaConfigError::Json { path, reason }),
-            Ok(map) => {
-                Self::from_hf(map).map_err(|problems| LlamaConfigError::File { path, problems })
-            }
-        }
+        let path = path.as_ref();
+        let map = read_json(path)?;
+        Self::from_hf(map).map_err(|problems| LlamaConfigError::File {
+            path: path.to_path_buf(),
+            problems,
+        })
     }
 
     fn from_hf(map: Map<String, Value>) -> Result<Self, ConfigProblems> {
+        let (config, problems) = Self::examine(map);
+        match problems.0.is_empty() {
+            true => Ok(config),
+            false => Err(problems),
+        }
+    }
+
+    /// The model that a `config.json` describes as far as it can be told, and every key that is wrong or not supported.
+    ///
+    /// Where no key of [`SIZES`] is among those, the sizes are sound.
+    pub(crate) fn examine(map: Map<String, Value>) -> (Self, ConfigProblems) {
         let mut keys = Keys {
             map,
             problems: ConfigProblems::default(),
@@ -52,7 +63,8 @@ impl LlamaConfig {
         keys.only("hidden_act", json!("silu"));
         keys.only("attention_bias", json!(false));
         keys.only("mlp_bias", json!(false));
-        keys.only("rope_scaling", Value::Null);
+        keys.only("quantization_config", Value::Null);
+        keys.rope_scaling();
 
         let num_attention_heads = keys.count("num_attention_heads", None);
         let sequence = keys.count("max_sequence_length", Some(MAX_POSITIONS));
@@ -90,11 +102,7 @@ impl LlamaConfig {
                 );
             }
         }
-        if problems.0.is_empty() {
-            Ok(config)
-        } else {
-            Err(problems)
-        }
+        (config, problems)
     }
 
     /// The contents of a `config.json` with which Hugging Face's `LlamaForCausalLM` loads the exported model.
@@ -122,6 +130,21 @@ impl LlamaConfig {
     }
 }
 
+/// Reads the JSON object in a file that is no larger than a configuration can be.
+pub(crate) fn read_json(path: &Path) -> Result<Map<String, Value>, LlamaConfigError> {
+    let path = path.to_path_buf();
+    let mut text = Vec::new();
+    let read =
+        File::open(&path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut text));
+    match read {
+        Err(reason) => Err(LlamaConfigError::Read { path, reason }),
+        Ok(bytes) if bytes as u64 > LARGEST_FILE => Err(LlamaConfigError::TooLarge { path }),
+        Ok(_) => {
+            serde_json::from_slice(&text).map_err(|reason| LlamaConfigError::Json { path, reason })
+        }
+    }
+}
+
 /// The keys of a file, and what is wrong with those looked at so far.
 struct Keys {
     map: Map<String, Value>,
@@ -137,6 +160,17 @@ impl Keys {
     fn only(&mut self, key: &'static str, expected: Value) {
         if let Some(found) = self.get(key).filter(|found| *found != expected) {
             self.problems.add(key, found, expected);
+        }
+    }
+
+    /// Positions are not stretched: `rope_scaling` is absent or says so itself.
+    fn rope_scaling(&mut self) {
+        let plain = |scaling: &Value| {
+            let kind = scaling.get("rope_type").or(scaling.get("type"));
+            kind.is_some_and(|kind| kind == "default")
+        };
+        if let Some(found) = self.get("rope_scaling").filter(|found| !plain(found)) {
+            self.problems.add("rope_scaling", found, Value::Null);
         }
     }
 
@@ -181,7 +215,10 @@ impl Keys {
         let Some(rope) = self.get("rope_parameters") else {
             return self.number("rope_theta", ROPE_THETA);
         };
-        let plain = rope.get("rope_type").is_none_or(|kind| kind == "default");
+        let plain = rope.get("rope_type").is_none_or(|kind| kind == "default")
+            && rope
+                .get("partial_rotary_factor")
+                .is_none_or(|share| share.as_f64() == Some(1.0));
         match rope.get("rope_theta").map(Value::as_f64) {
             Some(Some(theta)) if plain => theta,
             None if plain => self.number("rope_theta", ROPE_THETA),

@@ -1,0 +1,90 @@
+//! `export`: a model as a Hugging Face folder that `transformers` loads, its adapters merged.
+
+use crate::commands::Usage;
+use crate::huggingface::{Card, Evaluated, Export, FileType, check_place, write};
+use crate::learner::evaluations;
+use crate::model_source::ModelSource;
+use anyhow::Result;
+use clap::Args;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Arguments of `export`.
+#[derive(Args, Debug)]
+pub struct ExportArgs {
+    /// A run directory (its newest checkpoint), a checkpoint, or a Hugging Face folder.
+    model: PathBuf,
+    /// The folder to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// What weights are stored in.
+    #[arg(long, value_enum, default_value_t)]
+    dtype: FileType,
+    /// A tokenizer.json; the model's own unless given.
+    #[arg(long)]
+    tokenizer: Option<PathBuf>,
+    /// Replace a Hugging Face folder that is there.
+    #[arg(long)]
+    force: bool,
+}
+
+/// Merges and writes.
+pub fn run(args: ExportArgs) -> Result<ExitCode> {
+    let started = Instant::now();
+    if args.out.file_name().is_none() {
+        let message = format!("--out is {}, expected a folder's name", args.out.display());
+        return Err(Usage(message).into());
+    }
+    check_place(&args.out, args.force)?;
+    let source = ModelSource::open(&args.model)?;
+    let tokenizer = source.tokenizer(args.tokenizer.as_deref())?;
+    println!(
+        "exporting {} ({:.1} M parameters) in {}",
+        source.path().display(),
+        source.config().num_parameters() as f64 / 1e6,
+        args.dtype.name()
+    );
+    let name = args.out.file_name().unwrap_or_default();
+    let export = Export {
+        config: source.config(),
+        tensors: &source.merged()?,
+        dtype: args.dtype,
+        tokenizer: &tokenizer,
+        ends: &source.text_ends(&tokenizer),
+        card: card(&source, &name.to_string_lossy(), args.dtype),
+    };
+    let bytes = write(&args.out, &export, args.force)?;
+    println!(
+        "{}: {:.1} MB of weights in {:.1} s",
+        args.out.display(),
+        bytes as f64 / 1e6,
+        started.elapsed().as_secs_f64()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn card(source: &ModelSource, name: &str, dtype: FileType) -> String {
+    let state = match source {
+        ModelSource::Checkpoint(checkpoint) => Some(&checkpoint.state),
+        ModelSource::Pretrained(_) => None,
+    };
+    // RUN/checkpoints/step-….
+    let run = source.path().parent().and_then(Path::parent);
+    let journal = state
+        .and(run)
+        .map(|run| evaluations(&run.join("metrics.jsonl")));
+    let evaluations = journal
+        .into_iter()
+        .flatten()
+        .map(|(step, loss)| Evaluated { step, loss });
+    let done = state.map_or(0, |state| state.step);
+    let card = Card {
+        name: name.to_owned(),
+        config: source.config(),
+        dtype,
+        state,
+        evaluations: evaluations.filter(|e| e.step <= done).collect(),
+    };
+    card.render()
+}

@@ -1,0 +1,117 @@
+//! What a person sees while text is being packed.
+
+use crate::data::pack::{Cached, Malformed, Seen, cached};
+use crate::data::{DataError, Tokenizer};
+use crate::say::{say, warn};
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Time between two lines where standard error is no terminal.
+const EVERY: Duration = Duration::from_secs(30);
+/// Time between two changes of the line where it is one.
+const OFTEN: Duration = Duration::from_millis(200);
+
+/// Shows share, rate and time left: on one line of a terminal, else on a line now and then.
+pub(super) struct Watch {
+    began: Instant,
+    shown: Instant,
+    terminal: bool,
+    on_line: bool,
+    resumed: bool,
+    /// Bytes of the files that were done when it was first heard of, for the time that is left.
+    first: Option<u64>,
+}
+
+impl Watch {
+    pub fn new() -> Self {
+        let now = Instant::now();
+        Self {
+            began: now,
+            shown: now,
+            terminal: io::stderr().is_terminal(),
+            on_line: false,
+            resumed: false,
+            first: None,
+        }
+    }
+
+    /// Seconds since it began.
+    pub fn seconds(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+
+    pub fn see(&mut self, seen: &Seen) {
+        if seen.resumed > 0 && !self.resumed {
+            self.resumed = true;
+            let done = seen.resumed;
+            say(format!(
+                "going on after {done} documents, where it was stopped"
+            ));
+        }
+        let first = *self.first.get_or_insert(seen.read);
+        let every = if self.terminal { OFTEN } else { EVERY };
+        if self.shown.elapsed() < every {
+            return;
+        }
+        self.shown = Instant::now();
+        let seconds = self.seconds();
+        let share = 100.0 * seen.read as f64 / seen.of.max(1) as f64;
+        let rate = seen.encoded as f64 / 1e6 / seconds;
+        let done = (seen.read - first).max(1) as f64;
+        let left = (seen.of - seen.read) as f64 / done * seconds;
+        let line = format!("{share:5.1} %  {rate:.1} MB of text a second  {left:.0} s left");
+        let mut err = io::stderr();
+        let _ = match self.terminal {
+            true => write!(err, "\r{line}   ").and_then(|()| err.flush()),
+            false => writeln!(err, "{line}"),
+        };
+        self.on_line = self.terminal;
+    }
+
+    /// The result, on a line of its own.
+    pub fn end<T>(&mut self, result: T) -> T {
+        if std::mem::take(&mut self.on_line) {
+            let _ = writeln!(io::stderr());
+        }
+        result
+    }
+}
+
+/// The paths as they are if a run can read them so, else the one file in the cache that holds what is in them.
+pub(super) fn packed_once(
+    paths: &[PathBuf],
+    field: &str,
+    tokenizer: &Tokenizer,
+) -> Result<Vec<PathBuf>, DataError> {
+    let mut watch = Watch::new();
+    let cached = cached(paths, field, tokenizer, |seen| watch.see(&seen));
+    let Some(Cached { path, made }) = watch.end(cached)? else {
+        return Ok(paths.to_vec());
+    };
+    let done = match &made {
+        Some(made) => {
+            passed_over(&made.malformed);
+            let (documents, seconds) = (made.documents[0], watch.seconds());
+            format!("{documents} documents packed in {seconds:.1} s")
+        }
+        None => "packed before".to_owned(),
+    };
+    say(format!("  cache       {} ({done})", path.display()));
+    Ok(vec![path])
+}
+
+/// How many lines and rows were passed over, and the first of them.
+pub(super) fn passed_over(malformed: &Malformed) {
+    if malformed.count == 0 {
+        return;
+    }
+    let (count, first) = (malformed.count, malformed.first.join("; "));
+    let shown = match first.is_empty() {
+        true => String::new(),
+        false => format!(", first {first}"),
+    };
+    warn(format!(
+        "{count} lines or rows without text were passed over{shown}"
+    ));
+}

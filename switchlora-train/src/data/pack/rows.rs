@@ -1,0 +1,109 @@
+//! Rows of a Parquet file, one column of which is a document's text.
+
+use super::super::DataError;
+use super::inputs::Input;
+use super::malformed::Malformed;
+use super::open::Read64;
+use crate::backend::panic_message;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::reader::RowIter;
+use parquet::record::{Field, Row};
+use parquet::schema::types::Type;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// The texts of a Parquet file, in order.
+pub(super) struct Rows {
+    rows: RowIter<'static>,
+    path: PathBuf,
+    number: u64,
+    /// Bytes of the file that a row stands for.
+    bytes_a_row: u64,
+    read: Read64,
+}
+
+impl Rows {
+    /// Opens the file and finds the column `field` of strings.
+    pub fn new(input: &Input, field: &str, read: &Read64) -> Result<Self, DataError> {
+        let path = input.path.clone();
+        let wrong = |reason: String| DataError::Parquet {
+            path: path.clone(),
+            reason,
+        };
+        let file = File::open(&path).map_err(|error| super::inputs::refused(&path, error))?;
+        let opened = guarded(|| SerializedFileReader::new(file)).map_err(wrong)?;
+        let metadata = opened.metadata().file_metadata();
+        let columns = metadata.schema().get_fields();
+        let column = columns.iter().find(|column| column.name() == field);
+        let Some(column) = column else {
+            let names: Vec<_> = columns.iter().map(|column| column.name()).collect();
+            return Err(wrong(format!(
+                "it has no column {field:?} but {}; name one with --field",
+                names.join(", ")
+            )));
+        };
+        let is_text =
+            column.is_primitive() && column.get_physical_type() == parquet::basic::Type::BYTE_ARRAY;
+        if !is_text {
+            return Err(wrong(format!("column {field:?} holds no strings")));
+        }
+        let rows = u64::try_from(metadata.num_rows()).unwrap_or(0).max(1);
+        let one = Type::group_type_builder(metadata.schema().name())
+            .with_fields(vec![column.clone()])
+            .build()
+            .map_err(|error| wrong(error.to_string()))?;
+        let rows_of = || RowIter::from_file_into(Box::new(opened)).project(Some(one));
+        Ok(Self {
+            rows: guarded(rows_of).map_err(wrong)?,
+            path: input.path.clone(),
+            number: 0,
+            bytes_a_row: input.bytes / rows,
+            read: Arc::clone(read),
+        })
+    }
+
+    /// The next text; malformed rows before it are added to `malformed`.
+    pub fn next(&mut self, malformed: &mut Malformed) -> Result<Option<String>, DataError> {
+        loop {
+            let row = guarded(|| self.rows.next().transpose());
+            let row = row.map_err(|reason| DataError::Parquet {
+                path: self.path.clone(),
+                reason: format!("after row {}: {reason}", self.number),
+            })?;
+            let Some(row) = row else { return Ok(None) };
+            self.number += 1;
+            self.read.fetch_add(self.bytes_a_row, Ordering::Relaxed);
+            match text_of(row) {
+                Ok(text) => return Ok(Some(text)),
+                Err(reason) => {
+                    let number = self.number;
+                    malformed.add(&self.path, || format!("row {number}"), || reason.to_owned())?;
+                }
+            }
+        }
+    }
+}
+
+fn text_of(row: Row) -> Result<String, &'static str> {
+    match row.into_columns().into_iter().next() {
+        Some((_, Field::Str(text))) => Ok(text),
+        Some((_, Field::Bytes(bytes))) => {
+            String::from_utf8(bytes.data().to_vec()).map_err(|_| "not UTF-8")
+        }
+        Some((_, Field::Null)) | None => Err("no text"),
+        Some(_) => Err("not a string"),
+    }
+}
+
+/// The reader of a stranger's file may give up by a panic.
+fn guarded<T>(
+    work: impl FnOnce() -> Result<T, parquet::errors::ParquetError>,
+) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(reason) => Err(format!("not readable ({})", panic_message(&*reason))),
+    }
+}

@@ -1,0 +1,205 @@
+//! Writes a folder that `transformers`, and whatever reads that form, loads: complete or not at all.
+
+use super::numbers::FileType;
+use super::{
+    CARD, CONFIG, ExportError, GENERATION, TOKENIZER, TOKENIZER_CONFIG, TextEnds, WEIGHTS,
+};
+use crate::checkpoint::{Tensors, header};
+use crate::data::Tokenizer;
+use crate::durable::{put_folder, sync_folder};
+use crate::model::LlamaConfig;
+use burn::tensor::TensorData;
+use safetensors::tensor::TensorInfo;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// Numbers that are converted at a time.
+const CHUNK: usize = 1 << 18;
+
+/// What a folder is made of.
+#[derive(Debug)]
+pub struct Export<'a> {
+    /// The model's sizes.
+    pub config: &'a LlamaConfig,
+    /// Its weights in f32, without adapters, by Hugging Face's names.
+    pub tensors: &'a Tensors,
+    /// What they are stored in.
+    pub dtype: FileType,
+    /// The tokenizer; copied to the byte.
+    pub tokenizer: &'a Tokenizer,
+    /// The tokens that begin and end a text.
+    pub ends: &'a TextEnds,
+    /// The model card, in Markdown.
+    pub card: String,
+}
+
+/// Writes the folder beside its place, flushes it, and gives it its name; gives the bytes of the weights.
+///
+/// With `replace` a Hugging Face folder that is there goes once the new one is in its place; an empty folder is always taken.
+///
+/// # Errors
+///
+/// There is something there, a weight does not fit its type, or the system refuses; then nothing has changed.
+pub fn write(out: &Path, export: &Export, replace: bool) -> Result<u64, ExportError> {
+    let out = std::path::absolute(out).map_err(|reason| refused(out, reason))?;
+    check_place(&out, replace)?;
+    let beside = hidden(&out, "writing");
+    let bytes = write_files(&beside, export).inspect_err(|_| {
+        // Half a model would only take the space that may be missing.
+        let _ = fs::remove_dir_all(&beside);
+    })?;
+    put_folder(&beside, &out, &hidden(&out, "replaced")).map_err(|reason| refused(&out, reason))?;
+    Ok(bytes)
+}
+
+/// Whether a folder may be written at `out`.
+///
+/// # Errors
+///
+/// There is something there that is not to be replaced.
+pub fn check_place(out: &Path, replace: bool) -> Result<(), ExportError> {
+    if !out.exists() && !out.is_symlink() {
+        return Ok(());
+    }
+    let is_empty = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
+    let is_model = out.join(CONFIG).is_file() && out.join(WEIGHTS).is_file();
+    match (is_empty, is_model, replace) {
+        (true, ..) | (_, true, true) => Ok(()),
+        (_, true, false) => Err(ExportError::Exists(out.to_path_buf())),
+        _ => Err(ExportError::NotAModel(out.to_path_buf())),
+    }
+}
+
+/// `.NAME.doing` in the same folder.
+fn hidden(out: &Path, doing: &str) -> PathBuf {
+    let name = out.file_name().unwrap_or_default().to_string_lossy();
+    out.with_file_name(format!(".{name}.{doing}"))
+}
+
+fn write_files(folder: &Path, export: &Export) -> Result<u64, ExportError> {
+    let begin = || -> io::Result<()> {
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        fs::create_dir_all(folder)
+    };
+    begin().map_err(|reason| refused(folder, reason))?;
+    let text = |json: Value| format!("{json:#}\n").into_bytes();
+    let files = [
+        (CONFIG, text(config_json(export))),
+        (GENERATION, text(generation_json(export.ends))),
+        (TOKENIZER, export.tokenizer.json().to_vec()),
+        (TOKENIZER_CONFIG, text(tokenizer_json(export))),
+        (CARD, export.card.clone().into_bytes()),
+    ];
+    for (name, content) in files {
+        let path = folder.join(name);
+        let write = || -> io::Result<()> {
+            let mut file = File::create(&path)?;
+            file.write_all(&content)?;
+            file.sync_all()
+        };
+        write().map_err(|reason| refused(&path, reason))?;
+    }
+    let bytes = write_weights(&folder.join(WEIGHTS), export)?;
+    sync_folder(folder).map_err(|reason| refused(folder, reason))?;
+    Ok(bytes)
+}
+
+fn write_weights(path: &Path, export: &Export) -> Result<u64, ExportError> {
+    let refused = |reason| refused(path, reason);
+    let mut offset = 0;
+    let infos = export.tensors.iter().map(|(name, data)| {
+        let end = offset + data.num_elements() * export.dtype.bytes();
+        let info = TensorInfo {
+            dtype: export.dtype.in_file(),
+            shape: data.shape.to_vec(),
+            data_offsets: (offset, end),
+        };
+        offset = end;
+        (name.clone(), info)
+    });
+    let infos = infos.collect();
+    // Without it older versions of transformers refuse the file.
+    let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let header = header(Some(format), infos).map_err(refused)?;
+    let mut writer = BufWriter::with_capacity(1 << 20, File::create(path).map_err(refused)?);
+    writer.write_all(&header).map_err(refused)?;
+    for (name, data) in export.tensors {
+        write_tensor(&mut writer, name, data, export.dtype, path)?;
+    }
+    let file = writer
+        .into_inner()
+        .map_err(|error| refused(error.into_error()))?;
+    file.sync_all().map_err(refused)?;
+    Ok(offset as u64)
+}
+
+fn write_tensor(
+    mut writer: impl Write,
+    name: &str,
+    data: &TensorData,
+    dtype: FileType,
+    path: &Path,
+) -> Result<(), ExportError> {
+    let values: Vec<f32> = data.iter::<f32>().collect();
+    let mut bytes = Vec::new();
+    for chunk in values.chunks(CHUNK) {
+        bytes.clear();
+        let encoded = dtype.encode(chunk, &mut bytes);
+        encoded.map_err(|value| ExportError::TooLarge {
+            name: name.to_owned(),
+            value,
+            dtype: dtype.name(),
+        })?;
+        writer
+            .write_all(&bytes)
+            .map_err(|reason| refused(path, reason))?;
+    }
+    Ok(())
+}
+
+fn refused(path: &Path, reason: io::Error) -> ExportError {
+    let path = path.to_path_buf();
+    ExportError::Write { path, reason }
+}
+
+fn config_json(export: &Export) -> Value {
+    let mut config = export.config.to_hf_json();
+    config["torch_dtype"] = json!(export.dtype.name());
+    config["bos_token_id"] = json!(export.ends.begin);
+    config["eos_token_id"] = one_or_many(&export.ends.end);
+    config["use_cache"] = json!(true);
+    config
+}
+
+fn generation_json(ends: &TextEnds) -> Value {
+    json!({
+        "bos_token_id": ends.begin,
+        "eos_token_id": one_or_many(&ends.end),
+        "pad_token_id": ends.end.first(),
+    })
+}
+
+fn one_or_many(ids: &[u32]) -> Value {
+    match ids {
+        [one] => json!(one),
+        many => json!(many),
+    }
+}
+
+fn tokenizer_json(export: &Export) -> Value {
+    let token = |id: u32| export.tokenizer.token(id);
+    let end = export.ends.end.first().copied().and_then(token);
+    json!({
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": token(export.ends.begin),
+        "eos_token": end,
+        "pad_token": end,
+        "model_max_length": export.config.max_position_embeddings,
+        "clean_up_tokenization_spaces": false,
+    })
+}

@@ -1,0 +1,152 @@
+//! A trained model on the disk, whoever made it: a checkpoint of a run, or a Hugging Face folder.
+
+use crate::checkpoint::{self, Checkpoint, TOKENIZER, Tensors};
+use crate::data::Tokenizer;
+use crate::huggingface::{Pretrained, TextEnds};
+use crate::learner::load_model;
+use crate::model::{LlamaConfig, LlamaForCausalLm, import, merge_adapters};
+use crate::say::warn;
+use anyhow::{Context, Result, bail};
+use burn::tensor::backend::Backend;
+use std::path::Path;
+use switchlora_core::{Precision, SwitchLoraConfig, SwitchSchedule};
+
+/// A trained model on the disk; its weights are read when they are wanted.
+#[derive(Clone, Debug)]
+pub enum ModelSource {
+    /// A checkpoint of a run.
+    Checkpoint(Box<Checkpoint>),
+    /// A Hugging Face folder.
+    Pretrained(Pretrained),
+}
+
+impl ModelSource {
+    /// What `path` names: a Hugging Face folder, a checkpoint, or the newest whole checkpoint of a run directory, with a
+    /// warning about newer ones that are damaged.
+    ///
+    /// # Errors
+    ///
+    /// There is none of them, or it cannot be used.
+    pub fn open(path: &Path) -> Result<Self> {
+        if Pretrained::is_at(path) {
+            return Ok(Self::Pretrained(Pretrained::open(path)?));
+        }
+        let found = checkpoint::resolve(path)?;
+        for rejected in &found.rejected {
+            let used = found.checkpoint.path().display();
+            warn(format!("{rejected}; using {used}"));
+        }
+        Ok(Self::Checkpoint(Box::new(found.checkpoint)))
+    }
+
+    /// Its folder.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Checkpoint(checkpoint) => checkpoint.path(),
+            Self::Pretrained(pretrained) => pretrained.path(),
+        }
+    }
+
+    /// The model's sizes.
+    pub fn config(&self) -> &LlamaConfig {
+        match self {
+            Self::Checkpoint(checkpoint) => &checkpoint.state.model,
+            Self::Pretrained(pretrained) => pretrained.config(),
+        }
+    }
+
+    /// The tokenizer in `given`, else the one that the model was trained with.
+    ///
+    /// # Errors
+    ///
+    /// There is none, it is not a tokenizer, or it has ids that the model does not know.
+    pub fn tokenizer(&self, given: Option<&Path>) -> Result<Tokenizer> {
+        let tokenizer = match (given, self) {
+            (Some(file), _) => Tokenizer::from_file(file)?,
+            (None, Self::Checkpoint(checkpoint)) => {
+                let origin = checkpoint.path().join(TOKENIZER).display().to_string();
+                Tokenizer::from_json(&origin, checkpoint.tokenizer.clone())?
+            }
+            (None, Self::Pretrained(pretrained)) => match pretrained.tokenizer() {
+                Some(file) => Tokenizer::from_file(file)?,
+                None => bail!(
+                    "{} has no tokenizer.json: give one with --tokenizer",
+                    pretrained.path().display()
+                ),
+            },
+        };
+        let (ids, known) = (tokenizer.vocab_size(), self.config().vocab_size);
+        if ids > known {
+            bail!(
+                "the tokenizer has {ids} entries, {} knows {known}: give the tokenizer that the model was made for",
+                self.path().display()
+            );
+        }
+        Ok(tokenizer)
+    }
+
+    /// The tokens that begin and end a text.
+    pub fn text_ends(&self, tokenizer: &Tokenizer) -> TextEnds {
+        match self {
+            Self::Checkpoint(_) => TextEnds::both(tokenizer.end_of_text()),
+            Self::Pretrained(pretrained) => pretrained.text_ends(tokenizer.end_of_text()),
+        }
+    }
+
+    /// The model as it was trained, adapters and all.
+    ///
+    /// # Errors
+    ///
+    /// The weights cannot be read.
+    pub fn load<B: Backend>(&self, device: &B::Device) -> Result<LlamaForCausalLm<B>> {
+        match self {
+            Self::Checkpoint(checkpoint) => load_model::<B>(checkpoint, device),
+            Self::Pretrained(pretrained) => Ok(pretrained.load(&self.plain::<B>(device)?, device)?),
+        }
+    }
+
+    /// The weights in f32 by Hugging Face's names, adapters merged.
+    ///
+    /// # Errors
+    ///
+    /// The weights cannot be read.
+    pub fn merged(&self) -> Result<Tensors> {
+        let place = || self.path().display().to_string();
+        match self {
+            Self::Pretrained(pretrained) => Ok(pretrained.tensors()?),
+            Self::Checkpoint(checkpoint) => {
+                let tensors = checkpoint.model().with_context(place)?;
+                let method = &checkpoint.state.method;
+                let scale = method.alpha / method.rank.unwrap_or(1) as f64;
+                merge_adapters(tensors, scale).with_context(place)
+            }
+        }
+    }
+
+    /// The model with its adapters merged: it computes the same, and reads less memory for a token.
+    ///
+    /// # Errors
+    ///
+    /// The weights cannot be read.
+    pub fn load_merged<B: Backend>(&self, device: &B::Device) -> Result<LlamaForCausalLm<B>> {
+        let model = LlamaForCausalLm::blank(self.config(), &self.plain::<B>(device)?, device);
+        let place = || self.path().display().to_string();
+        import::<B, _>(model, self.merged()?).with_context(place)
+    }
+
+    /// No adapters; products in the precision of the training where the device has it.
+    fn plain<B: Backend>(&self, device: &B::Device) -> Result<SwitchLoraConfig> {
+        let trained = match self {
+            Self::Checkpoint(checkpoint) => checkpoint.state.method.precision,
+            Self::Pretrained(_) => Precision::F32,
+        };
+        let precision = match B::supports_dtype(device, trained.dtype()) {
+            true => trained,
+            false => Precision::F32,
+        };
+        Ok(SwitchLoraConfig {
+            precision,
+            ..SwitchLoraConfig::new(None, SwitchSchedule::Never)?
+        })
+    }
+}
