@@ -3,11 +3,15 @@
 //! ```text
 //! Corpus --Tokenizer--> Tokens --Windows--> TrainBatches ------\
 //! packed file ------------/             \-> ValidationBatches --> TokenLoader --> TokenBatch
+//!      ^
+//! documents of any form and size --pack
 //! ```
 //!
 //! A [`Corpus`] is text split into training and validation documents: the embedded one, or a user's own files. A
 //! [`Tokenizer`] makes one row of token ids of it, [`Windows`] cuts that row into sequences and refuses what no model
-//! can train on, and the two kinds of batches say which sequences come when. A [`TokenLoader`] puts them on a device.
+//! can train on, and the two kinds of batches say which sequences come when; files may have weights, and processes share
+//! them by rank. [`mod@pack`] makes a packed file of what is too large for memory, or is no plain text. A [`TokenLoader`] puts
+//! them on a device.
 
 pub mod archive;
 mod batches;
