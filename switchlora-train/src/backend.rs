@@ -3,14 +3,13 @@
 use crate::devices::device_count;
 use crate::experiment::Precision;
 use crate::missing::missing;
+use crate::quietly::quietly;
 use burn::backend::Autodiff;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{DType, Tensor};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use std::any::Any;
 use std::fmt;
-use std::panic::{self, AssertUnwindSafe};
 
 /// The backends there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
@@ -259,28 +258,6 @@ pub fn run_on<J: Job>(
             Err(BackendError::NotCompiled(other))
         }
     }
-}
-
-/// The result of `attempt`, or the message it panicked with, and nothing on the terminal in either case.
-///
-/// GPU runtimes say by a panic that there is no driver or no device.
-fn quietly<T>(attempt: impl FnOnce() -> T) -> Result<T, String> {
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let result = panic::catch_unwind(AssertUnwindSafe(attempt));
-    panic::set_hook(hook);
-    result.map_err(|message| panic_message(&*message))
-}
-
-/// The first line of what a panic said.
-pub(crate) fn panic_message(message: &(dyn Any + Send)) -> String {
-    let text = message
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| message.downcast_ref::<&str>().copied());
-    let text = text.unwrap_or("the runtime gave no reason");
-    let line = text.lines().next().unwrap_or(text);
-    line.trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]

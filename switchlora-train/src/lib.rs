@@ -21,6 +21,7 @@ pub mod missing;
 pub mod model;
 pub mod model_source;
 pub mod plan;
+mod quietly;
 pub mod run_directory;
 mod say;
 

@@ -4,7 +4,7 @@ use super::super::DataError;
 use super::inputs::Input;
 use super::malformed::Malformed;
 use super::open::Read64;
-use crate::backend::panic_message;
+use crate::quietly::panic_message;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
