@@ -114,7 +114,7 @@ impl Pretrained {
     }
 
     /// The model without adapters, its products in the precision of `method`, for which it may then be
-    /// [adapted](LlamaForCausalLm::adapt).
+    /// [adapted](LlamaForCausalLm::adapted).
     ///
     /// # Errors
     ///

@@ -12,7 +12,7 @@
 //! | any other name | the whole file |
 //!
 //! All but Parquet, which compresses itself, also as `.gz` or `.zst`. A document is cut where its tokenizer would cut it
-//! anyway ([`Cuts`](super::cuts::Cuts)), so its ids are those of the whole; its last part is followed by the end of text. The
+//! anyway (`cuts.rs`), so its ids are those of the whole; its last part is followed by the end of text. The
 //! output depends on nothing but the inputs, their order, and the options.
 
 mod cache;

@@ -256,7 +256,7 @@ fn read_table(file: &File, blocks: u64, bytes: usize) -> io::Result<Vec<u8>> {
     Ok(table)
 }
 
-/// The bytes that [`hexadecimal`] wrote; none if it did not.
+/// The bytes that [`hexadecimal()`] wrote; none if it did not.
 fn from_hexadecimal(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| (byte as char).to_digit(16);
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
