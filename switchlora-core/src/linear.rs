@@ -257,7 +257,7 @@ impl<B: Backend> SwitchLoraLinear<B> {
 /// Applies several layers to the same `[..., d_input]`, giving `[..., d_output]` of each.
 ///
 /// What each computes is what it would alone. Layers of the same precision are computed as one (see
-/// [`projections`](switchlora_ops::projections)), which on a CPU takes less time: queries, keys and values, or the two halves of
+/// [`projections`]), which on a CPU takes less time: queries, keys and values, or the two halves of
 /// a gated MLP.
 pub fn forward_together<B: Backend, const D: usize, const N: usize>(
     layers: [&SwitchLoraLinear<B>; N],

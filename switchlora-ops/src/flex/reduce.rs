@@ -27,7 +27,7 @@ fn squares_of(x: &[f32]) -> f64 {
 
 /// The sum of products of slices of one length.
 ///
-/// A few dozen running sums of f32 for [`TERMS`] terms each, and their sums in f64: of a sum of squares, which is what it is for,
+/// A few dozen running sums of f32 for 16 terms each, and their sums in f64: of a sum of squares, which is what it is for,
 /// it is off by less than 1e-6, and as fast as memory.
 #[inline(always)]
 pub(super) fn dot<S: Simd>(simd: S, left: &[f32], right: &[f32]) -> f64 {
