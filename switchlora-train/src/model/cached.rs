@@ -8,7 +8,8 @@ use super::llama::LlamaForCausalLm;
 use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
-use switchlora_ops::{Heads, embedding, swiglu};
+use switchlora_core::forward_together;
+use switchlora_ops::{Heads, embedding};
 
 /// Positions by which a cache grows: growing copies it, and most of a conversation should not.
 const GROWTH: usize = 256;
@@ -98,12 +99,7 @@ impl<B: Backend> LlamaForCausalLm<B> {
             let normed = layer.input_layernorm.forward(x.clone());
             x = x + attend(&layer.self_attn, normed, &angles, number, cache);
             let normed = layer.post_attention_layernorm.forward(x.clone());
-            let mlp = &layer.mlp;
-            let (gate, up) = (
-                mlp.gate_proj.forward(normed.clone()),
-                mlp.up_proj.forward(normed),
-            );
-            x = x + mlp.down_proj.forward(swiglu(gate, up));
+            x = x + layer.mlp.forward(normed);
         }
         cache.length = to;
         let last = x.slice_dim(0, count - 1..count); // [1, hidden]
@@ -128,9 +124,11 @@ fn attend<B: Backend>(
     let split = |x: Tensor<B, 2>, heads| {
         x.reshape([1, tokens, heads, head_dim]).swap_dims(1, 2) // [1, heads, tokens, head_dim]
     };
-    let q = rotate(split(attention.q_proj.forward(x.clone()), queries), angles);
-    let k = rotate(split(attention.k_proj.forward(x.clone()), keys), angles);
-    let v = split(attention.v_proj.forward(x), keys);
+    let layers = [&attention.q_proj, &attention.k_proj, &attention.v_proj];
+    let [q, k, v] = forward_together(layers, x);
+    let q = rotate(split(q, queries), angles);
+    let k = rotate(split(k, keys), angles);
+    let v = split(v, keys);
     let before = cache.length;
     let (k, v) = cache.extend(layer, k, v); // [1, keys, length, head_dim]
     let length = before + tokens;
