@@ -35,7 +35,7 @@ impl<B: Backend> LoraLayer<B> {
 /// Every [`SwitchLoraLinear`](crate::SwitchLoraLinear) with factors in `module`, in the order of the walk.
 pub fn lora_layers<B: Backend, M: Module<B>>(module: &M) -> Vec<LoraLayer<B>> {
     let mut finder = Finder::<B> {
-        stack: Vec::new(),
+        place: Place::default(),
         weight: None,
         a: None,
         found: Vec::new(),
@@ -62,32 +62,54 @@ pub fn plain_weights<B: Backend, M: Module<B>>(module: &M) -> Vec<PlainWeight> {
     finder.found
 }
 
+/// Where in a module a walk is.
+#[derive(Default)]
+struct Place {
+    /// Name and container type of each module entered, the innermost last.
+    stack: Vec<(String, String)>,
+}
+
+impl Place {
+    fn enter(&mut self, name: &str, container: &str) {
+        self.stack.push((name.to_owned(), container.to_owned()));
+    }
+
+    fn exit(&mut self) {
+        self.stack.pop();
+    }
+
+    /// Path of the layer and name of its field, if the parameter here, of `D` dimensions, is a matrix of a layer.
+    fn field_of_layer<const D: usize>(&self) -> Option<(String, &str)> {
+        let ((field, container), parents) = self.stack.split_last()?;
+        if container != CONTAINER || D != 2 {
+            return None;
+        }
+        let path: Vec<&str> = parents.iter().map(|(name, _)| name.as_str()).collect();
+        Some((path.join("."), field))
+    }
+}
+
 #[derive(Default)]
 struct PlainFinder {
-    stack: Vec<(String, String)>,
+    place: Place,
     found: Vec<PlainWeight>,
 }
 
 impl<B: Backend> ModuleVisitor<B> for PlainFinder {
     fn enter_module(&mut self, name: &str, container: &str) {
-        self.stack.push((name.to_owned(), container.to_owned()));
+        self.place.enter(name, container);
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.stack.pop();
+        self.place.exit();
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        let Some(((field, container), parents)) = self.stack.split_last() else {
+        let Some((path, field)) = self.place.field_of_layer::<D>() else {
             return;
         };
-        if container != CONTAINER || D != 2 {
-            return;
-        }
-        let path: Vec<&str> = parents.iter().map(|(name, _)| name.as_str()).collect();
-        let path = path.join(".");
         let shape = param.dims();
-        match field.as_str() {
+        match field {
             "weight" => self.found.push(PlainWeight {
                 path,
                 id: param.id,
@@ -101,7 +123,7 @@ impl<B: Backend> ModuleVisitor<B> for PlainFinder {
 }
 
 struct Finder<B: Backend> {
-    stack: Vec<(String, String)>,
+    place: Place,
     weight: Option<(ParamId, Tensor<B, 2>)>,
     a: Option<(ParamId, Tensor<B, 2>)>,
     found: Vec<LoraLayer<B>>,
@@ -109,33 +131,29 @@ struct Finder<B: Backend> {
 
 impl<B: Backend> ModuleVisitor<B> for Finder<B> {
     fn enter_module(&mut self, name: &str, container: &str) {
-        self.stack.push((name.to_owned(), container.to_owned()));
+        self.place.enter(name, container);
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.stack.pop();
+        self.place.exit();
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        let Some(((field, container), parents)) = self.stack.split_last() else {
+        let Some((path, field)) = self.place.field_of_layer::<D>() else {
             return;
         };
-        if container != CONTAINER || D != 2 {
-            return;
-        }
         let matrix = (
             param.id,
             Tensor::<B, 2>::from_primitive(param.val().into_primitive()),
         );
         // The fields come in the order weight, lora_a, lora_b.
-        match field.as_str() {
+        match field {
             "weight" => self.weight = Some(matrix),
             "lora_a" => self.a = Some(matrix),
             "lora_b" => {
-                let path: Vec<&str> = parents.iter().map(|(name, _)| name.as_str()).collect();
                 if let (Some(weight), Some(a)) = (self.weight.take(), self.a.take()) {
                     self.found.push(LoraLayer {
-                        path: path.join("."),
+                        path,
                         weight,
                         a,
                         b: matrix,

@@ -52,6 +52,7 @@ mod rows;
 
 pub use adamw::{AdamWRows, Moments, adamw};
 pub use attention::{Attention, AttentionTables, Heads, causal_attention};
+pub use plain::rotate;
 pub use pool::in_pool;
 pub use precision::Precision;
 pub use projection::{Adapter, Projection, linear, projections};

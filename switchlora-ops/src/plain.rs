@@ -179,8 +179,10 @@ impl Plain {
     }
 }
 
-/// Rotates the heads of `[batch, heads, length, head_dim]` by the angles of `[length, head_dim / 2]`.
-fn rotate<B: Backend>(x: Tensor<B, 4>, cos: &Tensor<B, 2>, sin: &Tensor<B, 2>) -> Tensor<B, 4> {
+/// Rotates the heads of `[batch, heads, length, head_dim]` by angles with these cosines and sines, `[length, head_dim / 2]`.
+///
+/// The pair `(x_i, x_{i + head_dim / 2})` of a head is rotated by the `i`-th angle of its position, as in Hugging Face's LLaMA.
+pub fn rotate<B: Backend>(x: Tensor<B, 4>, cos: &Tensor<B, 2>, sin: &Tensor<B, 2>) -> Tensor<B, 4> {
     let [batch, heads, length, head_dim] = x.dims();
     let half = head_dim / 2;
     let table = |table: &Tensor<B, 2>| table.clone().reshape([1, 1, length, half]);

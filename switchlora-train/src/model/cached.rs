@@ -9,7 +9,7 @@ use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 use switchlora_core::forward_together;
-use switchlora_ops::{Heads, embedding};
+use switchlora_ops::{Heads, embedding, rotate};
 
 /// Positions by which a cache grows: growing copies it, and most of a conversation should not.
 const GROWTH: usize = 256;
@@ -111,7 +111,7 @@ impl<B: Backend> LlamaForCausalLm<B> {
 fn attend<B: Backend>(
     attention: &Attention<B>,
     x: Tensor<B, 2>,
-    angles: &(Tensor<B, 2>, Tensor<B, 2>),
+    (cos, sin): &(Tensor<B, 2>, Tensor<B, 2>),
     layer: usize,
     cache: &mut KeyValueCache<B>,
 ) -> Tensor<B, 2> {
@@ -126,8 +126,8 @@ fn attend<B: Backend>(
     };
     let layers = [&attention.q_proj, &attention.k_proj, &attention.v_proj];
     let [q, k, v] = forward_together(layers, x);
-    let q = rotate(split(q, queries), angles);
-    let k = rotate(split(k, keys), angles);
+    let q = rotate(split(q, queries), cos, sin);
+    let k = rotate(split(k, keys), cos, sin);
     let v = split(v, keys);
     let before = cache.length;
     let (k, v) = cache.extend(layer, k, v); // [1, keys, length, head_dim]
@@ -152,18 +152,6 @@ fn attend<B: Backend>(
     let mixed = mixed.reshape([1, queries, tokens, head_dim]);
     let mixed = mixed.swap_dims(1, 2).reshape([tokens, queries * head_dim]);
     attention.o_proj.forward(mixed)
-}
-
-/// Rotates the heads of `[1, heads, tokens, head_dim]` by cosines and sines `[tokens, head_dim / 2]`.
-fn rotate<B: Backend>(x: Tensor<B, 4>, (cos, sin): &(Tensor<B, 2>, Tensor<B, 2>)) -> Tensor<B, 4> {
-    let [_, _, tokens, head_dim] = x.dims();
-    let half = head_dim / 2;
-    let table = |table: &Tensor<B, 2>| table.clone().reshape([1, 1, tokens, half]);
-    let (cos, sin) = (table(cos), table(sin));
-    let left = x.clone().slice_dim(3, 0..half);
-    let right = x.slice_dim(3, half..head_dim); // [1, heads, tokens, head_dim / 2]
-    let rotated = left.clone() * cos.clone() - right.clone() * sin.clone();
-    Tensor::cat(vec![rotated, right * cos + left * sin], 3)
 }
 
 #[cfg(test)]
