@@ -59,11 +59,11 @@ pub(crate) fn operations<B: Backend>(
     dtype: DType,
     precision: Precision,
 ) -> &'static dyn Operations<B> {
-    if dtype == DType::F32 && precision == Precision::F32 {
-        #[cfg(feature = "flex")]
-        if let Some(found) = of_kernels::<B, burn_flex::Flex>() {
-            return found;
-        }
+    #[cfg(feature = "flex")]
+    if dtype == DType::F32
+        && let Some(found) = of_kernels::<B, burn_flex::Flex>(precision)
+    {
+        return found;
     }
     match precision {
         Precision::F32 => &Plain(Precision::F32),
@@ -74,20 +74,26 @@ pub(crate) fn operations<B: Backend>(
 /// Whether `B` is a backend with kernels, or autodiff over one.
 #[cfg(feature = "flex")]
 pub(crate) fn has_kernels<B: Backend>() -> bool {
-    of_kernels::<B, burn_flex::Flex>().is_some()
+    of_kernels::<B, burn_flex::Flex>(Precision::F32).is_some()
 }
 
 /// The operations of a backend `K` with kernels, if `B` is that backend, or autodiff over it.
 #[cfg(feature = "flex")]
-fn of_kernels<B: Backend, K: crate::kernels::Kernels>() -> Option<&'static dyn Operations<B>> {
+fn of_kernels<B: Backend, K: crate::kernels::Kernels>(
+    precision: Precision,
+) -> Option<&'static dyn Operations<B>> {
     use crate::differentiable::Differentiable;
     use crate::direct::Direct;
     use burn::backend::Autodiff;
     use burn::backend::autodiff::checkpoint::strategy::BalancedCheckpointing;
 
-    let inner: &'static dyn Operations<K> = &Direct;
-    let plain: &'static dyn Operations<Autodiff<K>> = &Differentiable;
-    let balanced: &'static dyn Operations<Autodiff<K, BalancedCheckpointing>> = &Differentiable;
+    let (direct, differentiable) = match precision {
+        Precision::F32 => (&Direct(Precision::F32), &Differentiable(Precision::F32)),
+        Precision::Bf16 => (&Direct(Precision::Bf16), &Differentiable(Precision::Bf16)),
+    };
+    let inner: &'static dyn Operations<K> = direct;
+    let plain: &'static dyn Operations<Autodiff<K>> = differentiable;
+    let balanced: &'static dyn Operations<Autodiff<K, BalancedCheckpointing>> = differentiable;
     same(&inner)
         .or_else(|| same(&plain))
         .or_else(|| same(&balanced))

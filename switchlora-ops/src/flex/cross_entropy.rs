@@ -6,6 +6,7 @@ use super::output::{Output, written};
 use super::product::{Product, compute};
 use super::reduce::scale_block;
 use super::slices::{contiguous, forwards, fresh, indices, matrix, rows_and_columns};
+use crate::Precision;
 use crate::kernels::CrossEntropy;
 use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
@@ -23,10 +24,16 @@ const FEWEST: usize = 128;
 const ROWS: usize = 8;
 
 /// The loss alone.
-pub(super) fn loss(hidden: &FlexTensor, weight: &FlexTensor, targets: &FlexTensor) -> FlexTensor {
+pub(super) fn loss(
+    hidden: &FlexTensor,
+    weight: &FlexTensor,
+    targets: &FlexTensor,
+    precision: Precision,
+) -> FlexTensor {
     let (hidden, weight, targets) = (contiguous(hidden), forwards(weight), indices(targets));
     let mut sum = 0.0;
-    each_chunk(matrix(&hidden), matrix(&weight), &targets, |mut chunk| {
+    let (rows, head) = (matrix(&hidden), matrix(&weight));
+    each_chunk(rows, head, &targets, precision, |mut chunk| {
         sum += chunk.loss(None);
     });
     mean(sum, targets.len())
@@ -37,6 +44,7 @@ pub(super) fn loss_and_gradients(
     hidden: &FlexTensor,
     weight: &FlexTensor,
     targets: &FlexTensor,
+    precision: Precision,
 ) -> CrossEntropy<Flex> {
     let (hidden, weight, targets) = (contiguous(hidden), forwards(weight), indices(targets));
     let (rows, head) = (matrix(&hidden), matrix(&weight));
@@ -46,7 +54,7 @@ pub(super) fn loss_and_gradients(
     let mut dweight = Output::new(width * vocabulary);
     let each = 1.0 / targets.len() as f32;
     let mut sum = 0.0;
-    each_chunk(rows, head, &targets, |mut chunk| {
+    each_chunk(rows, head, &targets, precision, |mut chunk| {
         sum += chunk.loss(Some(each));
         let dlogits = Matrix::new(chunk.logits, chunk.targets.len(), vocabulary);
         let (first, start) = (chunk.start == 0, chunk.start * width);
@@ -62,7 +70,7 @@ pub(super) fn loss_and_gradients(
             // SAFETY: the first chunk has been written over all of it.
             false => of_weight.onto(unsafe { written(sum) }, columns),
         };
-        compute(&mut [of_hidden, of_weight]);
+        compute(&mut [of_hidden, of_weight], precision);
     });
     if targets.is_empty() {
         dweight
@@ -126,6 +134,7 @@ fn each_chunk(
     hidden: Matrix<'_>,
     weight: Matrix<'_>,
     targets: &[usize],
+    precision: Precision,
     mut then: impl FnMut(Chunk<'_>),
 ) {
     let vocabulary = weight.columns;
@@ -136,7 +145,8 @@ fn each_chunk(
     for (index, targets) in targets.chunks(tokens).enumerate() {
         let hidden = hidden.rows(index * tokens, targets.len());
         let room = room.elements(targets.len() * vocabulary);
-        compute(&mut [Product::new(hidden, weight, 1.0).into(room, vocabulary)]);
+        let logits = Product::new(hidden, weight, 1.0).into(room, vocabulary);
+        compute(&mut [logits], precision);
         // SAFETY: the product has just been written, all rows of it.
         let logits = unsafe { written(room) };
         then(Chunk {

@@ -20,8 +20,8 @@ mod swiglu;
 mod thin;
 mod tile;
 
-use crate::AdamWRows;
 use crate::kernels::{AttentionInputs, CrossEntropy, Kernels, ProjectionInputs};
+use crate::{AdamWRows, Precision};
 use burn_flex::{Flex, FlexTensor};
 use slices::{contiguous, fresh, owned, rows_and_columns, slice};
 
@@ -74,16 +74,22 @@ impl Kernels for Flex {
         attention::backward(inputs, &dy)
     }
 
-    fn cross_entropy(hidden: &FlexTensor, weight: &FlexTensor, targets: &FlexTensor) -> FlexTensor {
-        cross_entropy::loss(hidden, weight, targets)
+    fn cross_entropy(
+        hidden: &FlexTensor,
+        weight: &FlexTensor,
+        targets: &FlexTensor,
+        precision: Precision,
+    ) -> FlexTensor {
+        cross_entropy::loss(hidden, weight, targets, precision)
     }
 
     fn cross_entropy_with_gradients(
         hidden: &FlexTensor,
         weight: &FlexTensor,
         targets: &FlexTensor,
+        precision: Precision,
     ) -> CrossEntropy<Self> {
-        cross_entropy::loss_and_gradients(hidden, weight, targets)
+        cross_entropy::loss_and_gradients(hidden, weight, targets, precision)
     }
 
     fn scaled(mut x: FlexTensor, factor: &FlexTensor) -> FlexTensor {
@@ -95,8 +101,12 @@ impl Kernels for Flex {
         x
     }
 
-    fn projections(x: &FlexTensor, projections: &[ProjectionInputs<Self>]) -> Vec<FlexTensor> {
-        projection::forward(x, projections)
+    fn projections(
+        x: &FlexTensor,
+        projections: &[ProjectionInputs<Self>],
+        precision: Precision,
+    ) -> Vec<FlexTensor> {
+        projection::forward(x, projections, precision)
     }
 
     fn projections_backward(
@@ -104,8 +114,9 @@ impl Kernels for Flex {
         projections: &[ProjectionInputs<Self>],
         dy: &[Option<FlexTensor>],
         wanted: &[bool],
+        precision: Precision,
     ) -> Vec<Option<FlexTensor>> {
-        projection::backward(x, projections, dy, wanted)
+        projection::backward(x, projections, dy, wanted, precision)
     }
 
     fn adamw(

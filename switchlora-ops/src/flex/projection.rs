@@ -5,20 +5,30 @@
 //! is needed anyway for the gradient of A. It is made again in the backward rather than kept, so that what is kept between
 //! the two is what a plain layer keeps.
 //!
+//! In bf16 the effective weight is never made: products cost little beside making and rounding it.
+//!
 //! Each direction has two stages, what is made of the factors and then what is made with it, and the products that all
 //! projections have in a stage are computed together.
 
 use super::matrix::Matrix;
 use super::product::{Product, computed};
 use super::slices::{contiguous, forwards, fresh, in_f32, matrix};
+use crate::Precision;
 use crate::kernels::ProjectionInputs;
 use burn_flex::{Flex, FlexTensor};
 
 /// The outputs.
-pub(super) fn forward(x: &FlexTensor, projections: &[ProjectionInputs<Flex>]) -> Vec<FlexTensor> {
+pub(super) fn forward(
+    x: &FlexTensor,
+    projections: &[ProjectionInputs<Flex>],
+    precision: Precision,
+) -> Vec<FlexTensor> {
     let x = contiguous(x);
     let x = matrix(&x);
-    let layers: Vec<_> = projections.iter().map(Layer::new).collect();
+    let layers: Vec<_> = projections
+        .iter()
+        .map(|inputs| Layer::new(inputs, precision))
+        .collect();
     let made = layers.iter().map(|layer| {
         let factors = layer.factors.as_ref()?;
         Some(match layer.is_effective_forward(x.rows) {
@@ -26,7 +36,7 @@ pub(super) fn forward(x: &FlexTensor, projections: &[ProjectionInputs<Flex>]) ->
             false => factors.narrow(x, factors.a()),
         })
     });
-    let made = computed(made.collect());
+    let made = computed(made.collect(), precision);
     let outputs = layers.iter().zip(&made).map(|(layer, made)| {
         let (made, factors) = match (made, &layer.factors) {
             (Some(made), Some(factors)) => (made, factors),
@@ -40,7 +50,9 @@ pub(super) fn forward(x: &FlexTensor, projections: &[ProjectionInputs<Flex>]) ->
             }
         }
     });
-    let outputs = computed(outputs.map(Some).collect()).into_iter().flatten();
+    let outputs = computed(outputs.map(Some).collect(), precision)
+        .into_iter()
+        .flatten();
     let outputs = outputs.zip(&layers);
     outputs
         .map(|(y, layer)| fresh(y, [x.rows, layer.m()].into()))
@@ -54,10 +66,14 @@ pub(super) fn backward(
     projections: &[ProjectionInputs<Flex>],
     dy: &[Option<FlexTensor>],
     wanted: &[bool],
+    precision: Precision,
 ) -> Vec<Option<FlexTensor>> {
     let (x, of_x) = (contiguous(x), wanted[0]);
     let x = matrix(&x);
-    let layers: Vec<_> = projections.iter().map(Layer::new).collect();
+    let layers: Vec<_> = projections
+        .iter()
+        .map(|inputs| Layer::new(inputs, precision))
+        .collect();
     let dy: Vec<_> = dy.iter().map(|dy| dy.as_ref().map(contiguous)).collect();
     let mut wanted = wanted[1..].iter().copied();
     let backwards: Vec<_> = layers
@@ -72,7 +88,8 @@ pub(super) fn backward(
                 .map(|shape| shape.is_some() && wanted.next() == Some(true)),
         })
         .collect();
-    let made = computed(backwards.iter().flat_map(|b| b.first_stage(x)).collect());
+    let made = backwards.iter().flat_map(|b| b.first_stage(x));
+    let made = computed(made.collect(), precision);
     let made: Vec<_> = backwards.iter().zip(made.chunks(3)).collect();
 
     let terms = made.iter().flat_map(|(b, made)| b.terms_of_x(made));
@@ -83,7 +100,7 @@ pub(super) fn backward(
         })
     });
     let others = made.iter().flat_map(|(b, made)| b.second_stage(x, made));
-    let gradients = computed(std::iter::once(dx).chain(others).collect());
+    let gradients = computed(std::iter::once(dx).chain(others).collect(), precision);
 
     let shapes = layers.iter().flat_map(Layer::shapes);
     let shapes = std::iter::once(Some([x.rows, x.columns])).chain(shapes);
@@ -108,7 +125,7 @@ struct Backward<'a> {
 impl<'a> Backward<'a> {
     /// Whether `dx` goes through the factors, not through the effective weight.
     fn through_factors(&self, tokens: usize) -> bool {
-        self.of_x && tokens <= self.layer.m()
+        self.of_x && (!self.layer.may_be_effective || tokens <= self.layer.m())
     }
 
     /// The effective weight, `s dy Bᵀ` and `s x Aᵀ`, of which each may not be needed.
@@ -174,10 +191,13 @@ impl<'a> Backward<'a> {
 struct Layer {
     weight: FlexTensor,
     factors: Option<Factors>,
+    /// Rounding the effective weight would round away what factors add to it, where that is little.
+    may_be_effective: bool,
 }
 
 impl Layer {
-    fn new(inputs: &ProjectionInputs<Flex>) -> Self {
+    fn new(inputs: &ProjectionInputs<Flex>, precision: Precision) -> Self {
+        let may_be_effective = precision == Precision::F32;
         match &inputs.adapter {
             Some(adapter) => Self {
                 weight: contiguous(&in_f32(&inputs.weight)),
@@ -186,10 +206,12 @@ impl Layer {
                     b: contiguous(&adapter.b),
                     scale: adapter.scale as f32,
                 }),
+                may_be_effective,
             },
             None => Self {
                 weight: forwards(&inputs.weight),
                 factors: None,
+                may_be_effective,
             },
         }
     }
@@ -214,7 +236,7 @@ impl Layer {
     }
 
     fn is_effective_forward(&self, tokens: usize) -> bool {
-        tokens * (self.n() + self.m()) > self.n() * self.m()
+        self.may_be_effective && tokens * (self.n() + self.m()) > self.n() * self.m()
     }
 
     /// Shapes of the parameters that are trained.
