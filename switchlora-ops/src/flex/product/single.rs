@@ -5,15 +5,15 @@ use super::{Part, Placed, Term};
 /// Rows and columns that its kernels compute together.
 pub(super) const UNITS: [usize; 2] = [6, 64];
 
-/// Computes a part.
+/// Computes a part of a product with these terms.
 ///
 /// # Safety
 ///
 /// No other thread computes that part at the same time.
-pub(super) unsafe fn compute(placed: &Placed<'_>, part: &Part) {
+pub(super) unsafe fn compute(placed: &Placed<'_>, part: &Part, terms: &[Term<'_>]) {
     // SAFETY: as the caller says.
     let mut add = unsafe { placed.begin(part) };
-    for term in &placed.product.terms {
+    for term in terms {
         let Term {
             left,
             right,

@@ -1,0 +1,85 @@
+//! Products in bf16 on processors without matrix units: rounded operands, multiplied in f32.
+//!
+//! That takes as long as a product in f32 and the rounding. Vector instructions for bf16 are no faster: on the processors
+//! that were tried they multiply half as many numbers in the same time.
+
+use super::single::{self, UNITS};
+use super::{Operand, Placed, Term, all_parts, each, numbered};
+use crate::flex::matrix::Matrix;
+use half::bf16;
+use multiversion::multiversion;
+use rayon::prelude::*;
+
+/// Computes products, on so many threads.
+pub(super) fn compute(products: &[Placed<'_>], works: &[usize], threads: usize) {
+    let (operands, numbers) = numbered(products);
+    let rounded: Vec<_> = operands.iter().map(Rounded::new).collect();
+    let terms = numbers.iter().map(|terms| {
+        let terms = terms.iter().map(|&[left, right]| Term {
+            left: rounded[left].lines(),
+            right: rounded[right].lines().t(),
+            factor: 1.0,
+        });
+        terms.collect()
+    });
+    let terms: Vec<Vec<Term<'_>>> = terms.collect();
+    let parts = all_parts(products, works, threads, UNITS);
+    // SAFETY: each part is taken once.
+    each(threads, &parts, |(number, part)| unsafe {
+        single::compute(&products[*number], part, &terms[*number]);
+    });
+}
+
+/// An operand with its numbers rounded, where they have been, one after the other.
+struct Rounded {
+    data: Vec<f32>,
+    rows: usize,
+    columns: usize,
+    /// Whether rows lie in memory as they are in the matrix.
+    is_by_rows: bool,
+}
+
+impl Rounded {
+    fn new(operand: &Operand<'_>) -> Self {
+        let is_by_rows = operand.lines.column_stride == 1;
+        let matrix = match is_by_rows {
+            true => operand.lines,
+            false => operand.lines.t(),
+        };
+        let (rows, columns) = (matrix.rows, matrix.columns);
+        let mut data = vec![0.0; rows * columns];
+        let to = data.par_chunks_mut(columns.max(1)).enumerate();
+        to.with_min_len(16).for_each(|(row, to)| {
+            let from = &matrix.data[row * matrix.row_stride..];
+            match matrix.column_stride {
+                1 => round(&from[..columns], operand.factor, to),
+                stride => {
+                    let one_by_one = from.iter().step_by(stride).zip(to);
+                    one_by_one
+                        .for_each(|(x, to)| *to = bf16::from_f32(x * operand.factor).to_f32());
+                }
+            }
+        });
+        Self {
+            data,
+            rows,
+            columns,
+            is_by_rows,
+        }
+    }
+
+    fn lines(&self) -> Matrix<'_> {
+        let matrix = Matrix::new(&self.data, self.rows, self.columns);
+        match self.is_by_rows {
+            true => matrix,
+            false => matrix.t(),
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn round(from: &[f32], factor: f32, to: &mut [f32]) {
+    for i in 0..from.len().min(to.len()) {
+        to[i] = bf16::from_f32(from[i] * factor).to_f32();
+    }
+}
