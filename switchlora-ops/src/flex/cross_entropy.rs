@@ -3,7 +3,7 @@
 use super::exponential::exponentials;
 use super::matrix::Matrix;
 use super::output::{Output, written};
-use super::product::{Product, compute};
+use super::product::{Multiplier, Product};
 use super::reduce::scale_block;
 use super::slices::{contiguous, forwards, fresh, indices, matrix, rows_and_columns};
 use crate::Precision;
@@ -70,7 +70,7 @@ pub(super) fn loss_and_gradients(
             // SAFETY: the first chunk has been written over all of it.
             false => of_weight.onto(unsafe { written(sum) }, columns),
         };
-        compute(&mut [of_hidden, of_weight], precision);
+        Multiplier::new(precision).compute(&mut [of_hidden, of_weight]);
     });
     if targets.is_empty() {
         dweight
@@ -146,7 +146,7 @@ fn each_chunk(
         let hidden = hidden.rows(index * tokens, targets.len());
         let room = room.elements(targets.len() * vocabulary);
         let logits = Product::new(hidden, weight, 1.0).into(room, vocabulary);
-        compute(&mut [logits], precision);
+        Multiplier::new(precision).compute(&mut [logits]);
         // SAFETY: the product has just been written, all rows of it.
         let logits = unsafe { written(room) };
         then(Chunk {

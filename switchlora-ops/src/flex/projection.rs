@@ -11,7 +11,7 @@
 //! projections have in a stage are computed together.
 
 use super::matrix::Matrix;
-use super::product::{Product, computed};
+use super::product::{Multiplier, Product};
 use super::slices::{contiguous, forwards, fresh, in_f32, matrix};
 use crate::Precision;
 use crate::kernels::ProjectionInputs;
@@ -36,7 +36,8 @@ pub(super) fn forward(
             false => factors.narrow(x, factors.a()),
         })
     });
-    let made = computed(made.collect(), precision);
+    let multiplier = multiplier(&layers, precision, &[x], &[]);
+    let made = multiplier.computed(made.collect());
     let outputs = layers.iter().zip(&made).map(|(layer, made)| {
         let (made, factors) = match (made, &layer.factors) {
             (Some(made), Some(factors)) => (made, factors),
@@ -50,10 +51,8 @@ pub(super) fn forward(
             }
         }
     });
-    let outputs = computed(outputs.map(Some).collect(), precision)
-        .into_iter()
-        .flatten();
-    let outputs = outputs.zip(&layers);
+    let outputs = multiplier.computed(outputs.map(Some).collect());
+    let outputs = outputs.into_iter().flatten().zip(&layers);
     outputs
         .map(|(y, layer)| fresh(y, [x.rows, layer.m()].into()))
         .collect()
@@ -88,8 +87,10 @@ pub(super) fn backward(
                 .map(|shape| shape.is_some() && wanted.next() == Some(true)),
         })
         .collect();
+    let both: Vec<_> = backwards.iter().filter_map(|b| b.dy).chain([x]).collect();
+    let multiplier = multiplier(&layers, precision, &both, &both);
     let made = backwards.iter().flat_map(|b| b.first_stage(x));
-    let made = computed(made.collect(), precision);
+    let made = multiplier.computed(made.collect());
     let made: Vec<_> = backwards.iter().zip(made.chunks(3)).collect();
 
     let terms = made.iter().flat_map(|(b, made)| b.terms_of_x(made));
@@ -100,7 +101,7 @@ pub(super) fn backward(
         })
     });
     let others = made.iter().flat_map(|(b, made)| b.second_stage(x, made));
-    let gradients = computed(std::iter::once(dx).chain(others).collect(), precision);
+    let gradients = multiplier.computed(std::iter::once(dx).chain(others).collect());
 
     let shapes = layers.iter().flat_map(Layer::shapes);
     let shapes = std::iter::once(Some([x.rows, x.columns])).chain(shapes);
@@ -110,6 +111,19 @@ pub(super) fn backward(
     parameters
         .map(|(gradient, shape)| Some(fresh(gradient?, shape.into())))
         .collect()
+}
+
+/// What computes both stages, if there are two, with the operands that are in both.
+fn multiplier<'a>(
+    layers: &[Layer],
+    precision: Precision,
+    left: &[Matrix<'a>],
+    right: &[Matrix<'a>],
+) -> Multiplier<'a> {
+    match layers.iter().any(|layer| layer.factors.is_some()) {
+        true => Multiplier::keeping(precision, left, right),
+        false => Multiplier::new(precision),
+    }
 }
 
 /// What the backward of one projection is made from.

@@ -157,51 +157,81 @@ impl Placed<'_> {
     }
 }
 
-/// The products there are, each in memory of its own.
-pub(super) fn computed(
-    products: Vec<Option<Product<'_>>>,
+/// What computes products, in a precision, maybe with operands that it keeps from one computation to the next.
+pub(super) struct Multiplier<'a> {
     precision: Precision,
-) -> Vec<Option<Vec<f32>>> {
-    let size = |product: &Product<'_>| product.shape().iter().product::<usize>();
-    let rooms = products
-        .iter()
-        .map(|product| product.as_ref().map(|p| (Output::new(size(p)), size(p))));
-    let mut rooms: Vec<_> = rooms.collect();
-    let placed = products.into_iter().zip(&mut rooms);
-    let placed = placed.filter_map(|(product, room)| {
-        let (product, (room, size)) = product.zip(room.as_mut())?;
-        let [_, columns] = product.shape();
-        Some(product.into(room.elements(*size), columns))
-    });
-    compute(&mut placed.collect::<Vec<_>>(), precision);
-    let written = rooms.into_iter().map(|room| {
-        let (room, size) = room?;
-        // SAFETY: it has just been computed, all rows of it, one after the other.
-        Some(unsafe { room.written(size) })
-    });
-    written.collect()
+    #[cfg(target_arch = "x86_64")]
+    kept: tiles::Kept<'a>,
+    operands: PhantomData<Matrix<'a>>,
 }
 
-/// Computes products that do not need each other, on all threads if it is worth it.
-pub(super) fn compute(products: &mut [Placed<'_>], precision: Precision) {
-    let works = products.iter().map(|placed| placed.product.work());
-    let works: Vec<usize> = works.collect();
-    let threads = match works.iter().sum::<usize>() >= WORTH_THREADS {
-        true => rayon::current_num_threads(),
-        false => 1,
-    };
-    match precision {
-        Precision::F32 => {
-            let parts = all_parts(products, &works, threads, single::UNITS);
-            each(threads, &parts, |(number, part)| {
-                let placed = &products[*number];
-                // SAFETY: each part is taken once.
-                unsafe { single::compute(placed, part, &placed.product.terms) };
-            });
+impl<'a> Multiplier<'a> {
+    /// One that keeps nothing.
+    pub fn new(precision: Precision) -> Self {
+        Self {
+            precision,
+            #[cfg(target_arch = "x86_64")]
+            kept: tiles::Kept::default(),
+            operands: PhantomData,
         }
-        #[cfg(target_arch = "x86_64")]
-        Precision::Bf16 if tiles::are_here() => tiles::compute(products, &works, threads),
-        Precision::Bf16 => rounded::compute(products, &works, threads),
+    }
+
+    /// One for several computations that have operands in common: those on the left, and those on the right.
+    pub fn keeping(precision: Precision, left: &[Matrix<'a>], right: &[Matrix<'a>]) -> Self {
+        let new = Self::new(precision);
+        match precision {
+            #[cfg(target_arch = "x86_64")]
+            Precision::Bf16 if tiles::are_here() => {
+                let left = left.iter().map(|matrix| Operand::left(*matrix));
+                let right = right.iter().map(|matrix| Operand::right(*matrix));
+                let operands = left.chain(right).collect();
+                Self {
+                    kept: tiles::Kept::new(operands, rayon::current_num_threads()),
+                    ..new
+                }
+            }
+            _ => new,
+        }
+    }
+
+    /// The products there are, each in memory of its own.
+    pub fn computed(&self, products: Vec<Option<Product<'_>>>) -> Vec<Option<Vec<f32>>> {
+        let size = |product: &Product<'_>| product.shape().iter().product::<usize>();
+        let rooms = products
+            .iter()
+            .map(|product| product.as_ref().map(|p| (Output::new(size(p)), size(p))));
+        let mut rooms: Vec<_> = rooms.collect();
+        let placed = products.into_iter().zip(&mut rooms);
+        let placed = placed.filter_map(|(product, room)| {
+            let (product, (room, size)) = product.zip(room.as_mut())?;
+            let [_, columns] = product.shape();
+            Some(product.into(room.elements(*size), columns))
+        });
+        self.compute(&mut placed.collect::<Vec<_>>());
+        let written = rooms.into_iter().map(|room| {
+            let (room, size) = room?;
+            // SAFETY: it has just been computed, all rows of it, one after the other.
+            Some(unsafe { room.written(size) })
+        });
+        written.collect()
+    }
+
+    /// Computes products that do not need each other, on all threads if it is worth it.
+    pub fn compute(&self, products: &mut [Placed<'_>]) {
+        let works = products.iter().map(|placed| placed.product.work());
+        let works: Vec<usize> = works.collect();
+        let threads = match works.iter().sum::<usize>() >= WORTH_THREADS {
+            true => rayon::current_num_threads(),
+            false => 1,
+        };
+        match self.precision {
+            Precision::F32 => single::compute(products, &works, threads),
+            #[cfg(target_arch = "x86_64")]
+            Precision::Bf16 if tiles::are_here() => {
+                tiles::compute(products, &self.kept, &works, threads);
+            }
+            Precision::Bf16 => rounded::compute(products, &works, threads),
+        }
     }
 }
 
@@ -302,14 +332,15 @@ mod tests {
             let mut itself = once.clone();
             let found = pool.unwrap().install(|| {
                 let (base, product) = (Matrix::new(&base, m, n), Product::new(left, right, 1.0));
-                compute(&mut [product.clone().onto(&mut itself, n)], precision);
+                let multiplier = Multiplier::keeping(precision, &[left, left.t()], &[right]);
+                multiplier.compute(&mut [product.clone().onto(&mut itself, n)]);
                 let products = vec![
                     Some(product.clone().plus_matrix(base)),
                     Some(Product::new(left.t(), left, 1.0)),
                     None,
                     Some(product.plus(left, right, 1.0).plus_matrix(base)),
                 ];
-                computed(products, precision)
+                multiplier.computed(products)
             });
             let expected = [Some(&once), Some(&inner), None, Some(&twice)];
             let found: Vec<_> = found.iter().map(Option::as_ref).collect();
@@ -348,7 +379,9 @@ mod tests {
         let mut ways: Vec<(&str, Way)> = vec![("rounded", rounded::compute)];
         #[cfg(target_arch = "x86_64")]
         if tiles::are_here() {
-            ways.push(("tiles", tiles::compute));
+            ways.push(("tiles", |products, works, threads| {
+                tiles::compute(products, &tiles::Kept::default(), works, threads);
+            }));
         }
         ways
     }
@@ -391,8 +424,10 @@ mod tests {
                         continue;
                     }
                     let products = (0..k).map(|k| {
-                        let left = rounded_to_bf16(factor * at(left, row, k));
-                        left * rounded_to_bf16(at(right, k, column))
+                        // The smaller operand takes the factor.
+                        let [of_left, of_right] = if m < n { [factor, 1.0] } else { [1.0, factor] };
+                        let left = rounded_to_bf16(of_left * at(left, row, k));
+                        left * rounded_to_bf16(of_right * at(right, k, column))
                     });
                     let added = if onto { f64::from(*before) } else { 0.0 };
                     let expected = added + products.sum::<f64>();

@@ -12,9 +12,32 @@ pub(super) struct Operand<'a> {
     pub is_left: bool,
 }
 
-impl Operand<'_> {
+impl<'a> Operand<'a> {
+    /// A left operand.
+    pub fn left(matrix: Matrix<'a>) -> Self {
+        Self {
+            lines: matrix,
+            factor: 1.0,
+            is_left: true,
+        }
+    }
+
+    /// A right operand.
+    pub fn right(matrix: Matrix<'a>) -> Self {
+        Self {
+            lines: matrix.t(),
+            factor: 1.0,
+            is_left: false,
+        }
+    }
+
+    /// Numbers in it.
+    fn size(&self) -> usize {
+        self.lines.rows * self.lines.columns
+    }
+
     /// Whether both are the same numbers for the same side.
-    fn is_same(&self, other: &Self) -> bool {
+    pub fn is_same(&self, other: &Self) -> bool {
         let of = |operand: &Self| {
             let Matrix {
                 data,
@@ -30,34 +53,39 @@ impl Operand<'_> {
     }
 }
 
-/// All operands, and for each product the numbers of the left and of the right one of each term.
-pub(super) fn numbered<'a>(products: &[Placed<'a>]) -> (Vec<Operand<'a>>, Vec<Vec<[usize; 2]>>) {
+/// The operands of products beside those `kept`, and for each product the numbers of the left and of the right one of each
+/// term, among those kept and then these.
+pub(super) fn numbered<'a>(
+    products: &[Placed<'a>],
+    kept: &[Operand<'_>],
+) -> (Vec<Operand<'a>>, Vec<Vec<[usize; 2]>>) {
     let mut operands = Vec::with_capacity(2 * products.len());
     let mut terms = Vec::with_capacity(products.len());
     for placed in products {
         let each = placed.product.terms.iter().map(|term| {
-            let left = Operand {
-                lines: term.left,
-                factor: term.factor,
-                is_left: true,
-            };
-            let right = Operand {
-                lines: term.right.t(),
-                factor: 1.0,
-                is_left: false,
-            };
-            [left, right].map(|operand| number(&mut operands, operand))
+            let (mut left, mut right) = (Operand::left(term.left), Operand::right(term.right));
+            // The smaller one, so that the larger is the same for all products that have it.
+            match left.size() < right.size() {
+                true => left.factor = term.factor,
+                false => right.factor = term.factor,
+            }
+            [left, right].map(|operand| number(kept, &mut operands, operand))
         });
         terms.push(each.collect());
     }
     (operands, terms)
 }
 
-/// The number of an operand among others, where it is put if it is not there yet.
-fn number<'a>(operands: &mut Vec<Operand<'a>>, operand: Operand<'a>) -> usize {
-    let same = operands.iter().position(|other| other.is_same(&operand));
-    same.unwrap_or_else(|| {
-        operands.push(operand);
-        operands.len() - 1
-    })
+/// The number of an operand among those kept and others, where it is put if it is not there yet.
+fn number<'a>(
+    kept: &[Operand<'_>],
+    operands: &mut Vec<Operand<'a>>,
+    operand: Operand<'a>,
+) -> usize {
+    let mut all = kept.iter().chain(&*operands);
+    all.position(|other| other.is_same(&operand))
+        .unwrap_or_else(|| {
+            operands.push(operand);
+            kept.len() + operands.len() - 1
+        })
 }

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 /// Computes products, on so many threads.
 pub(super) fn compute(products: &[Placed<'_>], works: &[usize], threads: usize) {
-    let (operands, numbers) = numbered(products);
+    let (operands, numbers) = numbered(products, &[]);
     let rounded: Vec<_> = operands.iter().map(Rounded::new).collect();
     let terms = numbers.iter().map(|terms| {
         let terms = terms.iter().map(|&[left, right]| Term {
@@ -26,7 +26,7 @@ pub(super) fn compute(products: &[Placed<'_>], works: &[usize], threads: usize) 
     let parts = all_parts(products, works, threads, UNITS);
     // SAFETY: each part is taken once.
     each(threads, &parts, |(number, part)| unsafe {
-        single::compute(&products[*number], part, &terms[*number]);
+        single::compute_part(&products[*number], part, &terms[*number]);
     });
 }
 

@@ -1,16 +1,26 @@
-//! A part of a product in f32, by the `gemm` crate.
+//! Products in f32, by the `gemm` crate.
 
-use super::{Part, Placed, Term};
+use super::{Part, Placed, Term, all_parts, each};
 
 /// Rows and columns that its kernels compute together.
 pub(super) const UNITS: [usize; 2] = [6, 64];
+
+/// Computes products, on so many threads.
+pub(super) fn compute(products: &[Placed<'_>], works: &[usize], threads: usize) {
+    let parts = all_parts(products, works, threads, UNITS);
+    each(threads, &parts, |(number, part)| {
+        let placed = &products[*number];
+        // SAFETY: each part is taken once.
+        unsafe { compute_part(placed, part, &placed.product.terms) };
+    });
+}
 
 /// Computes a part of a product with these terms.
 ///
 /// # Safety
 ///
 /// No other thread computes that part at the same time.
-pub(super) unsafe fn compute(placed: &Placed<'_>, part: &Part, terms: &[Term<'_>]) {
+pub(super) unsafe fn compute_part(placed: &Placed<'_>, part: &Part, terms: &[Term<'_>]) {
     // SAFETY: as the caller says.
     let mut add = unsafe { placed.begin(part) };
     for term in terms {

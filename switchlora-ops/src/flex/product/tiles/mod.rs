@@ -26,15 +26,32 @@ pub(super) fn are_here() -> bool {
     *HERE.get_or_init(|| pack::is_here() && amx::is_here())
 }
 
+/// Operands that stay packed for several computations.
+#[derive(Default)]
+pub(super) struct Kept<'a> {
+    operands: Vec<Operand<'a>>,
+    packed: Vec<Packed>,
+}
+
+impl<'a> Kept<'a> {
+    /// Packs operands, on so many threads. Only where the units [are](are_here).
+    pub fn new(operands: Vec<Operand<'a>>, threads: usize) -> Self {
+        assert!(are_here());
+        let packed = packed(&operands, threads);
+        Self { operands, packed }
+    }
+}
+
 /// Computes products, on so many threads. Only where the units [are](are_here).
-pub(super) fn compute(products: &[Placed<'_>], works: &[usize], threads: usize) {
+pub(super) fn compute(products: &[Placed<'_>], kept: &Kept<'_>, works: &[usize], threads: usize) {
     assert!(are_here());
-    let (operands, terms) = numbered(products);
+    let (operands, terms) = numbered(products, &kept.operands);
     let packed = packed(&operands, threads);
+    let packed: Vec<_> = kept.packed.iter().chain(&packed).collect();
     let parts = all_parts(products, works, threads, UNITS);
     each(threads, &parts, |(number, part)| {
         let terms = terms[*number].iter();
-        let terms = terms.map(|&[left, right]| [&packed[left], &packed[right]]);
+        let terms = terms.map(|&[left, right]| [packed[left], packed[right]]);
         // SAFETY: the units are here, and each part is taken once.
         unsafe { compute_part(&products[*number], part, terms) };
     });
@@ -45,14 +62,17 @@ fn packed(operands: &[Operand<'_>], threads: usize) -> Vec<Packed> {
     let panels: Vec<_> = operands.iter().map(Panels::new).collect();
     let pieces = panels.iter();
     let pieces = pieces.flat_map(|panels| (0..panels.pieces()).map(move |index| (panels, index)));
-    // SAFETY: each piece is packed by one thread, and the processor has what that takes.
-    each(
-        threads,
-        &pieces.collect::<Vec<_>>(),
-        |(panels, index)| unsafe {
-            panels.pack_piece(*index);
-        },
-    );
+    let mut pieces: Vec<_> = pieces.collect();
+    // What is made of the same numbers is made by one thread after the other, while they are in its caches.
+    let from = |&(panels, index): &(&Panels<'_>, usize)| (panels.memory(), index);
+    pieces.sort_by_key(from);
+    let pieces: Vec<_> = pieces.chunk_by(|a, b| from(a) == from(b)).collect();
+    each(threads, &pieces, |pieces| {
+        for (panels, index) in *pieces {
+            // SAFETY: each piece is packed by one thread, and the processor has what that takes.
+            unsafe { panels.pack_piece(*index) };
+        }
+    });
     // SAFETY: all pieces of all operands have just been packed.
     let packed = panels.into_iter().map(|panels| unsafe { panels.packed() });
     packed.collect()

@@ -65,6 +65,11 @@ impl<'a> Panels<'a> {
         }
     }
 
+    /// Where the numbers lie. The pieces of two with the same memory and the same index are made of the same numbers.
+    pub fn memory(&self) -> *const f32 {
+        self.operand.lines.data.as_ptr()
+    }
+
     /// Packs a piece.
     ///
     /// # Safety
