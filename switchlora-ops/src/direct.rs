@@ -31,6 +31,7 @@ impl<K: Kernels> Operations<K> for Direct {
             cos: primitive(attention.tables.cos),
             sin: primitive(attention.tables.sin),
             heads: attention.heads,
+            precision: self.0,
         }))
     }
 

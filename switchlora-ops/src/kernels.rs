@@ -16,6 +16,7 @@ pub(crate) struct AttentionInputs<B: Backend> {
     pub cos: FloatTensor<B>,
     pub sin: FloatTensor<B>,
     pub heads: Heads,
+    pub precision: Precision,
 }
 
 /// A weight, and maybe its factors, see [`Projection`](crate::Projection).

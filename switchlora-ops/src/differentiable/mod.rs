@@ -70,7 +70,7 @@ impl<K: Kernels, C: CheckpointStrategy> Operations<Autodiff<K, C>> for Different
     }
 
     fn causal_attention(&self, attention: Attention<Autodiff<K, C>>) -> Tensor<Autodiff<K, C>, 2> {
-        tensor(attention::causal_attention::<K, C>(attention))
+        tensor(attention::causal_attention::<K, C>(attention, self.0))
     }
 
     fn linear_cross_entropy(

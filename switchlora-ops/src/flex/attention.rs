@@ -7,10 +7,12 @@
 use super::heads::{Block, Columns, KeyHead, Shape};
 use super::matrix::Matrix;
 use super::output::Output;
+use super::product::small_by_units;
 use super::rotary::{Angles, rotate, rotate_back};
 use super::slices::{contiguous, fresh, slice};
 use super::softmax::{LANES, softmax, softmax_backward};
 use super::tile::{COLUMNS, Small};
+use crate::Precision;
 use crate::kernels::AttentionInputs;
 use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
@@ -29,7 +31,8 @@ pub(super) fn forward(inputs: &AttentionInputs<Flex>) -> FlexTensor {
             for (query_head, block) in shape.blocks(head) {
                 inputs.weights(head, query_head, block, room);
                 let weights = Matrix::new(&room.scores, block.seen(), LANES).t();
-                room.out.set_product(weights, &room.values);
+                room.out
+                    .set_product(weights, &room.values, inputs.precision);
                 // SAFETY: no other thread has this key head, and so none has its query heads.
                 unsafe { inputs.write(&room.out, head, block, query_head, &columns) };
             }
@@ -66,7 +69,8 @@ pub(super) fn backward(inputs: &AttentionInputs<Flex>, dy: &FlexTensor) -> [Flex
                 // SAFETY: no other thread has this key head, and so none has its query heads.
                 unsafe { inputs.write(&room.out, head, block, query_head, &dq) };
             }
-            rotate_back(&mut room.dkeys.elements, room.dkeys.width, inputs.angles(0));
+            let (keys, width) = (&mut room.dkeys.elements, room.dkeys.width);
+            rotate_back(keys, width, inputs.angles(0), 1.0);
             // SAFETY: no other thread has this key head.
             unsafe {
                 inputs.write(&room.dkeys, head, whole, head.head, &dk);
@@ -129,22 +133,23 @@ impl Padded {
     }
 
     /// `left right`.
-    fn set_product(&mut self, left: Matrix<'_>, right: &Self) {
-        self.product(left, right, false);
+    fn set_product(&mut self, left: Matrix<'_>, right: &Self, precision: Precision) {
+        self.product(left, right, false, precision);
     }
 
     /// Adds `left right`.
-    fn add_product(&mut self, left: Matrix<'_>, right: &Self) {
-        self.product(left, right, true);
+    fn add_product(&mut self, left: Matrix<'_>, right: &Self, precision: Precision) {
+        self.product(left, right, true, precision);
     }
 
-    fn product(&mut self, left: Matrix<'_>, right: &Self, add: bool) {
+    fn product(&mut self, left: Matrix<'_>, right: &Self, add: bool, precision: Precision) {
         let product = Small {
             left,
             right: &right.elements,
             product: &mut self.elements,
             columns: self.width,
             add,
+            precision,
         };
         product.compute();
     }
@@ -201,18 +206,24 @@ fn products_with_block(
     block: &Padded,
     transposed: &mut [f32],
     product: &mut [f32],
+    precision: Precision,
 ) {
+    let (left, right) = (left.matrix(rows), block.matrix(LANES).t());
+    if small_by_units(left, right, product, false, precision) {
+        return;
+    }
     for (column, to) in transposed.chunks_exact_mut(LANES).enumerate() {
         for (to, row) in to.iter_mut().zip(block.elements.chunks_exact(block.width)) {
             *to = row[column];
         }
     }
     let product = Small {
-        left: left.matrix(rows),
+        left,
         right: transposed,
         product,
         columns: LANES,
         add: false,
+        precision,
     };
     product.compute();
 }
@@ -227,6 +238,7 @@ struct Inputs {
     sin: FlexTensor,
     /// `1 / sqrt(head_dim)`.
     scale: f32,
+    precision: Precision,
 }
 
 impl Inputs {
@@ -239,6 +251,7 @@ impl Inputs {
             cos: contiguous(&inputs.cos),
             sin: contiguous(&inputs.sin),
             scale: 1.0 / (inputs.heads.head_dim as f32).sqrt(),
+            precision: inputs.precision,
         }
     }
 
@@ -278,7 +291,15 @@ impl Inputs {
             .load_rotated(queries, width, block.count, angles, self.scale);
         let scores = &mut room.scores[..block.seen() * LANES];
         let transposed = &mut room.transposed;
-        products_with_block(&room.keys, block.seen(), &room.queries, transposed, scores);
+        let (seen, precision) = (block.seen(), self.precision);
+        products_with_block(
+            &room.keys,
+            seen,
+            &room.queries,
+            transposed,
+            scores,
+            precision,
+        );
         softmax(scores, block.start);
     }
 
@@ -298,20 +319,21 @@ impl Inputs {
         let weights = &room.scores[..seen * LANES];
         let dscores = &mut room.dscores[..seen * LANES];
         let transposed = &mut room.transposed;
-        products_with_block(&room.values, seen, &room.dy, transposed, dscores);
+        let precision = self.precision;
+        products_with_block(&room.values, seen, &room.dy, transposed, dscores, precision);
         softmax_backward(weights, dscores);
         let weights = Matrix::new(weights, seen, LANES);
         let dscores = Matrix::new(dscores, seen, LANES);
-        room.dvalues.add_product(weights, &room.dy);
-        room.dkeys.add_product(dscores, &room.queries);
-        room.out.set_product(dscores.t(), &room.keys);
+        room.dvalues.add_product(weights, &room.dy, precision);
+        room.dkeys.add_product(dscores, &room.queries, precision);
+        room.out.set_product(dscores.t(), &room.keys, precision);
         let out = &mut room.out;
         rotate_back(
             &mut out.elements[..block.count * out.width],
             out.width,
             self.angles(block.start),
+            self.scale,
         );
-        out.elements.iter_mut().for_each(|dq| *dq *= self.scale);
     }
 
     /// Writes the rows of a block of a head.

@@ -1,7 +1,7 @@
 //! The exponential function on vectors, to the last digit or two of f32.
 //!
-//! What computes on vectors here, and in the other files, is in functions that are always inlined and in loops, never in
-//! closures: those are compiled without the vectors, and then called for each.
+//! What computes on vectors here, and in the other files, is in functions that are always inlined and in loops by index, not in
+//! closures or zipped iterators: those are compiled without the vectors, and then called for each.
 
 use pulp::{Arch, Simd, WithSimd};
 

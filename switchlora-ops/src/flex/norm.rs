@@ -99,8 +99,8 @@ impl WithSimd for Forward<'_> {
         let (y, y_rest) = S::as_uninit_mut_simd_f32s(self.y);
         let (x, x_rest) = S::as_simd_f32s(self.x);
         let (weight, weight_rest) = S::as_simd_f32s(self.weight);
-        for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
-            y.write(simd.mul_f32s(simd.mul_f32s(*x, reciprocal), *weight));
+        for i in 0..y.len() {
+            y[i].write(simd.mul_f32s(simd.mul_f32s(x[i], reciprocal), weight[i]));
         }
         let (x, weight) = (
             simd.partial_load_f32s(x_rest),
@@ -142,18 +142,17 @@ impl WithSimd for Backward<'_> {
         let last_dy = simd.partial_load_f32s(dy_rest);
 
         let mut sum = simd.mul_f32s(simd.mul_f32s(last_dy, last_weight), last_x);
-        for ((x, weight), dy) in x.iter().zip(weight).zip(dy) {
-            sum = simd.mul_add_e_f32s(simd.mul_f32s(*dy, *weight), *x, sum);
+        for i in 0..x.len() {
+            sum = simd.mul_add_e_f32s(simd.mul_f32s(dy[i], weight[i]), x[i], sum);
         }
         let c = f64::from(simd.reduce_sum_f32s(sum)) * reciprocal / width;
         let factor = simd.splat_f32s(reciprocal as f32);
         // `h c / root` is `x` times this.
         let along = simd.splat_f32s(-(c * reciprocal * reciprocal) as f32);
-        let inputs = x.iter().zip(weight).zip(dy);
-        for ((dx, dweight), ((x, weight), dy)) in dx.iter_mut().zip(dweight).zip(inputs) {
-            let across = simd.mul_f32s(simd.mul_f32s(*dy, *weight), factor);
-            dx.write(simd.mul_add_e_f32s(*x, along, across));
-            *dweight = simd.mul_add_e_f32s(*dy, simd.mul_f32s(*x, factor), *dweight);
+        for i in 0..dx.len() {
+            let across = simd.mul_f32s(simd.mul_f32s(dy[i], weight[i]), factor);
+            dx[i].write(simd.mul_add_e_f32s(x[i], along, across));
+            dweight[i] = simd.mul_add_e_f32s(dy[i], simd.mul_f32s(x[i], factor), dweight[i]);
         }
         let across = simd.mul_f32s(simd.mul_f32s(last_dy, last_weight), factor);
         write_rest(simd, dx_rest, simd.mul_add_e_f32s(last_x, along, across));

@@ -22,32 +22,34 @@ pub(super) fn rotate(
     to: &mut [f32],
     to_stride: usize,
 ) {
-    let width = 2 * angles.half;
-    for (from, to) in from.chunks(stride).zip(to.chunks_mut(to_stride)) {
-        to[..width].copy_from_slice(&from[..width]);
-    }
-    turn(to, to_stride, angles, factor, 1.0);
-}
-
-/// The rotation the other way, in place, of heads `stride` apart; also the gradient of the rotation.
-pub(super) fn rotate_back(x: &mut [f32], stride: usize, angles: Angles<'_>) {
-    turn(x, stride, angles, 1.0, -1.0);
-}
-
-fn turn(heads: &mut [f32], stride: usize, angles: Angles<'_>, factor: f32, direction: f32) {
     Arch::new().dispatch(Turn {
-        heads,
-        stride,
+        from: Some((from, stride)),
+        to,
+        to_stride,
         angles,
         factor,
-        direction,
+        direction: 1.0,
     });
 }
 
-/// `factor` times the rotation, by 1 or -1 times the angles, of heads `stride` apart, in place.
+/// `factor` times the rotation the other way, in place, of heads `stride` apart; also the gradient of the rotation.
+pub(super) fn rotate_back(x: &mut [f32], stride: usize, angles: Angles<'_>, factor: f32) {
+    Arch::new().dispatch(Turn {
+        from: None,
+        to: x,
+        to_stride: stride,
+        angles,
+        factor,
+        direction: -1.0,
+    });
+}
+
+/// `factor` times the rotation, by 1 or -1 times the angles, of heads.
 struct Turn<'a> {
-    heads: &'a mut [f32],
-    stride: usize,
+    /// The heads and how far they are apart; none where they are in their place.
+    from: Option<(&'a [f32], usize)>,
+    to: &'a mut [f32],
+    to_stride: usize,
     angles: Angles<'a>,
     factor: f32,
     direction: f32,
@@ -61,21 +63,24 @@ impl WithSimd for Turn<'_> {
         let half = self.angles.half;
         let factor = simd.splat_f32s(self.factor);
         let signed = simd.splat_f32s(self.factor * self.direction);
-        let heads = self.heads.chunks_exact_mut(self.stride);
-        for (position, head) in heads.enumerate() {
-            let (left, right) = head[..2 * half].split_at_mut(half);
+        let heads = self.to.chunks_exact_mut(self.to_stride);
+        for (position, to) in heads.enumerate() {
+            let (left, right) = to[..2 * half].split_at_mut(half);
+            if let Some((from, stride)) = self.from {
+                let (from_left, from_right) = from[position * stride..][..2 * half].split_at(half);
+                copy(simd, from_left, left);
+                copy(simd, from_right, right);
+            }
             let (left, left_rest) = S::as_mut_simd_f32s(left);
             let (right, right_rest) = S::as_mut_simd_f32s(right);
             let (cos, cos_rest) = S::as_simd_f32s(&self.angles.cos[position * half..][..half]);
             let (sin, sin_rest) = S::as_simd_f32s(&self.angles.sin[position * half..][..half]);
-            for ((left, right), (cos, sin)) in left.iter_mut().zip(right).zip(cos.iter().zip(sin)) {
-                [*left, *right] = turned(
-                    simd,
-                    *left,
-                    *right,
-                    simd.mul_f32s(*cos, factor),
-                    simd.mul_f32s(*sin, signed),
-                );
+            for i in 0..left.len() {
+                let (cos, sin) = (simd.mul_f32s(cos[i], factor), simd.mul_f32s(sin[i], signed));
+                [left[i], right[i]] = turned(simd, left[i], right[i], cos, sin);
+            }
+            if left_rest.is_empty() {
+                continue;
             }
             let (x, y) = (
                 simd.partial_load_f32s(left_rest),
@@ -87,6 +92,19 @@ impl WithSimd for Turn<'_> {
             simd.partial_store_f32s(left_rest, x);
             simd.partial_store_f32s(right_rest, y);
         }
+    }
+}
+
+/// Copies a few vectors: for so little, a call takes longer.
+#[inline(always)]
+#[expect(clippy::manual_memcpy)]
+fn copy<S: Simd>(simd: S, from: &[f32], to: &mut [f32]) {
+    let ((from, from_rest), (to, to_rest)) = (S::as_simd_f32s(from), S::as_mut_simd_f32s(to));
+    for i in 0..to.len() {
+        to[i] = from[i];
+    }
+    if !to_rest.is_empty() {
+        simd.partial_store_f32s(to_rest, simd.partial_load_f32s(from_rest));
     }
 }
 

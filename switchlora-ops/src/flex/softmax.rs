@@ -34,17 +34,23 @@ impl WithSimd for Softmax<'_> {
         let each = LANES / S::F32_LANES;
         for lanes in 0..each {
             let mut most = simd.splat_f32s(f32::NEG_INFINITY);
-            for score in scores.iter().skip(lanes).step_by(each) {
-                most = greater(simd, *score, most);
+            let mut i = lanes;
+            while i < scores.len() {
+                most = greater(simd, scores[i], most);
+                i += each;
             }
             let mut sum = simd.splat_f32s(0.0);
-            for score in scores.iter_mut().skip(lanes).step_by(each) {
-                *score = exponential(simd, simd.sub_f32s(*score, most));
-                sum = simd.add_f32s(sum, *score);
+            let mut i = lanes;
+            while i < scores.len() {
+                scores[i] = exponential(simd, simd.sub_f32s(scores[i], most));
+                sum = simd.add_f32s(sum, scores[i]);
+                i += each;
             }
             let reciprocal = simd.div_f32s(simd.splat_f32s(1.0), sum);
-            for weight in scores.iter_mut().skip(lanes).step_by(each) {
-                *weight = simd.mul_f32s(*weight, reciprocal);
+            let mut i = lanes;
+            while i < scores.len() {
+                scores[i] = simd.mul_f32s(scores[i], reciprocal);
+                i += each;
             }
         }
     }
@@ -64,11 +70,15 @@ impl WithSimd for Backward<'_> {
         let each = LANES / S::F32_LANES;
         for lanes in 0..each {
             let mut product = simd.splat_f32s(0.0);
-            for (p, dp) in p.iter().zip(dp.iter()).skip(lanes).step_by(each) {
-                product = simd.mul_add_e_f32s(*p, *dp, product);
+            let mut i = lanes;
+            while i < dp.len() {
+                product = simd.mul_add_e_f32s(p[i], dp[i], product);
+                i += each;
             }
-            for (p, dp) in p.iter().zip(dp.iter_mut()).skip(lanes).step_by(each) {
-                *dp = simd.mul_f32s(*p, simd.sub_f32s(*dp, product));
+            let mut i = lanes;
+            while i < dp.len() {
+                dp[i] = simd.mul_f32s(p[i], simd.sub_f32s(dp[i], product));
+                i += each;
             }
         }
     }

@@ -77,8 +77,8 @@ impl WithSimd for Forward<'_> {
         let (y, y_rest) = S::as_uninit_mut_simd_f32s(self.y);
         let ((gate, gate_rest), (up, up_rest)) =
             (S::as_simd_f32s(self.gate), S::as_simd_f32s(self.up));
-        for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
-            y.write(gated(simd, *gate, *up));
+        for i in 0..y.len() {
+            y[i].write(gated(simd, gate[i], up[i]));
         }
         let [gate, up] = [
             simd.partial_load_f32s(gate_rest),
@@ -107,11 +107,10 @@ impl WithSimd for Backward<'_> {
         let (gate, gate_rest) = S::as_simd_f32s(self.gate);
         let (up, up_rest) = S::as_simd_f32s(self.up);
         let (dy, dy_rest) = S::as_simd_f32s(self.dy);
-        let inputs = gate.iter().zip(up).zip(dy);
-        for ((dgate, dup), ((gate, up), dy)) in dgate.iter_mut().zip(dup).zip(inputs) {
-            let [of_gate, of_up] = gradients(simd, *gate, *up, *dy);
-            dgate.write(of_gate);
-            dup.write(of_up);
+        for i in 0..dgate.len() {
+            let [of_gate, of_up] = gradients(simd, gate[i], up[i], dy[i]);
+            dgate[i].write(of_gate);
+            dup[i].write(of_up);
         }
         let [gate, up] = [
             simd.partial_load_f32s(gate_rest),

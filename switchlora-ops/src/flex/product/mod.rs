@@ -157,6 +157,25 @@ impl Placed<'_> {
     }
 }
 
+/// Computes `left right` with matrix units, on this thread, if that is how products of this precision are computed; whether it
+/// did. For the small products of attention: rows of `product` follow each other.
+pub(super) fn small_by_units(
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    product: &mut [f32],
+    add: bool,
+    precision: Precision,
+) -> bool {
+    match precision {
+        #[cfg(target_arch = "x86_64")]
+        Precision::Bf16 if tiles::are_here() => {
+            tiles::compute_small(left, right, product, add);
+            true
+        }
+        _ => false,
+    }
+}
+
 /// What computes products, in a precision, maybe with operands that it keeps from one computation to the next.
 pub(super) struct Multiplier<'a> {
     precision: Precision,
@@ -453,54 +472,6 @@ mod tests {
                 place[0]
             });
             assert!(products[0] == f32::INFINITY && products[1].is_nan());
-        }
-    }
-    #[test]
-    #[ignore]
-    fn temporary() {
-        use std::time::Instant;
-        for (m, k, n, lt, rt) in [
-            (1024, 256, 256, false, false),
-            (1024, 256, 688, false, false),
-            (1024, 688, 256, false, true),
-            (256, 1024, 688, true, false),
-            (512, 256, 8192, false, false),
-            (512, 8192, 256, false, true),
-            (256, 512, 8192, true, false),
-            (1024, 1024, 1024, false, false),
-            (2048, 512, 1376, false, false),
-            (64, 1024, 256, true, false),
-            (1024, 256, 64, false, true),
-        ] {
-            let a: Vec<f32> = (0..m * k).map(|i| (i % 17) as f32).collect();
-            let b: Vec<f32> = (0..n * k).map(|i| (i % 13) as f32).collect();
-            let mut c = vec![0f32; m * n];
-            let left = if lt {
-                Matrix::new(&a, k, m).t()
-            } else {
-                Matrix::new(&a, m, k)
-            };
-            let right = if rt {
-                Matrix::new(&b, n, k).t()
-            } else {
-                Matrix::new(&b, k, n)
-            };
-            for (name, compute) in ways_of_bf16() {
-                let mut tp = vec![];
-                for _ in 0..25 {
-                    let placed = [Product::new(left, right, 1.0).into(as_uninit(&mut c), n)];
-                    let s = Instant::now();
-                    compute(&placed, &[m * k * n], 1);
-                    tp.push(s.elapsed().as_secs_f64());
-                }
-                tp.sort_by(f64::total_cmp);
-                let p = tp[tp.len() / 2];
-                println!(
-                    "{m}x{k}x{n} {lt} {rt} {name}: {:.0} us, {:.0} GFLOP/s",
-                    p * 1e6,
-                    2e-9 * (m * k * n) as f64 / p
-                );
-            }
         }
     }
 }

@@ -7,6 +7,9 @@
 mod amx;
 mod pack;
 mod packed;
+mod small;
+
+pub(super) use small::compute_small;
 
 use super::{Operand, Part, Placed, all_parts, each, numbered};
 use amx::{Block, Units};
@@ -53,7 +56,14 @@ pub(super) fn compute(products: &[Placed<'_>], kept: &Kept<'_>, works: &[usize],
         let terms = terms[*number].iter();
         let terms = terms.map(|&[left, right]| [packed[left], packed[right]]);
         // SAFETY: the units are here, and each part is taken once.
-        unsafe { compute_part(&products[*number], part, terms) };
+        unsafe {
+            let placed = &products[*number];
+            let place = Place {
+                start: placed.at(0, 0),
+                row_stride: placed.row_stride,
+            };
+            compute_part(place, part, terms, placed.begin(part));
+        };
     });
 }
 
@@ -78,18 +88,25 @@ fn packed(operands: &[Operand<'_>], threads: usize) -> Vec<Packed> {
     packed.collect()
 }
 
-/// Computes a part of a product with these terms.
+/// Where a product is written.
+#[derive(Clone, Copy)]
+struct Place {
+    start: *mut f32,
+    row_stride: usize,
+}
+
+/// Computes a part of a product with these terms, which may be added to what is there.
 ///
 /// # Safety
 ///
-/// The units are here. No other thread computes that part at the same time.
+/// The units are here, and the place has the part, which no other thread computes at the same time.
 unsafe fn compute_part<'a>(
-    placed: &Placed<'_>,
+    place: Place,
     part: &Part,
     terms: impl Iterator<Item = [&'a Packed; 2]>,
+    mut add: bool,
 ) {
     // SAFETY: as the caller says, here and below.
-    let mut add = unsafe { placed.begin(part) };
     let units = unsafe { Units::take() };
     for [left, right] in terms {
         // A product without a sum is zero, which a block of no steps writes.
@@ -106,7 +123,7 @@ unsafe fn compute_part<'a>(
                             add,
                             is_wide: part.columns.end - column > TILE,
                         };
-                        unsafe { compute_block(&units, block, placed, part, [row, column]) };
+                        unsafe { compute_block(&units, block, place, part, [row, column]) };
                     }
                 }
             }
@@ -123,16 +140,16 @@ unsafe fn compute_part<'a>(
 unsafe fn compute_block(
     units: &Units,
     block: Block,
-    placed: &Placed<'_>,
+    place: Place,
     part: &Part,
     [row, column]: [usize; 2],
 ) {
     let width = if block.is_wide { PANEL } else { TILE };
     let rows = PANEL.min(part.rows.end - row);
     let columns = width.min(part.columns.end - column);
-    let stride = placed.row_stride;
+    let stride = place.row_stride;
     // SAFETY: rows and columns of the part, which no other thread computes.
-    let place = unsafe { placed.at(row, column) };
+    let place = unsafe { place.start.add(row * stride + column) };
     if [rows, columns] == [PANEL, width] {
         // SAFETY: all of the block is inside.
         unsafe { units.compute(block, place, stride) };

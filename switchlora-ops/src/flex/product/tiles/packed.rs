@@ -47,12 +47,18 @@ unsafe impl Sync for Panels<'_> {}
 impl<'a> Panels<'a> {
     /// Room for the panels of `operand`.
     pub fn new(operand: &'a Operand<'a>) -> Self {
+        Self::reusing(operand, vec![])
+    }
+
+    /// As [`new`](Self::new), in memory that has served its purpose.
+    pub fn reusing(operand: &'a Operand<'a>, mut lines: Vec<MaybeUninit<Line>>) -> Self {
+        lines.clear();
         let mut panels = Self {
             operand,
-            lines: vec![],
+            lines,
             start: std::ptr::null_mut(),
         };
-        panels.lines.reserve_exact(panels.size());
+        panels.lines.reserve(panels.size());
         panels.start = panels.lines.as_mut_ptr();
         panels
     }
@@ -140,7 +146,8 @@ impl<'a> Panels<'a> {
 
 /// A packed operand.
 pub(super) struct Packed {
-    lines: Vec<MaybeUninit<Line>>,
+    /// The panels, one after the other.
+    pub lines: Vec<MaybeUninit<Line>>,
     /// Of a panel.
     pub steps: usize,
 }
