@@ -14,6 +14,8 @@ pub(super) use small::compute_small;
 use super::{Operand, Part, Placed, all_parts, each, numbered};
 use amx::{Block, Units};
 use packed::{PANEL, Packed, Panels, STEP, TILE};
+use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// Rows and columns that are computed together.
@@ -95,6 +97,21 @@ struct Place {
     row_stride: usize,
 }
 
+impl Place {
+    /// Has the block of these rows that starts in a column brought to the first cache, to be written soon.
+    fn fetch(&self, rows: Range<usize>, column: usize) {
+        /// Numbers that a cache holds together.
+        const LINE: usize = 16;
+        for row in rows {
+            let start = self.start.wrapping_add(row * self.row_stride + column);
+            for line in (0..PANEL).step_by(LINE) {
+                // SAFETY: fetching reads nothing; it may name any memory.
+                unsafe { _mm_prefetch::<_MM_HINT_ET0>(start.wrapping_add(line).cast()) };
+            }
+        }
+    }
+}
+
 /// Computes a part of a product with these terms, which may be added to what is there.
 ///
 /// # Safety
@@ -123,6 +140,10 @@ unsafe fn compute_part<'a>(
                             add,
                             is_wide: part.columns.end - column > TILE,
                         };
+                        if column + PANEL < columns.end {
+                            let rows = row..(row + PANEL).min(part.rows.end);
+                            place.fetch(rows, column + PANEL);
+                        }
                         unsafe { compute_block(&units, block, place, part, [row, column]) };
                     }
                 }
