@@ -138,6 +138,7 @@ pub(crate) trait Kernels: Backend {
 
     fn sum_of_squares(x: FloatTensor<Self>) -> FloatTensor<Self>;
 
+    /// The weight may be in bf16.
     fn add_product(
         weight: FloatTensor<Self>,
         left: FloatTensor<Self>,

@@ -105,12 +105,5 @@ pub fn add_product<B: Backend>(
     left: Tensor<B, 2>,
     right: Tensor<B, 2>,
 ) -> Tensor<B, 2> {
-    let (rests_in, dtype) = (weight.dtype(), left.dtype());
-    let by = operations::<B>(dtype, Precision::F32);
-    match rests_in == dtype {
-        true => by.add_product(weight, left, right),
-        false => by
-            .add_product(weight.cast(dtype), left, right)
-            .cast(rests_in),
-    }
+    operations::<B>(left.dtype(), Precision::F32).add_product(weight, left, right)
 }

@@ -157,7 +157,12 @@ impl<B: Backend> Operations<B> for Plain {
         left: Tensor<B, 2>,
         right: Tensor<B, 2>,
     ) -> Tensor<B, 2> {
-        weight + left.transpose().matmul(right)
+        let (rests_in, dtype) = (weight.dtype(), left.dtype());
+        let product = left.transpose().matmul(right);
+        match rests_in == dtype {
+            true => weight + product,
+            false => (weight.cast(dtype) + product).cast(rests_in),
+        }
     }
 }
 

@@ -22,7 +22,9 @@ mod tile;
 
 use crate::kernels::{AttentionInputs, CrossEntropy, Kernels, ProjectionInputs};
 use crate::{AdamWRows, Precision};
+use burn::tensor::DType;
 use burn_flex::{Flex, FlexTensor};
+use half::bf16;
 use slices::{contiguous, fresh, owned, rows_and_columns, slice};
 
 impl Kernels for Flex {
@@ -155,8 +157,17 @@ impl Kernels for Flex {
     fn add_product(weight: FlexTensor, left: FlexTensor, right: FlexTensor) -> FlexTensor {
         let (mut weight, left, right) = (owned(weight), contiguous(&left), contiguous(&right));
         let [_, columns] = rows_and_columns(&weight);
-        let elements = weight.storage_mut();
-        thin::add_thin_product(elements, columns, slice(&left), slice(&right));
+        let (left, right) = (slice(&left), slice(&right));
+        match weight.dtype() {
+            DType::BF16 => {
+                let weight = weight.storage_mut::<bf16>();
+                thin::add_thin_product(weight, columns, left, right);
+            }
+            _ => {
+                let weight = weight.storage_mut::<f32>();
+                thin::add_thin_product(weight, columns, left, right);
+            }
+        }
         weight
     }
 }

@@ -214,7 +214,7 @@ impl Layer {
         let may_be_effective = precision == Precision::F32;
         match &inputs.adapter {
             Some(adapter) => Self {
-                weight: contiguous(&in_f32(&inputs.weight)),
+                weight: in_f32(&inputs.weight),
                 factors: Some(Factors {
                     a: contiguous(&adapter.a),
                     b: contiguous(&adapter.b),

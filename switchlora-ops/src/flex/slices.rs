@@ -1,6 +1,7 @@
 //! Between Flex's tensors and slices.
 
 use super::matrix::Matrix;
+use super::thin;
 use burn::tensor::ops::FloatTensorOps;
 use burn::tensor::{Bytes, DType, FloatDType, Shape};
 use burn_flex::{Flex, FlexTensor, Layout};
@@ -13,11 +14,16 @@ pub(super) fn contiguous(tensor: &FlexTensor) -> FlexTensor {
     }
 }
 
-/// `tensor` in f32; itself if it is.
+/// `tensor` in f32 with its elements one after the other; itself if it is.
 pub(super) fn in_f32(tensor: &FlexTensor) -> FlexTensor {
     match tensor.dtype() {
-        DType::F32 => tensor.clone(),
-        _ => Flex::float_cast(tensor.clone(), FloatDType::F32),
+        DType::F32 => contiguous(tensor),
+        DType::BF16 => {
+            let tensor = contiguous(tensor);
+            let elements = tensor.as_slice().expect("a contiguous tensor of bf16");
+            fresh(thin::widened(elements), tensor.layout().shape().clone())
+        }
+        _ => contiguous(&Flex::float_cast(tensor.clone(), FloatDType::F32)),
     }
 }
 
@@ -26,7 +32,7 @@ pub(super) fn owned(tensor: FlexTensor) -> FlexTensor {
     let layout = tensor.layout();
     let whole = layout.is_contiguous()
         && layout.start_offset() == 0
-        && tensor.bytes().len() == layout.num_elements() * size_of::<f32>();
+        && tensor.bytes().len() == layout.num_elements() * tensor.dtype().size();
     match whole {
         true => tensor,
         false => tensor.to_contiguous(),

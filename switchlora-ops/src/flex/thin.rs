@@ -1,28 +1,123 @@
-//! The product of a switch: a few rows, added to a whole weight.
+//! Passes over whole weights that rest in f32 or in bf16: the product of a switch, a few rows, is added to one; one is widened.
 
+use super::output::Output;
+use half::bf16;
 use multiversion::multiversion;
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
+
+/// Rows that a thread takes at a time.
+const ROWS: usize = 32;
+/// Elements that a thread takes at a time.
+const BLOCK: usize = 1 << 14;
+
+/// What a weight rests in.
+pub(super) trait Number: Copy + Send + Sync {
+    /// Adds `sum` to the numbers of a row, and rounds once.
+    fn add(row: &mut [Self], sum: &[f32]);
+}
+
+impl Number for f32 {
+    fn add(row: &mut [Self], sum: &[f32]) {
+        add_f32(row, sum);
+    }
+}
+
+impl Number for bf16 {
+    fn add(row: &mut [Self], sum: &[f32]) {
+        add_bf16(row, sum);
+    }
+}
 
 /// `weight + leftᵀ right`, in place, for `weight: [n, columns]`, `left: [k, n]`, `right: [k, columns]`.
 ///
 /// For the few rows of a switch: one pass over the weight, which is all that there is to do.
-pub(super) fn add_thin_product(weight: &mut [f32], columns: usize, left: &[f32], right: &[f32]) {
-    /// Rows that a thread takes at a time.
-    const ROWS: usize = 32;
-    let rows = weight.len() / columns.max(1);
-    let blocks = weight.par_chunks_mut(columns.max(1) * ROWS).enumerate();
-    blocks.for_each(|(block, weight)| {
-        for (row, weight) in weight.chunks_mut(columns).enumerate() {
-            for (left, right) in left.chunks(rows).zip(right.chunks(columns)) {
-                add_scaled(weight, left[block * ROWS + row], right);
+pub(super) fn add_thin_product<N: Number>(
+    weight: &mut [N],
+    columns: usize,
+    left: &[f32],
+    right: &[f32],
+) {
+    let columns = columns.max(1);
+    let rows = weight.len() / columns;
+    let blocks = weight.par_chunks_mut(columns * ROWS).enumerate();
+    blocks.for_each_init(
+        || vec![0.0; columns],
+        |sum, (block, weight)| {
+            for (row, weight) in weight.chunks_mut(columns).enumerate() {
+                sum.fill(0.0);
+                for (left, right) in left.chunks(rows).zip(right.chunks(columns)) {
+                    add_scaled(sum, left[block * ROWS + row], right);
+                }
+                N::add(weight, sum);
             }
-        }
-    });
+        },
+    );
+}
+
+/// The numbers in f32.
+pub(super) fn widened(numbers: &[bf16]) -> Vec<f32> {
+    let mut wide = Output::new(numbers.len());
+    let blocks = wide.elements(numbers.len()).par_chunks_mut(BLOCK);
+    let blocks = blocks.zip(numbers.par_chunks(BLOCK));
+    blocks.for_each(|(wide, numbers)| widen(numbers, wide));
+    // SAFETY: the blocks are all of it, and each has been written.
+    unsafe { wide.written(numbers.len()) }
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 fn add_scaled(sum: &mut [f32], factor: f32, row: &[f32]) {
-    for (sum, value) in sum.iter_mut().zip(row) {
-        *sum += factor * value;
+    for i in 0..sum.len().min(row.len()) {
+        sum[i] += factor * row[i];
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn add_f32(row: &mut [f32], sum: &[f32]) {
+    for i in 0..row.len().min(sum.len()) {
+        row[i] += sum[i];
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+fn add_bf16(row: &mut [bf16], sum: &[f32]) {
+    for i in 0..row.len().min(sum.len()) {
+        row[i] = bf16::from_f32(row[i].to_f32() + sum[i]);
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+fn widen(numbers: &[bf16], wide: &mut [MaybeUninit<f32>]) {
+    for i in 0..numbers.len().min(wide.len()) {
+        wide[i].write(numbers[i].to_f32());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_weight_in_bf16_takes_a_product_as_one_in_f32_and_is_rounded_once(
+            n in 1usize..70, columns in 1usize..50, k in 1usize..5, seed: u32,
+        ) {
+            let mut state = seed;
+            let mut numbers = |count: usize| -> Vec<f32> {
+                let numbers = (0..count).map(|_| {
+                    state = state.wrapping_mul(1664525).wrapping_add(1013904223);
+                    (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+                });
+                numbers.collect()
+            };
+            let (left, right) = (numbers(k * n), numbers(k * columns));
+            let mut narrow: Vec<bf16> = numbers(n * columns).into_iter().map(bf16::from_f32).collect();
+            let mut wide = widened(&narrow);
+            add_thin_product(&mut narrow, columns, &left, &right);
+            add_thin_product(&mut wide, columns, &left, &right);
+            let rounded: Vec<bf16> = wide.into_iter().map(bf16::from_f32).collect();
+            prop_assert_eq!(narrow, rounded);
+        }
     }
 }
