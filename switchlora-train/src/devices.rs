@@ -3,6 +3,7 @@
 use crate::backend::{BackendKind, Job};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use std::thread::available_parallelism;
+use switchlora_core::Precision;
 use sysinfo::{CpuRefreshKind, RefreshKind, System};
 
 /// Bytes of a device's memory that a backend has taken.
@@ -46,7 +47,12 @@ pub fn device_names(backend: BackendKind) -> Vec<String> {
         BackendKind::Auto => Vec::new(),
         BackendKind::Flex | BackendKind::Ndarray => {
             let cores = available_parallelism().map_or(1, usize::from);
-            vec![format!("{}, {cores} cores", processor())]
+            let has_units = Precision::Bf16.has_matrix_units_here();
+            let units = match backend == BackendKind::Flex && has_units {
+                true => ", matrix units for --precision bf16",
+                false => "",
+            };
+            vec![format!("{}, {cores} cores{units}", processor())]
         }
         #[cfg(feature = "wgpu")]
         BackendKind::Wgpu => adapters().into_iter().map(|(_, name)| name).collect(),

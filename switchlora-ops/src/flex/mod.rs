@@ -27,6 +27,11 @@ use burn_flex::{Flex, FlexTensor};
 use half::bf16;
 use slices::{contiguous, fresh, owned, rows_and_columns, slice};
 
+/// Whether products in a precision are computed by matrix units of this processor.
+pub(crate) fn has_matrix_units(precision: Precision) -> bool {
+    product::has_units(precision)
+}
+
 impl Kernels for Flex {
     fn embedding(weight: &FlexTensor, tokens: &FlexTensor) -> FlexTensor {
         embedding::forward(weight, tokens)

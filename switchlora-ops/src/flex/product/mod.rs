@@ -157,6 +157,15 @@ impl Placed<'_> {
     }
 }
 
+/// Whether products in a precision are computed by matrix units.
+pub(super) fn has_units(precision: Precision) -> bool {
+    match precision {
+        #[cfg(target_arch = "x86_64")]
+        Precision::Bf16 => tiles::are_here(),
+        _ => false,
+    }
+}
+
 /// Computes `left right` with matrix units, on this thread, if that is how products of this precision are computed; whether it
 /// did. For the small products of attention: rows of `product` follow each other.
 pub(super) fn small_by_units(
@@ -166,14 +175,12 @@ pub(super) fn small_by_units(
     add: bool,
     precision: Precision,
 ) -> bool {
-    match precision {
-        #[cfg(target_arch = "x86_64")]
-        Precision::Bf16 if tiles::are_here() => {
-            tiles::compute_small(left, right, product, add);
-            true
-        }
-        _ => false,
+    let has_units = has_units(precision);
+    #[cfg(target_arch = "x86_64")]
+    if has_units {
+        tiles::compute_small(left, right, product, add);
     }
+    has_units
 }
 
 /// What computes products, in a precision, maybe with operands that it keeps from one computation to the next.
@@ -200,7 +207,7 @@ impl<'a> Multiplier<'a> {
         let new = Self::new(precision);
         match precision {
             #[cfg(target_arch = "x86_64")]
-            Precision::Bf16 if tiles::are_here() => {
+            _ if has_units(precision) => {
                 let left = left.iter().map(|matrix| Operand::left(*matrix));
                 let right = right.iter().map(|matrix| Operand::right(*matrix));
                 let operands = left.chain(right).collect();
@@ -246,7 +253,7 @@ impl<'a> Multiplier<'a> {
         match self.precision {
             Precision::F32 => single::compute(products, &works, threads),
             #[cfg(target_arch = "x86_64")]
-            Precision::Bf16 if tiles::are_here() => {
+            Precision::Bf16 if has_units(self.precision) => {
                 tiles::compute(products, &self.kept, &works, threads);
             }
             Precision::Bf16 => rounded::compute(products, &works, threads),
