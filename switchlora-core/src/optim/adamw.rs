@@ -123,8 +123,10 @@ impl AdamW {
         let moments = moments.map(|moments| {
             let kept = kept.or_else(|| {
                 // Refused at its first update, a parameter is left with moments of zero, which are those of no update.
-                let zeros = moments.first.zeros_like();
-                matches!(guard, Guard::Later { .. }).then(|| (zeros.clone(), zeros))
+                matches!(guard, Guard::Later { .. }).then(|| {
+                    let zeros = moments.first.zeros_like();
+                    (zeros.clone(), zeros)
+                })
             });
             let (first, second) = kept.unzip();
             Moments {
