@@ -3,11 +3,11 @@
 use crate::kernels::{AdapterInputs, AttentionInputs, Kernels, ProjectionInputs};
 use crate::operations::Operations;
 use crate::primitive::{primitive, tensor};
-use crate::{AdamWRows, Attention, Moments, Projection};
+use crate::{AdamWRows, Attention, Moments, Precision, Projection};
 use burn::tensor::{Int, Tensor};
 
-/// Kernels, called directly.
-pub(crate) struct Direct;
+/// Kernels, called directly, with products in a precision.
+pub(crate) struct Direct(pub Precision);
 
 impl<K: Kernels> Operations<K> for Direct {
     fn embedding(&self, weight: Tensor<K, 2>, tokens: Tensor<K, 1, Int>) -> Tensor<K, 2> {
@@ -31,6 +31,7 @@ impl<K: Kernels> Operations<K> for Direct {
             cos: primitive(attention.tables.cos),
             sin: primitive(attention.tables.sin),
             heads: attention.heads,
+            precision: self.0,
         }))
     }
 
@@ -45,6 +46,7 @@ impl<K: Kernels> Operations<K> for Direct {
             &hidden,
             &weight,
             &targets.into_primitive(),
+            self.0,
         ))
     }
 
@@ -57,7 +59,7 @@ impl<K: Kernels> Operations<K> for Direct {
                 scale: adapter.scale,
             }),
         });
-        let outputs = K::projections(&primitive(x), &inputs.collect::<Vec<_>>());
+        let outputs = K::projections(&primitive(x), &inputs.collect::<Vec<_>>(), self.0);
         outputs.into_iter().map(tensor).collect()
     }
 

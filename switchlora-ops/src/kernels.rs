@@ -3,7 +3,7 @@
 //! Everything here is outside any graph. The one implementation of the gradients for autodiff over such a backend is in
 //! [`differentiable`](crate::differentiable).
 
-use crate::{AdamWRows, Heads};
+use crate::{AdamWRows, Heads, Precision};
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
 
@@ -16,6 +16,8 @@ pub(crate) struct AttentionInputs<B: Backend> {
     pub cos: FloatTensor<B>,
     pub sin: FloatTensor<B>,
     pub heads: Heads,
+    /// That of products.
+    pub precision: Precision,
 }
 
 /// A weight, and maybe its factors, see [`Projection`](crate::Projection).
@@ -40,7 +42,7 @@ pub(crate) struct CrossEntropy<B: Backend> {
     pub weight: FloatTensor<B>,
 }
 
-/// A backend with kernels of its own. Shapes are those of the public operations.
+/// A backend with kernels of its own. Shapes are those of the public operations; `precision` is that of products.
 pub(crate) trait Kernels: Backend {
     /// The rows of `weight` that `tokens` name.
     fn embedding(weight: &FloatTensor<Self>, tokens: &IntTensor<Self>) -> FloatTensor<Self>;
@@ -88,6 +90,7 @@ pub(crate) trait Kernels: Backend {
         hidden: &FloatTensor<Self>,
         weight: &FloatTensor<Self>,
         targets: &IntTensor<Self>,
+        precision: Precision,
     ) -> FloatTensor<Self>;
 
     /// The loss, and its gradients while the logits are there.
@@ -95,6 +98,7 @@ pub(crate) trait Kernels: Backend {
         hidden: &FloatTensor<Self>,
         weight: &FloatTensor<Self>,
         targets: &IntTensor<Self>,
+        precision: Precision,
     ) -> CrossEntropy<Self>;
 
     /// `x` times the one element of `factor`.
@@ -104,6 +108,7 @@ pub(crate) trait Kernels: Backend {
     fn projections(
         x: &FloatTensor<Self>,
         projections: &[ProjectionInputs<Self>],
+        precision: Precision,
     ) -> Vec<FloatTensor<Self>>;
 
     /// Gradients of `x`, and then of each projection's weight, or of its A and B; of each one that `wanted` says, given those
@@ -113,6 +118,7 @@ pub(crate) trait Kernels: Backend {
         projections: &[ProjectionInputs<Self>],
         dy: &[Option<FloatTensor<Self>>],
         wanted: &[bool],
+        precision: Precision,
     ) -> Vec<Option<FloatTensor<Self>>>;
 
     /// The parameter, its first and its second moment after one update.

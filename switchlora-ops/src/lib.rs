@@ -31,21 +31,23 @@
 
 mod adamw;
 mod attention;
-#[cfg(feature = "flex")]
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod cube;
+#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 mod differentiable;
-#[cfg(feature = "flex")]
+#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 mod direct;
 #[cfg(feature = "flex")]
 mod flex;
 #[cfg(test)]
 mod gradients;
-#[cfg(feature = "flex")]
+#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 mod kernels;
 mod operations;
 mod plain;
 mod pool;
 mod precision;
-#[cfg(feature = "flex")]
+#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 mod primitive;
 mod projection;
 mod rows;

@@ -1,9 +1,9 @@
 //! Attention as a node. Only its inputs are kept: the backward makes the scores again, block by block.
 
 use super::register;
-use crate::Attention;
 use crate::kernels::{AttentionInputs, Kernels};
 use crate::primitive::primitive;
+use crate::{Attention, Precision};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -26,6 +26,7 @@ impl<K: Kernels> Backward<K, 3> for CausalAttention {
 
 pub(super) fn causal_attention<K: Kernels, C: CheckpointStrategy>(
     attention: Attention<Autodiff<K, C>>,
+    precision: Precision,
 ) -> FloatTensor<Autodiff<K, C>> {
     let Attention {
         q,
@@ -45,6 +46,7 @@ pub(super) fn causal_attention<K: Kernels, C: CheckpointStrategy>(
         cos,
         sin,
         heads,
+        precision,
     };
     let y = K::causal_attention(&inputs);
     let prepared = Backward::<K, 3>::prepare::<C>(CausalAttention, nodes);

@@ -1,6 +1,7 @@
 //! The head and its loss as one node. Its gradients are computed in the forward, while the logits of a few tokens are
 //! there, for a gradient of one; the backward scales them by the one that comes.
 
+use crate::Precision;
 use crate::kernels::Kernels;
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -28,17 +29,18 @@ pub(super) fn linear_cross_entropy<K: Kernels, C: CheckpointStrategy>(
     hidden: FloatTensor<Autodiff<K, C>>,
     weight: FloatTensor<Autodiff<K, C>>,
     targets: &IntTensor<K>,
+    precision: Precision,
 ) -> FloatTensor<Autodiff<K, C>> {
     let nodes = [hidden.node.clone(), weight.node.clone()];
     let (hidden, weight) = (hidden.primitive, weight.primitive);
     let prepared = Backward::<K, 2>::prepare::<C>(LinearCrossEntropy, nodes);
     match prepared.compute_bound().stateful() {
         OpsKind::Tracked(prepared) => {
-            let computed = K::cross_entropy_with_gradients(&hidden, &weight, targets);
+            let computed = K::cross_entropy_with_gradients(&hidden, &weight, targets, precision);
             prepared.finish([computed.hidden, computed.weight], computed.loss)
         }
         OpsKind::UnTracked(prepared) => {
-            prepared.finish(K::cross_entropy(&hidden, &weight, targets))
+            prepared.finish(K::cross_entropy(&hidden, &weight, targets, precision))
         }
     }
 }

@@ -33,8 +33,8 @@ fn register<K: Kernels, const N: usize>(
     }
 }
 
-/// Kernels, each behind a node of the graph.
-pub(crate) struct Differentiable;
+/// Kernels, each behind a node of the graph, with products in a precision.
+pub(crate) struct Differentiable(pub Precision);
 
 impl<K: Kernels, C: CheckpointStrategy> Operations<Autodiff<K, C>> for Differentiable {
     fn embedding(
@@ -70,7 +70,7 @@ impl<K: Kernels, C: CheckpointStrategy> Operations<Autodiff<K, C>> for Different
     }
 
     fn causal_attention(&self, attention: Attention<Autodiff<K, C>>) -> Tensor<Autodiff<K, C>, 2> {
-        tensor(attention::causal_attention::<K, C>(attention))
+        tensor(attention::causal_attention::<K, C>(attention, self.0))
     }
 
     fn linear_cross_entropy(
@@ -82,7 +82,7 @@ impl<K: Kernels, C: CheckpointStrategy> Operations<Autodiff<K, C>> for Different
         let (hidden, weight) = (primitive(hidden), primitive(weight));
         let targets = targets.into_primitive();
         tensor(cross_entropy::linear_cross_entropy::<K, C>(
-            hidden, weight, &targets,
+            hidden, weight, &targets, self.0,
         ))
     }
 
@@ -91,7 +91,7 @@ impl<K: Kernels, C: CheckpointStrategy> Operations<Autodiff<K, C>> for Different
         x: Tensor<Autodiff<K, C>, 2>,
         projections: Vec<Projection<Autodiff<K, C>>>,
     ) -> Vec<Tensor<Autodiff<K, C>, 2>> {
-        let outputs = projection::projections::<K, C>(primitive(x), projections);
+        let outputs = projection::projections::<K, C>(primitive(x), projections, self.0);
         outputs.into_iter().map(tensor).collect()
     }
 

@@ -5,9 +5,9 @@
 //! after them all, picks the gradients up.
 
 use super::register;
-use crate::Projection;
 use crate::kernels::{AdapterInputs, Kernels, ProjectionInputs};
 use crate::primitive::primitive;
+use crate::{Precision, Projection};
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -28,6 +28,7 @@ struct State<K: Kernels> {
     x: FloatTensor<K>,
     projections: Vec<ProjectionInputs<K>>,
     arrived: Arrived<K>,
+    precision: Precision,
 }
 
 #[derive(Debug)]
@@ -43,7 +44,8 @@ impl<K: Kernels, const N: usize> Backward<K, N> for Projections {
         let dy = std::mem::take(&mut *arrived);
         let parents = ops.parents.map(|parent| Some(parent?.id));
         let wanted = parents.each_ref().map(Option::is_some);
-        let computed = K::projections_backward(&state.x, &state.projections, &dy, &wanted);
+        let (x, precision) = (&state.x, state.precision);
+        let computed = K::projections_backward(x, &state.projections, &dy, &wanted, precision);
         let computed: Result<[_; N], _> = computed.try_into();
         let computed = computed.unwrap_or_else(|_| unreachable!("a gradient for each parent"));
         register::<K, N>(gradients, parents, computed);
@@ -61,9 +63,11 @@ impl<K: Kernels> Backward<K, 1> for Output {
         let dy = gradients.consume::<K>(&ops.node);
         let (empty, arrived) = ops.state;
         let mut arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        // One gradient is enough to call the node of all projections, and nothing has to be added.
+        let empty = arrived.iter().all(Option::is_none).then_some(empty);
         arrived[self.0] = Some(dy);
         let [parent] = ops.parents;
-        register::<K, 1>(gradients, [parent.map(|parent| parent.id)], [Some(empty)]);
+        register::<K, 1>(gradients, [parent.map(|parent| parent.id)], [empty]);
     }
 }
 
@@ -71,6 +75,7 @@ impl<K: Kernels> Backward<K, 1> for Output {
 pub(super) fn projections<K: Kernels, C: CheckpointStrategy>(
     x: FloatTensor<Autodiff<K, C>>,
     projections: Vec<Projection<Autodiff<K, C>>>,
+    precision: Precision,
 ) -> Vec<FloatTensor<Autodiff<K, C>>> {
     let groups = projections.chunks(TOGETHER);
     let groups = groups.flat_map(|group| {
@@ -81,12 +86,12 @@ pub(super) fn projections<K: Kernels, C: CheckpointStrategy>(
         let (x, group) = (x.clone(), group.to_vec());
         // As many parents as `x` and what is trained.
         match 1 + factors {
-            2 => together::<K, C, 2>(x, group),
-            3 => together::<K, C, 3>(x, group),
-            4 => together::<K, C, 4>(x, group),
-            5 => together::<K, C, 5>(x, group),
-            6 => together::<K, C, 6>(x, group),
-            _ => together::<K, C, 7>(x, group),
+            2 => together::<K, C, 2>(x, group, precision),
+            3 => together::<K, C, 3>(x, group, precision),
+            4 => together::<K, C, 4>(x, group, precision),
+            5 => together::<K, C, 5>(x, group, precision),
+            6 => together::<K, C, 6>(x, group, precision),
+            _ => together::<K, C, 7>(x, group, precision),
         }
     });
     groups.collect()
@@ -95,6 +100,7 @@ pub(super) fn projections<K: Kernels, C: CheckpointStrategy>(
 fn together<K: Kernels, C: CheckpointStrategy, const N: usize>(
     x: FloatTensor<Autodiff<K, C>>,
     projections: Vec<Projection<Autodiff<K, C>>>,
+    precision: Precision,
 ) -> Vec<FloatTensor<Autodiff<K, C>>> {
     let mut parents = vec![x.node.clone()];
     let inputs = projections.into_iter().map(|projection| {
@@ -120,14 +126,15 @@ fn together<K: Kernels, C: CheckpointStrategy, const N: usize>(
     let parents: Result<[_; N], _> = parents.try_into();
     let parents = parents.unwrap_or_else(|_| unreachable!("the parents were counted"));
     let x = x.primitive;
-    let outputs = K::projections(&x, &inputs);
+    let outputs = K::projections(&x, &inputs, precision);
     let device = K::float_device(&x);
-    let empty = K::float_empty(Shape::new([0]), &device, FloatDType::F32);
+    let empty = K::float_empty(Shape::new([1]), &device, FloatDType::F32);
     let arrived: Arrived<K> = Arc::new(Mutex::new(vec![None; outputs.len()]));
     let state = State::<K> {
         x,
         projections: inputs,
         arrived: arrived.clone(),
+        precision,
     };
     let prepared = Backward::<K, N>::prepare::<C>(Projections, parents);
     let all = match prepared.compute_bound().stateful() {

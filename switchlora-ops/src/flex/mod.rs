@@ -20,8 +20,8 @@ mod swiglu;
 mod thin;
 mod tile;
 
-use crate::AdamWRows;
 use crate::kernels::{AttentionInputs, CrossEntropy, Kernels, ProjectionInputs};
+use crate::{AdamWRows, Precision};
 use burn_flex::{Flex, FlexTensor};
 use slices::{contiguous, fresh, owned, rows_and_columns, slice};
 
@@ -74,7 +74,12 @@ impl Kernels for Flex {
         attention::backward(inputs, &dy)
     }
 
-    fn cross_entropy(hidden: &FlexTensor, weight: &FlexTensor, targets: &FlexTensor) -> FlexTensor {
+    fn cross_entropy(
+        hidden: &FlexTensor,
+        weight: &FlexTensor,
+        targets: &FlexTensor,
+        _: Precision,
+    ) -> FlexTensor {
         cross_entropy::loss(hidden, weight, targets)
     }
 
@@ -82,6 +87,7 @@ impl Kernels for Flex {
         hidden: &FlexTensor,
         weight: &FlexTensor,
         targets: &FlexTensor,
+        _: Precision,
     ) -> CrossEntropy<Self> {
         cross_entropy::loss_and_gradients(hidden, weight, targets)
     }
@@ -95,7 +101,11 @@ impl Kernels for Flex {
         x
     }
 
-    fn projections(x: &FlexTensor, projections: &[ProjectionInputs<Self>]) -> Vec<FlexTensor> {
+    fn projections(
+        x: &FlexTensor,
+        projections: &[ProjectionInputs<Self>],
+        _: Precision,
+    ) -> Vec<FlexTensor> {
         projection::forward(x, projections)
     }
 
@@ -104,6 +114,7 @@ impl Kernels for Flex {
         projections: &[ProjectionInputs<Self>],
         dy: &[Option<FlexTensor>],
         wanted: &[bool],
+        _: Precision,
     ) -> Vec<Option<FlexTensor>> {
         projection::backward(x, projections, dy, wanted)
     }
