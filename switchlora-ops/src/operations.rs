@@ -82,7 +82,7 @@ type Way = Box<dyn Any + Send + Sync>;
 /// The ways of the backends with kernels of our own; none if the environment turns those off.
 ///
 /// Not generic, so that it is compiled here and not again for each backend wherever an operation is called.
-fn own_kernels(precision: Precision) -> &'static [Way] {
+pub(crate) fn own_kernels(precision: Precision) -> &'static [Way] {
     static WAYS: LazyLock<[Vec<Way>; 2]> = LazyLock::new(|| {
         let off = std::env::var_os("SWITCHLORA_PLAIN").is_some_and(|value| value == "1");
         [Precision::F32, Precision::Bf16].map(|precision| match off {

@@ -9,15 +9,13 @@ use crate::Precision;
 use crate::kernels::CrossEntropy;
 use crate::primitive::{primitive, tensor};
 use burn::tensor::ops::{FloatTensor, IntTensor};
-use burn::tensor::{DType, Shape, Tensor, TensorMetadata};
+use burn::tensor::{DType, Int, Shape, Tensor, TensorMetadata};
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-/// Logits that are there at a time at most: 128 MiB in f32, what WebGPU promises for one buffer.
+/// Logits that are there at a time at most: 128 MiB in f32, what a buffer may take on every device.
 const LOGITS: usize = 1 << 25;
-/// Tokens in a chunk at least, however large the vocabulary: each reads and writes the gradient of the whole weight.
-const FEWEST: usize = 128;
 
 /// The loss alone.
 pub(super) fn loss<B: Launch>(
@@ -26,8 +24,19 @@ pub(super) fn loss<B: Launch>(
     targets: &IntTensor<B>,
     precision: Precision,
 ) -> FloatTensor<B> {
+    loss_by_chunks::<B>(hidden, weight, targets, precision, LOGITS)
+}
+
+/// [`loss`] with so many logits at a time.
+fn loss_by_chunks<B: Launch>(
+    hidden: &FloatTensor<B>,
+    weight: &FloatTensor<B>,
+    targets: &IntTensor<B>,
+    precision: Precision,
+    logits: usize,
+) -> FloatTensor<B> {
     let head = Head::<B>::new(hidden, weight, targets, precision);
-    let losses = head.chunks(LOGITS).map(|(hidden, targets)| {
+    let losses = head.chunks(logits).map(|(hidden, targets)| {
         let logits = hidden.matmul(head.weight.clone());
         losses_of_chunk::<B>(logits, targets, None).0
     });
@@ -41,7 +50,7 @@ pub(super) fn loss_and_gradients<B: Launch>(
     targets: &IntTensor<B>,
     precision: Precision,
 ) -> CrossEntropy<B> {
-    by_chunks(hidden, weight, targets, precision, LOGITS)
+    by_chunks::<B>(hidden, weight, targets, precision, LOGITS)
 }
 
 /// [`loss_and_gradients`] with so many logits at a time.
@@ -79,7 +88,7 @@ fn by_chunks<B: Launch>(
 struct Head<B: Launch> {
     hidden: Tensor<B, 2>,
     weight: Tensor<B, 2>,
-    targets: Tensor<B, 1, burn::tensor::Int>,
+    targets: Tensor<B, 1, Int>,
 }
 
 impl<B: Launch> Head<B> {
@@ -104,9 +113,9 @@ impl<B: Launch> Head<B> {
     fn chunks(
         &self,
         logits: usize,
-    ) -> impl Iterator<Item = (Tensor<B, 2>, Tensor<B, 1, burn::tensor::Int>)> + '_ {
+    ) -> impl Iterator<Item = (Tensor<B, 2>, Tensor<B, 1, Int>)> + '_ {
         let (tokens, vocabulary) = (self.tokens(), self.weight.dims()[1]);
-        let each = (logits / vocabulary.max(1)).max(FEWEST);
+        let each = (logits / vocabulary.max(1)).max(1);
         let starts = (0..tokens.max(1)).step_by(each);
         starts.map(move |start| match tokens <= each {
             true => (self.hidden.clone(), self.targets.clone()),
@@ -123,7 +132,7 @@ impl<B: Launch> Head<B> {
 /// of each loss.
 fn losses_of_chunk<B: Launch>(
     logits: Tensor<B, 2>,
-    targets: Tensor<B, 1, burn::tensor::Int>,
+    targets: Tensor<B, 1, Int>,
     gradient: Option<f32>,
 ) -> (FloatTensor<B>, Tensor<B, 2>) {
     let logits = primitive(logits);
@@ -173,7 +182,7 @@ fn run<R: CubeRuntime>(
 
 /// A cube for each token: the largest logit and the sum of powers in one pass, and the gradients in another.
 #[cube(launch_unchecked)]
-fn loss_rows<E: Float, I: Int>(
+fn loss_rows<E: Float, I: Numeric>(
     logits: &mut Array<E>,
     targets: &Array<I>,
     losses: &mut Array<f32>,
@@ -258,4 +267,45 @@ fn mean<B: Launch>(losses: Vec<FloatTensor<B>>) -> FloatTensor<B> {
         [sum(contiguous(losses), false, each)]
     });
     mean
+}
+
+#[cfg(all(test, feature = "wgpu"))]
+mod tests {
+    use super::*;
+    use crate::gradients::{close, numbers, put, targets};
+    use burn_wgpu::Wgpu;
+
+    /// Loss and gradients of 50 tokens, with so many logits at a time.
+    fn computed(logits: usize, tied: bool) -> [Vec<f64>; 4] {
+        let (tokens, width, vocabulary) = (50, 9, 70);
+        let input = |stream, shape| put::<Wgpu>(numbers(8, stream, shape), shape, DType::F32);
+        let head = match tied {
+            true => input(1, [vocabulary, width]).transpose(),
+            false => input(1, [width, vocabulary]),
+        };
+        let (hidden, head) = (primitive(input(0, [tokens, width])), primitive(head));
+        let targets = targets::<Wgpu>(tokens, vocabulary, &Default::default()).into_primitive();
+        let precision = Precision::F32;
+        let alone = loss_by_chunks::<Wgpu>(&hidden, &head, &targets, precision, logits);
+        let all = by_chunks::<Wgpu>(&hidden, &head, &targets, precision, logits);
+        let one = |loss| tensor::<Wgpu, 1>(loss).reshape([1, 1]);
+        let gradients = [all.hidden, all.weight].map(tensor::<Wgpu, 2>);
+        let [dhidden, dweight] = gradients;
+        [one(alone), one(all.loss), dhidden, dweight]
+            .map(|tensor| tensor.into_data().iter::<f64>().collect())
+    }
+
+    #[test]
+    fn chunks_together_are_all_tokens() {
+        for tied in [false, true] {
+            let whole = computed(LOGITS, tied);
+            // 16 tokens at a time, and the last two.
+            let chunks = computed(16 * 70 + 5, tied);
+            for (found, expected) in chunks.iter().zip(&whole) {
+                // Another order of a few dozen terms.
+                close(found, expected, 1e-6).unwrap();
+            }
+            close(&whole[0], &whole[1], 0.0).unwrap();
+        }
+    }
 }

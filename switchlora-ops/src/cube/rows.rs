@@ -178,7 +178,7 @@ fn zero(table: &mut Array<f32>, work: usize) {
 
 /// A cube for each token: the first of those that name a row adds up the gradients of all of them, in their order.
 #[cube(launch_unchecked)]
-fn sum_rows<I: Int>(
+fn sum_rows<I: Numeric>(
     tokens: &Array<I>,
     dy: &Array<f32>,
     table: &mut Array<f32>,

@@ -1,8 +1,8 @@
 //! The kernels on burn-wgpu, with fusion and without, beside the composed form on a CPU; Mesa's Vulkan in software will do.
 //! Few cases of each: sizes are numbers at run time, but what burn compiles and tunes for a product depends on its shape.
 
-use crate::gradients::{Case, by_kernels, computed, exactly, here, numbers, put, same};
-use crate::operations::{Operations, operations};
+use crate::gradients::{Case, by_kernels, close, exactly, here, numbers, put, same};
+use crate::operations::{Operations, operations, own_kernels};
 use crate::plain::Plain;
 use crate::{AdamWRows, Heads, Moments, Precision};
 use burn::backend::Autodiff;
@@ -14,15 +14,16 @@ use burn_wgpu::{Wgpu, WgpuRuntime};
 
 type Unfused = CubeBackend<WgpuRuntime, f32, i32, u32>;
 
-/// Values and gradients of each case, on kernels of our own and not by the composed form.
+/// Values and gradients of each case, of the first without fusion as well.
 fn check(cases: &[Case]) {
     for (seed, &case) in cases.iter().enumerate() {
-        let seed = seed as u64;
-        let exact = exactly(case, seed);
-        by_kernels::<Wgpu>(case, seed, |found| same(case, found, &exact))
+        let exact = exactly(case, seed as u64);
+        by_kernels::<Wgpu>(case, seed as u64, |found| same(case, found, &exact))
             .unwrap_or_else(|wrong| panic!("{case:?}: {wrong}"));
-        same(case, here::<Autodiff<Unfused>>(case, seed), &exact)
-            .unwrap_or_else(|wrong| panic!("{case:?} without fusion: {wrong}"));
+        if seed == 0 {
+            same(case, here::<Autodiff<Unfused>>(case, 0), &exact)
+                .unwrap_or_else(|wrong| panic!("{case:?} without fusion: {wrong}"));
+        }
     }
 }
 
@@ -33,20 +34,20 @@ fn an_embedding_on_wgpu_is_what_it_says() {
         width,
         vocabulary,
     };
-    check(&[case(1, 1, 1), case(59, 29, 7), case(300, 4, 1000), case(8, 300, 50)]);
+    check(&[case(59, 29, 7), case(1, 1, 1), case(300, 4, 1000), case(8, 300, 50)]);
 }
 
 #[test]
 fn the_norm_on_wgpu_is_what_it_says() {
     let case = |tokens, width| Case::RmsNorm { tokens, width };
     // As many rows as make several parts of the gradient of the weight, and rows longer than a cube.
-    check(&[case(1, 2), case(6, 1), case(149, 69), case(5000, 8), case(3, 2052), case(2, 1031)]);
+    check(&[case(149, 69), case(1, 2), case(6, 1), case(5000, 8), case(3, 2052), case(2, 1031)]);
 }
 
 #[test]
 fn swiglu_on_wgpu_is_what_it_says() {
     let case = |tokens, width| Case::SwiGlu { tokens, width };
-    check(&[case(1, 1), case(39, 69), case(130, 64)]);
+    check(&[case(39, 69), case(1, 1), case(130, 64)]);
 }
 
 #[test]
@@ -60,11 +61,11 @@ fn attention_on_wgpu_is_what_it_says() {
             head_dim,
         },
     };
+    // Heads that share keys, a single position, and rows longer than a cube.
     check(&[
-        case(1, 1, 1, 1, 2),
         case(2, 7, 6, 2, 6),
+        case(1, 1, 1, 1, 2),
         case(3, 139, 3, 3, 16),
-        case(1, 64, 4, 1, 8),
         case(1, 1030, 1, 1, 4),
     ]);
 }
@@ -77,11 +78,7 @@ fn cross_entropy_on_wgpu_is_what_it_says() {
         vocabulary,
         tied,
     };
-    check(&[
-        case(1, 1, 1, false),
-        case(39, 29, 89, false),
-        case(17, 8, 1031, true),
-    ]);
+    check(&[case(39, 29, 89, false), case(17, 8, 1031, true)]);
 }
 
 #[test]
@@ -92,28 +89,27 @@ fn a_linear_layer_on_wgpu_is_what_it_says() {
         m,
         transposed,
     };
-    check(&[case(1, 1, 1, false), case(89, 59, 31, true), case(64, 32, 48, false)]);
+    check(&[case(89, 59, 31, true), case(1, 1, 1, false)]);
 }
 
 #[test]
 fn projections_on_wgpu_are_what_they_say() {
     let case = |tokens, n, each| Case::Projections { tokens, n, each };
-    let none = (0, 0);
-    // Through the factors, and by the effective weight; more than one node holds; full weights among them.
-    check(&[
-        case(1, 1, [(1, 1), none, none, none]),
-        case(5, 40, [(30, 3), none, none, none]),
-        case(89, 20, [(30, 3), (7, 0), (20, 5), (9, 2)]),
-    ]);
+    // The rest of what they do is checked where it is: nothing in it is a kernel.
+    check(&[case(40, 24, [(30, 8), (24, 0), (24, 8), (24, 8)])]);
 }
 
 #[test]
-fn wgpu_has_kernels_of_its_own_and_other_types_have_not() {
-    let composed: *const dyn Operations<Wgpu> = &Plain(Precision::F32);
-    let of = |dtype| operations::<Wgpu>(dtype, Precision::F32) as *const dyn Operations<Wgpu>;
-    assert!(std::ptr::eq(of(DType::F16), composed) || std::mem::size_of::<Plain>() > 0);
-    assert!(!std::ptr::addr_eq(of(DType::F32), of(DType::F16)));
-    assert!(std::ptr::addr_eq(of(DType::F64), of(DType::F16)));
+fn burns_wgpu_has_kernels_of_its_own_in_f32_alone() {
+    let own = |dtype| {
+        let found: *const dyn Operations<Wgpu> = operations::<Wgpu>(dtype, Precision::F32);
+        own_kernels(Precision::F32)
+            .iter()
+            .filter_map(|way| way.downcast_ref::<&'static dyn Operations<Wgpu>>())
+            .any(|way| std::ptr::addr_eq(*way, found))
+    };
+    assert!(own(DType::F32));
+    assert!(!own(DType::F16) && !own(DType::F64));
 }
 
 /// Parameter and moments after two updates, and a copy of the parameter that was held all the time.
@@ -173,7 +169,7 @@ fn adamw_on_wgpu_is_the_composed_form_row_by_row_and_disturbs_nobody() {
                     assert_eq!(found.len(), expected.len());
                     for (found, expected) in found.iter().zip(&expected) {
                         // A few roundings of f32.
-                        crate::gradients::close(found, expected, 1e-6).unwrap();
+                        close(found, expected, 1e-6).unwrap();
                     }
                 }
             }
@@ -203,24 +199,7 @@ fn rows_products_and_sums_on_wgpu_are_those_of_a_cpu() {
         let by = operations(DType::F32, Precision::F32);
         for (found, expected) in rows_and_sums::<Wgpu>(by, shape, terms).iter().zip(&expected) {
             // Sums of up to 233 100 squares; the composed form adds them one after the other.
-            crate::gradients::close(found, expected, 1e-5).unwrap();
+            close(found, expected, 1e-5).unwrap();
         }
-    }
-}
-
-/// A vocabulary whose logits are computed in several chunks.
-#[test]
-fn cross_entropy_on_wgpu_by_chunks_is_that_of_all_tokens() {
-    for tied in [false, true] {
-        let case = Case::CrossEntropy {
-            tokens: 300,
-            width: 9,
-            vocabulary: 300_000,
-            tied,
-        };
-        let by = |dtype| computed::<Autodiff<NdArray>>(case, 3, dtype, &Plain(Precision::F32));
-        let _ = by;
-        let expected = here::<Autodiff<burn_flex::Flex>>(case, 3);
-        same(case, here::<Autodiff<Wgpu>>(case, 3), &expected).unwrap();
     }
 }
