@@ -198,7 +198,11 @@ impl Case {
 }
 
 /// Tokens, some of them several times.
-pub(crate) fn targets<B: Backend>(tokens: usize, vocabulary: usize, device: &B::Device) -> Tensor<B, 1, Int> {
+pub(crate) fn targets<B: Backend>(
+    tokens: usize,
+    vocabulary: usize,
+    device: &B::Device,
+) -> Tensor<B, 1, Int> {
     let targets: Vec<i32> = (0..tokens).map(|i| (i * 7 % vocabulary) as i32).collect();
     Tensor::from_data(TensorData::new(targets, [tokens]), device)
 }

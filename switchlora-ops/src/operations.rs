@@ -39,6 +39,7 @@ pub(crate) trait Operations<B: Backend>: Send + Sync {
         gradient: Tensor<B, 2>,
         moments: Option<Moments<B>>,
         rows: &AdamWRows,
+        verdict: Option<Tensor<B, 1>>,
     ) -> (Tensor<B, 2>, Moments<B>);
 
     fn gather_rows(&self, matrix: &Tensor<B, 2>, rows: &[usize]) -> Tensor<B, 2>;
@@ -66,7 +67,9 @@ pub(crate) fn operations<B: Backend>(
     precision: Precision,
 ) -> &'static dyn Operations<B> {
     if dtype == DType::F32
-        && let Some(found) = own_kernels(precision).iter().find_map(|way| way.downcast_ref())
+        && let Some(found) = own_kernels(precision)
+            .iter()
+            .find_map(|way| way.downcast_ref())
     {
         return *found;
     }
@@ -109,13 +112,17 @@ fn ways(#[allow(unused_variables)] precision: Precision) -> Vec<Way> {
         use cubecl::wgpu::WgpuRuntime;
         ways.extend(of_kernels::<Fusion<CubeBackend<WgpuRuntime, f32, i32, u32>>>(precision));
         ways.extend(of_kernels::<Fusion<CubeBackend<WgpuRuntime, f32, i32, u8>>>(precision));
-        ways.extend(of_kernels::<CubeBackend<WgpuRuntime, f32, i32, u32>>(precision));
+        ways.extend(of_kernels::<CubeBackend<WgpuRuntime, f32, i32, u32>>(
+            precision,
+        ));
     }
     #[cfg(feature = "cuda")]
     {
         use cubecl::cuda::CudaRuntime;
         ways.extend(of_kernels::<Fusion<CubeBackend<CudaRuntime, f32, i32, u8>>>(precision));
-        ways.extend(of_kernels::<CubeBackend<CudaRuntime, f32, i32, u8>>(precision));
+        ways.extend(of_kernels::<CubeBackend<CudaRuntime, f32, i32, u8>>(
+            precision,
+        ));
     }
     ways
 }

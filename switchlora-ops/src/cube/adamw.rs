@@ -1,39 +1,57 @@
 //! AdamW in one launch for each parameter: reads parameter, gradient and moments, and writes all but the gradient in place.
 
 use super::launch::Launch;
-use super::tensors::{contiguous, elementwise, owned, rows_and_columns, vector_size};
+use super::tensors::{contiguous, elementwise, empty_like, rows_and_columns, vector_size};
 use crate::AdamWRows;
 use burn::tensor::TensorMetadata;
 use burn::tensor::ops::FloatTensor;
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
-use std::sync::Arc;
 
 /// Parameter, first and second moment after the update, each in place if nobody else holds it.
+///
+/// The verdict is read by the kernel, so that what it may want back need not be kept for it.
 pub(super) fn update<B: Launch>(
     parameter: FloatTensor<B>,
     gradient: FloatTensor<B>,
     moments: Option<[FloatTensor<B>; 2]>,
     rows: &AdamWRows,
+    verdict: Option<FloatTensor<B>>,
 ) -> [FloatTensor<B>; 3] {
     let shape = parameter.shape();
-    let update = Arc::new(Update::new(shape[0], rows));
+    let update = Update::new(shape[0], rows);
     let outputs = [(); 3].map(|()| (shape.clone(), parameter.dtype()));
-    match moments {
-        Some([first, second]) => B::launch(
+    match (moments, verdict) {
+        (Some([first, second]), Some(verdict)) => B::launch(
+            "adamw_judged",
+            [gradient, parameter, first, second, verdict],
+            outputs,
+            move |[gradient, parameter, first, second, verdict]| {
+                update.run(gradient, parameter, Some([first, second]), Some(verdict))
+            },
+        ),
+        (Some([first, second]), None) => B::launch(
             "adamw",
             [gradient, parameter, first, second],
             outputs,
             move |[gradient, parameter, first, second]| {
-                update.run(gradient, parameter, Some([first, second]))
+                update.run(gradient, parameter, Some([first, second]), None)
             },
         ),
-        None => B::launch(
+        (None, Some(verdict)) => B::launch(
+            "adamw_first_judged",
+            [gradient, parameter, verdict],
+            outputs,
+            move |[gradient, parameter, verdict]| {
+                update.run(gradient, parameter, None, Some(verdict))
+            },
+        ),
+        (None, None) => B::launch(
             "adamw_first",
             [gradient, parameter],
             outputs,
-            move |[gradient, parameter]| update.run(gradient, parameter, None),
+            move |[gradient, parameter]| update.run(gradient, parameter, None, None),
         ),
     }
 }
@@ -73,8 +91,12 @@ impl Update {
             ]
         };
         let mut fields: Vec<f32> = (0..count).flat_map(fields).collect();
-        rows.frozen.iter().for_each(|row| fields[row * FIELDS + 3] = 0.0);
-        rows.reset.iter().for_each(|row| fields[row * FIELDS + 4] = 0.0);
+        rows.frozen
+            .iter()
+            .for_each(|row| fields[row * FIELDS + 3] = 0.0);
+        rows.reset
+            .iter()
+            .for_each(|row| fields[row * FIELDS + 4] = 0.0);
         Self {
             beta_1: rows.beta_1 as f32,
             beta_2: rows.beta_2 as f32,
@@ -89,67 +111,109 @@ impl Update {
         gradient: CubeTensor<R>,
         parameter: CubeTensor<R>,
         moments: Option<[CubeTensor<R>; 2]>,
+        verdict: Option<CubeTensor<R>>,
     ) -> [CubeTensor<R>; 3] {
-        let (gradient, parameter) = (contiguous(gradient), owned(parameter));
-        let fresh = moments.is_none();
-        let moments = moments.map(|moments| moments.map(owned));
-        let [first, second] =
-            moments.unwrap_or_else(|| [(); 2].map(|()| super::tensors::empty_like(&parameter)));
-        let outputs = [parameter.clone(), first.clone(), second.clone()];
+        let (gradient, parameter) = (contiguous(gradient), contiguous(parameter));
         let [rows, columns] = rows_and_columns(&parameter);
+        let client = parameter.client.clone();
+        let mode = Mode {
+            fresh: moments.is_none(),
+            judged: verdict.is_some(),
+        };
+        let moments = moments.map(|moments| moments.map(contiguous));
+        let [first, second] = moments.unwrap_or_else(|| [(); 2].map(|()| empty_like(&parameter)));
+        // Never read where there is none.
+        let verdict = verdict.unwrap_or_else(|| gradient.clone());
+        // Their positions among the arguments.
+        let [
+            (to_parameter, parameter_out),
+            (to_first, first_out),
+            (to_second, second_out),
+        ] = [(&parameter, 1), (&first, 2), (&second, 3)]
+            .map(|(tensor, position)| in_place(tensor, position));
+        let outputs = [to_parameter, to_first, to_second];
         if rows * columns == 0 {
             return outputs;
         }
-        let client = parameter.client.clone();
         let size = vector_size(&client, columns);
         let work = rows * columns / size;
         let (count, dim) = elementwise(&client, work);
         let decay = DecayLaunch::new(self.beta_1, self.beta_2, self.new, self.square);
-        let arguments = (
-            gradient.into_array_arg(),
-            parameter.into_array_arg(),
-            first.into_array_arg(),
-            second.into_array_arg(),
-        );
-        // SAFETY: units past the end do nothing, and all four have `work` vectors; a row has its fields.
+        // SAFETY: units past the end do nothing, and all have `work` vectors; a row has its fields.
         unsafe {
             match self.rows[..] {
-                [rate, epsilon, remaining, gradient, kept] => update_alike::launch_unchecked::<R>(
-                    &client,
-                    count,
-                    dim,
-                    size,
-                    arguments.0,
-                    arguments.1,
-                    arguments.2,
-                    arguments.3,
-                    decay,
-                    RowLaunch::new(rate, epsilon, remaining, gradient, kept),
-                    work,
-                    fresh,
-                ),
+                [rate, epsilon, remaining, gradient_factor, kept] => {
+                    update_alike::launch_unchecked::<R>(
+                        &client,
+                        count,
+                        dim,
+                        size,
+                        gradient.into_array_arg(),
+                        parameter.into_array_arg(),
+                        first.into_array_arg(),
+                        second.into_array_arg(),
+                        verdict.into_array_arg(),
+                        parameter_out,
+                        first_out,
+                        second_out,
+                        decay,
+                        RowLaunch::new(rate, epsilon, remaining, gradient_factor, kept),
+                        work,
+                        mode,
+                    )
+                }
                 _ => update_rows::launch_unchecked::<R>(
                     &client,
                     count,
                     dim,
                     size,
-                    arguments.0,
-                    arguments.1,
-                    arguments.2,
-                    arguments.3,
+                    gradient.into_array_arg(),
+                    parameter.into_array_arg(),
+                    first.into_array_arg(),
+                    second.into_array_arg(),
+                    verdict.into_array_arg(),
                     ArrayArg::from_raw_parts(
                         client.create_from_slice(f32::as_bytes(&self.rows)),
                         self.rows.len(),
                     ),
+                    parameter_out,
+                    first_out,
+                    second_out,
                     decay,
                     columns / size,
                     work,
-                    fresh,
+                    mode,
                 ),
             }
         }
         outputs
     }
+}
+
+/// Where the new values of `tensor`, the argument at `position`, go: where it is if nobody else holds it.
+fn in_place<R: CubeRuntime>(
+    tensor: &CubeTensor<R>,
+    position: usize,
+) -> (CubeTensor<R>, ArrayArg<R>) {
+    if tensor.can_mut() {
+        let length = [tensor.shape().num_elements()];
+        let alias = ArrayArg::Alias {
+            input_pos: position,
+            length,
+        };
+        return (tensor.clone(), alias);
+    }
+    let other = empty_like(tensor);
+    (other.clone(), other.into_array_arg())
+}
+
+/// What a kernel leaves out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Mode {
+    /// There are no moments yet: they are zero.
+    fresh: bool,
+    /// There is a verdict.
+    judged: bool,
 }
 
 /// How moments are averaged.
@@ -175,16 +239,26 @@ struct Row {
 #[cube(launch_unchecked)]
 fn update_alike<N: Size>(
     gradient: &Array<Vector<f32, N>>,
-    parameter: &mut Array<Vector<f32, N>>,
-    first: &mut Array<Vector<f32, N>>,
-    second: &mut Array<Vector<f32, N>>,
+    parameter: &Array<Vector<f32, N>>,
+    first: &Array<Vector<f32, N>>,
+    second: &Array<Vector<f32, N>>,
+    verdict: &Array<f32>,
+    to_parameter: &mut Array<Vector<f32, N>>,
+    to_first: &mut Array<Vector<f32, N>>,
+    to_second: &mut Array<Vector<f32, N>>,
     decay: Decay,
     row: Row,
     work: usize,
-    #[comptime] fresh: bool,
+    #[comptime] mode: Mode,
 ) {
     if ABSOLUTE_POS < work {
-        update_at::<N>(gradient, parameter, first, second, ABSOLUTE_POS, decay, row, fresh);
+        let at = ABSOLUTE_POS;
+        let (mean, square) =
+            moments_at::<N>(gradient, first, second, verdict, at, decay, row, mode);
+        let moved = moved_at::<N>(parameter, verdict, mean, square, at, row, mode);
+        to_parameter[at] = moved;
+        to_first[at] = mean;
+        to_second[at] = square;
     }
 }
 
@@ -192,55 +266,96 @@ fn update_alike<N: Size>(
 #[cube(launch_unchecked)]
 fn update_rows<N: Size>(
     gradient: &Array<Vector<f32, N>>,
-    parameter: &mut Array<Vector<f32, N>>,
-    first: &mut Array<Vector<f32, N>>,
-    second: &mut Array<Vector<f32, N>>,
+    parameter: &Array<Vector<f32, N>>,
+    first: &Array<Vector<f32, N>>,
+    second: &Array<Vector<f32, N>>,
+    verdict: &Array<f32>,
     rows: &Array<f32>,
+    to_parameter: &mut Array<Vector<f32, N>>,
+    to_first: &mut Array<Vector<f32, N>>,
+    to_second: &mut Array<Vector<f32, N>>,
     decay: Decay,
     columns: usize,
     work: usize,
-    #[comptime] fresh: bool,
+    #[comptime] mode: Mode,
 ) {
     if ABSOLUTE_POS < work {
-        let at = ABSOLUTE_POS / columns * FIELDS;
+        let at = ABSOLUTE_POS;
+        let fields = at / columns * FIELDS;
         let row = Row {
-            rate: rows[at],
-            epsilon: rows[at + 1],
-            remaining: rows[at + 2],
-            gradient: rows[at + 3],
-            kept: rows[at + 4],
+            rate: rows[fields],
+            epsilon: rows[fields + 1],
+            remaining: rows[fields + 2],
+            gradient: rows[fields + 3],
+            kept: rows[fields + 4],
         };
-        update_at::<N>(gradient, parameter, first, second, ABSOLUTE_POS, decay, row, fresh);
+        let (mean, square) =
+            moments_at::<N>(gradient, first, second, verdict, at, decay, row, mode);
+        let moved = moved_at::<N>(parameter, verdict, mean, square, at, row, mode);
+        to_parameter[at] = moved;
+        to_first[at] = mean;
+        to_second[at] = square;
     }
 }
 
+/// The factor of the gradient, negative if the update is refused.
 #[cube]
-fn update_at<N: Size>(
+fn factor_of(verdict: &Array<f32>, #[comptime] mode: Mode) -> f32 {
+    let mut factor = 1.0f32;
+    if comptime!(mode.judged) {
+        factor = verdict[0];
+    }
+    factor
+}
+
+/// Both moments after the update.
+#[cube]
+fn moments_at<N: Size>(
     gradient: &Array<Vector<f32, N>>,
-    parameter: &mut Array<Vector<f32, N>>,
-    first: &mut Array<Vector<f32, N>>,
-    second: &mut Array<Vector<f32, N>>,
+    first: &Array<Vector<f32, N>>,
+    second: &Array<Vector<f32, N>>,
+    verdict: &Array<f32>,
     at: usize,
     decay: Decay,
     row: Row,
-    #[comptime] fresh: bool,
-) {
+    #[comptime] mode: Mode,
+) -> (Vector<f32, N>, Vector<f32, N>) {
+    let factor = factor_of(verdict, mode);
+    let refused = factor < 0.0f32;
     // What is zero is set, not multiplied: it may be anything before.
     let mut slope = Vector::<f32, N>::new(0.0f32);
-    if row.gradient != 0.0f32 {
-        slope = gradient[at] * Vector::new(row.gradient);
+    if row.gradient != 0.0f32 && !refused {
+        slope = gradient[at] * Vector::new(row.gradient * factor);
     }
     let mut mean = slope * Vector::new(decay.new);
     let mut square = slope * slope * Vector::new(decay.square);
-    if comptime!(!fresh) {
-        if row.kept != 0.0f32 {
+    if comptime!(!mode.fresh) {
+        if refused {
+            mean = first[at];
+            square = second[at];
+        } else if row.kept != 0.0f32 {
             mean += first[at] * Vector::new(decay.beta_1);
             square += second[at] * Vector::new(decay.beta_2);
         }
     }
-    let root = Vector::<f32, N>::sqrt(square) + Vector::new(row.epsilon);
-    let change = mean * Vector::new(row.rate) / root;
-    parameter[at] = parameter[at] * Vector::new(row.remaining) - change;
-    first[at] = mean;
-    second[at] = square;
+    (mean, square)
+}
+
+/// The parameter after the update.
+#[cube]
+fn moved_at<N: Size>(
+    parameter: &Array<Vector<f32, N>>,
+    verdict: &Array<f32>,
+    mean: Vector<f32, N>,
+    square: Vector<f32, N>,
+    at: usize,
+    row: Row,
+    #[comptime] mode: Mode,
+) -> Vector<f32, N> {
+    let mut moved = parameter[at];
+    if factor_of(verdict, mode) >= 0.0f32 {
+        let root = Vector::<f32, N>::sqrt(square) + Vector::new(row.epsilon);
+        moved = moved * Vector::new(row.remaining) - mean * Vector::new(row.rate) / root;
+    }
+    moved
 }

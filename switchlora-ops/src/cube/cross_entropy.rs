@@ -121,7 +121,10 @@ impl<B: Launch> Head<B> {
             true => (self.hidden.clone(), self.targets.clone()),
             false => {
                 let end = (start + each).min(tokens);
-                let hidden = self.hidden.clone().slice([start..end, 0..self.hidden.dims()[1]]);
+                let hidden = self
+                    .hidden
+                    .clone()
+                    .slice([start..end, 0..self.hidden.dims()[1]]);
                 (hidden, self.targets.clone().slice(start..end))
             }
         })
@@ -142,9 +145,12 @@ fn losses_of_chunk<B: Launch>(
         (shape, logits.dtype()),
     ];
     let inputs = [logits, B::integers(&targets.into_primitive())];
-    let [losses, logits] = B::launch("cross_entropy", inputs, outputs, move |[logits, targets]| {
-        run(owned(logits), contiguous(targets), gradient)
-    });
+    let [losses, logits] = B::launch(
+        "cross_entropy",
+        inputs,
+        outputs,
+        move |[logits, targets]| run(owned(logits), contiguous(targets), gradient),
+    );
     (losses, tensor(logits))
 }
 

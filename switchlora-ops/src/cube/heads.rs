@@ -57,7 +57,14 @@ impl Sizes {
 
     fn launch<R: Runtime>(self) -> HeadsLaunch<R> {
         let (length, half) = (self.length, self.head_dim / 2);
-        HeadsLaunch::new(length, self.queries, self.keys, half, self.scale(), self.pairs())
+        HeadsLaunch::new(
+            length,
+            self.queries,
+            self.keys,
+            half,
+            self.scale(),
+            self.pairs(),
+        )
     }
 }
 

@@ -75,9 +75,7 @@ impl<R: CubeRuntime, BT: BoolElement> Launch for Fusion<CubeBackend<R, f32, i32,
         registered.unwrap_or_else(|_| unreachable!("a tensor for each output"))
     }
 
-    fn integers(
-        tensor: &FusionTensor<FusionCubeRuntime<R>>,
-    ) -> FusionTensor<FusionCubeRuntime<R>> {
+    fn integers(tensor: &FusionTensor<FusionCubeRuntime<R>>) -> FusionTensor<FusionCubeRuntime<R>> {
         tensor.clone()
     }
 }

@@ -125,8 +125,9 @@ impl<B: Launch> Kernels for B {
         gradient: FloatTensor<B>,
         moments: Option<[FloatTensor<B>; 2]>,
         rows: &AdamWRows,
+        verdict: Option<FloatTensor<B>>,
     ) -> [FloatTensor<B>; 3] {
-        adamw::update::<B>(parameter, gradient, moments, rows)
+        adamw::update::<B>(parameter, gradient, moments, rows, verdict)
     }
 
     fn gather_rows(matrix: &FloatTensor<B>, rows: &[usize]) -> FloatTensor<B> {

@@ -24,7 +24,11 @@ pub(super) fn forward<B: Launch>(
     let outputs = [(x.shape(), x.dtype())];
     let inputs = [x.clone(), weight.clone()];
     let [y] = B::launch("rms_norm", inputs, outputs, move |[x, weight]| {
-        [run_forward(contiguous(x), contiguous(weight), epsilon as f32)]
+        [run_forward(
+            contiguous(x),
+            contiguous(weight),
+            epsilon as f32,
+        )]
     });
     y
 }

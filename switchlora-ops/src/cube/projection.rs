@@ -204,20 +204,22 @@ mod tests {
             trained.push(tensor.clone());
             tensor
         };
-        let projections = projections.into_iter().map(|projection| match projection.adapter {
-            Some(Adapter { a, b, scale }) => Projection {
-                adapter: Some(Adapter {
-                    a: train(a),
-                    b: train(b),
-                    scale,
-                }),
-                ..projection
-            },
-            None => Projection {
-                weight: train(projection.weight),
-                adapter: None,
-            },
-        });
+        let projections = projections
+            .into_iter()
+            .map(|projection| match projection.adapter {
+                Some(Adapter { a, b, scale }) => Projection {
+                    adapter: Some(Adapter {
+                        a: train(a),
+                        b: train(b),
+                        scale,
+                    }),
+                    ..projection
+                },
+                None => Projection {
+                    weight: train(projection.weight),
+                    adapter: None,
+                },
+            });
         let outputs = Plain(precision).projections(x, projections.collect());
         let loss = outputs.iter().enumerate().map(|(i, y)| {
             let dy = numbers(9, i, y.dims());
@@ -225,7 +227,9 @@ mod tests {
         });
         let gradients = loss.reduce(|sum, term| sum + term).unwrap().backward();
         let outputs = outputs.into_iter().map(|y| numbers_of(y.inner()));
-        let gradients = trained.iter().map(|tensor| numbers_of(tensor.grad(&gradients).unwrap()));
+        let gradients = trained
+            .iter()
+            .map(|tensor| numbers_of(tensor.grad(&gradients).unwrap()));
         outputs.chain(gradients).collect()
     }
 
@@ -247,7 +251,9 @@ mod tests {
             }),
         });
         let inputs: Vec<ProjectionInputs<B>> = inputs.collect();
-        let outputs = forward::<B>(&x, &inputs, precision).into_iter().map(tensor::<B, 2>);
+        let outputs = forward::<B>(&x, &inputs, precision)
+            .into_iter()
+            .map(tensor::<B, 2>);
         let outputs: Vec<_> = outputs.collect();
         let dy = outputs.iter().enumerate().map(|(i, y)| {
             let dy = put::<B>(numbers(9, i, y.dims()), y.dims(), DType::F32);
@@ -255,9 +261,15 @@ mod tests {
         });
         let dy: Vec<_> = dy.collect();
         let wanted = vec![true; 1 + 2 * inputs.len()];
-        let gradients = backward::<B>(&x, &inputs, &dy, &wanted, precision).into_iter().flatten();
+        let gradients = backward::<B>(&x, &inputs, &dy, &wanted, precision)
+            .into_iter()
+            .flatten();
         let gradients = gradients.map(|gradient| numbers_of(tensor::<B, 2>(gradient)));
-        outputs.into_iter().map(numbers_of).chain(gradients).collect()
+        outputs
+            .into_iter()
+            .map(numbers_of)
+            .chain(gradients)
+            .collect()
     }
 
     proptest! {

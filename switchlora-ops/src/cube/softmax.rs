@@ -42,7 +42,9 @@ pub(super) fn probabilities_and_gradient<B: Launch>(
     dweights: Tensor<B, 4>,
 ) -> [Tensor<B, 4>; 2] {
     let inputs = [scores, dweights].map(primitive);
-    let outputs = inputs.each_ref().map(|input| (input.shape(), input.dtype()));
+    let outputs = inputs
+        .each_ref()
+        .map(|input| (input.shape(), input.dtype()));
     let computed = B::launch("causal_softmax_backward", inputs, outputs, |inputs| {
         let [scores, dweights] = inputs.map(owned);
         let [batch, keys, stacked, length] = scores.shape().dims();

@@ -71,7 +71,9 @@ pub(super) fn cube_a_row<R: CubeRuntime>(
     rows: usize,
     columns: usize,
 ) -> (CubeCount, CubeDim, usize) {
-    let units = (columns / EACH).next_power_of_two().clamp(32, UNITS as usize);
+    let units = (columns / EACH)
+        .next_power_of_two()
+        .clamp(32, UNITS as usize);
     let count = CubeCountSelection::new(client, rows as u32).cube_count();
     (count, CubeDim::new_1d(units as u32), units)
 }
