@@ -233,14 +233,15 @@ fn zero_rows<B: Backend>(matrix: Tensor<B, 2>, rows: &[usize]) -> Tensor<B, 2> {
     if rows.is_empty() {
         return matrix;
     }
-    let zeros = Tensor::zeros([rows.len(), matrix.dims()[1]], &matrix.device());
+    let like = (&matrix.device(), matrix.dtype());
+    let zeros = Tensor::zeros([rows.len(), matrix.dims()[1]], like);
     crate::scatter_rows(matrix, rows, zeros)
 }
 
 /// One number for each row, `[rows, 1]`, where `beside` is.
 fn column<B: Backend>(values: &[f32], beside: &Tensor<B, 2>) -> Tensor<B, 2> {
     let data = TensorData::new(values.to_vec(), [values.len(), 1]);
-    Tensor::from_data(data, &beside.device())
+    Tensor::from_data(data, (&beside.device(), beside.dtype()))
 }
 
 /// `matrix` times one number, or one for each row.

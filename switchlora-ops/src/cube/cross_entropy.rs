@@ -230,7 +230,8 @@ fn loss_rows<E: Float, I: Numeric>(
         let mut loss = f32::ln(sum) + of_all - logit;
         if target >= vocabulary {
             // Not a number: there is no such loss.
-            loss = (logit - logit) / (logit - logit);
+            let nothing = logit * 0.0f32;
+            loss = nothing / (nothing * 2.0f32);
         }
         losses[token] = loss;
     }
@@ -299,6 +300,17 @@ mod tests {
         let [dhidden, dweight] = gradients;
         [one(alone), one(all.loss), dhidden, dweight]
             .map(|tensor| tensor.into_data().iter::<f64>().collect())
+    }
+
+    #[test]
+    fn a_target_outside_the_vocabulary_has_no_loss() {
+        for target in [70, -1] {
+            let logits = put::<Wgpu>(numbers(8, 0, [2, 70]), [2, 70], DType::F32);
+            let targets = Tensor::from_ints([3, target], &Default::default());
+            let (losses, _) = losses_of_chunk::<Wgpu>(logits, targets, Some(0.5));
+            let losses: Vec<f32> = tensor::<Wgpu, 1>(losses).into_data().iter().collect();
+            assert!(losses[0] > 0.0 && losses[1].is_nan(), "{losses:?}");
+        }
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub(super) fn rows_and_columns<R: CubeRuntime>(matrix: &CubeTensor<R>) -> [usize
 /// Elements of a row that are read and written at once.
 pub(super) fn vector_size<R: CubeRuntime>(client: &ComputeClient<R>, columns: usize) -> usize {
     let sizes = client.io_optimized_vector_sizes(size_of::<f32>());
-    let sizes = sizes.filter(|size| columns % size == 0);
+    let sizes = sizes.filter(|size| columns.is_multiple_of(*size));
     sizes.max().unwrap_or(1)
 }
 
