@@ -17,6 +17,7 @@ pub(crate) struct AttentionInputs<B: Backend> {
     pub sin: FloatTensor<B>,
     pub heads: Heads,
     /// That of products.
+    #[cfg_attr(not(any(feature = "wgpu", feature = "cuda")), allow(dead_code))]
     pub precision: Precision,
 }
 

@@ -8,6 +8,7 @@
 mod adamw;
 mod attention;
 mod cross_entropy;
+mod embedding;
 mod heads;
 mod launch;
 mod norm;
@@ -39,7 +40,7 @@ impl<B: Launch> Kernels for B {
         vocabulary: usize,
         dy: FloatTensor<B>,
     ) -> FloatTensor<B> {
-        rows::sum_by_token::<B>(tokens, vocabulary, dy)
+        embedding::backward::<B>(tokens, vocabulary, dy)
     }
 
     fn rms_norm(x: &FloatTensor<B>, weight: &FloatTensor<B>, epsilon: f64) -> FloatTensor<B> {
