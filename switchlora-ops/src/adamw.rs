@@ -38,11 +38,16 @@ pub struct Moments<B: Backend> {
 /// One AdamW update of `parameter: [rows, columns]`; without moments, they are zero.
 ///
 /// `m <- beta_1 m + (1 - beta_1) g`, `v <- beta_2 v + (1 - beta_2) g^2`, `p <- p remaining - rate m / (sqrt(v) + epsilon)`.
+///
+/// `verdict: [1]` is a further factor of the gradient that only the device knows. If it is negative, the update is
+/// refused: parameter and moments stay as they are, to the bit.
 pub fn adamw<B: Backend>(
     parameter: Tensor<B, 2>,
     gradient: Tensor<B, 2>,
     moments: Option<Moments<B>>,
     rows: &AdamWRows,
+    verdict: Option<Tensor<B, 1>>,
 ) -> (Tensor<B, 2>, Moments<B>) {
-    operations::<B>(parameter.dtype(), Precision::F32).adamw(parameter, gradient, moments, rows)
+    let by = operations::<B>(parameter.dtype(), Precision::F32);
+    by.adamw(parameter, gradient, moments, rows, verdict)
 }

@@ -69,9 +69,11 @@ impl<K: Kernels> Operations<K> for Direct {
         gradient: Tensor<K, 2>,
         moments: Option<Moments<K>>,
         rows: &AdamWRows,
+        verdict: Option<Tensor<K, 1>>,
     ) -> (Tensor<K, 2>, Moments<K>) {
         let moments = moments.map(|m| [primitive(m.first), primitive(m.second)]);
-        let updated = K::adamw(primitive(parameter), primitive(gradient), moments, rows);
+        let (parameter, gradient) = (primitive(parameter), primitive(gradient));
+        let updated = K::adamw(parameter, gradient, moments, rows, verdict.map(primitive));
         let [parameter, first, second] = updated.map(tensor);
         (parameter, Moments { first, second })
     }

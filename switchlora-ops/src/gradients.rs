@@ -14,7 +14,7 @@ use proptest::test_runner::TestCaseResult;
 
 /// An operation with its sizes.
 #[derive(Clone, Copy, Debug)]
-enum Case {
+pub(crate) enum Case {
     Embedding {
         tokens: usize,
         width: usize,
@@ -198,13 +198,17 @@ impl Case {
 }
 
 /// Tokens, some of them several times.
-fn targets<B: Backend>(tokens: usize, vocabulary: usize, device: &B::Device) -> Tensor<B, 1, Int> {
+pub(crate) fn targets<B: Backend>(
+    tokens: usize,
+    vocabulary: usize,
+    device: &B::Device,
+) -> Tensor<B, 1, Int> {
     let targets: Vec<i32> = (0..tokens).map(|i| (i * 7 % vocabulary) as i32).collect();
     Tensor::from_data(TensorData::new(targets, [tokens]), device)
 }
 
 /// Numbers around one from a seed; which, does not matter.
-fn numbers(seed: u64, stream: usize, shape: [usize; 2]) -> Vec<f64> {
+pub(crate) fn numbers(seed: u64, stream: usize, shape: [usize; 2]) -> Vec<f64> {
     let mut state = seed ^ ((stream as u64 + 1) << 40);
     let mut next = || {
         state = state
@@ -216,13 +220,13 @@ fn numbers(seed: u64, stream: usize, shape: [usize; 2]) -> Vec<f64> {
     (0..shape[0] * shape[1]).map(|_| next()).collect()
 }
 
-fn put<B: Backend>(values: Vec<f64>, shape: [usize; 2], dtype: DType) -> Tensor<B, 2> {
+pub(crate) fn put<B: Backend>(values: Vec<f64>, shape: [usize; 2], dtype: DType) -> Tensor<B, 2> {
     let data = TensorData::new(values, shape).convert_dtype(dtype);
     Tensor::from_data(data, (&Default::default(), dtype))
 }
 
 /// Output, and the gradient of each input of `(output * random numbers).sum()`.
-fn computed<B: AutodiffBackend>(
+pub(crate) fn computed<B: AutodiffBackend>(
     case: Case,
     seed: u64,
     dtype: DType,
@@ -259,7 +263,7 @@ fn put_like<B: Backend>(y: &Tensor<B, 2>, seed: u64) -> Tensor<B, 2> {
 }
 
 /// Off by no more than `tolerance` of the largest number.
-fn close(found: &[f64], expected: &[f64], tolerance: f64) -> TestCaseResult {
+pub(crate) fn close(found: &[f64], expected: &[f64], tolerance: f64) -> TestCaseResult {
     close_beside(found, expected, tolerance, 1e-3)
 }
 
@@ -282,69 +286,83 @@ type Exact = Autodiff<NdArray<f64>>;
 
 /// Every way to compute `case` beside the composed one in f64.
 fn check(case: Case, seed: u64) -> TestCaseResult {
-    let exact = computed::<Exact>(case, seed, DType::F64, &Plain(Precision::F32));
-    // Sums of up to a few thousand products of numbers around one, in f32.
-    let tolerance = 2e-5;
-    // A norm of one number is its sign but for epsilon: the two terms of the gradient of `x`, as large as 1 / sqrt(epsilon),
-    // cancel.
-    let cancels = matches!(case, Case::RmsNorm { width: 1, .. });
-    let same = |found: Vec<Vec<f64>>| -> TestCaseResult {
-        let pairs = found.iter().zip(&exact).enumerate();
-        for (number, (found, exact)) in pairs {
-            let least = if cancels && number == 1 { 300.0 } else { 1e-3 };
-            close_beside(found, exact, tolerance, least)?;
-        }
-        Ok(())
-    };
+    let exact = exactly(case, seed);
+    let same = |found| same(case, found, &exact);
     same(here::<Autodiff<NdArray>>(case, seed, Precision::F32))?;
     #[cfg(feature = "flex")]
     {
-        // Operands keep 8 bits, and there are at most three products one after the other.
-        let rounded = |found: Vec<Vec<f64>>| -> TestCaseResult {
-            let pairs = found.iter().zip(&exact).enumerate();
-            for (number, (found, exact)) in pairs {
-                let least = if cancels && number == 1 { 300.0 } else { 1e-1 };
-                close_beside(found, exact, 4e-2, least)?;
-            }
-            Ok(())
-        };
-        same(here::<Autodiff<burn_flex::Flex>>(
-            case,
-            seed,
-            Precision::F32,
-        ))?;
-        same(here::<Autodiff<burn_flex::Flex, BalancedCheckpointing>>(
-            case,
-            seed,
-            Precision::F32,
-        ))?;
-        rounded(here::<Autodiff<burn_flex::Flex>>(
-            case,
-            seed,
-            Precision::Bf16,
-        ))?;
-        // Without gradients the same kernels are called directly.
-        let (trained, frozen) = case.shapes();
-        let streams = (0..trained.len()).chain(7..7 + frozen.len());
-        let inputs = streams.zip(trained.iter().chain(&frozen));
-        let inputs: Vec<_> = inputs
-            .map(|(i, shape)| put(numbers(seed, i, *shape), *shape, DType::F32))
-            .collect();
-        let y = case.apply(
-            operations::<burn_flex::Flex>(DType::F32, Precision::F32),
-            &inputs,
-        );
-        close(
-            &y.into_data().iter::<f64>().collect::<Vec<_>>(),
-            &exact[0],
-            tolerance,
-        )?;
+        by_kernels::<burn_flex::Flex>(case, seed, same)?;
+        let found = here::<Autodiff<burn_flex::Flex>>(case, seed, Precision::Bf16);
+        same_but_rounded(case, found, &exact)?;
     }
     differences(case, seed, &exact)
 }
 
+/// The composed form in f64.
+pub(crate) fn exactly(case: Case, seed: u64) -> Vec<Vec<f64>> {
+    computed::<Exact>(case, seed, DType::F64, &Plain(Precision::F32))
+}
+
+/// The output, and the gradients that were found, beside those in f64.
+pub(crate) fn same(case: Case, found: Vec<Vec<f64>>, exact: &[Vec<f64>]) -> TestCaseResult {
+    // Sums of up to a few thousand products of numbers around one, in f32.
+    same_within(case, found, exact, 2e-5, 1e-3)
+}
+
+/// As [`same`], with products of operands in bf16.
+#[cfg(feature = "flex")]
+fn same_but_rounded(case: Case, found: Vec<Vec<f64>>, exact: &[Vec<f64>]) -> TestCaseResult {
+    // Operands keep 8 bits, and there are at most three products one after the other.
+    same_within(case, found, exact, 4e-2, 1e-1)
+}
+
+/// Off by no more than `tolerance` of the largest number, or of `least` where all are smaller.
+fn same_within(
+    case: Case,
+    found: Vec<Vec<f64>>,
+    exact: &[Vec<f64>],
+    tolerance: f64,
+    least: f64,
+) -> TestCaseResult {
+    // A norm of one number is its sign but for epsilon: the two terms of the gradient of `x`, as large as 1 / sqrt(epsilon),
+    // cancel.
+    let cancels = matches!(case, Case::RmsNorm { width: 1, .. });
+    for (number, (found, exact)) in found.iter().zip(exact).enumerate() {
+        let least = if cancels && number == 1 { 300.0 } else { least };
+        close_beside(found, exact, tolerance, least)?;
+    }
+    Ok(())
+}
+
+/// `case` as the kernels of `K` compute it: behind nodes of a graph that keeps everything, or recomputes, and called directly.
+#[cfg(any(feature = "flex", feature = "wgpu"))]
+pub(crate) fn by_kernels<K: Backend>(
+    case: Case,
+    seed: u64,
+    same: impl Fn(Vec<Vec<f64>>) -> TestCaseResult,
+) -> TestCaseResult {
+    same(here::<Autodiff<K>>(case, seed, Precision::F32))?;
+    same(here::<Autodiff<K, BalancedCheckpointing>>(
+        case,
+        seed,
+        Precision::F32,
+    ))?;
+    let (trained, frozen) = case.shapes();
+    let streams = (0..trained.len()).chain(7..7 + frozen.len());
+    let inputs = streams.zip(trained.iter().chain(&frozen));
+    let inputs: Vec<_> = inputs
+        .map(|(i, shape)| put(numbers(seed, i, *shape), *shape, DType::F32))
+        .collect();
+    let y = case.apply(operations::<K>(DType::F32, Precision::F32), &inputs);
+    same(vec![y.into_data().iter::<f64>().collect()])
+}
+
 /// As an operation of this crate computes on `B`, with products in a precision.
-fn here<B: AutodiffBackend>(case: Case, seed: u64, precision: Precision) -> Vec<Vec<f64>> {
+pub(crate) fn here<B: AutodiffBackend>(
+    case: Case,
+    seed: u64,
+    precision: Precision,
+) -> Vec<Vec<f64>> {
     computed::<B>(case, seed, DType::F32, operations(DType::F32, precision))
 }
 

@@ -16,6 +16,7 @@ pub(crate) struct AttentionInputs<B: Backend> {
     pub cos: FloatTensor<B>,
     pub sin: FloatTensor<B>,
     pub heads: Heads,
+    /// That of products.
     pub precision: Precision,
 }
 
@@ -120,12 +121,13 @@ pub(crate) trait Kernels: Backend {
         precision: Precision,
     ) -> Vec<Option<FloatTensor<Self>>>;
 
-    /// The parameter, its first and its second moment after one update.
+    /// The parameter, its first and its second moment after one update, which a negative `verdict` refuses.
     fn adamw(
         parameter: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         moments: Option<[FloatTensor<Self>; 2]>,
         rows: &AdamWRows,
+        verdict: Option<FloatTensor<Self>>,
     ) -> [FloatTensor<Self>; 3];
 
     fn gather_rows(matrix: &FloatTensor<Self>, rows: &[usize]) -> FloatTensor<Self>;

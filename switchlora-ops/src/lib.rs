@@ -1,16 +1,18 @@
 //! Operations of language models for [Burn](https://burn.dev), with gradients derived by hand.
 //!
 //! Each is a function over tensors of any backend. On a backend with kernels of our own ([Flex](https://docs.rs/burn-flex),
-//! feature `flex`) and f32, forward and backward are one pass each over slices; everywhere else, and in any other type, the
-//! same is composed of tensor operations. Which it is, is found at run time: no bound but `B: Backend` is asked for.
+//! feature `flex`; [burn-wgpu](https://docs.rs/burn-wgpu) and [burn-cuda](https://docs.rs/burn-cuda), features `wgpu` and
+//! `cuda`) and f32, forward and backward are one pass each; everywhere else, and in any other type, the same is composed of
+//! tensor operations. Which it is, is found at run time: no bound but `B: Backend` is asked for. `SWITCHLORA_PLAIN=1` in
+//! the environment, read once, has everything composed.
 //!
 //! | operation | what its own kernels save |
 //! |---|---|
 //! | [`rms_norm`], [`swiglu`] | passes over memory, and what autodiff would keep |
-//! | [`causal_attention`] | the scores: never kept, and only those that are not masked are computed |
+//! | [`causal_attention`] | the scores: never kept; on a CPU only those that are not masked are computed, on a GPU two products have one kernel between them |
 //! | [`linear_cross_entropy`] | the logits: never whole |
 //! | [`projections`] | a third of an adapter's products; sums of gradients; waking threads for each product |
-//! | [`adamw()`], [`sum_of_squares`], [`add_product`] | passes over memory |
+//! | [`adamw()`], [`sum_of_squares`], [`add_product`] | passes over memory; on a GPU one launch for each parameter |
 //! | [`embedding()`] | copies of the whole table for the gradient of its rows |
 //! | [`gather_rows`], [`scatter_rows`] | copies of whole matrices for a few of their rows |
 //!
@@ -31,21 +33,23 @@
 
 mod adamw;
 mod attention;
-#[cfg(feature = "flex")]
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod cube;
+#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 mod differentiable;
-#[cfg(feature = "flex")]
+#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 mod direct;
 #[cfg(feature = "flex")]
 mod flex;
 #[cfg(test)]
 mod gradients;
-#[cfg(feature = "flex")]
+#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 mod kernels;
 mod operations;
 mod plain;
 mod pool;
 mod precision;
-#[cfg(feature = "flex")]
+#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 mod primitive;
 mod projection;
 mod rows;

@@ -7,6 +7,12 @@ use crate::plain::Plain;
 use crate::{AdamWRows, Attention, Moments, Precision, Projection};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Int, Tensor};
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+use burn_cubecl::CubeBackend;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+use burn_fusion::Fusion;
+use std::any::Any;
+use std::sync::LazyLock;
 
 /// Every operation of this crate on one backend; what each computes is said where it is public.
 pub(crate) trait Operations<B: Backend>: Send + Sync {
@@ -33,6 +39,7 @@ pub(crate) trait Operations<B: Backend>: Send + Sync {
         gradient: Tensor<B, 2>,
         moments: Option<Moments<B>>,
         rows: &AdamWRows,
+        verdict: Option<Tensor<B, 1>>,
     ) -> (Tensor<B, 2>, Moments<B>);
 
     fn gather_rows(&self, matrix: &Tensor<B, 2>, rows: &[usize]) -> Tensor<B, 2>;
@@ -59,11 +66,12 @@ pub(crate) fn operations<B: Backend>(
     dtype: DType,
     precision: Precision,
 ) -> &'static dyn Operations<B> {
-    #[cfg(feature = "flex")]
     if dtype == DType::F32
-        && let Some(found) = of_kernels::<B, burn_flex::Flex>(precision)
+        && let Some(found) = own_kernels(precision)
+            .iter()
+            .find_map(|way| way.downcast_ref())
     {
-        return found;
+        return *found;
     }
     match precision {
         Precision::F32 => &Plain(Precision::F32),
@@ -71,17 +79,55 @@ pub(crate) fn operations<B: Backend>(
     }
 }
 
-/// Whether `B` is a backend with kernels, or autodiff over one.
-#[cfg(feature = "flex")]
-pub(crate) fn has_kernels<B: Backend>() -> bool {
-    of_kernels::<B, burn_flex::Flex>(Precision::F32).is_some()
+/// An `&'static dyn Operations<B>` for some `B`.
+type Way = Box<dyn Any + Send + Sync>;
+
+/// The ways of the backends with kernels of our own; none if the environment turns those off.
+///
+/// Not generic, so that it is compiled here and not again for each backend wherever an operation is called.
+pub(crate) fn own_kernels(precision: Precision) -> &'static [Way] {
+    static WAYS: LazyLock<[Vec<Way>; 2]> = LazyLock::new(|| {
+        let off = std::env::var_os("SWITCHLORA_PLAIN").is_some_and(|value| value == "1");
+        [Precision::F32, Precision::Bf16].map(|precision| match off {
+            true => vec![],
+            false => ways(precision),
+        })
+    });
+    match precision {
+        Precision::F32 => &WAYS[0],
+        Precision::Bf16 => &WAYS[1],
+    }
 }
 
-/// The operations of a backend `K` with kernels, if `B` is that backend, or autodiff over it.
-#[cfg(feature = "flex")]
-fn of_kernels<B: Backend, K: crate::kernels::Kernels>(
-    precision: Precision,
-) -> Option<&'static dyn Operations<B>> {
+fn ways(#[allow(unused_variables)] precision: Precision) -> Vec<Way> {
+    #[allow(unused_mut)]
+    let mut ways: Vec<Way> = vec![];
+    #[cfg(feature = "flex")]
+    ways.extend(of_kernels::<burn_flex::Flex>(precision));
+    // With fusion, as burn exports them, and without.
+    #[cfg(feature = "wgpu")]
+    {
+        use cubecl::wgpu::WgpuRuntime;
+        ways.extend(of_kernels::<Fusion<CubeBackend<WgpuRuntime, f32, i32, u32>>>(precision));
+        ways.extend(of_kernels::<Fusion<CubeBackend<WgpuRuntime, f32, i32, u8>>>(precision));
+        ways.extend(of_kernels::<CubeBackend<WgpuRuntime, f32, i32, u32>>(
+            precision,
+        ));
+    }
+    #[cfg(feature = "cuda")]
+    {
+        use cubecl::cuda::CudaRuntime;
+        ways.extend(of_kernels::<Fusion<CubeBackend<CudaRuntime, f32, i32, u8>>>(precision));
+        ways.extend(of_kernels::<CubeBackend<CudaRuntime, f32, i32, u8>>(
+            precision,
+        ));
+    }
+    ways
+}
+
+/// Those of a backend `K` with kernels, and of autodiff over it.
+#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
+fn of_kernels<K: crate::kernels::Kernels>(precision: Precision) -> [Way; 3] {
     use crate::differentiable::Differentiable;
     use crate::direct::Direct;
     use burn::backend::Autodiff;
@@ -94,13 +140,19 @@ fn of_kernels<B: Backend, K: crate::kernels::Kernels>(
     let inner: &'static dyn Operations<K> = direct;
     let plain: &'static dyn Operations<Autodiff<K>> = differentiable;
     let balanced: &'static dyn Operations<Autodiff<K, BalancedCheckpointing>> = differentiable;
-    same(&inner)
-        .or_else(|| same(&plain))
-        .or_else(|| same(&balanced))
+    [Box::new(inner), Box::new(plain), Box::new(balanced)]
 }
 
-/// `operations` under another name for the same type; none if it is another type.
+/// Whether `B` computes on the threads of a pool with kernels of our own, or is autodiff over such a backend.
 #[cfg(feature = "flex")]
-fn same<B: Backend>(operations: &dyn std::any::Any) -> Option<&'static dyn Operations<B>> {
-    operations.downcast_ref().copied()
+pub(crate) fn has_pool<B: Backend>() -> bool {
+    use burn::backend::Autodiff;
+    use burn::backend::autodiff::checkpoint::strategy::BalancedCheckpointing;
+    use burn_flex::Flex;
+    use std::any::TypeId;
+
+    let of = TypeId::of::<B>();
+    of == TypeId::of::<Flex>()
+        || of == TypeId::of::<Autodiff<Flex>>()
+        || of == TypeId::of::<Autodiff<Flex, BalancedCheckpointing>>()
 }

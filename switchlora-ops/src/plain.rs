@@ -95,7 +95,11 @@ impl<B: Backend> Operations<B> for Plain {
         gradient: Tensor<B, 2>,
         moments: Option<Moments<B>>,
         rows: &AdamWRows,
+        verdict: Option<Tensor<B, 1>>,
     ) -> (Tensor<B, 2>, Moments<B>) {
+        if let Some(verdict) = verdict {
+            return self.judged(parameter, gradient, moments, rows, verdict);
+        }
         let gradient = match rows.gradient_scale {
             1.0 => gradient,
             scale => gradient * scale,
@@ -167,6 +171,37 @@ impl<B: Backend> Operations<B> for Plain {
 }
 
 impl Plain {
+    /// AdamW, and of each of its results what it was before if `verdict` refuses the update.
+    fn judged<B: Backend>(
+        &self,
+        parameter: Tensor<B, 2>,
+        gradient: Tensor<B, 2>,
+        moments: Option<Moments<B>>,
+        rows: &AdamWRows,
+        verdict: Tensor<B, 1>,
+    ) -> (Tensor<B, 2>, Moments<B>) {
+        let accept = verdict.clone().greater_equal_elem(0.0).reshape([1, 1]);
+        let choose = |old: Tensor<B, 2>, new: Tensor<B, 2>| {
+            old.mask_where(accept.clone().expand(new.dims()), new)
+        };
+        let (old, kept) = (parameter.clone(), moments.clone());
+        let gradient = gradient * verdict.reshape([1, 1]);
+        let (parameter, moments) = self.adamw(parameter, gradient, moments, rows, None);
+        let kept = kept.unwrap_or_else(|| {
+            // Refused at its first update, a parameter is left with moments of zero, which are those of no update.
+            let zeros = moments.first.zeros_like();
+            Moments {
+                first: zeros.clone(),
+                second: zeros,
+            }
+        });
+        let moments = Moments {
+            first: choose(kept.first, moments.first),
+            second: choose(kept.second, moments.second),
+        };
+        (choose(old, parameter), moments)
+    }
+
     /// One projection of an `x` that is rounded already.
     fn project<B: Backend>(&self, x: Tensor<B, 2>, projection: Projection<B>) -> Tensor<B, 2> {
         let weight = match &projection.adapter {
@@ -203,14 +238,15 @@ fn zero_rows<B: Backend>(matrix: Tensor<B, 2>, rows: &[usize]) -> Tensor<B, 2> {
     if rows.is_empty() {
         return matrix;
     }
-    let zeros = Tensor::zeros([rows.len(), matrix.dims()[1]], &matrix.device());
+    let like = (&matrix.device(), matrix.dtype());
+    let zeros = Tensor::zeros([rows.len(), matrix.dims()[1]], like);
     crate::scatter_rows(matrix, rows, zeros)
 }
 
 /// One number for each row, `[rows, 1]`, where `beside` is.
 fn column<B: Backend>(values: &[f32], beside: &Tensor<B, 2>) -> Tensor<B, 2> {
     let data = TensorData::new(values.to_vec(), [values.len(), 1]);
-    Tensor::from_data(data, &beside.device())
+    Tensor::from_data(data, (&beside.device(), beside.dtype()))
 }
 
 /// `matrix` times one number, or one for each row.

@@ -9,7 +9,7 @@ use burn::tensor::backend::Backend;
 /// on GPUs, whose work is queued by thread, it is just called. What waits for another thread does not belong inside.
 pub fn in_pool<B: Backend, R: Send>(work: impl FnOnce() -> R + Send) -> R {
     #[cfg(feature = "flex")]
-    if crate::operations::has_kernels::<B>() {
+    if crate::operations::has_pool::<B>() {
         return rayon::scope(|_| work());
     }
     work()

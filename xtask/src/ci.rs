@@ -6,9 +6,13 @@ use anyhow::{Result, bail};
 use std::time::Instant;
 
 /// What is run, in order: the cheap first.
-const STEPS: [(&str, &str); 9] = [
+const STEPS: [(&str, &str); 11] = [
     ("format", "fmt --all --check"),
     ("lints", "clippy --workspace --all-targets -- -D warnings"),
+    (
+        "lints of the kernels for GPUs",
+        "clippy -p switchlora-ops --all-targets --features wgpu,cuda -- -D warnings",
+    ),
     ("tests", "test --workspace"),
     (
         "documentation",
@@ -27,7 +31,11 @@ const STEPS: [(&str, &str); 9] = [
         "check -p switchlora-bench --no-default-features --features wgpu",
     ),
     ("all features", "check -p switchlora-bench --all-features"),
-    // Mesa's Vulkan in software will do.
+    // Mesa's Vulkan in software will do for the last two.
+    (
+        "wgpu's kernels compute what they say",
+        "test -p switchlora-ops --lib --features wgpu cube::",
+    ),
     (
         "wgpu computes what the CPU does",
         "run -p switchlora-bench --features wgpu -- run --suite agreement --backends flex,ndarray,wgpu --methods switchlora --quick \
@@ -39,7 +47,8 @@ const STEPS: [(&str, &str); 9] = [
 pub fn run() -> Result<()> {
     let wgpu = gpu_features().contains(&"wgpu");
     for (name, command) in STEPS {
-        let needs_wgpu = command.starts_with("run") && command.contains("wgpu");
+        let runs = command.starts_with("run") || command.starts_with("test");
+        let needs_wgpu = runs && command.contains("wgpu");
         match needs_wgpu && !wgpu {
             true => {
                 eprintln!("== {name}: left out, there is no Vulkan loader (libvulkan.so.1) here")

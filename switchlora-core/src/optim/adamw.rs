@@ -90,6 +90,22 @@ impl AdamW {
         plan: RowPlan<B>,
         guard: &Guard<B>,
     ) -> (Tensor<B, 2>, Option<Moments<B>>) {
+        if let (Guard::Later { verdict, .. }, Some(_), None) = (guard, &gradient, &plan.replaced) {
+            // Chosen where it is computed: nothing is kept besides.
+            let mut rows = self.rows(
+                learning_rate * plan.rate,
+                parameter.dims()[0],
+                counts,
+                plan.vectors,
+                &plan.frozen,
+            );
+            (rows.reset, rows.frozen) = (plan.reset, plan.frozen);
+            let verdict = Some(verdict.clone());
+            let gradient = gradient.unwrap_or_else(|| unreachable!("there is one"));
+            let (parameter, moments) =
+                switchlora_ops::adamw(parameter, gradient, moments, &rows, verdict);
+            return (parameter, Some(moments));
+        }
         let old = guard.keep(&parameter);
         let kept = moments
             .as_ref()
@@ -112,7 +128,7 @@ impl AdamW {
                 rows.gradient_scale = scale;
                 (rows.reset, rows.frozen) = (plan.reset, plan.frozen);
                 let (parameter, moments) =
-                    switchlora_ops::adamw(parameter, gradient, moments, &rows);
+                    switchlora_ops::adamw(parameter, gradient, moments, &rows, None);
                 (parameter, Some(moments))
             }
             None => (

@@ -139,9 +139,12 @@ impl<O> ClipGradNorm<O> {
         };
         self.norm = Some(judged.map(|(norm, _)| norm));
         self.undecided = Some(accepted.clone());
+        let scale = scale.clamp_max(1.0);
+        let refused = scale.ones_like().neg();
         Guard::Later {
+            verdict: refused.mask_where(accept.clone(), scale.clone()),
             accept,
-            scale: scale.clamp_max(1.0),
+            scale,
             accepted,
         }
     }

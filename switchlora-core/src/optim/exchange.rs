@@ -42,12 +42,17 @@ pub(super) struct Absorbed<B: Backend> {
 impl<B: Backend> Absorbed<B> {
     /// The weight after the change; in place if nobody else holds it.
     pub fn by(self, weight: Tensor<B, 2>, guard: &Guard<B>) -> Tensor<B, 2> {
+        if self.remaining == 1.0 {
+            // Refused, nothing is added: less is chosen than of whole weights, and those change in place.
+            let nothing = matches!(guard, Guard::Later { .. }).then(|| self.left.zeros_like());
+            let left = guard.choose(self.left, nothing);
+            return add_product(weight, left, self.right);
+        }
         let old = guard.keep(&weight);
-        let weight = match self.remaining {
-            1.0 => weight,
-            remaining => weight * remaining,
-        };
-        guard.choose(add_product(weight, self.left, self.right), old)
+        guard.choose(
+            add_product(weight * self.remaining, self.left, self.right),
+            old,
+        )
     }
 }
 

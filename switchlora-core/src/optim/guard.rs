@@ -38,6 +38,8 @@ pub enum Guard<B: Backend> {
         accept: Tensor<B, 1, Bool>,
         /// `[1]`, factor of every gradient.
         scale: Tensor<B, 1>,
+        /// `[1]`, both in one: the factor, negative if the update does not happen.
+        verdict: Tensor<B, 1>,
         /// The same decision, on its way to the host.
         accepted: Deferred<bool>,
     },

@@ -101,12 +101,15 @@ impl<K: Kernels, C: CheckpointStrategy> Operations<Autodiff<K, C>> for Different
         gradient: Tensor<Autodiff<K, C>, 2>,
         moments: Option<Moments<Autodiff<K, C>>>,
         rows: &AdamWRows,
+        verdict: Option<Tensor<Autodiff<K, C>, 1>>,
     ) -> (Tensor<Autodiff<K, C>, 2>, Moments<Autodiff<K, C>>) {
         let moments = moments.map(|m| Moments {
             first: m.first.inner(),
             second: m.second.inner(),
         });
-        let (parameter, moments) = crate::adamw(parameter.inner(), gradient.inner(), moments, rows);
+        let verdict = verdict.map(Tensor::inner);
+        let (parameter, gradient) = (parameter.inner(), gradient.inner());
+        let (parameter, moments) = crate::adamw(parameter, gradient, moments, rows, verdict);
         let moments = Moments {
             first: Tensor::from_inner(moments.first),
             second: Tensor::from_inner(moments.second),

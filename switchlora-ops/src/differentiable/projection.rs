@@ -63,9 +63,11 @@ impl<K: Kernels> Backward<K, 1> for Output {
         let dy = gradients.consume::<K>(&ops.node);
         let (empty, arrived) = ops.state;
         let mut arrived = arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        // One gradient is enough to call the node of all projections, and nothing has to be added.
+        let empty = arrived.iter().all(Option::is_none).then_some(empty);
         arrived[self.0] = Some(dy);
         let [parent] = ops.parents;
-        register::<K, 1>(gradients, [parent.map(|parent| parent.id)], [Some(empty)]);
+        register::<K, 1>(gradients, [parent.map(|parent| parent.id)], [empty]);
     }
 }
 
@@ -126,7 +128,7 @@ fn together<K: Kernels, C: CheckpointStrategy, const N: usize>(
     let x = x.primitive;
     let outputs = K::projections(&x, &inputs, precision);
     let device = K::float_device(&x);
-    let empty = K::float_empty(Shape::new([0]), &device, FloatDType::F32);
+    let empty = K::float_empty(Shape::new([1]), &device, FloatDType::F32);
     let arrived: Arrived<K> = Arc::new(Mutex::new(vec![None; outputs.len()]));
     let state = State::<K> {
         x,

@@ -30,15 +30,21 @@ pub(super) fn update(
     gradient: &FlexTensor,
     moments: Option<[FlexTensor; 2]>,
     rows: &AdamWRows,
+    verdict: Option<f32>,
 ) -> [FlexTensor; 3] {
     let shape = parameter.layout().shape().clone();
     let [count, columns] = rows_and_columns(&parameter);
     let gradient = contiguous(gradient);
     let moments = moments
         .unwrap_or_else(|| [(); 2].map(|()| fresh(vec![0.0; count * columns], shape.clone())));
+    let factor = verdict.unwrap_or(1.0);
+    if factor < 0.0 {
+        let [first, second] = moments;
+        return [parameter, first, second];
+    }
     let [mut first, mut second] = moments.map(owned);
     let mut parameter = owned(parameter);
-    let of_rows = of_rows(count, rows);
+    let of_rows = of_rows(count, rows, factor);
     let mut reset = vec![false; count];
     rows.reset.iter().for_each(|&row| reset[row] = true);
 
@@ -67,7 +73,7 @@ pub(super) fn update(
 }
 
 /// The numbers of each row.
-fn of_rows(count: usize, rows: &AdamWRows) -> impl Fn(usize) -> Row + Sync {
+fn of_rows(count: usize, rows: &AdamWRows, factor: f32) -> impl Fn(usize) -> Row + Sync {
     let mut frozen = vec![false; count];
     rows.frozen.iter().for_each(|&row| frozen[row] = true);
     move |row| {
@@ -80,7 +86,7 @@ fn of_rows(count: usize, rows: &AdamWRows) -> impl Fn(usize) -> Row + Sync {
             gradient: if frozen[row] {
                 0.0
             } else {
-                rows.gradient_scale as f32
+                rows.gradient_scale as f32 * factor
             },
             rate: of(&rows.rates),
             epsilon: of(&rows.epsilons),

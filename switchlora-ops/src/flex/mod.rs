@@ -131,8 +131,10 @@ impl Kernels for Flex {
         gradient: FlexTensor,
         moments: Option<[FlexTensor; 2]>,
         rows: &AdamWRows,
+        verdict: Option<FlexTensor>,
     ) -> [FlexTensor; 3] {
-        adamw::update(parameter, &gradient, moments, rows)
+        let verdict = verdict.map(|verdict| slice(&contiguous(&verdict))[0]);
+        adamw::update(parameter, &gradient, moments, rows, verdict)
     }
 
     fn gather_rows(matrix: &FlexTensor, rows: &[usize]) -> FlexTensor {

@@ -1,0 +1,115 @@
+//! Single rows of a matrix, read and written.
+
+use super::launch::Launch;
+use super::tensors::{contiguous, elementwise, empty, owned, rows_and_columns, vector_size};
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Shape, TensorMetadata};
+use cubecl::prelude::*;
+
+/// The given rows of `matrix`.
+pub(super) fn gather<B: Launch>(matrix: &FloatTensor<B>, rows: &[usize]) -> FloatTensor<B> {
+    let shape = [rows.len(), matrix.shape()[1]];
+    let outputs = [(Shape::from(shape), matrix.dtype())];
+    let rows = numbers(rows);
+    let [gathered] = B::launch("gather_rows", [matrix.clone()], outputs, move |[matrix]| {
+        let matrix = contiguous(matrix);
+        let gathered = empty(&matrix, shape, matrix.dtype);
+        let client = matrix.client.clone();
+        let size = vector_size(&client, shape[1]);
+        let work = rows.len() * shape[1] / size;
+        if work > 0 {
+            let (count, dim) = elementwise(&client, work);
+            let numbers = client.create_from_slice(u32::as_bytes(&rows));
+            // SAFETY: a unit past the last row does nothing, and the rows are those of the matrix.
+            unsafe {
+                gather_rows::launch_unchecked::<B::Runtime>(
+                    &client,
+                    count,
+                    dim,
+                    size,
+                    matrix.into_array_arg(),
+                    ArrayArg::from_raw_parts(numbers, rows.len()),
+                    gathered.clone().into_array_arg(),
+                    shape[1] / size,
+                    work,
+                );
+            }
+        }
+        [gathered]
+    });
+    gathered
+}
+
+/// `matrix` with the given rows replaced, in place if nobody else holds it.
+pub(super) fn scatter<B: Launch>(
+    matrix: FloatTensor<B>,
+    rows: &[usize],
+    values: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let outputs = [(matrix.shape(), matrix.dtype())];
+    let rows = numbers(rows);
+    let [scattered] = B::launch(
+        "scatter_rows",
+        [matrix, values],
+        outputs,
+        move |[matrix, values]| {
+            let (matrix, values) = (owned(matrix), contiguous(values));
+            let [_, columns] = rows_and_columns(&matrix);
+            let client = matrix.client.clone();
+            let size = vector_size(&client, columns);
+            let work = rows.len() * columns / size;
+            if work > 0 {
+                let (count, dim) = elementwise(&client, work);
+                let numbers = client.create_from_slice(u32::as_bytes(&rows));
+                // SAFETY: a unit past the last row does nothing, and the rows are those of the matrix.
+                unsafe {
+                    scatter_rows::launch_unchecked::<B::Runtime>(
+                        &client,
+                        count,
+                        dim,
+                        size,
+                        matrix.clone().into_array_arg(),
+                        ArrayArg::from_raw_parts(numbers, rows.len()),
+                        values.into_array_arg(),
+                        columns / size,
+                        work,
+                    );
+                }
+            }
+            [matrix]
+        },
+    );
+    scattered
+}
+
+fn numbers(rows: &[usize]) -> Vec<u32> {
+    rows.iter().map(|row| *row as u32).collect()
+}
+
+#[cube(launch_unchecked)]
+fn gather_rows<N: Size>(
+    matrix: &Array<Vector<f32, N>>,
+    rows: &Array<u32>,
+    gathered: &mut Array<Vector<f32, N>>,
+    columns: usize,
+    work: usize,
+) {
+    if ABSOLUTE_POS < work {
+        let row = rows[ABSOLUTE_POS / columns] as usize;
+        gathered[ABSOLUTE_POS] = matrix[row * columns + ABSOLUTE_POS % columns];
+    }
+}
+
+#[cube(launch_unchecked)]
+fn scatter_rows<N: Size>(
+    matrix: &mut Array<Vector<f32, N>>,
+    rows: &Array<u32>,
+    values: &Array<Vector<f32, N>>,
+    columns: usize,
+    work: usize,
+) {
+    if ABSOLUTE_POS < work {
+        let row = rows[ABSOLUTE_POS / columns] as usize;
+        matrix[row * columns + ABSOLUTE_POS % columns] = values[ABSOLUTE_POS];
+    }
+}

@@ -1,0 +1,79 @@
+//! Tensors as kernels take them, and how many units work on them.
+
+use burn::tensor::{DType, Shape, TensorMetadata};
+use burn_cubecl::CubeRuntime;
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::calculate_cube_count_elemwise;
+use cubecl::prelude::*;
+use cubecl::server::CubeCountSelection;
+
+/// Units in a cube where each takes an element: as many as every device has.
+pub(super) const UNITS: u32 = 256;
+/// Elements that a unit of a cube takes at least, before there are more units. Not measured on a GPU.
+const EACH: usize = 4;
+
+/// `tensor` with its elements in order and without gaps.
+pub(super) fn contiguous<R: CubeRuntime>(tensor: CubeTensor<R>) -> CubeTensor<R> {
+    into_contiguous(tensor)
+}
+
+/// `tensor`, or a copy where others hold it too: contiguous, and free to be written to.
+pub(super) fn owned<R: CubeRuntime>(tensor: CubeTensor<R>) -> CubeTensor<R> {
+    let tensor = contiguous(tensor);
+    match tensor.can_mut() {
+        true => tensor,
+        // The copy that burn makes may leave gaps between rows.
+        false => contiguous(tensor.copy()),
+    }
+}
+
+/// Memory of its own for a tensor, with anything in it.
+pub(super) fn empty<R: CubeRuntime>(
+    beside: &CubeTensor<R>,
+    shape: impl Into<Shape>,
+    dtype: DType,
+) -> CubeTensor<R> {
+    let (client, device) = (beside.client.clone(), beside.device.clone());
+    empty_device_contiguous_dtype(client, device, shape.into(), dtype)
+}
+
+/// Memory of its own for a tensor like `tensor`.
+pub(super) fn empty_like<R: CubeRuntime>(tensor: &CubeTensor<R>) -> CubeTensor<R> {
+    empty(tensor, tensor.shape(), tensor.dtype)
+}
+
+/// Rows and columns of a matrix.
+pub(super) fn rows_and_columns<R: CubeRuntime>(matrix: &CubeTensor<R>) -> [usize; 2] {
+    matrix.shape().dims()
+}
+
+/// Elements of a row that are read and written at once.
+pub(super) fn vector_size<R: CubeRuntime>(client: &ComputeClient<R>, columns: usize) -> usize {
+    let sizes = client.io_optimized_vector_sizes(size_of::<f32>());
+    let sizes = sizes.filter(|size| columns.is_multiple_of(*size));
+    sizes.max().unwrap_or(1)
+}
+
+/// Cubes of [`UNITS`] for `work` units.
+pub(super) fn elementwise<R: CubeRuntime>(
+    client: &ComputeClient<R>,
+    work: usize,
+) -> (CubeCount, CubeDim) {
+    let dim = CubeDim::new_1d(UNITS);
+    (calculate_cube_count_elemwise(client, work, dim), dim)
+}
+
+/// A cube for each of `rows`, and how many units there are in it for `columns` elements: a power of two.
+pub(super) fn cube_a_row<R: CubeRuntime>(
+    client: &ComputeClient<R>,
+    rows: usize,
+    columns: usize,
+) -> (CubeCount, CubeDim, usize) {
+    let units = (columns / EACH)
+        .next_power_of_two()
+        .clamp(32, UNITS as usize);
+    let count = CubeCountSelection::new(client, rows as u32).cube_count();
+    (count, CubeDim::new_1d(units as u32), units)
+}
