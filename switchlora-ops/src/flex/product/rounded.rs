@@ -1,7 +1,7 @@
 //! Products in bf16 on processors without matrix units: rounded operands, multiplied in f32.
 //!
-//! That takes as long as a product in f32 and the rounding. Vector instructions for bf16 are no faster: on the processors
-//! that were tried they multiply half as many numbers in the same time.
+//! That takes as long as a product in f32 and the rounding. Vector instructions for bf16 are no help: on the one
+//! processor that was tried (Sapphire Rapids) they multiply half as many numbers in the same time.
 
 use super::single::{self, UNITS};
 use super::{Operand, Placed, Term, all_parts, each, numbered};
