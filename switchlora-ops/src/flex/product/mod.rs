@@ -168,6 +168,10 @@ pub(super) fn has_units(precision: Precision) -> bool {
 
 /// Computes `left right` with matrix units, on this thread, if that is how products of this precision are computed; whether it
 /// did. For the small products of attention: rows of `product` follow each other.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(unused_variables, reason = "no other processor's units are used yet")
+)]
 pub(super) fn small_by_units(
     left: Matrix<'_>,
     right: Matrix<'_>,
@@ -203,6 +207,10 @@ impl<'a> Multiplier<'a> {
     }
 
     /// One for several computations that have operands in common: those on the left, and those on the right.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(unused_variables, reason = "nothing is packed there")
+    )]
     pub fn keeping(precision: Precision, left: &[Matrix<'a>], right: &[Matrix<'a>]) -> Self {
         let new = Self::new(precision);
         match precision {
