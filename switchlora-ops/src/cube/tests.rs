@@ -93,7 +93,8 @@ fn cross_entropy_on_wgpu_is_what_it_says() {
         vocabulary,
         tied,
     };
-    check(&[case(39, 29, 89, false), case(17, 8, 1031, true)]);
+    // Not 8 wide: of the variants that burn tries for that product, one is wrong on Mesa's driver, with or without our kernels.
+    check(&[case(39, 29, 89, false), case(17, 29, 1031, true)]);
 }
 
 #[test]
