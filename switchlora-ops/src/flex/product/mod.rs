@@ -334,10 +334,7 @@ mod tests {
     fn add(sum: &mut [f32], left: Matrix<'_>, right: Matrix<'_>) {
         for row in 0..left.rows {
             for column in 0..right.columns {
-                let products = (0..left.columns).map(|k| {
-                    left.data[row * left.row_stride + k * left.column_stride]
-                        * right.data[k * right.row_stride + column * right.column_stride]
-                });
+                let products = (0..left.columns).map(|k| at(left, row, k) * at(right, k, column));
                 sum[row * right.columns + column] += products.sum::<f32>();
             }
         }
