@@ -87,46 +87,33 @@ impl AdamW {
         gradient: Option<Tensor<B, 2>>,
         moments: Option<Moments<B>>,
         counts: &[u32],
-        plan: RowPlan<B>,
+        mut plan: RowPlan<B>,
         guard: &Guard<B>,
     ) -> (Tensor<B, 2>, Option<Moments<B>>) {
-        if let (Guard::Later { verdict, .. }, Some(_), None) = (guard, &gradient, &plan.replaced) {
+        let rows = parameter.dims()[0];
+        let gradient = match (gradient, guard, &plan.replaced) {
             // Chosen where it is computed: nothing is kept besides.
-            let mut rows = self.rows(
-                learning_rate * plan.rate,
-                parameter.dims()[0],
-                counts,
-                plan.vectors,
-                &plan.frozen,
-            );
-            (rows.reset, rows.frozen) = (plan.reset, plan.frozen);
-            let verdict = Some(verdict.clone());
-            let gradient = gradient.unwrap_or_else(|| unreachable!("there is one"));
-            let (parameter, moments) =
-                switchlora_ops::adamw(parameter, gradient, moments, &rows, verdict);
-            return (parameter, Some(moments));
-        }
+            (Some(gradient), Guard::Later { verdict, .. }, None) => {
+                let rows = self.rows(learning_rate, rows, counts, plan, 1.0);
+                let verdict = Some(verdict.clone());
+                let (parameter, moments) =
+                    switchlora_ops::adamw(parameter, gradient, moments, &rows, verdict);
+                return (parameter, Some(moments));
+            }
+            (gradient, ..) => gradient,
+        };
         let old = guard.keep(&parameter);
         let kept = moments
             .as_ref()
             .and_then(|m| Some((guard.keep(&m.first)?, guard.keep(&m.second)?)));
-        let rows = parameter.dims()[0];
-        let parameter = match plan.replaced {
+        let parameter = match plan.replaced.take() {
             Some((rows, vectors)) => scatter_rows(parameter, &rows, vectors),
             None => parameter,
         };
         let (parameter, moments) = match gradient {
             Some(gradient) => {
                 let (gradient, scale) = guard.scale(gradient);
-                let mut rows = self.rows(
-                    learning_rate * plan.rate,
-                    rows,
-                    counts,
-                    plan.vectors,
-                    &plan.frozen,
-                );
-                rows.gradient_scale = scale;
-                (rows.reset, rows.frozen) = (plan.reset, plan.frozen);
+                let rows = self.rows(learning_rate, rows, counts, plan, scale);
                 let (parameter, moments) =
                     switchlora_ops::adamw(parameter, gradient, moments, &rows, None);
                 (parameter, Some(moments))
@@ -155,38 +142,39 @@ impl AdamW {
 
     /// The numbers of each row. With `root = sqrt(1 - b2^t)`, multiplying the change through by it gives the rate
     /// `lr root / (1 - b1^t)` and `eps root`. A frozen row does not decay.
-    fn rows(
+    fn rows<B: Backend>(
         &self,
-        lr: f64,
+        learning_rate: f64,
         rows: usize,
         counts: &[u32],
-        vectors: bool,
-        frozen: &[usize],
+        plan: RowPlan<B>,
+        gradient_scale: f64,
     ) -> AdamWRows {
+        let lr = learning_rate * plan.rate;
         let correction = |beta: f64, t: u32| match self.bias_correction {
             BiasCorrection::None => 1.0,
-            BiasCorrection::Rate | BiasCorrection::All => correction(beta, t, vectors),
+            BiasCorrection::Rate | BiasCorrection::All => correction(beta, t, plan.vectors),
         };
         let root = |t: u32| correction(self.beta_2, t).sqrt();
         let rate = |t: u32| lr * root(t) / correction(self.beta_1, t);
         let decay = lr * self.weight_decay;
         let mut remaining = vec![(1.0 - decay) as f32];
-        if decay != 0.0 && !frozen.is_empty() {
+        if decay != 0.0 && !plan.frozen.is_empty() {
             remaining = vec![remaining[0]; rows];
-            frozen.iter().for_each(|&row| remaining[row] = 1.0);
+            plan.frozen.iter().for_each(|&row| remaining[row] = 1.0);
         }
         AdamWRows {
             beta_1: self.beta_1,
             beta_2: self.beta_2,
-            gradient_scale: 1.0,
+            gradient_scale,
             rates: per_row(counts, rate),
             epsilons: per_row(counts, |t| match self.bias_correction {
                 BiasCorrection::All => self.epsilon * root(t),
                 BiasCorrection::Rate | BiasCorrection::None => self.epsilon,
             }),
             remaining,
-            reset: Vec::new(),
-            frozen: Vec::new(),
+            reset: plan.reset,
+            frozen: plan.frozen,
         }
     }
 }
