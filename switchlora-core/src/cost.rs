@@ -1,4 +1,4 @@
-//! What a method costs, in closed form: parameters, bytes kept and bytes sent.
+//! The cost of a method in closed form: parameters, bytes kept and bytes sent.
 //!
 //! A layer maps `n` inputs to `m` outputs; `r` is the rank; every number is an f32 of 4 bytes. Per adapted layer, in numbers:
 //!
@@ -12,14 +12,15 @@
 //! Everything that is trained besides the adapted layers (embeddings, norms, head) counts as in the first column.
 //!
 //! ```
-//! use switchlora_core::cost::{CostMethod, LinearShape, ModelShape};
+//! use switchlora_core::Method;
+//! use switchlora_core::cost::{LinearShape, ModelShape};
 //!
 //! let model = ModelShape {
 //!     linears: vec![LinearShape { d_input: 2048, d_output: 2048 }],
 //!     other_parameters: 0,
 //! };
-//! assert_eq!(CostMethod::Full.cost(&model, 0).trainable_parameters, 2048 * 2048);
-//! assert_eq!(CostMethod::SwitchLora.cost(&model, 512).trainable_parameters, 512 * 4096);
+//! assert_eq!(Method::Full.cost(&model, 0).trainable_parameters, 2048 * 2048);
+//! assert_eq!(Method::SwitchLora.cost(&model, 512).trainable_parameters, 512 * 4096);
 //! ```
 
 use std::iter::Sum;
@@ -40,29 +41,25 @@ pub struct LinearShape {
     pub d_output: usize,
 }
 
-/// What the closed forms need to know about a model.
+impl LinearShape {
+    /// Entries of the weight, `m n`.
+    fn parameters(self) -> u64 {
+        self.d_input as u64 * self.d_output as u64
+    }
+
+    /// Entries of one LoRA vector of each side, `m + n`.
+    fn vectors(self) -> u64 {
+        self.d_input as u64 + self.d_output as u64
+    }
+}
+
+/// The sizes of a model that the closed forms need.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelShape {
     /// The layers that get adapters.
     pub linears: Vec<LinearShape>,
     /// Every other parameter, trained in full by all methods: embeddings, norms, head.
     pub other_parameters: u64,
-}
-
-/// A way to train the model's adapted layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CostMethod {
-    /// Every weight is trained.
-    Full,
-    /// The weight is frozen, `A` and `B` are trained.
-    Lora,
-    /// LoRA whose adapters are merged and restarted now and then; it costs what LoRA costs.
-    ReLora,
-    /// Full gradients, with moments of rank `r`.
-    GaLore,
-    /// LoRA whose vectors are exchanged with spare candidates.
-    SwitchLora,
 }
 
 /// Parameters and bytes of one training replica, activations not included.
@@ -84,72 +81,9 @@ pub struct Cost {
     pub all_reduce_bytes: u64,
 }
 
-impl CostMethod {
-    /// Every method, in the order of the tables.
-    pub const ALL: [Self; 5] = [
-        Self::Full,
-        Self::Lora,
-        Self::ReLora,
-        Self::GaLore,
-        Self::SwitchLora,
-    ];
-
-    /// The name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Lora => "lora",
-            Self::ReLora => "relora",
-            Self::GaLore => "galore",
-            Self::SwitchLora => "switchlora",
-        }
-    }
-
-    /// Whether the cost depends on the rank.
-    pub fn uses_rank(self) -> bool {
-        self != Self::Full
-    }
-
-    /// The cost of training `model` at `rank`, which [`Full`](Self::Full) ignores.
-    ///
-    /// Rank 0 is adapters without parameters; whether it makes sense is the caller's to say. The caller also keeps the sizes
-    /// such that the number of bytes fits in 64 bits.
-    pub fn cost(self, model: &ModelShape, rank: usize) -> Cost {
-        let adapted: Cost = model
-            .linears
-            .iter()
-            .map(|linear| self.linear(*linear, rank as u64))
-            .sum();
-        adapted + Cost::adamw(model.other_parameters, model.other_parameters)
-    }
-
-    fn linear(self, shape: LinearShape, rank: u64) -> Cost {
-        let (n, m) = (shape.d_input as u64, shape.d_output as u64);
-        let (small, large) = (m.min(n), m.max(n));
-        let adapters = rank * (m + n);
-        let lora = Cost::adamw(m * n + adapters, adapters);
-        let full = Cost::adamw(m * n, m * n);
-        match self {
-            Self::Full => full,
-            Self::Lora | Self::ReLora => lora,
-            // A projection to the full rank saves nothing: the moments are then those of the weight itself.
-            Self::GaLore if rank >= small => full,
-            Self::GaLore => Cost {
-                moment_bytes: NUMBER * rank * (2 * large + small),
-                ..full
-            },
-            Self::SwitchLora => Cost {
-                moment_bytes: lora.moment_bytes + NUMBER * 2 * rank,
-                pool_bytes: NUMBER * small.saturating_sub(rank) * (m + n),
-                ..lora
-            },
-        }
-    }
-}
-
 impl Cost {
     /// `total` parameters, of which AdamW trains `trainable`.
-    fn adamw(total: u64, trainable: u64) -> Self {
+    pub(crate) fn adamw(total: u64, trainable: u64) -> Self {
         Self {
             total_parameters: total,
             trainable_parameters: trainable,
@@ -161,7 +95,45 @@ impl Cost {
         }
     }
 
-    /// The same with frozen weights, which are all parameters that are not trained, resting in another type than f32.
+    /// A layer trained in full.
+    pub(crate) fn full(shape: LinearShape) -> Self {
+        let weight = shape.parameters();
+        Self::adamw(weight, weight)
+    }
+
+    /// A layer trained through factors of rank `rank`.
+    pub(crate) fn lora(shape: LinearShape, rank: usize) -> Self {
+        let factors = rank as u64 * shape.vectors();
+        Self::adamw(shape.parameters() + factors, factors)
+    }
+
+    /// A layer trained by gradients projected to `rank`. A projection to the full rank saves nothing: the moments are then
+    /// those of the weight itself.
+    pub(crate) fn galore(shape: LinearShape, rank: usize) -> Self {
+        let (n, m) = (shape.d_input as u64, shape.d_output as u64);
+        let (short, long, rank) = (m.min(n), m.max(n), rank as u64);
+        let full = Self::full(shape);
+        match rank >= short {
+            true => full,
+            false => Self {
+                moment_bytes: NUMBER * rank * (2 * long + short),
+                ..full
+            },
+        }
+    }
+
+    /// A layer trained through factors whose vectors are switched.
+    pub(crate) fn switchlora(shape: LinearShape, rank: usize) -> Self {
+        let spare = shape.d_input.min(shape.d_output).saturating_sub(rank);
+        let lora = Self::lora(shape, rank);
+        Self {
+            moment_bytes: lora.moment_bytes + NUMBER * 2 * rank as u64,
+            pool_bytes: NUMBER * spare as u64 * shape.vectors(),
+            ..lora
+        }
+    }
+
+    /// The same with the frozen weights, which are all parameters that are not trained, kept in `precision`.
     pub fn with_frozen(self, precision: Precision) -> Self {
         let frozen = self.total_parameters - self.trainable_parameters;
         let saved = match precision {
@@ -215,6 +187,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::method::Method;
 
     fn one(d_input: usize, d_output: usize, other_parameters: u64) -> ModelShape {
         ModelShape {
@@ -226,7 +199,7 @@ mod tests {
     proptest! {
         #[test]
         fn live_and_spare_vectors_together_fill_min_m_n_slots_a_side(n in 1usize..300, m in 1usize..300, r in 1usize..300) {
-            let cost = CostMethod::SwitchLora.cost(&one(n, m, 0), r);
+            let cost = Method::SwitchLora.cost(&one(n, m, 0), r);
             let live = cost.trainable_parameters * 4;
             let slots = m.min(n).max(r); // a rank above min(m, n) has no spare vectors
             prop_assert_eq!(live + cost.pool_bytes, (slots * (m + n) * 4) as u64);
@@ -235,14 +208,14 @@ mod tests {
 
         #[test]
         fn exchanging_the_sides_of_a_layer_changes_no_cost(n in 1usize..300, m in 1usize..300, r in 1usize..300) {
-            for method in CostMethod::ALL {
+            for method in Method::ALL {
                 prop_assert_eq!(method.cost(&one(n, m, 7), r), method.cost(&one(m, n, 7), r));
             }
         }
 
         #[test]
         fn weights_gradients_and_traffic_are_four_bytes_a_parameter(n in 1usize..300, m in 1usize..300, r in 0usize..300) {
-            for method in CostMethod::ALL {
+            for method in Method::ALL {
                 let cost = method.cost(&one(n, m, 11), r);
                 prop_assert_eq!(cost.weight_bytes, 4 * cost.total_parameters);
                 prop_assert_eq!(cost.gradient_bytes, 4 * cost.trainable_parameters);
@@ -252,7 +225,7 @@ mod tests {
 
         #[test]
         fn frozen_weights_in_bf16_take_half_and_nothing_else_changes(n in 1usize..300, m in 1usize..300, r in 0usize..300) {
-            for method in CostMethod::ALL {
+            for method in Method::ALL {
                 let cost = method.cost(&one(n, m, 11), r);
                 let halved = cost.with_frozen(Precision::Bf16);
                 let frozen = cost.total_parameters - cost.trainable_parameters;
@@ -263,24 +236,24 @@ mod tests {
 
         #[test]
         fn switchlora_costs_lora_and_its_step_counts_and_pools(n in 1usize..300, m in 1usize..300, r in 0usize..300) {
-            let (lora, switch) = (CostMethod::Lora.cost(&one(n, m, 5), r), CostMethod::SwitchLora.cost(&one(n, m, 5), r));
+            let (lora, switch) = (Method::Lora.cost(&one(n, m, 5), r), Method::SwitchLora.cost(&one(n, m, 5), r));
             prop_assert_eq!(switch.moment_bytes, lora.moment_bytes + 8 * r as u64);
             prop_assert_eq!(switch.state_bytes(), lora.state_bytes() + 8 * r as u64 + switch.pool_bytes);
-            prop_assert_eq!(CostMethod::ReLora.cost(&one(n, m, 5), r), lora);
+            prop_assert_eq!(Method::ReLora.cost(&one(n, m, 5), r), lora);
         }
     }
 
     #[test]
     fn a_layer_of_3_inputs_and_5_outputs_at_rank_2_costs_what_the_closed_forms_say() {
         let model = one(3, 5, 10);
-        let full = CostMethod::Full.cost(&model, 2);
+        let full = Method::Full.cost(&model, 2);
         assert_eq!((full.total_parameters, full.trainable_parameters), (25, 25));
         assert_eq!(
             (full.moment_bytes, full.pool_bytes, full.state_bytes()),
             (200, 0, 400)
         );
 
-        let galore = CostMethod::GaLore.cost(&model, 2);
+        let galore = Method::GaLore.cost(&model, 2);
         assert_eq!(
             galore,
             Cost {
@@ -288,9 +261,9 @@ mod tests {
                 ..full
             }
         );
-        assert_eq!(CostMethod::GaLore.cost(&model, 3), full);
+        assert_eq!(Method::GaLore.cost(&model, 3), full);
 
-        let switch = CostMethod::SwitchLora.cost(&model, 2);
+        let switch = Method::SwitchLora.cost(&model, 2);
         assert_eq!(
             (switch.total_parameters, switch.trainable_parameters),
             (15 + 16 + 10, 16 + 10)

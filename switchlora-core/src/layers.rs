@@ -2,7 +2,7 @@
 
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
+use burn::tensor::backend::{AutodiffBackend, Backend};
 
 /// The container type under which Burn's walk announces a [`SwitchLoraLinear`](crate::SwitchLoraLinear).
 const CONTAINER: &str = "Struct:SwitchLoraLinear";
@@ -32,18 +32,6 @@ impl<B: Backend> LoraLayer<B> {
     }
 }
 
-/// Every [`SwitchLoraLinear`](crate::SwitchLoraLinear) with factors in `module`, in the order of the walk.
-pub fn lora_layers<B: Backend, M: Module<B>>(module: &M) -> Vec<LoraLayer<B>> {
-    let mut finder = Finder::<B> {
-        place: Place::default(),
-        weight: None,
-        a: None,
-        found: Vec::new(),
-    };
-    module.visit(&mut finder);
-    finder.found
-}
-
 /// The weight of a layer without factors, which is trained as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlainWeight {
@@ -55,111 +43,117 @@ pub struct PlainWeight {
     pub shape: [usize; 2],
 }
 
+/// Every [`SwitchLoraLinear`](crate::SwitchLoraLinear) with factors in `module`, in the order of the walk.
+pub fn lora_layers<B: Backend, M: Module<B>>(module: &M) -> Vec<LoraLayer<B>> {
+    Layers::of(module).lora
+}
+
 /// The weights of every [`SwitchLoraLinear`](crate::SwitchLoraLinear) without factors in `module`, in the order of the walk.
 pub fn plain_weights<B: Backend, M: Module<B>>(module: &M) -> Vec<PlainWeight> {
-    let mut finder = PlainFinder::default();
-    module.visit(&mut finder);
-    finder.found
+    Layers::of(module).plain
 }
 
-/// Where in a module a walk is.
-#[derive(Default)]
-struct Place {
-    /// Name and container type of each module entered, the innermost last.
-    stack: Vec<(String, String)>,
+/// Every [`SwitchLoraLinear`](crate::SwitchLoraLinear) of a module, in the order of the walk.
+pub(crate) struct Layers<B: Backend> {
+    /// Those with factors.
+    pub lora: Vec<LoraLayer<B>>,
+    /// The weights of those without.
+    pub plain: Vec<PlainWeight>,
 }
 
-impl Place {
-    fn enter(&mut self, name: &str, container: &str) {
-        self.stack.push((name.to_owned(), container.to_owned()));
-    }
-
-    fn exit(&mut self) {
-        self.stack.pop();
-    }
-
-    /// Path of the layer and name of its field, if the parameter here, of `D` dimensions, is a matrix of a layer.
-    fn field_of_layer<const D: usize>(&self) -> Option<(String, &str)> {
-        let ((field, container), parents) = self.stack.split_last()?;
-        if container != CONTAINER || D != 2 {
-            return None;
-        }
-        let path: Vec<&str> = parents.iter().map(|(name, _)| name.as_str()).collect();
-        Some((path.join("."), field))
-    }
-}
-
-#[derive(Default)]
-struct PlainFinder {
-    place: Place,
-    found: Vec<PlainWeight>,
-}
-
-impl<B: Backend> ModuleVisitor<B> for PlainFinder {
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.place.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.place.exit();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        let Some((path, field)) = self.place.field_of_layer::<D>() else {
-            return;
+impl<B: Backend> Layers<B> {
+    /// Finds them.
+    pub fn of<M: Module<B>>(module: &M) -> Self {
+        let mut finder = Finder {
+            stack: Vec::new(),
+            found: Vec::new(),
         };
-        let shape = param.dims();
-        match field {
-            "weight" => self.found.push(PlainWeight {
-                path,
-                id: param.id,
-                shape: [shape[0], shape[D - 1]],
-            }),
-            // The layer has factors after all: they come after its weight.
-            "lora_a" => self.found.retain(|weight| weight.path != path),
-            _ => {}
+        module.visit(&mut finder);
+        let mut layers = Self {
+            lora: Vec::new(),
+            plain: Vec::new(),
+        };
+        for found in finder.found {
+            match (found.a, found.b) {
+                (Some(a), Some(b)) => layers.lora.push(LoraLayer {
+                    path: found.path,
+                    weight: found.weight,
+                    a,
+                    b,
+                }),
+                _ => layers.plain.push(PlainWeight {
+                    path: found.path,
+                    id: found.weight.0,
+                    shape: found.weight.1.dims(),
+                }),
+            }
+        }
+        layers
+    }
+}
+
+impl<B: AutodiffBackend> Layers<B> {
+    /// The same layers without autodiff.
+    pub fn inner(self) -> Layers<B::InnerBackend> {
+        let inner = |(id, tensor): (ParamId, Tensor<B, 2>)| (id, tensor.inner());
+        let lora = self.lora.into_iter().map(|layer| LoraLayer {
+            path: layer.path,
+            weight: inner(layer.weight),
+            a: inner(layer.a),
+            b: inner(layer.b),
+        });
+        Layers {
+            lora: lora.collect(),
+            plain: self.plain,
         }
     }
+}
+
+/// The matrices of one layer found so far.
+struct Found<B: Backend> {
+    path: String,
+    weight: (ParamId, Tensor<B, 2>),
+    a: Option<(ParamId, Tensor<B, 2>)>,
+    b: Option<(ParamId, Tensor<B, 2>)>,
 }
 
 struct Finder<B: Backend> {
-    place: Place,
-    weight: Option<(ParamId, Tensor<B, 2>)>,
-    a: Option<(ParamId, Tensor<B, 2>)>,
-    found: Vec<LoraLayer<B>>,
+    /// Name and container type of each module entered, the innermost last.
+    stack: Vec<(String, String)>,
+    found: Vec<Found<B>>,
 }
 
 impl<B: Backend> ModuleVisitor<B> for Finder<B> {
     fn enter_module(&mut self, name: &str, container: &str) {
-        self.place.enter(name, container);
+        self.stack.push((name.to_owned(), container.to_owned()));
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.place.exit();
+        self.stack.pop();
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        let Some((path, field)) = self.place.field_of_layer::<D>() else {
+        let Some(((field, container), parents)) = self.stack.split_last() else {
             return;
         };
-        let matrix = (
-            param.id,
-            Tensor::<B, 2>::from_primitive(param.val().into_primitive()),
-        );
+        if container != CONTAINER || D != 2 {
+            return;
+        }
+        let tensor = Tensor::from_primitive(param.val().into_primitive());
+        let matrix = (param.id, tensor);
         // The fields come in the order weight, lora_a, lora_b.
-        match field {
-            "weight" => self.weight = Some(matrix),
-            "lora_a" => self.a = Some(matrix),
-            "lora_b" => {
-                if let (Some(weight), Some(a)) = (self.weight.take(), self.a.take()) {
-                    self.found.push(LoraLayer {
-                        path,
-                        weight,
-                        a,
-                        b: matrix,
-                    });
-                }
+        match (field.as_str(), self.found.last_mut()) {
+            ("weight", _) => {
+                let path: Vec<&str> = parents.iter().map(|(name, _)| name.as_str()).collect();
+                self.found.push(Found {
+                    path: path.join("."),
+                    weight: matrix,
+                    a: None,
+                    b: None,
+                });
             }
+            ("lora_a", Some(layer)) => layer.a = Some(matrix),
+            ("lora_b", Some(layer)) => layer.b = Some(matrix),
             _ => {}
         }
     }

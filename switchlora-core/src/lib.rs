@@ -26,34 +26,36 @@
 //! model = optimizer.step(1e-2, model, gradients);
 //! ```
 
-mod candidates;
-mod config;
+mod baselines;
 pub mod cost;
-mod deferred;
 pub mod init;
 mod layers;
 mod linear;
-mod optim;
+mod method;
+mod optimizer;
+mod planner;
 mod random;
-mod schedule;
+mod record;
+#[doc(hidden)]
+pub mod replay;
 mod spectrum;
+mod step;
 mod svd;
-mod switch;
+mod switching;
 
-pub use candidates::PoolPlacement;
-pub use config::{ConfigError, SwitchLoraConfig};
-pub use deferred::Deferred;
+pub use baselines::{GaLoreConfig, MomentReset, ReLoraConfig};
 pub use layers::{LoraLayer, PlainWeight, lora_layers, plain_weights};
 pub use linear::{FactorInit, SwitchLoraLinear, SwitchLoraLinearConfig, forward_together};
-pub use optim::{
-    Algorithm, BiasCorrection, ClipGradNorm, Draws, FailedProjection, GaLore, GaLoreConfig, Guard,
-    GuardedOptimizer, LayerRecord, MethodOptimizer, MomentReset, MomentsRecord, OptimizerRecord,
-    ProjectionError, Projections, ReLora, ReLoraConfig, RecordedRestart, Restarts, SwitchLora,
-    with_loss,
-};
+pub use method::{Method, MethodConfig, UnknownMethod};
+pub use optimizer::MethodOptimizer;
 pub use random::{Purpose, stream};
-pub use schedule::SwitchSchedule;
+pub use record::{LayerRecord, LayerState, MomentsRecord, OptimizerRecord, SideState};
 pub use spectrum::Spectrum;
+pub use step::{
+    AdamWConfig, BiasCorrection, ClipGradNorm, Deferred, Guard, GuardedOptimizer, PoolPlacement,
+};
 pub use svd::SvdError;
-pub use switch::{Exchange, LayerState, LayerSwitch, Selection, SideState, Sides};
+pub use switching::{
+    ConfigError, Exchange, LayerSwitch, Selection, Sides, Source, SwitchLoraConfig, SwitchSchedule,
+};
 pub use switchlora_ops::Precision;

@@ -31,7 +31,7 @@ pub struct SwitchLoraLinearConfig {
     /// Whether there is a bias (always trained).
     #[config(default = "false")]
     pub bias: bool,
-    /// Distribution of the weight before the factors are taken out of it.
+    /// Distribution of the weight `W0`, before the product of the factors is subtracted.
     #[config(
         default = "Initializer::KaimingUniform { gain: 0.5773502691896258, fan_out_only: false }"
     )]
@@ -42,10 +42,10 @@ pub struct SwitchLoraLinearConfig {
     /// Whether `W` starts at zero where there are factors, so that the layer starts as `s AᵀB` (and its bias) alone.
     #[config(default = "false")]
     pub zero_weight: bool,
-    /// What the layer's products are computed in.
+    /// Precision of the layer's matrix products.
     #[config(default = "Precision::F32")]
     pub precision: Precision,
-    /// What the weight rests in where there are factors, so that it is frozen.
+    /// Dtype of the frozen weight in memory; without factors the weight is trained and in f32.
     #[config(default = "Precision::F32")]
     pub frozen: Precision,
 }
@@ -65,7 +65,7 @@ pub enum FactorInit {
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct SwitchLoraLinear<B: Backend> {
-    /// `W: [d_input, d_output]`; frozen when there are factors, and then maybe in bf16; trained when there are none.
+    /// `W: [d_input, d_output]`. Frozen, in f32 or bf16, if there are factors; else trained, in f32.
     pub weight: Param<Tensor<B, 2>>,
     /// `A: [rank, d_input]`.
     pub lora_a: Option<Param<Tensor<B, 2>>>,
@@ -75,7 +75,7 @@ pub struct SwitchLoraLinear<B: Backend> {
     pub bias: Option<Param<Tensor<B, 1>>>,
     /// `s = alpha / rank`.
     pub scale: f64,
-    /// What the products are computed in.
+    /// Precision of the matrix products.
     #[module(skip)]
     pub precision: Precision,
 }
@@ -85,7 +85,7 @@ impl SwitchLoraLinearConfig {
     ///
     /// # Panics
     ///
-    /// If there is no rank, or it is 0.
+    /// If the rank is `None` or 0.
     pub fn bounds(&self) -> Bounds {
         let rank = self.rank.expect("a layer with factors");
         assert!(
@@ -100,8 +100,8 @@ impl SwitchLoraLinearConfig {
 
     /// A new layer, drawn by the backend's own random numbers (see `B::seed`).
     ///
-    /// `W` starts as `W0 - s AᵀB`, so that the layer computes what a plain linear layer with the weight `W0` would (within
-    /// the rounding of `W`, if it rests in bf16).
+    /// `W` starts as `W0 - s AᵀB`, so that the layer computes the same as a plain linear layer with the weight `W0` (within
+    /// the rounding of `W`, if it is kept in bf16).
     ///
     /// # Panics
     ///
@@ -121,7 +121,7 @@ impl SwitchLoraLinearConfig {
         self.adapt(Linear { weight, bias })
     }
 
-    /// Adapts an existing linear layer without changing what it computes (unless the weight is to start at zero); the
+    /// Adapts an existing linear layer; its output stays the same, unless [`zero_weight`](Self::zero_weight) is set. The
     /// factors are drawn by the backend.
     ///
     /// # Panics
@@ -209,7 +209,7 @@ fn product<B: Backend>(a: Tensor<B, 2>, b: Tensor<B, 2>, scale: f64) -> Tensor<B
 impl<B: Backend> SwitchLoraLinear<B> {
     /// Applies the layer to `[..., d_input]`, giving `[..., d_output]`.
     ///
-    /// With factors, `W` gets no gradient, whatever it is marked as.
+    /// With factors, `W` gets no gradient, even if it requires one.
     pub fn forward<const D: usize>(&self, input: Tensor<B, D>) -> Tensor<B, D> {
         let [output] = forward_together([self], input);
         output
@@ -235,7 +235,7 @@ impl<B: Backend> SwitchLoraLinear<B> {
         }
     }
 
-    /// Weight and factors, as they are multiplied with.
+    /// Weight and factors, as [`projections`] takes them.
     fn projection(&self) -> Projection<B> {
         let factors = self.lora_a.as_ref().zip(self.lora_b.as_ref());
         Projection {
@@ -256,9 +256,8 @@ impl<B: Backend> SwitchLoraLinear<B> {
 
 /// Applies several layers to the same `[..., d_input]`, giving `[..., d_output]` of each.
 ///
-/// What each computes is what it would alone. Layers of the same precision are computed as one (see
-/// [`projections`]), which on a CPU takes less time: queries, keys and values, or the two halves of
-/// a gated MLP.
+/// Each output equals that of [`forward`](SwitchLoraLinear::forward). Layers of the same precision are computed together
+/// (see [`projections`]), which takes less time on a CPU: queries, keys and values, or the two halves of a gated MLP.
 pub fn forward_together<B: Backend, const D: usize, const N: usize>(
     layers: [&SwitchLoraLinear<B>; N],
     input: Tensor<B, D>,

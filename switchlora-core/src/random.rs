@@ -6,7 +6,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// What a stream of random numbers is for.
+/// The use of a stream of random numbers. The numbers name streams and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// The initial weights of a model.
@@ -17,11 +17,11 @@ pub enum Purpose {
     CandidatesB = 3,
     /// Whether the fractional part of the expected number of switches is rounded up.
     Draw = 4,
-    /// Which rows and candidates the random selection takes.
+    /// The rows and candidates that the random selection takes.
     Selection = 5,
     /// The factors A that ReLoRA starts again with.
     Restart = 6,
-    /// Which moments ReLoRA keeps across a restart.
+    /// The entries of moments that ReLoRA keeps across a restart.
     Prune = 7,
     /// The factors of layers that are adapted after a warm start.
     WarmStart = 8,

@@ -1,4 +1,4 @@
-//! Singular values and effective rank of a matrix: how many directions a change of a weight really has.
+//! Singular values and effective rank of a matrix: the number of directions in which a weight has changed.
 //!
 //! The effective rank is `exp(H(p))` with `p_i = sigma_i / sum(sigma)` and the entropy `H(p) = - sum p_i ln p_i` (Roy and
 //! Vetterli, 2007): `k` equal singular values have effective rank `k`.
@@ -20,7 +20,7 @@ use burn::tensor::TensorData;
 pub struct Spectrum(Vec<f64>);
 
 impl Spectrum {
-    /// That of a `[rows, columns]` matrix, `min(rows, columns)` values.
+    /// The spectrum of a `[rows, columns]` matrix, `min(rows, columns)` values.
     ///
     /// # Errors
     ///

@@ -13,12 +13,12 @@ use rand_chacha::ChaCha8Rng;
 use std::cell::RefCell;
 use switchlora_core::init::uniform;
 use switchlora_core::{
-    ClipGradNorm, OptimizerRecord, PoolPlacement, Purpose, Selection, Sides, SwitchLora,
-    SwitchLoraConfig, SwitchLoraLinear, SwitchSchedule, stream, with_loss,
+    ClipGradNorm, MethodOptimizer, OptimizerRecord, PoolPlacement, Purpose, Selection, Sides,
+    SwitchLoraConfig, SwitchLoraLinear, SwitchSchedule, stream,
 };
 
 type B = Autodiff<Flex>;
-type Method<B> = ClipGradNorm<SwitchLora<SwitchLoraLinear<B>, B>>;
+type Method<B> = ClipGradNorm<MethodOptimizer<SwitchLoraLinear<B>, B>>;
 
 /// One layer, one way to train it.
 #[derive(Clone, Debug)]
@@ -231,7 +231,7 @@ proptest! {
         let mut config = case.config();
         config.freeze = freeze;
         config.schedule = SwitchSchedule::fixed(f64::from(2 * freeze).max(4.0));
-        config.weight_decay = if decay { 0.1 } else { 0.0 };
+        config.adamw.weight_decay = if decay { 0.1 } else { 0.0 };
         let (mut layer, mut optimizer) = case.start::<B>(&config);
         let mut still = vec![[0u32; 2]; case.rank];
         for update in 0..30 {
@@ -311,8 +311,7 @@ proptest! {
         let factor = if only_the_loss { 1.0 } else { bad };
         let loss = (layer.forward(input::<B>(4, case.d_input)) * factor).sum();
         let poisoned = GradientsParams::from_grads(loss.backward(), &layer);
-        let poisoned = with_loss(poisoned, (loss * bad).inner());
-        layer = optimizer.step(0.01, layer, poisoned);
+        layer = optimizer.step_with_loss(0.01, layer, poisoned, (loss * bad).inner());
         prop_assert_eq!(optimizer.skipped(), 1);
         prop_assert_eq!(&before.0, &parameters(&layer));
         let after = record(&optimizer);
@@ -322,8 +321,8 @@ proptest! {
             prop_assert_eq!(&before.1, &after);
         }
         // And it goes on.
-        let healthy = with_loss(gradients(&layer), Tensor::<Flex, 1>::ones([1], &Default::default()));
-        layer = optimizer.step(0.01, layer, healthy);
+        let healthy = gradients(&layer);
+        layer = optimizer.step_with_loss(0.01, layer, healthy, Tensor::ones([1], &Default::default()));
         prop_assert_ne!(&before.0, &parameters(&layer));
         prop_assert_eq!(optimizer.skipped(), 1);
         prop_assert_eq!(optimizer.inner().updates(), before.1.updates + 1);

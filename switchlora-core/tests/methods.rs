@@ -11,10 +11,10 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use switchlora_core::init::uniform;
+use switchlora_core::replay::Recorded;
 use switchlora_core::{
-    Algorithm, ClipGradNorm, FactorInit, GaLore, GaLoreConfig, MethodOptimizer, MomentReset,
-    OptimizerRecord, Projections, Purpose, ReLoraConfig, Spectrum, SwitchLoraConfig,
-    SwitchLoraLinear, SwitchSchedule, stream, with_loss,
+    ClipGradNorm, Method, MethodConfig, MethodOptimizer, MomentReset, OptimizerRecord, Purpose,
+    ReLoraConfig, Spectrum, SwitchLoraLinear, SwitchSchedule, stream,
 };
 
 type B = Autodiff<Flex>;
@@ -27,7 +27,7 @@ struct Case {
     d_input: usize,
     d_output: usize,
     rank: usize,
-    algorithm: Algorithm,
+    method: MethodConfig,
     on_device: bool,
     seed: u64,
 }
@@ -42,24 +42,23 @@ fn case() -> impl Strategy<Value = Case> {
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<u64>());
     (shape, flags, reset).prop_map(
         |((d_input, d_output, rank, every), (galore, on_device, flag, seed), reset)| {
-            let algorithm = match galore {
-                true => {
-                    let mut config = GaLoreConfig::new(rank).unwrap();
-                    config.gap = every;
-                    config.weight_decay = if flag { 0.1 } else { 0.0 };
-                    Algorithm::GaLore(config)
-                }
-                false => {
-                    let mut config = ReLoraConfig::new(every).unwrap();
-                    (config.reset, config.keep, config.reset_counts) = (reset, 0.3, flag);
-                    Algorithm::ReLora(config)
-                }
+            let kind = if galore {
+                Method::GaLore
+            } else {
+                Method::ReLora
             };
+            let mut method = of(kind, rank);
+            method.galore.gap = every;
+            method.galore.adamw.weight_decay = if flag { 0.1 } else { 0.0 };
+            method.relora = ReLoraConfig::new(every).unwrap();
+            let relora = &mut method.relora;
+            (relora.reset, relora.keep, relora.reset_counts) = (reset, 0.3, flag);
+            method.layers.seed = seed;
             Case {
                 d_input,
                 d_output,
                 rank,
-                algorithm,
+                method,
                 on_device,
                 seed,
             }
@@ -67,17 +66,12 @@ fn case() -> impl Strategy<Value = Case> {
     )
 }
 
-impl Case {
-    fn layers(&self) -> SwitchLoraConfig {
-        let rank = match self.algorithm {
-            Algorithm::GaLore(_) => None,
-            _ => Some(self.rank),
-        };
-        let mut layers = SwitchLoraConfig::new(rank, SwitchSchedule::Never).unwrap();
-        (layers.factors, layers.seed) = (FactorInit::Lora, self.seed);
-        layers
-    }
+/// The method with its defaults.
+fn of(method: Method, rank: usize) -> MethodConfig {
+    MethodConfig::new(method, rank, SwitchSchedule::Never).unwrap()
+}
 
+impl Case {
     fn random(&self) -> ChaCha8Rng {
         stream(self.seed, Purpose::Weights, 0, 0)
     }
@@ -90,10 +84,9 @@ impl Case {
                 input(1, self.d_output, &mut random).reshape([self.d_output]),
             )),
         };
-        let layers = self.layers();
-        let layer = layers.linear(self.d_input, self.d_output);
+        let layer = self.method.layers.linear(self.d_input, self.d_output);
         let layer = layer.adapt_from(linear, &mut random);
-        let optimizer = self.algorithm.optimizer(&layers);
+        let optimizer = self.method.optimizer();
         let optimizer = ClipGradNorm::new(1.0, optimizer).with_decision_on_device(self.on_device);
         (layer, optimizer, random)
     }
@@ -166,7 +159,7 @@ proptest! {
         let factor = if only_the_loss { 1.0 } else { f32::NAN };
         let loss = (layer.forward(input(4, case.d_input, &mut random)) * factor).sum();
         let poisoned = GradientsParams::from_grads(loss.backward(), &layer);
-        layer = optimizer.step(0.01, layer, with_loss(poisoned, (loss * f32::NAN).inner()));
+        layer = optimizer.step_with_loss(0.01, layer, poisoned, (loss * f32::NAN).inner());
         prop_assert_eq!(optimizer.skipped(), 1);
         prop_assert_eq!(&before.0, &parameters(&layer));
         prop_assert_eq!(&before.1, &record(&optimizer));
@@ -194,7 +187,10 @@ proptest! {
 
     #[test]
     fn a_restart_changes_no_output_but_by_rounding_and_leaves_b_zero(case in case()) {
-        let Algorithm::ReLora(config) = case.algorithm else { return Ok(()); };
+        let config = case.method.relora;
+        if case.method.method != Method::ReLora {
+            return Ok(());
+        }
         let (mut layer, mut optimizer, mut random) = case.start();
         let x = input(5, case.d_input, &mut random);
         for update in 0..3 * config.cycle + 1 {
@@ -218,9 +214,11 @@ proptest! {
 
     #[test]
     fn between_two_projections_a_weight_changes_in_as_many_directions_as_the_projection_has(case in case()) {
-        let Algorithm::GaLore(mut config) = case.algorithm else { return Ok(()); };
-        (config.gap, config.weight_decay) = (20, 0.0);
-        let case = Case { algorithm: Algorithm::GaLore(config), ..case };
+        let mut case = case;
+        if case.method.method != Method::GaLore {
+            return Ok(());
+        }
+        (case.method.galore.gap, case.method.galore.adamw.weight_decay) = (20, 0.0);
         let (mut layer, mut optimizer, mut random) = case.start();
         let start = layer.weight.val();
         for _ in 0..6 {
@@ -237,6 +235,15 @@ proptest! {
     }
 }
 
+/// GaLore with recorded projections.
+fn replay(method: &MethodConfig, refreshes: Vec<BTreeMap<String, TensorData>>) -> Optimized {
+    let recorded = Recorded {
+        projections: Some(Arc::new(refreshes)),
+        ..Recorded::default()
+    };
+    ClipGradNorm::new(1.0, method.replay(recorded))
+}
+
 fn projection(rank: usize, length: usize, fill: f32) -> TensorData {
     let mut values = vec![0.0f32; rank * length];
     for row in 0..rank {
@@ -247,22 +254,20 @@ fn projection(rank: usize, length: usize, fill: f32) -> TensorData {
 
 #[test]
 fn a_projection_that_is_not_finite_leaves_the_old_one_and_is_counted_and_the_training_goes_on() {
-    let mut config = GaLoreConfig::new(2).unwrap();
-    config.gap = 3;
+    let mut method = of(Method::GaLore, 2);
+    method.galore.gap = 3;
     let case = Case {
         d_input: 6,
         d_output: 9,
         rank: 2,
-        algorithm: Algorithm::GaLore(config),
+        method: method.clone(),
         on_device: false,
         seed: 5,
     };
     let (mut layer, _, mut random) = case.start();
     let of = |fill| BTreeMap::from([(String::new(), projection(2, 6, fill))]);
     let refreshes = vec![of(1.0), of(f32::NAN), of(0.5)];
-    let galore: GaLore<Layer, B> = config.optimizer();
-    let galore = galore.with_projections(Projections::Recorded(Arc::new(refreshes)));
-    let mut optimizer = ClipGradNorm::new(1.0, galore);
+    let mut optimizer = replay(&method, refreshes);
     let mut failures = Vec::new();
     for _ in 0..9 {
         let before = values(layer.weight.val());
@@ -273,27 +278,25 @@ fn a_projection_that_is_not_finite_leaves_the_old_one_and_is_counted_and_the_tra
         let after = values(layer.weight.val());
         assert_ne!(before, after);
         assert!(after.iter().all(|value| value.is_finite()));
-        failures.push(optimizer.inner().last_failures().len());
+        failures.push(optimizer.inner().remarks().len());
     }
     assert_eq!(failures, [0, 0, 0, 1, 0, 0, 0, 0, 0]);
-    assert_eq!(optimizer.inner().failures(), 1);
+    assert_eq!(record(&optimizer).failed_projections, 1);
 }
 
 #[test]
 fn a_weight_without_any_projection_waits_for_one_while_the_rest_is_trained() {
-    let config = GaLoreConfig::new(2).unwrap();
+    let method = of(Method::GaLore, 2);
     let case = Case {
         d_input: 6,
         d_output: 9,
         rank: 2,
-        algorithm: Algorithm::GaLore(config),
+        method: method.clone(),
         on_device: false,
         seed: 6,
     };
     let (mut layer, _, mut random) = case.start();
-    let galore: GaLore<Layer, B> = config.optimizer();
-    let galore = galore.with_projections(Projections::Recorded(Arc::default()));
-    let mut optimizer = ClipGradNorm::new(1.0, galore);
+    let mut optimizer = replay(&method, Vec::new());
     let weight = values(layer.weight.val());
     let bias = values(layer.bias.as_ref().unwrap().val());
     for update in 1..4 {
@@ -301,7 +304,7 @@ fn a_weight_without_any_projection_waits_for_one_while_the_rest_is_trained() {
             let g = gradients(&layer, &mut random);
             optimizer.step(0.01, layer, g)
         };
-        assert_eq!(optimizer.inner().failures(), update);
+        assert_eq!(record(&optimizer).failed_projections, update);
     }
     assert_eq!(weight, values(layer.weight.val()));
     assert_ne!(bias, values(layer.bias.as_ref().unwrap().val()));

@@ -1,19 +1,24 @@
 //! Host state while the last update may still be refused.
 
+use super::deferred::Deferred;
 use super::guard::Guard;
-use crate::deferred::Deferred;
 use burn::tensor::backend::Backend;
 use std::ops::{Deref, DerefMut};
 
-/// What follows from the updates that happened. It goes on as if the last one had, and goes back if that was refused.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Undecided<T> {
+/// Host state that goes on as if the last update had been accepted, and goes back if it was refused.
+#[derive(Clone, Debug)]
+pub(crate) struct Undecided<T> {
     now: T,
     before: Option<(T, Deferred<bool>)>,
 }
 
 impl<T: Clone> Undecided<T> {
-    /// The state once the last decision is known.
+    /// A state that is decided.
+    pub fn new(now: T) -> Self {
+        Self { now, before: None }
+    }
+
+    /// The state once the last decision is known; waits for it.
     pub fn settled(&self) -> &T {
         match &self.before {
             Some((before, accepted)) if !accepted.get() => before,
@@ -30,7 +35,7 @@ impl<T: Clone> Undecided<T> {
         }
     }
 
-    /// An update begins under `guard`, the last one being settled.
+    /// Begins an update under `guard`; the last update must be [settled](Self::settle).
     pub fn begin<B: Backend>(&mut self, guard: &Guard<B>) {
         if let Guard::Later { accepted, .. } = guard {
             self.before = Some((self.now.clone(), accepted.clone()));

@@ -1,12 +1,9 @@
 //! One configuration for layers and optimizer, so that scale, rank and freeze cannot disagree.
 
-use crate::candidates::PoolPlacement;
+use super::schedule::SwitchSchedule;
+use super::walk::{Selection, Sides};
 use crate::linear::{FactorInit, SwitchLoraLinearConfig};
-use crate::optim::{ReLora, ReLoraConfig, SwitchLora};
-use crate::schedule::SwitchSchedule;
-use crate::switch::{Selection, Sides};
-use burn::module::AutodiffModule;
-use burn::tensor::backend::AutodiffBackend;
+use crate::step::{AdamWConfig, PoolPlacement};
 use serde::{Deserialize, Serialize};
 use switchlora_ops::Precision;
 
@@ -35,31 +32,26 @@ pub struct SwitchLoraConfig {
     /// Whether the step count of a switched vector's counterpart becomes zero.
     #[serde(default = "yes")]
     pub reset_counts: bool,
-    /// How the factors start, and what the spare vectors are drawn from: the spare vectors of plain LoRA's B are zero too.
+    /// How the factors start, and the distribution of the spare vectors: with plain LoRA's, those of B are zero too.
     #[serde(default)]
     pub factors: FactorInit,
-    /// The frozen weight starts at zero, so that the layer starts as `s AᵀB` alone.
+    /// Whether the frozen weight starts at zero, so that the layer starts as `s AᵀB` alone.
     #[serde(default)]
     pub zero_weight: bool,
     /// Where the spare vectors are kept.
     pub pools: PoolPlacement,
-    /// Decay of the first moment.
-    pub beta_1: f64,
-    /// Decay of the second moment.
-    pub beta_2: f64,
-    /// Added to the root of the second moment.
-    pub epsilon: f64,
-    /// Decoupled weight decay; a frozen row does not decay.
-    pub weight_decay: f64,
-    /// Names the random numbers of the candidates and of the switches.
+    /// The constants of AdamW.
+    #[serde(flatten)]
+    pub adamw: AdamWConfig,
+    /// Seed of the candidates and of the switches.
     pub seed: u64,
-    /// What the layers' products are computed in.
+    /// Precision of the layers' matrix products.
     #[serde(default)]
     pub precision: Precision,
-    /// What the frozen weights of the layers rest in; everything that is trained is f32.
+    /// Dtype of the frozen weights in memory; everything that is trained is f32.
     ///
-    /// In bf16 they take half the memory. A switch then rounds the weight that absorbs it, to 8 bits of mantissa: what the
-    /// network computes changes by that much.
+    /// In bf16 they take half the memory. Each switch then rounds the changed weight to 8 bits of mantissa, and the network's
+    /// output changes by that rounding.
     #[serde(default)]
     pub frozen: Precision,
 }
@@ -112,10 +104,7 @@ impl SwitchLoraConfig {
             factors: FactorInit::default(),
             zero_weight: false,
             pools: PoolPlacement::default(),
-            beta_1: 0.9,
-            beta_2: 0.999,
-            epsilon: 1e-8,
-            weight_decay: 0.0,
+            adamw: AdamWConfig::default(),
             seed: 0,
             precision: Precision::default(),
             frozen: Precision::default(),
@@ -142,18 +131,9 @@ impl SwitchLoraConfig {
             in_range("ratio", ratio, ratio > 0.0, "more than 0")?;
             in_range("total", total as f64, total > 0, "at least 1 update")?;
         }
-        let moment = |beta: f64| (0.0..1.0).contains(&beta);
-        in_range(
-            "alpha",
-            self.alpha,
-            self.alpha.is_finite(),
-            "a finite number",
-        )?;
-        in_range("beta_1", self.beta_1, moment(self.beta_1), "0 to 1")?;
-        in_range("beta_2", self.beta_2, moment(self.beta_2), "0 to 1")?;
-        in_range("epsilon", self.epsilon, self.epsilon > 0.0, "more than 0")?;
-        let decay = self.weight_decay;
-        in_range("weight_decay", decay, decay >= 0.0, "at least 0")
+        let alpha = self.alpha;
+        in_range("alpha", alpha, alpha.is_finite(), "a finite number")?;
+        validate_adamw(&self.adamw)
     }
 
     /// Configuration of a layer of this method; add a bias or an initializer with its own builders.
@@ -166,27 +146,24 @@ impl SwitchLoraConfig {
             .with_precision(self.precision)
             .with_frozen(self.frozen)
     }
-
-    /// The optimizer of this method; put it inside a [`ClipGradNorm`](crate::ClipGradNorm).
-    pub fn optimizer<M: AutodiffModule<B>, B: AutodiffBackend>(&self) -> SwitchLora<M, B> {
-        SwitchLora::new(self.clone())
-    }
-
-    /// ReLoRA's optimizer for layers of this configuration, which never switches: put it inside a
-    /// [`ClipGradNorm`](crate::ClipGradNorm).
-    pub fn relora<M, B>(&self, config: ReLoraConfig) -> ReLora<M, B>
-    where
-        M: AutodiffModule<B>,
-        B: AutodiffBackend,
-    {
-        ReLora::new(self.clone(), config)
-    }
 }
 
 fn yes() -> bool {
     true
 }
 
+/// Checks the constants of AdamW.
+pub(crate) fn validate_adamw(adamw: &AdamWConfig) -> Result<(), ConfigError> {
+    let (beta_1, beta_2) = (adamw.beta_1, adamw.beta_2);
+    let (epsilon, decay) = (adamw.epsilon, adamw.weight_decay);
+    let moment = |beta: f64| (0.0..1.0).contains(&beta);
+    in_range("beta_1", beta_1, moment(beta_1), "0 to 1")?;
+    in_range("beta_2", beta_2, moment(beta_2), "0 to 1")?;
+    in_range("epsilon", epsilon, epsilon > 0.0, "more than 0")?;
+    in_range("weight_decay", decay, decay >= 0.0, "at least 0")
+}
+
+/// An error that names the field if `holds` is false.
 pub(crate) fn in_range(
     name: &'static str,
     value: f64,

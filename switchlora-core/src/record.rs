@@ -1,6 +1,5 @@
 //! The state of an optimizer as plain data on the host, exact under every precision setting.
 
-use crate::switch::LayerState;
 use burn::module::ParamId;
 use burn::record::{PrecisionSettings, Record};
 use burn::tensor::backend::Backend;
@@ -10,20 +9,21 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use switchlora_ops::Moments;
 
-/// Everything an optimizer of any method needs to go on as if it had never stopped. A method leaves empty what it has not.
+/// Everything an optimizer of any method needs to go on as if it had never stopped. Fields that a method does not use are
+/// empty.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OptimizerRecord {
-    /// Updates done; the schedule's position.
+    /// Updates done: the position of the switch schedule.
     pub updates: u64,
     /// Moments of each parameter, by the text form of its `ParamId`.
     pub moments: BTreeMap<String, MomentsRecord>,
     /// Each layer with factors, in the order of the module's walk.
     #[serde(default)]
     pub layers: Vec<LayerRecord>,
-    /// GaLore's projections, `[rank, min(m, n)]`, by the text form of the weight's `ParamId`.
+    /// GaLore's projections, `[rank, min(d_input, d_output)]`, by the text form of the weight's `ParamId`.
     #[serde(default)]
     pub projections: BTreeMap<String, TensorData>,
-    /// Projections of GaLore that could not be computed so far.
+    /// GaLore's projections that could not be computed so far.
     #[serde(default)]
     pub failed_projections: u64,
 }
@@ -35,12 +35,12 @@ pub struct MomentsRecord {
     pub first: TensorData,
     /// Second moment, `[rows, columns]`.
     pub second: TensorData,
-    /// Step count of each row of a LoRA factor, or the one of any other parameter.
+    /// Step count of each row of a LoRA factor; a single count for any other parameter.
     pub counts: Vec<u32>,
 }
 
-/// The moments with their step counts; one read for all.
-pub(super) fn read_moments<B: Backend>(
+/// Moments with their step counts, by the text form of the parameter's id; read from the device all at once.
+pub(crate) fn read_moments<B: Backend>(
     moments: &HashMap<ParamId, Moments<B>>,
     counts: &HashMap<ParamId, Vec<u32>>,
 ) -> BTreeMap<String, MomentsRecord> {
@@ -69,8 +69,8 @@ pub(super) fn read_moments<B: Backend>(
 /// Moments and step counts by parameter.
 type Loaded<B> = (HashMap<ParamId, Moments<B>>, HashMap<ParamId, Vec<u32>>);
 
-/// Moments and step counts as they were read, on `device`.
-pub(super) fn load_moments<B: Backend>(
+/// The recorded moments and step counts, on `device`.
+pub(crate) fn load_moments<B: Backend>(
     records: BTreeMap<String, MomentsRecord>,
     device: &B::Device,
 ) -> Loaded<B> {
@@ -85,17 +85,41 @@ pub(super) fn load_moments<B: Backend>(
     (moments, counts)
 }
 
-/// Slots, freezes and spare vectors of one layer.
+/// Slots, freezes and spare candidate vectors of one layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerRecord {
     /// Path of the layer in the module.
     pub path: String,
-    /// Which vector is where.
+    /// Slots, walks and freezes.
     pub state: LayerState,
     /// Spare vectors of A, `[min(m, n) - rank, d_input]`; none if nothing can switch.
     pub candidates_a: Option<TensorData>,
     /// Spare vectors of B, `[min(m, n) - rank, d_output]`; none if nothing can switch.
     pub candidates_b: Option<TensorData>,
+}
+
+/// Both sides of one layer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerState {
+    /// Side A, rows of `[rank, d_input]`.
+    pub a: SideState,
+    /// Side B, rows of `[rank, d_output]`.
+    pub b: SideState,
+}
+
+/// The slots of one side of a layer, its frozen rows and the position of its walk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SideState {
+    /// Slot of the vector in each live row, `[rank]`.
+    pub live: Vec<u32>,
+    /// Slot of the vector at each pool position, `[min(d_input, d_output) - rank]`, empty if nothing can switch.
+    pub spare: Vec<u32>,
+    /// For each row, the number of updates in which it will not move, `[rank]`.
+    pub frozen: Vec<u32>,
+    /// The row that the round-robin walk switches next.
+    pub row: u32,
+    /// The pool position that the round-robin walk takes next.
+    pub position: u32,
 }
 
 impl<B: Backend> Record<B> for OptimizerRecord {

@@ -1,4 +1,4 @@
-//! Which vectors a switch exchanges, and the bookkeeping of the exchange (Section 3.2). Host side only.
+//! The walk: which vectors a switch exchanges, and the bookkeeping of the exchange (Section 3.2). On the host only.
 //!
 //! Each side of a layer has `min(m, n)` slots. The vectors of the `rank` live rows occupy `rank` of them; the spare
 //! vectors fill a pool of `min(m, n) - rank` positions. A switch exchanges a row with a pool position, and the slot
@@ -6,10 +6,11 @@
 //! the pool positions in order, so a switch of `k` rows touches one or two runs of rows and of positions.
 
 use crate::random::{Purpose, stream};
+use crate::record::{LayerState, SideState};
 use rand::seq::index;
 use serde::{Deserialize, Serialize};
 
-/// How the vectors to exchange are chosen.
+/// How the vectors of an exchange are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Selection {
@@ -20,7 +21,7 @@ pub enum Selection {
     Random,
 }
 
-/// Which sides switch; both, unless it is to be seen what one of them does.
+/// Which sides switch. One side alone is an ablation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sides {
@@ -34,7 +35,7 @@ pub enum Sides {
 }
 
 impl Sides {
-    /// How many vectors A and B exchange where each side would exchange `count`.
+    /// The number of vectors that A and B exchange, if `count` are exchanged on each side that switches.
     fn of(self, count: usize) -> [usize; 2] {
         match self {
             Self::Both => [count, count],
@@ -42,21 +43,6 @@ impl Sides {
             Self::B => [0, count],
         }
     }
-}
-
-/// Where each vector of one side is, and which rows may not move.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SideState {
-    /// Slot of the vector in each live row, `[rank]`.
-    pub live: Vec<u32>,
-    /// Slot of the vector at each pool position, `[min(m, n) - rank]`, empty if nothing can switch.
-    pub spare: Vec<u32>,
-    /// Updates for which each row still does not move, `[rank]`.
-    pub frozen: Vec<u32>,
-    /// The row that the round-robin walk switches next.
-    pub row: u32,
-    /// The pool position that the round-robin walk takes next.
-    pub position: u32,
 }
 
 /// Where the vector that enters a row comes from.
@@ -77,19 +63,6 @@ pub struct Exchange {
     pub incoming: Vec<Source>,
     /// `(pool position, index in rows)` of each vector that is in the pool afterwards, each position once.
     pub stores: Vec<(usize, usize)>,
-    /// Slot that each leaving vector goes back to.
-    pub saved: Vec<u32>,
-    /// Slot that each entering vector comes from.
-    pub loaded: Vec<u32>,
-}
-
-/// Both sides of one layer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LayerState {
-    /// Side A, rows of `[rank, d_input]`.
-    pub a: SideState,
-    /// Side B, rows of `[rank, d_output]`.
-    pub b: SideState,
 }
 
 /// What happened in one layer at one update.
@@ -123,12 +96,13 @@ impl SideState {
         }
     }
 
-    /// Rows that may not move.
-    pub fn frozen_rows(&self) -> usize {
-        self.frozen.iter().filter(|&&updates| updates > 0).count()
+    /// Rows that do not move in this update.
+    pub fn frozen_rows(&self) -> impl Iterator<Item = usize> {
+        let frozen = self.frozen.iter().enumerate();
+        frozen.filter(|(_, left)| **left > 0).map(|(row, _)| row)
     }
 
-    /// The end of an update: one less to wait for each frozen row.
+    /// Ends an update: each frozen row has one update less to wait.
     pub fn tick(&mut self) {
         for updates in &mut self.frozen {
             *updates = updates.saturating_sub(1);
@@ -146,8 +120,8 @@ impl SideState {
         self.exchange(pairs)
     }
 
-    /// Exchanges `(row, position)` pairs one after the other. A row occurs once; a position may come again, and then
-    /// what enters is the vector that an earlier pair left there.
+    /// Exchanges `(row, position)` pairs one after the other. A row occurs once. If a position comes again, the vector that
+    /// an earlier pair left there enters.
     fn exchange(&mut self, pairs: Vec<(usize, usize)>) -> Exchange {
         let mut exchange = Exchange::default();
         for (j, (row, position)) in pairs.into_iter().enumerate() {
@@ -161,8 +135,6 @@ impl SideState {
             });
             exchange.rows.push(row);
             std::mem::swap(&mut self.live[row], &mut self.spare[position]);
-            exchange.saved.push(self.spare[position]);
-            exchange.loaded.push(self.live[row]);
         }
         exchange
     }
@@ -207,7 +179,7 @@ impl LayerState {
         (a, b)
     }
 
-    /// How many rows both walks can still take before one meets a frozen row of its side.
+    /// The number of rows that both walks can take before one of them meets a frozen row of its side.
     ///
     /// The rows of A that are frozen are the last ones that B has passed, and the other way round. Where one side switches
     /// alone no row of it is ever frozen, but its walk stops before the rows whose counterparts still are.
@@ -215,11 +187,11 @@ impl LayerState {
         let rank = self.a.live.len() as i64;
         match sides {
             Sides::Both => {}
-            Sides::A => return rank as usize - self.b.frozen_rows(),
-            Sides::B => return rank as usize - self.a.frozen_rows(),
+            Sides::A => return rank as usize - self.b.frozen_rows().count(),
+            Sides::B => return rank as usize - self.a.frozen_rows().count(),
         }
         let ahead = |from: &SideState, to: &SideState| {
-            let gap = i64::from(to.row) - from.frozen_rows() as i64 - i64::from(from.row);
+            let gap = i64::from(to.row) - from.frozen_rows().count() as i64 - i64::from(from.row);
             gap.rem_euclid(rank) as usize
         };
         ahead(&self.a, &self.b).min(ahead(&self.b, &self.a))
@@ -260,7 +232,7 @@ impl LayerState {
     }
 }
 
-/// A [`Selection`] together with what names its random numbers.
+/// A [`Selection`] with the names of its random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// See [`Selection::Contiguous`].
@@ -341,8 +313,8 @@ mod tests {
             let mut expected = 0;
             for count in counts {
                 let (a, _) = state.switch(count, 2, Choice::Contiguous, Sides::Both);
-                for loaded in a.loaded {
-                    prop_assert_eq!(loaded, expected);
+                for row in a.rows {
+                    prop_assert_eq!(state.a.live[row], expected);
                     expected = (expected + 1) % slots;
                 }
                 state.a.tick();
@@ -368,7 +340,7 @@ mod tests {
             assert_eq!(state.b, before.b);
             let (a, b) = state.switch(2, 3, choice, Sides::B);
             assert_eq!((a.rows.len(), b.rows.len()), (0, 2));
-            assert_eq!(state.a.frozen_rows(), 2);
+            assert_eq!(state.a.frozen_rows().count(), 2);
         }
     }
 

@@ -1,0 +1,219 @@
+//! The optimizer of every method: AdamW, and what the method plans besides (Section 3, Algorithm 1).
+//!
+//! It owns what only training needs (moments, step counts, candidates) and receives the module by value, so it works in
+//! burn-train's `Learner`, in a hand-written loop, and on any module with [`SwitchLoraLinear`](crate::SwitchLoraLinear)
+//! fields. Without such a field it is AdamW. No update reads from the device.
+
+use crate::layers::Layers;
+use crate::planner::{Planner, Update};
+use crate::record::{OptimizerRecord, load_moments, read_moments};
+use crate::step::{Commit, Guard, GuardedOptimizer, Pools, Undecided, join};
+use burn::module::{AutodiffModule, ParamId};
+use burn::optim::{GradientsParams, LearningRate, MultiGradientsParams, Optimizer};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use hashbrown::HashMap;
+use std::any::Any;
+use std::marker::PhantomData;
+use switchlora_ops::Moments;
+
+/// The optimizer of a method. Created by [`MethodConfig::optimizer`](crate::MethodConfig::optimizer) or
+/// [`SwitchLoraConfig::optimizer`](crate::SwitchLoraConfig::optimizer); put it inside a [`ClipGradNorm`](crate::ClipGradNorm).
+#[derive(Clone, Debug)]
+pub struct MethodOptimizer<M, B: AutodiffBackend> {
+    /// The method before its first update.
+    fresh: Box<dyn Planner<B::InnerBackend>>,
+    host: Undecided<Host<B::InnerBackend>>,
+    moments: HashMap<ParamId, Moments<B::InnerBackend>>,
+    pools: Pools<B::InnerBackend>,
+    /// A record that goes to the device of the module with the next update.
+    restored: Option<OptimizerRecord>,
+    module: PhantomData<M>,
+}
+
+/// What follows from the updates that happened and lives on the host.
+#[derive(Clone, Debug)]
+struct Host<B: Backend> {
+    method: Box<dyn Planner<B>>,
+    progress: Progress,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Progress {
+    updates: u64,
+    /// Step counts of each parameter.
+    counts: HashMap<ParamId, Vec<u32>>,
+}
+
+impl Progress {
+    /// The next update, as a method sees it.
+    fn update<'a, B: Backend>(
+        &'a self,
+        layers: &'a Layers<B>,
+        moments: &'a HashMap<ParamId, Moments<B>>,
+    ) -> Update<'a, B> {
+        Update {
+            number: self.updates,
+            layers,
+            moments,
+            counts: &self.counts,
+        }
+    }
+}
+
+impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
+    pub(crate) fn new(method: impl Planner<B::InnerBackend>) -> Self {
+        Self::of(Box::new(method))
+    }
+
+    fn of(fresh: Box<dyn Planner<B::InnerBackend>>) -> Self {
+        let host = Host {
+            method: fresh.clone(),
+            progress: Progress::default(),
+        };
+        Self {
+            fresh,
+            host: Undecided::new(host),
+            moments: HashMap::new(),
+            pools: Pools::default(),
+            restored: None,
+            module: PhantomData,
+        }
+    }
+
+    /// Updates that happened; waits for the last decision.
+    pub fn updates(&self) -> u64 {
+        match &self.restored {
+            Some(record) => record.updates,
+            None => self.host.settled().progress.updates,
+        }
+    }
+
+    /// What a person should know of the last update, one line each: projections that could not be computed.
+    pub fn remarks(&self) -> Vec<String> {
+        self.host.method.remarks()
+    }
+
+    /// Finds the layers of `module` and draws their candidates, which the first update otherwise does.
+    ///
+    /// # Panics
+    ///
+    /// If the layers are not those that the state (of a record, or of earlier updates) belongs to.
+    pub fn prepare(&mut self, module: &M) {
+        self.restore(module);
+        let layers = Layers::of(module).inner();
+        self.host.method.prepare(&layers, &mut self.pools);
+    }
+
+    /// The method as it is after the last update, refused or not, if it is a `P`.
+    pub(crate) fn last<P: Planner<B::InnerBackend>>(&self) -> Option<&P> {
+        (&*self.host.method as &dyn Any).downcast_ref()
+    }
+
+    /// The method after the updates that happened, if it is a `P`; waits for the last decision.
+    pub(crate) fn settled<P: Planner<B::InnerBackend>>(&self) -> Option<&P> {
+        (&*self.host.settled().method as &dyn Any).downcast_ref()
+    }
+
+    /// Brings a loaded record to the device of `module`.
+    fn restore(&mut self, module: &M) {
+        let Some(mut record) = self.restored.take() else {
+            return;
+        };
+        let device = module.devices().into_iter().next().unwrap_or_default();
+        let moments = std::mem::take(&mut record.moments);
+        let Host { method, progress } = &mut *self.host;
+        (self.moments, progress.counts) = load_moments(moments, &device);
+        progress.updates = record.updates;
+        method.load(record, &mut self.pools, &device);
+    }
+}
+
+impl<M: AutodiffModule<B>, B: AutodiffBackend> GuardedOptimizer<M, B> for MethodOptimizer<M, B> {
+    fn step_guarded(
+        &mut self,
+        learning_rate: LearningRate,
+        module: M,
+        mut gradients: GradientsParams,
+        guard: Guard<B::InnerBackend>,
+    ) -> M {
+        self.host.settle();
+        self.prepare(&module);
+        if guard.is_refused() {
+            return module;
+        }
+        let layers = Layers::of(&module).inner();
+        let Host { method, progress } = &*self.host;
+        let is_final = method.is_final(&progress.update(&layers, &self.moments));
+        if is_final && !guard.accepted() {
+            return module;
+        }
+        self.host.begin(&guard);
+        let Host { method, progress } = &mut *self.host;
+        let update = progress.update(&layers, &self.moments);
+        let plan = method.plan(&update, &mut gradients, &mut self.pools);
+        // The commit must be the only owner of what it writes to.
+        drop(layers);
+        let commit = Commit::<B> {
+            adamw: method.adamw(),
+            learning_rate,
+            gradients,
+            guard: &guard,
+            moments: &mut self.moments,
+            counts: &mut progress.counts,
+        };
+        let mut module = commit.run(module, plan, &mut self.pools);
+        if is_final {
+            let layers = Layers::of(&module).inner();
+            let plan = method.plan_after(&progress.update(&layers, &self.moments));
+            drop(layers);
+            if let Some(plan) = plan {
+                let commit = Commit::<B> {
+                    adamw: method.adamw(),
+                    learning_rate: 0.0,
+                    gradients: GradientsParams::new(),
+                    guard: &Guard::open(),
+                    moments: &mut self.moments,
+                    counts: &mut progress.counts,
+                };
+                module = commit.run(module, plan, &mut self.pools);
+            }
+        }
+        progress.updates += 1;
+        module
+    }
+}
+
+impl<M: AutodiffModule<B>, B: AutodiffBackend> Optimizer<M, B> for MethodOptimizer<M, B> {
+    type Record = OptimizerRecord;
+
+    fn step(&mut self, learning_rate: LearningRate, module: M, gradients: GradientsParams) -> M {
+        self.step_guarded(learning_rate, module, gradients, Guard::open())
+    }
+
+    fn step_multi(&mut self, lr: LearningRate, module: M, gradients: MultiGradientsParams) -> M {
+        let gradients = join(&module, gradients);
+        self.step(lr, module, gradients)
+    }
+
+    fn to_record(&self) -> OptimizerRecord {
+        if let Some(record) = &self.restored {
+            return record.clone();
+        }
+        let host = self.host.settled();
+        let mut record = OptimizerRecord {
+            updates: host.progress.updates,
+            moments: read_moments(&self.moments, &host.progress.counts),
+            ..OptimizerRecord::default()
+        };
+        host.method.save(&self.pools, &mut record);
+        record
+    }
+
+    /// The tensors go to the device of the module with the next update.
+    fn load_record(self, record: OptimizerRecord) -> Self {
+        Self {
+            restored: Some(record),
+            ..Self::of(self.fresh)
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! What a method adds to AdamW, as seen by the one [optimizer](crate::MethodOptimizer) of all methods.
+
+use crate::layers::Layers;
+use crate::record::OptimizerRecord;
+use crate::step::{AdamW, Plan, Pools};
+use burn::module::ParamId;
+use burn::optim::GradientsParams;
+use burn::tensor::backend::Backend;
+use hashbrown::HashMap;
+use std::any::Any;
+use std::fmt::Debug;
+use switchlora_ops::Moments;
+
+/// A method: it plans each update, and keeps on the host the state that follows from the updates that happened.
+///
+/// It plans as if the update were certain. If an update is refused, the optimizer puts back the method as it was before.
+pub(crate) trait Planner<B: Backend>: Any + Debug + Send + Sync {
+    /// A copy of it.
+    fn boxed(&self) -> Box<dyn Planner<B>>;
+
+    /// The AdamW that trains every parameter.
+    fn adamw(&self) -> AdamW;
+
+    /// Makes the state of the module's layers and their pools, if there is none yet.
+    ///
+    /// # Panics
+    ///
+    /// If the layers are not those that the state belongs to.
+    fn prepare(&mut self, _layers: &Layers<B>, _pools: &mut Pools<B>) {}
+
+    /// Whether what the update does cannot be taken back, so that the decision about it is waited for.
+    fn is_final(&self, _update: &Update<'_, B>) -> bool {
+        false
+    }
+
+    /// What the update does besides AdamW. Gradients that it takes out are not seen by AdamW.
+    fn plan(
+        &mut self,
+        update: &Update<'_, B>,
+        gradients: &mut GradientsParams,
+        pools: &mut Pools<B>,
+    ) -> Plan<B>;
+
+    /// What follows an update that is [final](Self::is_final), once it has happened.
+    fn plan_after(&mut self, _update: &Update<'_, B>) -> Option<Plan<B>> {
+        None
+    }
+
+    /// Adds its state to a record.
+    fn save(&self, pools: &Pools<B>, record: &mut OptimizerRecord);
+
+    /// Takes its state from a record.
+    fn load(&mut self, record: OptimizerRecord, pools: &mut Pools<B>, device: &B::Device);
+
+    /// What a person should know of the last update, one line each.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// One update, as a method sees it.
+pub(crate) struct Update<'a, B: Backend> {
+    /// The update, counted from 0.
+    pub number: u64,
+    /// The layers of the module before it.
+    pub layers: &'a Layers<B>,
+    /// Moments of each parameter.
+    pub moments: &'a HashMap<ParamId, Moments<B>>,
+    /// Step counts of each parameter.
+    pub counts: &'a HashMap<ParamId, Vec<u32>>,
+}
+
+impl<B: Backend> Clone for Box<dyn Planner<B>> {
+    fn clone(&self) -> Self {
+        (**self).boxed()
+    }
+}

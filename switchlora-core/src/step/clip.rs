@@ -1,0 +1,189 @@
+//! Clipping by one global gradient norm: `g <- g min(1, max_norm / (|g| + 1e-6))`; no update where `|g|` or the loss is not
+//! finite.
+
+use super::deferred::Deferred;
+use super::guard::{Guard, GuardedOptimizer};
+use super::join::join;
+use super::verdict::{decide_later, decide_now};
+use burn::module::{AutodiffModule, ModuleVisitor, Param};
+use burn::optim::{GradientsParams, LearningRate, MultiGradientsParams, Optimizer};
+use burn::tensor::Tensor;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use switchlora_ops::{computes_at_once, in_pool, sum_of_squares};
+
+/// Clips the norm over ALL gradients together, and refuses an update whose norm is not finite.
+///
+/// [`step_with_loss`](Self::step_with_loss) also refuses an update whose loss is not finite.
+///
+/// A refused update leaves weights, moments, pools and counters exactly as they were and is counted in
+/// [`skipped`](Self::skipped). On a device that computes later the decision is made there, without waiting; the count
+/// follows one update later.
+#[derive(Clone, Debug)]
+pub struct ClipGradNorm<O> {
+    inner: O,
+    max_norm: f64,
+    /// Decide on the device; `None` lets the backend decide.
+    defer: Option<bool>,
+    skipped: u64,
+    undecided: Option<Deferred<bool>>,
+    norm: Option<Deferred<f32>>,
+}
+
+impl<O> ClipGradNorm<O> {
+    /// Clips to `max_norm`; `f64::INFINITY` clips nothing and still refuses what is not finite.
+    pub fn new(max_norm: f64, inner: O) -> Self {
+        Self {
+            inner,
+            max_norm,
+            defer: None,
+            skipped: 0,
+            undecided: None,
+            norm: None,
+        }
+    }
+
+    /// Decides on the device (`true`) or on the host (`false`), whatever the backend; the results are the same.
+    pub fn with_decision_on_device(mut self, on_device: bool) -> Self {
+        self.defer = Some(on_device);
+        self
+    }
+
+    /// The optimizer inside.
+    pub fn inner(&self) -> &O {
+        &self.inner
+    }
+
+    /// The optimizer inside, to be changed.
+    pub fn inner_mut(&mut self) -> &mut O {
+        &mut self.inner
+    }
+
+    /// Norm of the last update's gradients before clipping.
+    pub fn grad_norm(&self) -> Option<Deferred<f32>> {
+        self.norm.clone()
+    }
+
+    /// Updates refused so far because their norm or loss was not finite; waits for the last decision.
+    pub fn skipped(&self) -> u64 {
+        let last = self.undecided.as_ref();
+        self.skipped + u64::from(last.is_some_and(|decision| !decision.get()))
+    }
+
+    /// As [`new`](Self::new), going on counting from `skipped`.
+    pub fn with_skipped(mut self, skipped: u64) -> Self {
+        (self.skipped, self.undecided) = (skipped, None);
+        self
+    }
+
+    /// One update of `module`, refused also if `loss: [1]` is not finite: a target to which the model gives no probability
+    /// at all has finite gradients.
+    pub fn step_with_loss<M, B>(
+        &mut self,
+        learning_rate: LearningRate,
+        module: M,
+        gradients: GradientsParams,
+        loss: Tensor<B::InnerBackend, 1>,
+    ) -> M
+    where
+        M: AutodiffModule<B>,
+        B: AutodiffBackend,
+        O: GuardedOptimizer<M, B>,
+    {
+        in_pool::<B, _>(|| self.step_here(learning_rate, module, gradients, Some(loss)))
+    }
+
+    fn step_here<M, B>(
+        &mut self,
+        learning_rate: LearningRate,
+        module: M,
+        gradients: GradientsParams,
+        loss: Option<Tensor<B::InnerBackend, 1>>,
+    ) -> M
+    where
+        M: AutodiffModule<B>,
+        B: AutodiffBackend,
+        O: GuardedOptimizer<M, B>,
+    {
+        let mut sum = SumOfSquares::<B> {
+            gradients: &gradients,
+            squares: Vec::new(),
+        };
+        module.visit(&mut sum);
+        let guard = match sum.squares.len() {
+            0 => Guard::open(),
+            _ => self.decide(Tensor::cat(sum.squares, 0).sum(), loss),
+        };
+        if guard.is_refused() {
+            return module;
+        }
+        self.inner
+            .step_guarded(learning_rate, module, gradients, guard)
+    }
+
+    /// The decision about gradients with this sum of `squares: [1]`, and about the `loss: [1]` if it is given.
+    fn decide<B: Backend>(
+        &mut self,
+        squares: Tensor<B, 1>,
+        loss: Option<Tensor<B, 1>>,
+    ) -> Guard<B> {
+        self.skipped = self.skipped();
+        self.undecided = None;
+        let norm = squares.sqrt(); // [1]
+        let at_once = computes_at_once::<B>(&norm.device());
+        let (guard, norm) = match self.defer.unwrap_or(!at_once) {
+            true => decide_later(norm, loss, self.max_norm),
+            false => decide_now(norm, loss, self.max_norm),
+        };
+        self.norm = Some(norm);
+        match &guard {
+            Guard::Known { accepted, .. } => self.skipped += u64::from(!accepted),
+            Guard::Later { accepted, .. } => self.undecided = Some(accepted.clone()),
+        }
+        guard
+    }
+}
+
+impl<M, B, O> Optimizer<M, B> for ClipGradNorm<O>
+where
+    M: AutodiffModule<B>,
+    B: AutodiffBackend,
+    O: GuardedOptimizer<M, B>,
+{
+    /// The record of the optimizer inside and the number of refused updates.
+    type Record = (O::Record, u64);
+
+    fn step(&mut self, learning_rate: LearningRate, module: M, gradients: GradientsParams) -> M {
+        in_pool::<B, _>(|| self.step_here(learning_rate, module, gradients, None))
+    }
+
+    fn step_multi(&mut self, lr: LearningRate, module: M, gradients: MultiGradientsParams) -> M {
+        let gradients = join(&module, gradients);
+        self.step(lr, module, gradients)
+    }
+
+    fn to_record(&self) -> Self::Record {
+        (self.inner.to_record(), self.skipped())
+    }
+
+    fn load_record(mut self, (inner, skipped): Self::Record) -> Self {
+        self.inner = self.inner.load_record(inner);
+        self.with_skipped(skipped)
+    }
+}
+
+/// Collects the sum of squares of each gradient, `[1]` each.
+struct SumOfSquares<'a, B: AutodiffBackend> {
+    gradients: &'a GradientsParams,
+    squares: Vec<Tensor<B::InnerBackend, 1>>,
+}
+
+impl<B: AutodiffBackend> ModuleVisitor<B> for SumOfSquares<'_, B> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        if let Some(gradient) = self.gradients.get::<B::InnerBackend, D>(param.id) {
+            let rows = gradient.dims()[0].max(1);
+            let columns = gradient.shape().num_elements() / rows;
+            self.squares
+                .push(sum_of_squares(gradient.reshape([rows, columns])));
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The commit of a planned update: the only place where a method's writes meet the decision about the update.
+//!
+//! It walks over the module once. Each parameter gets its planned writes, then AdamW if it has a gradient. A refused update
+//! leaves parameters, moments and pools exactly as they were.
+
+use super::adamw::{AdamW, Rows};
+use super::guard::Guard;
+use super::plan::{Plan, RowPlan, StepCounts, WeightWrite};
+use super::pool::Pools;
+use burn::module::{AutodiffModule, ModuleMapper, Param, ParamId};
+use burn::optim::GradientsParams;
+use burn::tensor::Tensor;
+use burn::tensor::backend::AutodiffBackend;
+use hashbrown::HashMap;
+use switchlora_ops::{Moments, adamw, add_product};
+
+/// Carries out one planned update.
+pub(crate) struct Commit<'a, B: AutodiffBackend> {
+    pub adamw: AdamW,
+    pub learning_rate: f64,
+    pub gradients: GradientsParams,
+    pub guard: &'a Guard<B::InnerBackend>,
+    pub moments: &'a mut HashMap<ParamId, Moments<B::InnerBackend>>,
+    pub counts: &'a mut HashMap<ParamId, Vec<u32>>,
+}
+
+/// A matrix of one parameter, `[rows, columns]`.
+type Matrix<B> = Tensor<<B as AutodiffBackend>::InnerBackend, 2>;
+
+impl<B: AutodiffBackend> Commit<'_, B> {
+    /// The module after the update.
+    pub fn run<M: AutodiffModule<B>>(
+        self,
+        module: M,
+        mut plan: Plan<B::InnerBackend>,
+        pools: &mut Pools<B::InnerBackend>,
+    ) -> M {
+        pools.write(std::mem::take(&mut plan.pools), self.guard);
+        module.map(&mut Walk { commit: self, plan })
+    }
+
+    /// `weight: [d_input, d_output]` after its planned write; in place if nobody else holds it.
+    fn weight(
+        &mut self,
+        id: ParamId,
+        weight: Matrix<B>,
+        write: WeightWrite<B::InnerBackend>,
+    ) -> Matrix<B> {
+        match write {
+            WeightWrite::AddProduct { left, right } => self.add(weight, left, right),
+            WeightWrite::Project {
+                gradient,
+                projection,
+                scale,
+            } => {
+                let on_inputs = weight.dims()[0] <= weight.dims()[1];
+                let low = match on_inputs {
+                    true => projection.clone().matmul(gradient), // [rank, d_output]
+                    false => projection.clone().matmul(gradient.transpose()), // [rank, d_input]
+                };
+                let decay = self.learning_rate * self.adamw.config.weight_decay;
+                let without_decay = RowPlan::default();
+                let start = low.zeros_like();
+                let mut adamw = self.adamw;
+                adamw.config.weight_decay = 0.0;
+                let step = self.rows(id, start, Some(low), without_decay, &adamw) * scale;
+                let (left, right) = match on_inputs {
+                    true => (projection, step),
+                    false => (step, projection),
+                };
+                let weight = match decay == 0.0 {
+                    true => weight,
+                    false => self.guard.scale_matrix(weight, 1.0 - decay),
+                };
+                self.add(weight, left, right)
+            }
+        }
+    }
+
+    /// `weight + leftᵀ right`. If the update is refused a product of zeros is added, so that the weight changes in place.
+    fn add(&self, weight: Matrix<B>, left: Matrix<B>, right: Matrix<B>) -> Matrix<B> {
+        let left = self.guard.choose(left, Tensor::zeros_like);
+        add_product(weight, left, right)
+    }
+
+    /// `parameter: [rows, columns]` after the planned writes to its rows and AdamW.
+    fn rows(
+        &mut self,
+        id: ParamId,
+        mut parameter: Matrix<B>,
+        gradient: Option<Matrix<B>>,
+        plan: RowPlan<B::InnerBackend>,
+        adamw_of: &AdamW,
+    ) -> Matrix<B> {
+        let number = parameter.dims()[0];
+        let counts = self.counts.entry(id).or_insert_with(|| match plan.counts {
+            StepCounts::Shared => vec![0],
+            StepCounts::EachRow | StepCounts::EachRowF32 => vec![0; number],
+        });
+        plan.zeroed_counts.iter().for_each(|&row| counts[row] = 0);
+        if let Some((rows, values)) = plan.replaced {
+            parameter = self.guard.write_rows(parameter, &rows, values);
+        }
+        let moments = plan.moments.or_else(|| self.moments.remove(&id));
+        let Some(gradient) = gradient else {
+            if let Some(moments) = moments {
+                let zeroed = self.zeroed(moments, &plan.zeroed_moments);
+                self.moments.insert(id, zeroed);
+            }
+            return parameter;
+        };
+        counts.iter_mut().for_each(|count| *count += 1);
+        let rows = Rows {
+            number,
+            counts,
+            kept: plan.counts,
+            zeroed_moments: plan.zeroed_moments,
+            frozen: plan.frozen,
+        };
+        let rows = adamw_of.rows(self.learning_rate * plan.rate, self.guard.scale(), rows);
+        let verdict = self.guard.verdict();
+        let (parameter, moments) = adamw(parameter, gradient, moments, &rows, verdict);
+        self.moments.insert(id, moments);
+        parameter
+    }
+
+    /// `moments` with the given rows zero.
+    fn zeroed(
+        &self,
+        moments: Moments<B::InnerBackend>,
+        rows: &[usize],
+    ) -> Moments<B::InnerBackend> {
+        if rows.is_empty() {
+            return moments;
+        }
+        let zeroed = |matrix: Matrix<B>| {
+            let zeros = Tensor::zeros([rows.len(), matrix.dims()[1]], &matrix.device());
+            self.guard.write_rows(matrix, rows, zeros)
+        };
+        Moments {
+            first: zeroed(moments.first),
+            second: zeroed(moments.second),
+        }
+    }
+}
+
+/// The walk over the module.
+struct Walk<'a, B: AutodiffBackend> {
+    commit: Commit<'a, B>,
+    plan: Plan<B::InnerBackend>,
+}
+
+impl<B: AutodiffBackend> ModuleMapper<B> for Walk<'_, B> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let (id, tensor, mapper) = param.consume();
+        let trained = tensor.is_require_grad();
+        let shape = tensor.dims();
+        let updated = if let Some(write) = self.plan.weights.remove(&id) {
+            // Weights that are written to have two dimensions; this form of the function for others is never reached.
+            let weight = tensor.inner().reshape([shape[0], shape[D - 1]]);
+            self.commit.weight(id, weight, write)
+        } else {
+            let gradient = self.commit.gradients.remove::<B::InnerBackend, D>(id);
+            let plan = self.plan.rows.remove(&id);
+            if gradient.is_none() && plan.is_none() {
+                return Param::from_mapped_value(id, tensor, mapper);
+            }
+            let rows = if D > 1 { shape[0] } else { 1 };
+            let matrix = [rows, shape.iter().product::<usize>() / rows.max(1)];
+            let parameter = tensor.inner().reshape(matrix);
+            let gradient = gradient.map(|gradient| gradient.reshape(matrix));
+            let adamw = self.commit.adamw;
+            let plan = plan.unwrap_or_default();
+            self.commit.rows(id, parameter, gradient, plan, &adamw)
+        };
+        let tensor = Tensor::from_inner(updated.reshape(shape)).set_require_grad(trained);
+        Param::from_mapped_value(id, tensor, mapper)
+    }
+}

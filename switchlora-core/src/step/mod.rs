@@ -1,0 +1,28 @@
+//! One optimizer update: a method plans it, [`commit`] carries the plan out.
+//!
+//! An update may be refused because its gradient norm or loss is not finite, and on a GPU the host learns that only later.
+//! Methods do not see this: they return a [`Plan`](plan::Plan), and only the commit knows the [`Guard`].
+
+mod adamw;
+mod clip;
+mod commit;
+mod deferred;
+mod guard;
+mod join;
+mod plan;
+mod pool;
+mod undecided;
+mod verdict;
+
+pub use adamw::{AdamWConfig, BiasCorrection};
+pub use clip::ClipGradNorm;
+pub use deferred::Deferred;
+pub use guard::{Guard, GuardedOptimizer};
+pub use pool::PoolPlacement;
+
+pub(crate) use adamw::AdamW;
+pub(crate) use commit::Commit;
+pub(crate) use join::join;
+pub(crate) use plan::{Plan, PoolWrite, RowPlan, StepCounts, WeightWrite};
+pub(crate) use pool::{Pool, Pools};
+pub(crate) use undecided::Undecided;

@@ -1,0 +1,106 @@
+//! A planned update: what happens to weights, rows and pools besides AdamW.
+//!
+//! A plan is made as if the update were certain to happen; [`Commit`](super::Commit) carries it out.
+
+use burn::module::ParamId;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use hashbrown::HashMap;
+use switchlora_ops::Moments;
+
+/// Everything one update does besides plain AdamW, by parameter.
+pub(crate) struct Plan<B: Backend> {
+    /// Changes of whole weights. Such a weight is not updated by AdamW.
+    pub weights: HashMap<ParamId, WeightWrite<B>>,
+    /// Changes of single rows, made before AdamW, and how AdamW treats the rows.
+    pub rows: HashMap<ParamId, RowPlan<B>>,
+    /// Vectors that are written into pools.
+    pub pools: Vec<PoolWrite<B>>,
+}
+
+impl<B: Backend> Default for Plan<B> {
+    fn default() -> Self {
+        Self {
+            weights: HashMap::new(),
+            rows: HashMap::new(),
+            pools: Vec::new(),
+        }
+    }
+}
+
+/// The change of a weight `[d_input, d_output]`.
+pub(crate) enum WeightWrite<B: Backend> {
+    /// `W <- W + leftᵀ right`.
+    AddProduct {
+        /// `[k, d_input]`.
+        left: Tensor<B, 2>,
+        /// `[k, d_output]`.
+        right: Tensor<B, 2>,
+    },
+    /// AdamW on the gradient `[d_input, d_output]` projected to the rows of `projection`; the step is projected back.
+    Project {
+        /// The weight's gradient, `[d_input, d_output]`.
+        gradient: Tensor<B, 2>,
+        /// `[rank, min(d_input, d_output)]`, on the inputs if `d_input <= d_output`.
+        projection: Tensor<B, 2>,
+        /// Factor of the step.
+        scale: f64,
+    },
+}
+
+/// How step counts are kept for the rows of a parameter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum StepCounts {
+    /// One count for the whole parameter.
+    #[default]
+    Shared,
+    /// One count for each row.
+    EachRow,
+    /// One count for each row, bias corrections computed in f32 as the authors' program does for LoRA vectors.
+    EachRowF32,
+}
+
+/// What one update does to the rows of a parameter `[rows, columns]`.
+#[derive(Clone, Debug)]
+pub(crate) struct RowPlan<B: Backend> {
+    /// Rows replaced before AdamW, and their new values `[replaced, columns]`.
+    pub replaced: Option<(Vec<usize>, Tensor<B, 2>)>,
+    /// New moments of the whole parameter, set before AdamW.
+    pub moments: Option<Moments<B>>,
+    /// Rows whose moments become zero before AdamW.
+    pub zeroed_moments: Vec<usize>,
+    /// Rows whose step count becomes zero before AdamW.
+    pub zeroed_counts: Vec<usize>,
+    /// Rows that do not move in this update.
+    pub frozen: Vec<usize>,
+    /// How steps are counted.
+    pub counts: StepCounts,
+    /// Factor of the learning rate.
+    pub rate: f64,
+}
+
+impl<B: Backend> Default for RowPlan<B> {
+    fn default() -> Self {
+        Self {
+            replaced: None,
+            moments: None,
+            zeroed_moments: Vec::new(),
+            zeroed_counts: Vec::new(),
+            frozen: Vec::new(),
+            counts: StepCounts::default(),
+            rate: 1.0,
+        }
+    }
+}
+
+/// Vectors that enter a pool.
+pub(crate) struct PoolWrite<B: Backend> {
+    /// Index of the layer.
+    pub layer: usize,
+    /// 0 for side A, 1 for side B.
+    pub side: usize,
+    /// Pool position of each vector.
+    pub positions: Vec<usize>,
+    /// `[positions, length]`.
+    pub vectors: Tensor<B, 2>,
+}

@@ -1,0 +1,180 @@
+//! Pools of vectors, `[vectors, length]` each, on the device or in host memory.
+//!
+//! A pool is read and written a few vectors at a time, never copied. Vectors that enter a pool in host memory are read back
+//! by the reader thread, those of all pools together, and are waited for only when they are needed again.
+
+use super::deferred::Deferred;
+use super::guard::Guard;
+use super::plan::PoolWrite;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData, Transaction};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use switchlora_ops::gather_rows;
+
+/// Where the spare candidate vectors are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PoolPlacement {
+    /// Beside the weights: nothing crosses the bus; takes `2 (min(m, n) - r)` vectors of device memory for each layer.
+    #[default]
+    Device,
+    /// In host memory: the few vectors of an update cross the bus.
+    Host,
+}
+
+/// The pools of each layer, side A first; none for a layer that never switches.
+#[derive(Clone, Debug)]
+pub(crate) struct Pools<B: Backend>(Vec<Option<[Pool<B>; 2]>>);
+
+/// The spare vectors of one side of one layer.
+#[derive(Clone, Debug)]
+pub(crate) enum Pool<B: Backend> {
+    Device(Tensor<B, 2>),
+    Host(HostPool),
+}
+
+/// Vectors in host memory, and those still on their way to it.
+#[derive(Clone, Debug)]
+pub(crate) struct HostPool {
+    /// `[vectors, length]`, vector by vector.
+    vectors: Vec<f32>,
+    length: usize,
+    arriving: Vec<Arrival>,
+}
+
+/// Vectors that have left a layer and are not yet in the pool.
+#[derive(Clone, Debug)]
+struct Arrival {
+    positions: Vec<usize>,
+    /// `None` if the update was refused.
+    vectors: Deferred<Option<TensorData>>,
+}
+
+impl<B: Backend> Default for Pools<B> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<B: Backend> Pools<B> {
+    /// Adds the pools of the next layer.
+    pub fn push(&mut self, layer: Option<[Pool<B>; 2]>) {
+        self.0.push(layer);
+    }
+
+    /// The pools of a layer, if it has any.
+    pub fn layer(&mut self, layer: usize) -> Option<&mut [Pool<B>; 2]> {
+        self.0.get_mut(layer)?.as_mut()
+    }
+
+    /// Every vector of a layer's pools, `[vectors, length]` for each side; waits for those on their way.
+    pub fn to_data(&self, layer: usize) -> Option<[TensorData; 2]> {
+        let pools = self.0.get(layer)?.as_ref()?;
+        Some([0, 1].map(|side| pools[side].to_data()))
+    }
+
+    /// Carries out planned writes. Vectors for host pools are read back together, in one read by the reader thread.
+    pub(super) fn write(&mut self, writes: Vec<PoolWrite<B>>, guard: &Guard<B>) {
+        let mut to_host = Vec::new();
+        for write in writes {
+            match self.layer(write.layer).map(|pools| &mut pools[write.side]) {
+                Some(Pool::Device(pool)) => {
+                    // Taken out, so that the pool has one owner and is written in place.
+                    let device = pool.device();
+                    let taken = std::mem::replace(pool, Tensor::zeros([1, 1], &device));
+                    *pool = guard.write_rows(taken, &write.positions, write.vectors);
+                }
+                Some(Pool::Host(_)) => to_host.push(write),
+                None => {}
+            }
+        }
+        if to_host.is_empty() {
+            return;
+        }
+        let vectors: Vec<_> = to_host.iter().map(|write| write.vectors.clone()).collect();
+        let guard = guard.clone();
+        let read = Deferred::read(move || {
+            let all = vectors.into_iter();
+            let all = all.fold(Transaction::<B>::default(), Transaction::register);
+            let all = all.execute();
+            guard.accepted().then(|| Arc::new(all))
+        });
+        for (index, write) in to_host.into_iter().enumerate() {
+            let vectors = read
+                .map(move |all: Option<Arc<Vec<TensorData>>>| all.map(|all| all[index].clone()));
+            if let Some(Pool::Host(pool)) =
+                self.layer(write.layer).map(|pools| &mut pools[write.side])
+            {
+                pool.arrive(write.positions, vectors);
+            }
+        }
+    }
+}
+
+impl<B: Backend> Pool<B> {
+    /// A pool of the given vectors, `[vectors, length]`.
+    pub fn new(vectors: TensorData, placement: PoolPlacement, device: &B::Device) -> Self {
+        match placement {
+            PoolPlacement::Device => Self::Device(Tensor::from_data(vectors, device)),
+            PoolPlacement::Host => Self::Host(HostPool {
+                length: vectors.shape[1],
+                vectors: vectors.iter::<f32>().collect(),
+                arriving: Vec::new(),
+            }),
+        }
+    }
+
+    /// The vectors at the given positions, `[positions, length]`, on `device`; waits for those on their way.
+    pub fn read(&mut self, positions: &[usize], device: &B::Device) -> Tensor<B, 2> {
+        match self {
+            Self::Device(pool) => gather_rows(pool, positions),
+            Self::Host(pool) => Tensor::from_data(pool.read(positions), device),
+        }
+    }
+
+    fn to_data(&self) -> TensorData {
+        match self {
+            Self::Device(pool) => pool.to_data(),
+            Self::Host(pool) => {
+                let mut pool = pool.clone();
+                pool.settle(|_| true);
+                let shape = [pool.vectors.len() / pool.length, pool.length];
+                TensorData::new(pool.vectors, shape)
+            }
+        }
+    }
+}
+
+impl HostPool {
+    fn read(&mut self, positions: &[usize]) -> TensorData {
+        let awaited = |arrival: &Arrival| arrival.positions.iter().any(|p| positions.contains(p));
+        while self.arriving.iter().any(awaited) {
+            let mut first = true;
+            self.settle(|_| std::mem::take(&mut first));
+        }
+        let vector = |p: &usize| &self.vectors[p * self.length..(p + 1) * self.length];
+        let vectors: Vec<f32> = positions.iter().flat_map(vector).copied().collect();
+        TensorData::new(vectors, [positions.len(), self.length])
+    }
+
+    /// Announces vectors on their way to the given positions.
+    fn arrive(&mut self, positions: Vec<usize>, vectors: Deferred<Option<TensorData>>) {
+        self.settle(|arrival| arrival.vectors.is_ready());
+        self.arriving.push(Arrival { positions, vectors });
+    }
+
+    /// Writes arrivals into the pool, oldest first, for as long as `due` returns true.
+    fn settle(&mut self, mut due: impl FnMut(&Arrival) -> bool) {
+        let settled = self.arriving.iter().take_while(|a| due(a)).count();
+        for arrival in self.arriving.drain(..settled) {
+            let Some(vectors) = arrival.vectors.get() else {
+                continue;
+            };
+            let values: Vec<f32> = vectors.iter::<f32>().collect();
+            for (position, vector) in arrival.positions.iter().zip(values.chunks(self.length)) {
+                self.vectors[position * self.length..][..self.length].copy_from_slice(vector);
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The exchange itself: vectors move between a layer and its pools, and the weight absorbs the difference.
+//!
+//! `W <- W + s (A_out - A_in)ᵀ B + s Aᵀ (B_out - B_in)` over the exchanged rows, so the layer computes what it did before
+//! (Equation 2).
+
+use super::candidates::incoming;
+use super::walk::{Exchange, LayerSwitch};
+use crate::layers::LoraLayer;
+use crate::step::{Pool, PoolWrite, WeightWrite};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use switchlora_ops::gather_rows;
+
+/// The writes that an exchange needs.
+pub(super) struct Writes<B: Backend> {
+    /// The change of the layer's weight.
+    pub weight: WeightWrite<B>,
+    /// Rows of A and the vectors that enter them, if A exchanges any.
+    pub a: Option<(Vec<usize>, Tensor<B, 2>)>,
+    /// The same for B.
+    pub b: Option<(Vec<usize>, Tensor<B, 2>)>,
+    /// The vectors that leave, on their way to the pools.
+    pub pools: Vec<PoolWrite<B>>,
+}
+
+/// The writes of `switch` in layer number `index`, which has these `pools`. At least one vector is exchanged.
+///
+/// A and B exchange different rows in one update, so the order of the sides does not matter, and the change of the weight
+/// is one product of rank `2 k`.
+pub(super) fn exchange<B: Backend>(
+    index: usize,
+    layer: &LoraLayer<B>,
+    switch: &LayerSwitch,
+    [pool_a, pool_b]: &mut [Pool<B>; 2],
+    scale: f64,
+) -> Writes<B> {
+    let (a, b) = (&layer.a.1, &layer.b.1);
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    let (mut enter_a, mut enter_b) = (None, None);
+    let mut pools = Vec::new();
+    if let Some(side) = Side::of(&switch.a, a, b, pool_a) {
+        left.push(side.difference);
+        right.push(side.counterparts);
+        enter_a = Some((switch.a.rows.clone(), side.incoming));
+        pools.push(write_back(index, 0, &switch.a, &side.outgoing));
+    }
+    if let Some(side) = Side::of(&switch.b, b, a, pool_b) {
+        left.push(side.counterparts);
+        right.push(side.difference);
+        enter_b = Some((switch.b.rows.clone(), side.incoming));
+        pools.push(write_back(index, 1, &switch.b, &side.outgoing));
+    }
+    Writes {
+        weight: WeightWrite::AddProduct {
+            left: Tensor::cat(left, 0),           // [2 k, d_input]
+            right: Tensor::cat(right, 0) * scale, // [2 k, d_output]
+        },
+        a: enter_a,
+        b: enter_b,
+        pools,
+    }
+}
+
+/// The vectors of one side of an exchange.
+struct Side<B: Backend> {
+    /// The vectors that leave, `[k, length]`.
+    outgoing: Tensor<B, 2>,
+    /// The vectors that enter, `[k, length]`.
+    incoming: Tensor<B, 2>,
+    /// `outgoing - incoming`, `[k, length]`.
+    difference: Tensor<B, 2>,
+    /// The same rows of the other side, `[k, other length]`.
+    counterparts: Tensor<B, 2>,
+}
+
+impl<B: Backend> Side<B> {
+    /// The exchange between the rows of `side` and its pool, if any vector is exchanged.
+    fn of(
+        exchange: &Exchange,
+        side: &Tensor<B, 2>,
+        other: &Tensor<B, 2>,
+        pool: &mut Pool<B>,
+    ) -> Option<Self> {
+        if exchange.rows.is_empty() {
+            return None;
+        }
+        let outgoing = gather_rows(side, &exchange.rows);
+        let incoming = incoming(pool, exchange, &outgoing);
+        Some(Self {
+            difference: outgoing.clone() - incoming.clone(),
+            counterparts: gather_rows(other, &exchange.rows),
+            outgoing,
+            incoming,
+        })
+    }
+}
+
+/// Puts vectors that leave a layer into its pool.
+fn write_back<B: Backend>(
+    layer: usize,
+    side: usize,
+    exchange: &Exchange,
+    outgoing: &Tensor<B, 2>,
+) -> PoolWrite<B> {
+    let (positions, rows): (Vec<_>, Vec<_>) = exchange.stores.iter().copied().unzip();
+    PoolWrite {
+        layer,
+        side,
+        positions,
+        vectors: gather_rows(outgoing, &rows),
+    }
+}

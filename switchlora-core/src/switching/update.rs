@@ -1,0 +1,227 @@
+//! One update of SwitchLoRA: switch, reset, freeze (Section 3, Algorithm 1); AdamW follows.
+//!
+//! Counts, positions, freezes and choices live on the host and follow from `(seed, layer, update)` alone, so every replica
+//! of a data-parallel run switches alike without a message.
+
+use super::candidates;
+use super::config::SwitchLoraConfig;
+use super::exchange::exchange;
+use super::walk::{Choice, LayerSwitch, Selection};
+use crate::layers::{Layers, LoraLayer};
+use crate::optimizer::MethodOptimizer;
+use crate::planner::{Planner, Update};
+use crate::random::{Purpose, stream};
+use crate::record::{LayerRecord, LayerState, OptimizerRecord, SideState};
+use crate::step::{AdamW, BiasCorrection, Plan, Pool, Pools, RowPlan, StepCounts};
+use burn::module::AutodiffModule;
+use burn::optim::GradientsParams;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use rand::Rng;
+use std::sync::Arc;
+
+/// SwitchLoRA; LoRA if it never switches; AdamW on a module without factors.
+#[derive(Clone, Debug)]
+pub(crate) struct Switching {
+    config: SwitchLoraConfig,
+    /// Uniform draws that round the number of switches, `[update][layer]`, recorded from another run; else from the seed.
+    draws: Option<Arc<Vec<Vec<f64>>>>,
+    /// Path and state of each layer with factors.
+    layers: Vec<(String, LayerState)>,
+    /// What the last update exchanged.
+    last: Vec<LayerSwitch>,
+}
+
+impl Switching {
+    /// The method before its first update.
+    pub fn new(config: SwitchLoraConfig, draws: Option<Arc<Vec<Vec<f64>>>>) -> Self {
+        Self {
+            config,
+            draws,
+            layers: Vec::new(),
+            last: Vec::new(),
+        }
+    }
+
+    /// The configuration it was made from.
+    pub fn config(&self) -> &SwitchLoraConfig {
+        &self.config
+    }
+
+    /// Decides how many and which vectors each layer exchanges at update `number`.
+    fn decide(&mut self, number: u64) {
+        let config = &self.config;
+        self.last.clear();
+        for (index, (path, state)) in self.layers.iter_mut().enumerate() {
+            let layer = index as u64;
+            let draw = match &self.draws {
+                None => stream(config.seed, Purpose::Draw, layer, number).random(),
+                // 1 never rounds up.
+                Some(draws) => *draws
+                    .get(number as usize)
+                    .and_then(|draws| draws.get(index))
+                    .unwrap_or(&1.0),
+            };
+            let rank = state.a.live.len();
+            let count = config.schedule.switches(number, rank, draw);
+            let choice = match config.selection {
+                Selection::Contiguous => Choice::Contiguous,
+                Selection::Random => Choice::Random {
+                    seed: config.seed,
+                    layer,
+                    update: number,
+                },
+            };
+            let (a, b) = match count {
+                0 => Default::default(),
+                _ => state.switch(count, config.freeze, choice, config.sides),
+            };
+            self.last.push(LayerSwitch {
+                path: path.clone(),
+                count: a.rows.len().max(b.rows.len()),
+                a,
+                b,
+            });
+        }
+    }
+
+    /// Adds the update of layer number `index` to `plan`.
+    fn plan_layer<B: Backend>(
+        &self,
+        index: usize,
+        layer: &LoraLayer<B>,
+        pools: &mut Pools<B>,
+        plan: &mut Plan<B>,
+    ) {
+        let (state, switch) = (&self.layers[index].1, &self.last[index]);
+        // The counterpart of a switched vector has moments that belong to another direction.
+        let mut a = self.row_plan(&state.a, &switch.b.rows);
+        let mut b = self.row_plan(&state.b, &switch.a.rows);
+        if let (Some(pools), true) = (pools.layer(index), switch.count > 0) {
+            let scale = self.config.alpha / layer.rank() as f64;
+            let writes = exchange(index, layer, switch, pools, scale);
+            plan.weights.insert(layer.weight.0, writes.weight);
+            plan.pools.extend(writes.pools);
+            (a.replaced, b.replaced) = (writes.a, writes.b);
+        }
+        plan.rows.insert(layer.a.0, a);
+        plan.rows.insert(layer.b.0, b);
+    }
+
+    /// Which rows of one side are frozen, and which are reset because their counterparts are switched.
+    fn row_plan<B: Backend>(&self, side: &SideState, stale: &[usize]) -> RowPlan<B> {
+        let config = &self.config;
+        let reset = |wanted: bool| if wanted { stale.to_vec() } else { Vec::new() };
+        RowPlan {
+            zeroed_moments: reset(config.reset_moments),
+            zeroed_counts: reset(config.reset_counts),
+            frozen: side.frozen_rows().collect(),
+            // Where nothing switches, all rows count alike, as in any AdamW.
+            counts: match config.schedule.interval() {
+                Some(_) => StepCounts::EachRowF32,
+                None => StepCounts::EachRow,
+            },
+            ..RowPlan::default()
+        }
+    }
+}
+
+impl<B: Backend> Planner<B> for Switching {
+    fn boxed(&self) -> Box<dyn Planner<B>> {
+        Box::new(self.clone())
+    }
+
+    fn adamw(&self) -> AdamW {
+        AdamW {
+            config: self.config.adamw,
+            bias_correction: BiasCorrection::All,
+        }
+    }
+
+    fn prepare(&mut self, layers: &Layers<B>, pools: &mut Pools<B>) {
+        if self.layers.is_empty() {
+            for (index, layer) in layers.lora.iter().enumerate() {
+                let [n, m] = layer.shape();
+                let state = LayerState::new(n, m, layer.rank());
+                let spare = state.a.spare.len();
+                let switches = spare > 0 && self.config.schedule.interval().is_some();
+                pools.push(switches.then(|| candidates::draw(&self.config, index, layer, spare)));
+                self.layers.push((layer.path.clone(), state));
+            }
+        }
+        let known = self.layers.iter();
+        let known = known.map(|(path, state)| (path, state.a.live.len()));
+        let found = layers.lora.iter().map(|layer| (&layer.path, layer.rank()));
+        assert!(
+            known.eq(found),
+            "the optimizer's state belongs to a module with other SwitchLoRA layers",
+        );
+    }
+
+    fn plan(
+        &mut self,
+        update: &Update<'_, B>,
+        _gradients: &mut GradientsParams,
+        pools: &mut Pools<B>,
+    ) -> Plan<B> {
+        self.decide(update.number);
+        let mut plan = Plan::default();
+        for (index, layer) in update.layers.lora.iter().enumerate() {
+            self.plan_layer(index, layer, pools, &mut plan);
+        }
+        for (_, state) in &mut self.layers {
+            state.a.tick();
+            state.b.tick();
+        }
+        plan
+    }
+
+    fn save(&self, pools: &Pools<B>, record: &mut OptimizerRecord) {
+        let layers = self.layers.iter().enumerate();
+        let layers = layers.map(|(index, (path, state))| {
+            let (candidates_a, candidates_b) = pools.to_data(index).map(Into::into).unzip();
+            LayerRecord {
+                path: path.clone(),
+                state: state.clone(),
+                candidates_a,
+                candidates_b,
+            }
+        });
+        record.layers = layers.collect();
+    }
+
+    fn load(&mut self, record: OptimizerRecord, pools: &mut Pools<B>, device: &B::Device) {
+        for layer in record.layers {
+            let candidates = layer.candidates_a.zip(layer.candidates_b);
+            let pool = |vectors| Pool::new(vectors, self.config.pools, device);
+            pools.push(candidates.map(|(a, b)| [pool(a), pool(b)]));
+            self.layers.push((layer.path, layer.state));
+        }
+    }
+}
+
+impl SwitchLoraConfig {
+    /// The optimizer of this method; put it inside a [`ClipGradNorm`](crate::ClipGradNorm).
+    pub fn optimizer<M: AutodiffModule<B>, B: AutodiffBackend>(&self) -> MethodOptimizer<M, B> {
+        MethodOptimizer::new(Switching::new(self.clone(), None))
+    }
+}
+
+impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
+    /// Path, slots, freezes and walk of each layer with factors; waits for the last decision. Empty before the first
+    /// update, unless [`prepare`](Self::prepare) came before, and for a method that has no factors of its own.
+    pub fn layer_states(&self) -> &[(String, LayerState)] {
+        self.settled::<Switching>()
+            .map_or(&[], |method| &method.layers)
+    }
+
+    /// The exchanges of the last update, layer by layer.
+    pub fn last_switches(&self) -> &[LayerSwitch] {
+        self.last::<Switching>().map_or(&[], |method| &method.last)
+    }
+
+    /// Number of vectors exchanged at the last update, both sides of all layers together.
+    pub fn last_switch_count(&self) -> usize {
+        let rows = |layer: &LayerSwitch| layer.a.rows.len() + layer.b.rows.len();
+        self.last_switches().iter().map(rows).sum()
+    }
+}
