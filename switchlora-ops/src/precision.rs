@@ -6,6 +6,8 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
 
 /// What the products of matrices are computed in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +21,17 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// Every precision.
+    pub const ALL: [Self; 2] = [Self::F32, Self::Bf16];
+
+    /// Its name on command lines and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+
     /// Whether this processor computes products in it with matrix units, in the kernels on Flex: in several times less time
     /// than in f32.
     pub fn has_matrix_units_here(self) -> bool {
@@ -59,5 +72,22 @@ impl Precision {
         b: Tensor<B, D>,
     ) -> Tensor<B, D> {
         self.widen(self.round(a).matmul(self.round(b)))
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL
+            .into_iter()
+            .find(|precision| precision.name() == name);
+        found.ok_or_else(|| format!("no precision `{name}`: expected f32 or bf16"))
     }
 }

@@ -176,7 +176,7 @@ fn highest(scores: &[f32]) -> usize {
 mod tests {
     use super::*;
     use crate::model::LlamaConfig;
-    use switchlora_core::{FactorInit, SwitchLoraConfig, SwitchSchedule};
+    use switchlora_core::{SwitchLoraConfig, SwitchSchedule};
 
     const SCORES: [f32; 4] = [1.0, 3.0, 2.0, -1.0];
 
@@ -227,9 +227,7 @@ mod tests {
         };
         let method = SwitchLoraConfig::new(None, SwitchSchedule::Never).unwrap();
         let device = Default::default();
-        let factors = FactorInit::default();
-        let model =
-            LlamaForCausalLm::<burn_ndarray::NdArray>::new(&config, &method, factors, 1, &device);
+        let model = LlamaForCausalLm::<burn_ndarray::NdArray>::new(&config, &method, 1, &device);
         let alone = |tokens: &[u32]| Reader::new(&model).scores(tokens);
         let mut tokens: Vec<u32> = (0..30).map(|i| i * i % 4096).collect();
         let mut reader = Reader::new(&model);

@@ -5,11 +5,9 @@
 //! the program offers.
 
 pub mod backend;
-mod bandwidth;
 pub mod checkpoint;
 pub mod commands;
 pub mod data;
-pub mod devices;
 pub mod durable;
 pub mod experiment;
 pub mod generation;
@@ -17,7 +15,6 @@ mod hexadecimal;
 pub mod huggingface;
 pub mod learner;
 pub mod memory;
-pub mod missing;
 pub mod model;
 pub mod model_source;
 pub mod plan;

@@ -80,8 +80,7 @@ impl CurveJob {
                 ..self.method.clone()
             },
         };
-        let factors = experiment.factors();
-        LlamaForCausalLm::new(&self.model, &layers, factors, experiment.seed, device)
+        LlamaForCausalLm::new(&self.model, &layers, experiment.seed, device)
     }
 
     /// Trains, update by update.

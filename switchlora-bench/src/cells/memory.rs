@@ -11,8 +11,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use switchlora_core::ClipGradNorm;
-use switchlora_train::backend::Job;
-use switchlora_train::devices::device_memory;
+use switchlora_train::backend::{Job, device_memory};
 use switchlora_train::experiment::Experiment;
 use switchlora_train::memory::{Resident, resident};
 use switchlora_train::model::LlamaForCausalLm;
@@ -37,8 +36,7 @@ impl Job for Memory {
             .into_data();
         let before =
             resident().context("this system does not say how much memory a process has")?;
-        let factors = experiment.factors();
-        let mut model = LlamaForCausalLm::<B>::new(&config, &method, factors, 0, &device);
+        let mut model = LlamaForCausalLm::<B>::new(&config, &method, 0, &device);
         let mut optimizer =
             ClipGradNorm::new(experiment.clip, experiment.algorithm()?.optimizer(&method));
         let mut random = ChaCha8Rng::seed_from_u64(0);
@@ -71,7 +69,6 @@ impl Job for Memory {
         let rank = experiment.rank;
         let cost = experiment
             .method
-            .cost()
             .cost(&config.shape(), rank.unwrap_or(0))
             .with_frozen(method.frozen);
         let predicted = cost.weight_bytes + cost.moment_bytes + cost.pool_bytes;

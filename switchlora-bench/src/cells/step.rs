@@ -4,7 +4,6 @@ use super::floor;
 use crate::results::StepRow;
 use crate::step::{StepBench, StepJob, StepReport};
 use anyhow::Result;
-use burn::tensor::DType;
 use burn::tensor::backend::AutodiffBackend;
 use switchlora_train::backend::{BackendKind, Job, run_on};
 use switchlora_train::experiment::{Experiment, Method, Precision};
@@ -23,7 +22,7 @@ pub(super) fn measure(
 ) -> Result<Vec<StepRow>> {
     memory::keep_pages();
     let config = LlamaConfig::resolve(&experiment.model)?;
-    let rank = experiment.rank.unwrap_or((config.hidden_size / 4).max(1));
+    let rank = experiment.rank.unwrap_or(config.default_rank());
     let bench = StepBench {
         model: experiment.model.clone(),
         config: config.clone(),
@@ -96,10 +95,6 @@ impl Job for Peak {
             BackendKind::Flex | BackendKind::Ndarray => WIDTH_ON_CPU,
             _ => WIDTH_ON_GPU,
         };
-        let dtype = match self.1 {
-            Precision::F32 => DType::F32,
-            Precision::Bf16 => DType::BF16,
-        };
-        floor::peak::<B::InnerBackend>(width, dtype, &device)
+        floor::peak::<B::InnerBackend>(width, self.1.dtype(), &device)
     }
 }

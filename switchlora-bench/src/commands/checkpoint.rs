@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use switchlora_bench::saving::{SavingBench, Summary};
 use switchlora_train::backend::{BackendKind, run_on};
-use switchlora_train::experiment::Method;
+use switchlora_train::experiment::{Method, flags};
 use switchlora_train::model::LlamaConfig;
 
 /// Arguments of `checkpoint`.
@@ -16,7 +16,7 @@ pub struct Checkpoint {
     #[arg(long, default_value = "60m", value_name = "PRESET|FILE")]
     model: String,
     /// How it is trained.
-    #[arg(long, value_enum, default_value = "switchlora")]
+    #[arg(long, value_parser = flags::method(), default_value_t)]
     method: Method,
     /// Rank of the factors [default: a quarter of the model's width].
     #[arg(long)]
@@ -51,7 +51,7 @@ impl Checkpoint {
         let folder = self.folder;
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let bench = SavingBench {
-            rank: self.rank.unwrap_or((config.hidden_size / 4).max(1)),
+            rank: self.rank.unwrap_or(config.default_rank()),
             config,
             method: self.method,
             batch_size: self.batch_size,

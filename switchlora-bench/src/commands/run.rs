@@ -7,7 +7,7 @@ use switchlora_bench::cells::Cell;
 use switchlora_bench::results::BackendRow;
 use switchlora_bench::suites::{Settings, Suite, run};
 use switchlora_train::backend::BackendKind;
-use switchlora_train::experiment::{Method, Precision};
+use switchlora_train::experiment::{Method, Precision, flags};
 
 /// Arguments of `run`.
 #[derive(Args)]
@@ -21,7 +21,7 @@ pub struct Run {
     /// Methods, separated by commas.
     #[arg(
         long,
-        value_enum,
+        value_parser = flags::method(),
         value_delimiter = ',',
         default_value = "full,lora,switchlora"
     )]
@@ -36,10 +36,10 @@ pub struct Run {
     #[arg(long, default_value_t = 0)]
     device: usize,
     /// What to compute in, separated by commas.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "f32")]
+    #[arg(long, value_parser = flags::precision(), value_delimiter = ',', default_value = "f32")]
     precision: Vec<Precision>,
     /// What frozen weights rest in.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_parser = flags::precision(), default_value_t)]
     frozen: Precision,
     /// Rank of the factors; a quarter of the model's width unless given.
     #[arg(long)]

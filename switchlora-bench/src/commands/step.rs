@@ -6,7 +6,7 @@ use rayon::ThreadPoolBuilder;
 use std::io::{IsTerminal, Write};
 use switchlora_bench::step::{Peer, StepBench, StepJob, Table};
 use switchlora_train::backend::{BackendKind, run_on};
-use switchlora_train::experiment::{Method, Precision};
+use switchlora_train::experiment::{Method, Precision, flags};
 use switchlora_train::memory;
 use switchlora_train::model::LlamaConfig;
 
@@ -28,7 +28,7 @@ pub struct Step {
     /// Methods to time, separated by commas.
     #[arg(
         long,
-        value_enum,
+        value_parser = flags::method(),
         value_delimiter = ',',
         default_value = "full,lora,switchlora"
     )]
@@ -37,10 +37,10 @@ pub struct Step {
     #[arg(long, value_enum, default_value_t)]
     backend: BackendKind,
     /// What products are computed in.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_parser = flags::precision(), default_value_t)]
     precision: Precision,
     /// What frozen weights rest in.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_parser = flags::precision(), default_value_t)]
     frozen: Precision,
     /// Updates to time, after a warm-up.
     #[arg(long, default_value_t = 20)]
@@ -67,7 +67,7 @@ impl Step {
     pub fn run(self) -> Result<bool> {
         let config = LlamaConfig::resolve(&self.model)?;
         let bench = StepBench {
-            rank: self.rank.unwrap_or((config.hidden_size / 4).max(1)),
+            rank: self.rank.unwrap_or(config.default_rank()),
             model: self.model,
             config,
             precision: self.precision,

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use switchlora_train::backend::BackendKind;
-use switchlora_train::experiment::{Experiment, ExperimentError, WarmStart};
+use switchlora_train::experiment::{Experiment, ExperimentError, WarmStart, overlaid};
 
 /// A whole comparison.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -192,7 +192,7 @@ impl Grid {
             name: name(),
             reason,
         };
-        let table = merged(self.experiment.clone(), variant.settings.clone());
+        let table = overlaid(self.experiment.clone(), variant.settings.clone());
         for key in ["lr", "seed", "tokenizer"] {
             if table.contains_key(key) {
                 return Err(wrong(format!(
@@ -225,20 +225,6 @@ impl Grid {
         })?;
         Ok(experiment)
     }
-}
-
-/// `base` with the values of `over` in the place of its own, table by table.
-fn merged(mut base: toml::Table, over: toml::Table) -> toml::Table {
-    for (key, value) in over {
-        let value = match (base.remove(&key), value) {
-            (Some(toml::Value::Table(base)), toml::Value::Table(over)) => {
-                toml::Value::Table(merged(base, over))
-            }
-            (_, value) => value,
-        };
-        base.insert(key, value);
-    }
-    base
 }
 
 #[cfg(test)]

@@ -65,8 +65,8 @@ impl Run {
         let loss = last.filter(|loss| loss.is_finite());
         let mut model = LlamaConfig::resolve(&experiment.model)?;
         model.vocab_size = model.vocab_size.max(Tokenizer::embedded()?.vocab_size());
-        let cost = experiment.method.cost();
-        let cost = cost.cost(&model.shape(), experiment.rank.unwrap_or(0));
+        let rank = experiment.rank.unwrap_or(0);
+        let cost = experiment.method.cost(&model.shape(), rank);
         Ok(Self {
             variant: variant.to_owned(),
             loss: loss.unwrap_or(f64::INFINITY),

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use switchlora_core::{
     Algorithm, ClipGradNorm, Draws, FactorInit, LayerRecord, MethodOptimizer, Projections,
-    RecordedRestart, Restarts, SwitchLora,
+    RecordedRestart, Restarts, SwitchLora, SwitchLoraConfig,
 };
 use switchlora_train::model::{LlamaForCausalLm, import};
 
@@ -64,7 +64,11 @@ pub(super) fn model<B: AutodiffBackend>(
             tensors.insert(format!("{}.lora_B", linear.name), b);
         }
     }
-    let model = LlamaForCausalLm::new(&golden.config, &run.method, FactorInit::Lora, 0, device);
+    let method = SwitchLoraConfig {
+        factors: FactorInit::Lora,
+        ..run.method.clone()
+    };
+    let model = LlamaForCausalLm::new(&golden.config, &method, 0, device);
     let model = import::<B, _>(model, tensors).map_err(|reason| GoldenError::Fit {
         path: start.path.clone(),
         reason,

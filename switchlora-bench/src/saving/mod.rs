@@ -118,8 +118,11 @@ struct Training<B: AutodiffBackend> {
 impl<B: AutodiffBackend> Training<B> {
     fn new(bench: &SavingBench, device: &B::Device) -> Result<Self> {
         let schedule = busiest(bench.method);
-        let method = SwitchLoraConfig::new(bench.method.rank(bench.rank), schedule)?;
-        let model = Model::new(&bench.config, &method, bench.method.factors(), 0, device);
+        let method = SwitchLoraConfig {
+            factors: bench.method.factors(),
+            ..SwitchLoraConfig::new(bench.method.rank(bench.rank), schedule)?
+        };
+        let model = Model::new(&bench.config, &method, 0, device);
         let mut random = ChaCha8Rng::seed_from_u64(0);
         let shape = [bench.batch_size, bench.sequence_length];
         let vocabulary = bench.config.vocab_size as i32;
@@ -168,7 +171,7 @@ impl<B: AutodiffBackend> Training<B> {
             experiment: Experiment::default(),
             model: bench.config.clone(),
             method: self.method.clone(),
-            factors: bench.method.factors(),
+            factors: self.method.factors,
             tokenizer_sha256: self.tokenizer.sha256(),
             data_sha256: String::new(),
             best: None,

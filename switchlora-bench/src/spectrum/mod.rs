@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use switchlora_core::{Spectrum, SwitchLoraLinear};
+use switchlora_core::{Spectrum, SwitchLoraConfig, SwitchLoraLinear};
 use switchlora_train::backend::Job;
 use switchlora_train::checkpoint::{self, Checkpoint};
 use switchlora_train::experiment::WarmStart;
@@ -140,7 +140,11 @@ impl Job for SpectrumJob {
         let start: Model<B> = match &self.before {
             Some(before) => load_model(before, &device)?,
             None => {
-                LlamaForCausalLm::new(&state.model, &state.method, state.factors, seed, &device)
+                let method = SwitchLoraConfig {
+                    factors: state.factors,
+                    ..state.method.clone()
+                };
+                LlamaForCausalLm::new(&state.model, &method, seed, &device)
             }
         };
         let end: Model<B> = load_model(&self.checkpoint, &device)?;

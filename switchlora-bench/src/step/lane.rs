@@ -47,11 +47,12 @@ impl<B: AutodiffBackend> Lane<B> {
     pub fn new(method: Method, bench: &StepBench, device: &B::Device) -> Result<Self, StepError> {
         let (steady, switching) = configs(method, bench.rank)?;
         let steady = SwitchLoraConfig {
-            precision: bench.precision.in_core(),
-            frozen: bench.frozen.in_core(),
+            factors: method.factors(),
+            precision: bench.precision,
+            frozen: bench.frozen,
             ..steady
         };
-        let model = Model::new(&bench.config, &steady, method.factors(), bench.seed, device);
+        let model = Model::new(&bench.config, &steady, bench.seed, device);
         let algorithm = algorithm(method, bench.rank)?;
         let optimizer = |config| ClipGradNorm::new(MAX_NORM, algorithm.optimizer(config));
         Ok(Self {

@@ -3,7 +3,7 @@
 use super::Settings;
 use crate::results::CommunicationRow;
 use anyhow::Result;
-use switchlora_core::cost::CostMethod;
+use switchlora_train::experiment::Method;
 use switchlora_train::model::LlamaConfig;
 
 /// A row for each model and method.
@@ -11,11 +11,11 @@ pub(super) fn rows(settings: &Settings) -> Result<Vec<CommunicationRow>> {
     let mut rows = Vec::new();
     for model in &settings.models {
         let config = LlamaConfig::resolve(model)?;
-        let rank = settings.rank.unwrap_or((config.hidden_size / 4).max(1));
+        let rank = settings.rank.unwrap_or(config.default_rank());
         let shape = config.shape();
-        let full = CostMethod::Full.cost(&shape, rank).all_reduce_bytes;
+        let full = Method::Full.cost(&shape, rank).all_reduce_bytes;
         for method in &settings.methods {
-            let cost = method.cost().cost(&shape, rank);
+            let cost = method.cost(&shape, rank);
             rows.push(CommunicationRow {
                 method: method.name().to_owned(),
                 model: model.clone(),

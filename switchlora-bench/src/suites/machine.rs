@@ -2,7 +2,7 @@
 
 use crate::results::Machine;
 use std::thread::available_parallelism;
-use switchlora_train::devices::processor;
+use switchlora_train::backend::processor;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 /// This machine.

@@ -1,7 +1,6 @@
-//! `devices`: what each backend of this program sees on this machine.
+//! `devices`: the devices of each backend on this machine.
 
-use crate::backend::BackendKind;
-use crate::devices::device_names;
+use crate::backend::{BackendKind, device_names};
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
@@ -10,12 +9,16 @@ use std::process::ExitCode;
 /// Arguments of `devices`.
 #[derive(Args, Debug)]
 pub struct DevicesArgs {
-    /// One JSON object a line for each backend.
+    /// Print JSON: one object per line and backend.
     #[arg(long)]
     json: bool,
 }
 
-/// Lists.
+/// Prints the devices of each backend, or why it has none.
+///
+/// # Errors
+///
+/// None.
 pub fn run(args: DevicesArgs) -> Result<ExitCode> {
     let auto = BackendKind::Auto.choose().ok().map(|choice| choice.backend);
     for backend in BackendKind::PREFERRED {

@@ -81,7 +81,6 @@ fn summary(
     let rank = experiment.rank;
     let cost = experiment
         .method
-        .cost()
         .cost(&session.model.shape(), rank.unwrap_or(0));
     let from = session.from.as_ref().map_or(0, |from| from.state.step);
     json!({

@@ -1,7 +1,6 @@
 //! `generate`: text from a model, as it comes, and how long a token took beside what memory allows.
 
-use crate::backend::{BackendKind, Job, run_on};
-use crate::bandwidth::bandwidth;
+use crate::backend::{BackendKind, Job, bandwidth, run_on};
 use crate::commands::Usage;
 use crate::data::Tokenizer;
 use crate::generation::{Generated, Sampling, generate};

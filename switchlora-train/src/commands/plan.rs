@@ -1,32 +1,27 @@
-//! `plan`: what each method takes, in closed form.
+//! `plan`: the cost of each method, in closed form.
 
 use crate::commands::Usage;
-use crate::experiment::Precision;
+use crate::experiment::{Experiment, Method, Precision, flags};
 use crate::model::LlamaConfig;
 use crate::plan::Plan;
 use anyhow::Result;
 use clap::Args;
 use std::process::ExitCode;
-use switchlora_core::cost::CostMethod;
 
 /// Arguments of `plan`.
 #[derive(Args, Debug)]
 pub struct PlanArgs {
     /// A preset (tiny, 9m … 7b) or the path of a Hugging Face config.json.
-    #[arg(long, default_value = "tiny")]
+    #[arg(long, default_value_t = Experiment::default().model)]
     model: String,
-    /// Rank of the factors; a quarter of the hidden size unless given.
+    /// Rank of the factors or projections; a quarter of the hidden size unless given.
     #[arg(long)]
     rank: Option<usize>,
     /// Methods, separated by commas.
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "full,lora,relora,galore,switchlora"
-    )]
+    #[arg(long, value_delimiter = ',', default_values_t = Method::ALL.map(|method| method.to_string()))]
     methods: Vec<String>,
-    /// What frozen weights rest in.
-    #[arg(long, value_enum, default_value_t)]
+    /// Dtype of the frozen weights in memory.
+    #[arg(long, value_parser = flags::precision(), default_value_t)]
     frozen: Precision,
     /// Print JSON.
     #[arg(long)]
@@ -34,22 +29,23 @@ pub struct PlanArgs {
 }
 
 /// Prints the plan.
+///
+/// # Errors
+///
+/// The model, a method or the rank cannot be used.
 pub fn run(args: PlanArgs) -> Result<ExitCode> {
     let config = LlamaConfig::resolve(&args.model)?;
-    let rank = args.rank.unwrap_or((config.hidden_size / 4).max(1));
+    let rank = args.rank.unwrap_or(config.default_rank());
     let methods = args.methods.iter().map(|name| {
-        let found = CostMethod::ALL.into_iter().find(|m| m.name() == name);
+        let found = Method::ALL.into_iter().find(|m| m.name() == name);
         found.ok_or_else(|| {
-            let known: Vec<_> = CostMethod::ALL.map(CostMethod::name).into();
-            Usage(format!(
-                "method {name} is unknown; choose among {}",
-                known.join(", ")
-            ))
+            let known = Method::ALL.map(Method::name).join(", ");
+            Usage(format!("method {name} is unknown; choose among {known}"))
         })
     });
-    let methods: Vec<CostMethod> = methods.collect::<Result<_, _>>()?;
+    let methods: Vec<Method> = methods.collect::<Result<_, _>>()?;
     let plan = Plan::new(&args.model, &config, Some(rank), &methods)?;
-    let plan = plan.with_frozen(args.frozen.in_core());
+    let plan = plan.with_frozen(args.frozen);
     match args.json {
         true => println!("{:#}", plan.to_json()),
         false => print!("{plan}"),

@@ -119,7 +119,7 @@ impl Session {
             experiment: self.experiment.clone(),
             model: self.model.clone(),
             method: self.layers_at(progress.step),
-            factors: self.experiment.factors(),
+            factors: self.method.factors,
             tokenizer_sha256: self.tokenizer.sha256(),
             data_sha256: self.data_sha256.clone(),
             best: progress.best,

@@ -5,13 +5,12 @@ use super::journal::Journal;
 use super::metrics::ReportMetric;
 use super::plain::PlainRenderer;
 use super::saving::ToFolder;
-use super::schedule::LearningRateSchedule;
 use super::shared::Shared;
 use super::strategy::{ByUpdates, Optim, Outcome, Progress, SecondPhase, Spans};
 use crate::backend::Job;
 use crate::checkpoint::{self, Checkpoint};
 use crate::data::{DataFault, Tokenizer, TrainBatches, ValidationBatches};
-use crate::experiment::{Experiment, WarmStart};
+use crate::experiment::{Experiment, LearningRateSchedule, WarmStart};
 use crate::huggingface::Pretrained;
 use crate::memory;
 use crate::model::{LlamaConfig, LlamaForCausalLm, import, parameter_names};
@@ -82,11 +81,12 @@ pub fn load_model<B: Backend>(
         false => Precision::F32,
     };
     let method = SwitchLoraConfig {
+        factors: state.factors,
         precision: here(state.method.precision),
         frozen: here(state.method.frozen),
         ..state.method.clone()
     };
-    let model = LlamaForCausalLm::new(&state.model, &method, state.factors, 0, device);
+    let model = LlamaForCausalLm::new(&state.model, &method, 0, device);
     import::<B, _>(model, tensors).with_context(place)
 }
 
@@ -234,14 +234,14 @@ impl Session {
 
     /// The model that a new run starts from.
     fn new_model<B: AutodiffBackend>(&self, device: &B::Device) -> Result<LlamaForCausalLm<B>> {
-        let (factors, seed) = (self.experiment.factors(), self.experiment.seed);
+        let seed = self.experiment.seed;
         let Some(WarmStart::From(path)) = &self.experiment.warm_start else {
             let layers = self.layers_at(0);
             return Ok(match &self.pretrained {
                 Some(pretrained) => pretrained
                     .load::<B>(&self.method, device)?
                     .adapted(&layers, seed),
-                None => LlamaForCausalLm::new(&self.model, &layers, factors, seed, device),
+                None => LlamaForCausalLm::new(&self.model, &layers, seed, device),
             });
         };
         let checkpoint = checkpoint::resolve(path)
@@ -257,12 +257,13 @@ impl Session {
             .with_context(place);
         }
         let layers = SwitchLoraConfig {
+            factors: state.factors,
             precision: self.method.precision,
             frozen: Precision::F32,
             ..state.method.clone()
         };
         let tensors = checkpoint.model().with_context(place)?;
-        let model = LlamaForCausalLm::new(&self.model, &layers, state.factors, 0, device);
+        let model = LlamaForCausalLm::new(&self.model, &layers, 0, device);
         let model = import::<B, _>(model, tensors).with_context(place)?;
         Ok(model.adapted(&self.method, seed))
     }

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
     use crate::model::LlamaConfig;
     use burn::tensor::{Int, Tensor};
-    use switchlora_core::{FactorInit, SwitchSchedule, lora_layers};
+    use switchlora_core::{SwitchSchedule, lora_layers};
 
     type TestBackend = burn_ndarray::NdArray;
 
@@ -55,10 +55,7 @@ mod tests {
         let mut config = LlamaConfig::preset("tiny").unwrap();
         (config.num_hidden_layers, config.vocab_size) = (2, 50);
         let method = |rank| SwitchLoraConfig::new(rank, SwitchSchedule::Never).unwrap();
-        let model = |rank| {
-            let factors = FactorInit::SwitchLora;
-            LlamaForCausalLm::<TestBackend>::new(&config, &method(rank), factors, 3, &device)
-        };
+        let model = |rank| LlamaForCausalLm::<TestBackend>::new(&config, &method(rank), 3, &device);
         let tokens = Tensor::<TestBackend, 2, Int>::from_data([[3, 1, 4, 1, 5, 9, 2, 6]], &device);
         let logits = |model: &LlamaForCausalLm<TestBackend>| -> Vec<f32> {
             let logits = model.logits(model.hidden(tokens.clone()));

@@ -1,14 +1,13 @@
 //! Causal self-attention with rotary positions; several query heads may share one key and value head.
 
-use super::config::LlamaConfig;
-use super::llama::Drawn;
+use super::drawn::Drawn;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use switchlora_core::{Precision, SwitchLoraLinear, forward_together};
 use switchlora_ops::{AttentionTables, Heads, causal_attention};
 
-/// The four projections and the product between them.
+/// The four projections around causal attention.
 #[derive(Module, Debug)]
 pub struct Attention<B: Backend> {
     /// `[hidden, heads * head_dim]`.
@@ -27,7 +26,8 @@ pub struct Attention<B: Backend> {
 }
 
 impl<B: Backend> Attention<B> {
-    pub(super) fn draw(config: &LlamaConfig, drawn: &mut Drawn<B>) -> Self {
+    pub(super) fn draw(drawn: &mut Drawn<B>) -> Self {
+        let config = drawn.config;
         let hidden = config.hidden_size;
         let queries = config.num_attention_heads * config.head_dim();
         let keys = config.num_key_value_heads * config.head_dim();
@@ -39,11 +39,11 @@ impl<B: Backend> Attention<B> {
             heads: config.num_attention_heads,
             key_value_heads: config.num_key_value_heads,
             head_dim: config.head_dim(),
-            precision: drawn.precision(),
+            precision: drawn.method.precision,
         }
     }
 
-    /// How the columns of the projections are divided into heads.
+    /// Numbers of heads, and their width.
     pub(super) fn heads(&self) -> Heads {
         Heads {
             queries: self.heads,
@@ -52,7 +52,7 @@ impl<B: Backend> Attention<B> {
         }
     }
 
-    /// Attends within each sequence of `[batch * length, hidden]`, `length` being that of the tables.
+    /// Attends within each sequence of `[batch * length, hidden]`; the tables have `length` positions.
     pub fn forward(&self, x: Tensor<B, 2>, tables: &AttentionTables<B>) -> Tensor<B, 2> {
         let [q, k, v] = forward_together([&self.q_proj, &self.k_proj, &self.v_proj], x);
         let attention = switchlora_ops::Attention {

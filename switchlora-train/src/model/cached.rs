@@ -160,7 +160,7 @@ mod tests {
     use crate::model::LlamaConfig;
     use burn::tensor::TensorData;
     use proptest::prelude::*;
-    use switchlora_core::{FactorInit, SwitchLoraConfig, SwitchSchedule};
+    use switchlora_core::{SwitchLoraConfig, SwitchSchedule};
 
     fn check<B: Backend>(
         keys: usize,
@@ -184,8 +184,7 @@ mod tests {
         };
         let method = SwitchLoraConfig::new(rank, SwitchSchedule::Never).unwrap();
         let device = Default::default();
-        let model =
-            LlamaForCausalLm::<B>::new(&config, &method, FactorInit::SwitchLora, 5, &device);
+        let model = LlamaForCausalLm::<B>::new(&config, &method, 5, &device);
         let ids = |tokens: &[i32]| TensorData::new(tokens.to_vec(), [tokens.len()]);
         let whole = Tensor::<B, 1, Int>::from_data(ids(tokens), &device).unsqueeze();
         let whole = model.logits(model.hidden(whole)).into_data();

@@ -1,8 +1,7 @@
-//! One block: attention and SwiGLU, each behind a norm and beside a residual.
+//! Decoder block: attention and SwiGLU, each after a norm and inside a residual connection.
 
 use super::attention::Attention;
-use super::config::LlamaConfig;
-use super::llama::Drawn;
+use super::drawn::Drawn;
 use super::norm::RmsNorm;
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -24,13 +23,13 @@ pub struct Mlp<B: Backend> {
 /// A decoder block.
 #[derive(Module, Debug)]
 pub struct DecoderLayer<B: Backend> {
-    /// Before attention.
+    /// Norm before attention.
     pub input_layernorm: RmsNorm<B>,
     /// Causal self-attention.
     pub self_attn: Attention<B>,
-    /// Before the MLP.
+    /// Norm before the MLP.
     pub post_attention_layernorm: RmsNorm<B>,
-    /// SwiGLU.
+    /// SwiGLU MLP.
     pub mlp: Mlp<B>,
 }
 
@@ -43,12 +42,12 @@ impl<B: Backend> Mlp<B> {
 }
 
 impl<B: Backend> DecoderLayer<B> {
-    pub(super) fn draw(config: &LlamaConfig, drawn: &mut Drawn<B>) -> Self {
-        let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
+    pub(super) fn draw(drawn: &mut Drawn<B>) -> Self {
+        let (hidden, intermediate) = (drawn.config.hidden_size, drawn.config.intermediate_size);
         Self {
-            input_layernorm: drawn.norm(config),
-            self_attn: Attention::draw(config, drawn),
-            post_attention_layernorm: drawn.norm(config),
+            input_layernorm: drawn.norm(),
+            self_attn: Attention::draw(drawn),
+            post_attention_layernorm: drawn.norm(),
             mlp: Mlp {
                 gate_proj: drawn.linear(hidden, intermediate),
                 up_proj: drawn.linear(hidden, intermediate),
@@ -57,7 +56,7 @@ impl<B: Backend> DecoderLayer<B> {
         }
     }
 
-    /// Applies the block to sequences as long as the tables, `[batch * length, hidden]`.
+    /// Applies the block to `[batch * length, hidden]`; the tables have `length` positions.
     pub fn forward(&self, x: Tensor<B, 2>, tables: &AttentionTables<B>) -> Tensor<B, 2> {
         let normed = self.input_layernorm.forward(x.clone());
         let x = x + self.self_attn.forward(normed, tables);

@@ -2,98 +2,39 @@
 
 use super::config::LlamaConfig;
 use super::decoder::DecoderLayer;
+use super::drawn::Drawn;
 use super::norm::RmsNorm;
 use super::rotary::Positions;
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor, TensorData};
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
-use switchlora_core::{
-    FactorInit, Precision, Purpose, SwitchLoraConfig, SwitchLoraLinear, SwitchLoraLinearConfig,
-    stream,
-};
+use burn::tensor::{Int, Tensor};
+use switchlora_core::{Precision, SwitchLoraConfig};
 use switchlora_ops::{embedding, linear, linear_cross_entropy};
 
 /// A LLaMA without its head.
 #[derive(Module, Debug)]
 pub struct Llama<B: Backend> {
-    /// `[vocabulary, hidden]`.
+    /// Embedding of the tokens, `[vocabulary, hidden]`.
     pub embed_tokens: Embedding<B>,
     /// Decoder blocks.
     pub layers: Vec<DecoderLayer<B>>,
-    /// Before the head.
+    /// Norm before the head.
     pub norm: RmsNorm<B>,
 }
 
 /// A LLaMA that predicts the next token.
 #[derive(Module, Debug)]
 pub struct LlamaForCausalLm<B: Backend> {
-    /// Everything but the head.
+    /// Embeddings, decoder blocks and the last norm.
     pub model: Llama<B>,
-    /// `[hidden, vocabulary]`; none when the embedding is the head.
+    /// Output head, `[hidden, vocabulary]`; `None` if the embedding is the head.
     pub lm_head: Option<Linear<B>>,
     /// Rotary tables and causal mask.
     pub positions: Positions<B>,
-    /// What the head's product is computed in.
+    /// Dtype of the head's product.
     #[module(skip)]
     pub precision: Precision,
-}
-
-/// Draws the parameters of a model one after the other, on the host: the same on every backend.
-pub struct Drawn<'a, B: Backend> {
-    config: &'a LlamaConfig,
-    method: &'a SwitchLoraConfig,
-    factors: FactorInit,
-    seed: u64,
-    /// Parameters drawn so far; each has a stream of its own.
-    count: u64,
-    /// Zeros instead of random numbers, where the weights come from a file.
-    blank: bool,
-    device: &'a B::Device,
-}
-
-impl<B: Backend> Drawn<'_, B> {
-    fn next(&mut self) -> ChaCha8Rng {
-        self.count += 1;
-        stream(self.seed, Purpose::Weights, self.count, 0)
-    }
-
-    /// A matrix of normal numbers with the model's deviation, `[rows, columns]`.
-    fn normal(&mut self, rows: usize, columns: usize) -> Param<Tensor<B, 2>> {
-        let mut random = self.next();
-        if self.blank {
-            return Param::from_tensor(Tensor::zeros([rows, columns], self.device));
-        }
-        let deviation = self.config.initializer_range as f32;
-        let mut draw = || -> f32 { StandardNormal.sample(&mut random) };
-        let values: Vec<f32> = (0..rows * columns).map(|_| draw() * deviation).collect();
-        let values = TensorData::new(values, [rows, columns]);
-        Param::from_tensor(Tensor::from_data(values, self.device))
-    }
-
-    /// A projection that is adapted as the method says.
-    pub(super) fn linear(&mut self, d_input: usize, d_output: usize) -> SwitchLoraLinear<B> {
-        let linear = Linear {
-            weight: self.normal(d_input, d_output),
-            bias: None,
-        };
-        let config: SwitchLoraLinearConfig = self.method.linear(d_input, d_output);
-        let mut random = self.next();
-        config
-            .with_factors(self.factors)
-            .adapt_from(linear, &mut random)
-    }
-
-    /// What products are computed in.
-    pub(super) fn precision(&self) -> Precision {
-        self.method.precision
-    }
-
-    pub(super) fn norm(&mut self, config: &LlamaConfig) -> RmsNorm<B> {
-        RmsNorm::new(config.hidden_size, config.rms_norm_eps, self.device)
-    }
 }
 
 impl<B: Backend> LlamaForCausalLm<B> {
@@ -103,76 +44,51 @@ impl<B: Backend> LlamaForCausalLm<B> {
     pub fn new(
         config: &LlamaConfig,
         method: &SwitchLoraConfig,
-        factors: FactorInit,
         seed: u64,
         device: &B::Device,
     ) -> Self {
-        Self::make(Drawn {
-            config,
-            method,
-            factors,
-            seed,
-            count: 0,
-            blank: false,
-            device,
-        })
+        Self::draw(Drawn::new(config, method, Some(seed), device))
     }
 
-    /// A model without adapters whose weights, all zero, are about to be [imported](super::import); its products are in the
-    /// precision of `method`, for which it may then be [adapted](Self::adapted).
+    /// A model without adapters whose weights are zero, to be [imported](super::import). Its products have the precision of
+    /// `method`, for which it may then be [adapted](Self::adapted).
     ///
     /// `config` must be [valid](LlamaConfig::validate).
     pub fn blank(config: &LlamaConfig, method: &SwitchLoraConfig, device: &B::Device) -> Self {
+        let rank = None;
         let plain = SwitchLoraConfig {
-            rank: None,
+            rank,
             ..method.clone()
         };
-        Self::make(Drawn {
-            config,
-            method: &plain,
-            factors: FactorInit::default(),
-            seed: 0,
-            count: 0,
-            blank: true,
-            device,
-        })
+        Self::draw(Drawn::new(config, &plain, None, device))
     }
 
-    fn make(mut drawn: Drawn<B>) -> Self {
-        let Drawn {
-            config,
-            method,
-            device,
-            ..
-        } = drawn;
+    fn draw(mut drawn: Drawn<B>) -> Self {
+        let Drawn { config, device, .. } = drawn;
         let (vocabulary, hidden) = (config.vocab_size, config.hidden_size);
         let model = Llama {
             embed_tokens: Embedding {
                 weight: drawn.normal(vocabulary, hidden),
             },
             layers: (0..config.num_hidden_layers)
-                .map(|_| DecoderLayer::draw(config, &mut drawn))
+                .map(|_| DecoderLayer::draw(&mut drawn))
                 .collect(),
-            norm: drawn.norm(config),
+            norm: drawn.norm(),
         };
         let lm_head = (!config.tie_word_embeddings).then(|| Linear {
             weight: drawn.normal(hidden, vocabulary),
             bias: None,
         });
+        let (positions, theta) = (config.max_position_embeddings, config.rope_theta);
         Self {
             model,
             lm_head,
-            positions: Positions::new(
-                config.max_position_embeddings,
-                config.head_dim(),
-                config.rope_theta,
-                device,
-            ),
-            precision: method.precision,
+            positions: Positions::new(positions, config.head_dim(), theta, device),
+            precision: drawn.method.precision,
         }
     }
 
-    /// The last hidden state of each token of `[batch, length]`, after the norm, `[batch * length, hidden]`.
+    /// Returns the last hidden state of each token of `[batch, length]`, after the norm, `[batch * length, hidden]`.
     pub fn hidden(&self, tokens: Tensor<B, 2, Int>) -> Tensor<B, 2> {
         let [_, length] = tokens.dims();
         let tables = self.positions.tables(length);
@@ -183,7 +99,7 @@ impl<B: Backend> LlamaForCausalLm<B> {
         self.model.norm.forward(x)
     }
 
-    /// Scores of the next token, `[tokens, vocabulary]`, from hidden states `[tokens, hidden]`.
+    /// Returns scores of the next token, `[tokens, vocabulary]`, from hidden states `[tokens, hidden]`.
     pub fn logits(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
         linear(hidden, self.head(), self.precision)
     }
@@ -196,165 +112,9 @@ impl<B: Backend> LlamaForCausalLm<B> {
         }
     }
 
-    /// Mean cross-entropy of `targets` given `inputs`, both `[batch, length]`; gives `[1]`, in nats a token.
+    /// Returns the mean cross-entropy of `targets` given `inputs`, both `[batch, length]`: `[1]`, in nats per token.
     pub fn loss(&self, inputs: Tensor<B, 2, Int>, targets: Tensor<B, 2, Int>) -> Tensor<B, 1> {
         let targets = targets.flatten(0, 1); // [batch * length]
         linear_cross_entropy(self.hidden(inputs), self.head(), targets, self.precision)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{export, import};
-    use switchlora_core::SwitchSchedule;
-
-    type TestBackend = burn_ndarray::NdArray;
-
-    fn config(key_value_heads: usize, tied: bool) -> LlamaConfig {
-        LlamaConfig {
-            vocab_size: 19,
-            hidden_size: 24,
-            intermediate_size: 20,
-            num_hidden_layers: 2,
-            num_attention_heads: 6,
-            num_key_value_heads: key_value_heads,
-            max_position_embeddings: 16,
-            rms_norm_eps: 1e-6,
-            rope_theta: 10000.0,
-            initializer_range: 0.3,
-            tie_word_embeddings: tied,
-        }
-    }
-
-    fn model(config: &LlamaConfig, rank: Option<usize>) -> LlamaForCausalLm<TestBackend> {
-        let method = SwitchLoraConfig::new(rank, SwitchSchedule::Never).unwrap();
-        LlamaForCausalLm::new(
-            config,
-            &method,
-            FactorInit::SwitchLora,
-            5,
-            &Default::default(),
-        )
-    }
-
-    fn tokens(rows: &[[i32; 7]]) -> Tensor<TestBackend, 2, Int> {
-        let data = TensorData::new(rows.concat(), [rows.len(), 7]);
-        Tensor::from_data(data, &Default::default())
-    }
-
-    fn logits(model: &LlamaForCausalLm<TestBackend>, rows: &[[i32; 7]]) -> Vec<f32> {
-        let logits = model.logits(model.hidden(tokens(rows)));
-        logits.into_data().iter::<f32>().collect()
-    }
-
-    fn close(left: &[f32], right: &[f32]) -> bool {
-        // f32 sums over at most 24 products of numbers around one, four layers deep.
-        left.len() == right.len() && left.iter().zip(right).all(|(l, r)| (l - r).abs() < 1e-4)
-    }
-
-    const ROW: [i32; 7] = [3, 1, 4, 1, 5, 9, 2];
-
-    #[test]
-    fn a_later_token_changes_nothing_before_it_and_rows_do_not_mix() {
-        let model = model(&config(3, false), Some(4));
-        let changed = [3, 1, 4, 1, 18, 9, 2];
-        let (one, two) = (logits(&model, &[ROW]), logits(&model, &[changed]));
-        assert!(close(&one[..4 * 19], &two[..4 * 19]));
-        assert!(!close(&one[4 * 19..], &two[4 * 19..]));
-        let both = logits(&model, &[changed, ROW]);
-        assert!(close(&both[..7 * 19], &two) && close(&both[7 * 19..], &one));
-    }
-
-    #[test]
-    fn shared_key_heads_compute_what_repeated_ones_do() {
-        let shared = model(&config(2, false), None);
-        let mut tensors = export::<TestBackend, _>(&shared);
-        // The weight of a key head, [head_dim, hidden] in the file, once for each of the three query heads that share it.
-        for layer in 0..2 {
-            for part in ["k_proj", "v_proj"] {
-                let name = format!("model.layers.{layer}.self_attn.{part}.weight");
-                let data = tensors.remove(&name).unwrap();
-                let values: Vec<f32> = data.iter::<f32>().collect();
-                let heads = values.chunks(4 * 24).flat_map(|head| [head, head, head]);
-                let repeated: Vec<f32> = heads.flatten().copied().collect();
-                tensors.insert(name, TensorData::new(repeated, [24, 24]));
-            }
-        }
-        let repeated = import::<TestBackend, _>(model(&config(6, false), None), tensors).unwrap();
-        assert!(close(&logits(&shared, &[ROW]), &logits(&repeated, &[ROW])));
-    }
-
-    #[test]
-    fn a_tied_head_is_the_embedding() {
-        let tied = model(&config(6, true), Some(4));
-        let mut tensors = export::<TestBackend, _>(&tied);
-        assert!(!tensors.contains_key("lm_head.weight"));
-        let embedding = tensors["model.embed_tokens.weight"].clone();
-        tensors.insert("lm_head.weight".to_owned(), embedding);
-        let untied = import::<TestBackend, _>(model(&config(6, false), Some(4)), tensors).unwrap();
-        assert!(close(&logits(&tied, &[ROW]), &logits(&untied, &[ROW])));
-    }
-
-    #[test]
-    fn the_method_does_not_change_what_a_new_model_computes() {
-        let config = config(3, false);
-        let full = logits(&model(&config, None), &[ROW]);
-        // Another number of draws before a parameter must not change it, or methods would start from other models.
-        assert!(close(&full, &logits(&model(&config, Some(4)), &[ROW])));
-    }
-
-    #[test]
-    fn the_loss_is_the_mean_cross_entropy_of_the_targets() {
-        let model = model(&config(6, false), None);
-        let targets = [1, 4, 1, 5, 9, 2, 6];
-        let scores = logits(&model, &[ROW]);
-        let rows = scores.chunks(19).zip(targets);
-        let losses = rows.map(|(row, target)| {
-            let sum: f64 = row.iter().map(|s| f64::from(*s).exp()).sum();
-            sum.ln() - f64::from(row[target as usize])
-        });
-        let expected = losses.sum::<f64>() / 7.0;
-        let found: f32 = model.loss(tokens(&[ROW]), tokens(&[targets])).into_scalar();
-        assert!((f64::from(found) - expected).abs() < 1e-5);
-    }
-
-    #[test]
-    fn what_is_exported_and_imported_is_equal_and_what_does_not_fit_is_named() {
-        let config = config(3, false);
-        let (one, two) = (model(&config, Some(4)), model(&config, Some(4)));
-        let tensors = export::<TestBackend, _>(&one);
-        assert_eq!(
-            tensors["model.layers.1.mlp.up_proj.lora_A"].shape.to_vec(),
-            [4, 24]
-        );
-        assert_eq!(
-            tensors["model.layers.1.mlp.up_proj.lora_B"].shape.to_vec(),
-            [20, 4]
-        );
-        assert_eq!(
-            tensors["model.layers.1.mlp.up_proj.weight"].shape.to_vec(),
-            [20, 24]
-        );
-        let filled = import::<TestBackend, _>(two, tensors.clone()).unwrap();
-        assert_eq!(tensors, export::<TestBackend, _>(&filled));
-
-        let error = |tensors| {
-            import::<TestBackend, _>(model(&config, Some(4)), tensors)
-                .unwrap_err()
-                .to_string()
-        };
-        let mut missing = tensors.clone();
-        missing.remove("model.norm.weight");
-        assert_eq!(error(missing), "tensor model.norm.weight is missing");
-        let mut more = tensors.clone();
-        more.insert("extra".to_owned(), TensorData::new(vec![0f32], [1]));
-        assert!(error(more).contains("extra"));
-        let mut other = tensors;
-        other.insert(
-            "model.norm.weight".to_owned(),
-            TensorData::new(vec![0f32; 3], [3]),
-        );
-        assert!(error(other).contains("[3]"));
     }
 }

@@ -79,7 +79,7 @@ fn matrix(name: &str, data: &TensorData) -> Result<[usize; 2], NameError> {
 mod tests {
     use super::*;
     use crate::model::{LlamaConfig, LlamaForCausalLm, export, import};
-    use switchlora_core::{FactorInit, SwitchLoraConfig, SwitchSchedule};
+    use switchlora_core::{SwitchLoraConfig, SwitchSchedule};
 
     type TestBackend = burn_ndarray::NdArray;
 
@@ -92,8 +92,7 @@ mod tests {
         let device = Default::default();
         let new = |rank| {
             let method = SwitchLoraConfig::new(rank, SwitchSchedule::Never).unwrap();
-            let factors = FactorInit::SwitchLora;
-            LlamaForCausalLm::<TestBackend>::new(&config, &method, factors, 5, &device)
+            LlamaForCausalLm::<TestBackend>::new(&config, &method, 5, &device)
         };
         let plain = export::<TestBackend, _>(&new(None));
         let merged = merge_adapters(export::<TestBackend, _>(&new(Some(6))), 1.0 / 6.0).unwrap();

@@ -5,17 +5,21 @@ mod attention;
 mod cached;
 pub mod config;
 mod decoder;
+mod drawn;
 mod llama;
 mod merge;
 mod names;
 mod norm;
 mod rotary;
+#[cfg(test)]
+mod tests;
+mod transpose;
 
 pub use attention::Attention;
 pub use cached::KeyValueCache;
 pub use config::{LlamaConfig, LlamaConfigError, PRESETS};
 pub use decoder::{DecoderLayer, Mlp};
-pub use llama::{Drawn, LlamaForCausalLm};
+pub use llama::{Llama, LlamaForCausalLm};
 pub use merge::merge_adapters;
 pub use names::{HostParameters, NameError, NamedTensor, export, import, parameter_names};
 pub use norm::RmsNorm;

@@ -1,21 +1,21 @@
 //! The parameters of a model by the names and in the layout of Hugging Face's files.
 //!
-//! Fields are named so that the path of a parameter IS its Hugging Face name; what is left is the layout: a linear weight
-//! is `[d_input, d_output]` here and `[out, in]` there. The factors of an adapted layer, which Hugging Face's LLaMA does
-//! not have, are `….lora_A: [rank, in]` and `….lora_B: [out, rank]`, as in the authors' program.
+//! The path of a parameter in the model is its Hugging Face name. The layout differs: a linear weight is `[d_input, d_output]` in
+//! the model and `[out, in]` in a file. The factors of an adapted layer, which Hugging Face's LLaMA does not have, are
+//! `….lora_A: [rank, in]` and `….lora_B: [out, rank]`, as in the authors' program.
 
+use super::transpose::transpose;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData, Transaction};
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// A parameter's name and where it is in the model.
+/// A parameter of a model, and its name and layout in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedTensor {
     /// Hugging Face's name.
     pub name: String,
-    /// Its id in the model.
+    /// Id in the model.
     pub id: ParamId,
     /// Whether the file holds the transpose.
     pub transposed: bool,
@@ -26,39 +26,39 @@ pub struct NamedTensor {
 /// Why tensors do not fit a model.
 #[derive(Debug, thiserror::Error)]
 pub enum NameError {
-    /// A parameter of the model that is not among the tensors.
+    /// A parameter of the model has no tensor.
     #[error("tensor {0} is missing")]
     Missing(String),
-    /// A tensor of another shape.
+    /// A tensor has another shape than the parameter.
     #[error("tensor {name} has shape {found:?}, the model needs {expected:?}")]
     Shape {
-        /// Name of the tensor.
+        /// The name of the tensor.
         name: String,
         /// Its shape.
         found: Vec<usize>,
         /// The shape the model needs.
         expected: Vec<usize>,
     },
-    /// Tensors that the model has no place for.
+    /// Tensors without a parameter in the model.
     #[error("tensors the model has no place for: {}", .0.join(", "))]
     Unexpected(Vec<String>),
 }
 
-/// Every parameter of a model, in the order of its walk.
+/// Returns every parameter of a model, in the order of its walk.
 pub fn parameter_names<B: Backend, M: Module<B>>(module: &M) -> Vec<NamedTensor> {
     let mut names = Names::<B>::default();
     module.visit(&mut names);
     names.found
 }
 
-/// The parameters of a model, copied to the host as they lie on the device.
+/// The parameters of a model, copied to the host in the layout of the device.
 ///
-/// A training waits for the copy only; to [lay it out](Self::lay_out) is for another thread.
+/// A training waits for the copy only; another thread converts it to the [layout of files](Self::lay_out).
 #[derive(Clone, Debug)]
 pub struct HostParameters(Vec<(NamedTensor, TensorData)>);
 
 impl HostParameters {
-    /// Copies every parameter; one read for all.
+    /// Copies every parameter in a single read.
     pub fn copy<B: Backend, M: Module<B>>(module: &M) -> Self {
         let mut names = Names::<B>::default();
         module.visit(&mut names);
@@ -66,7 +66,7 @@ impl HostParameters {
         Self(names.found.into_iter().zip(data).collect())
     }
 
-    /// The parameters as f32, named and laid out as in a file.
+    /// Converts the parameters to f32, with the names and layout of a file.
     pub fn lay_out(self) -> BTreeMap<String, TensorData> {
         let laid_out = self.0.into_iter().map(|(tensor, data)| {
             let data = data.convert::<f32>();
@@ -81,16 +81,16 @@ impl HostParameters {
     }
 }
 
-/// Every parameter of a model as f32 data on the host, named and laid out as in a file.
+/// Returns every parameter of a model as f32 on the host, with the names and layout of a file.
 pub fn export<B: Backend, M: Module<B>>(module: &M) -> BTreeMap<String, TensorData> {
     HostParameters::copy::<B, M>(module).lay_out()
 }
 
-/// Puts tensors, named and laid out as in a file, into a model.
+/// Puts tensors with the names and layout of a file into a model.
 ///
 /// # Errors
 ///
-/// A parameter without a tensor, a tensor without a parameter, or another shape.
+/// A parameter has no tensor, a tensor has no parameter, or their shapes differ.
 pub fn import<B: Backend, M: Module<B>>(
     module: M,
     mut tensors: BTreeMap<String, TensorData>,
@@ -118,26 +118,6 @@ pub fn import<B: Backend, M: Module<B>>(
         return Err(NameError::Unexpected(tensors.into_keys().collect()));
     }
     Ok(module.map(&mut Fill { data }))
-}
-
-/// The transpose of a matrix of f32, block by block: a column of a large matrix touches a page for each of its numbers.
-pub(crate) fn transpose(data: TensorData) -> TensorData {
-    const BLOCK: usize = 32;
-    let (rows, columns) = (data.shape[0], data.shape[1]);
-    let values = data
-        .as_slice::<f32>()
-        .map_or_else(|_| data.iter::<f32>().collect(), Cow::Borrowed);
-    let mut transposed = vec![0.0; values.len()];
-    for top in (0..rows).step_by(BLOCK) {
-        for left in (0..columns).step_by(BLOCK) {
-            for row in top..rows.min(top + BLOCK) {
-                for column in left..columns.min(left + BLOCK) {
-                    transposed[column * rows + row] = values[row * columns + column];
-                }
-            }
-        }
-    }
-    TensorData::new(transposed, [columns, rows])
 }
 
 struct Names<B: Backend> {
@@ -202,7 +182,7 @@ impl<B: Backend> ModuleMapper<B> for Fill {
         let (id, tensor, mapper) = param.consume();
         let tensor = match self.data.remove(&id.val()) {
             Some(data) => {
-                // Files hold f32; a frozen weight may rest in less.
+                // Files hold f32; a frozen weight may have a smaller dtype.
                 let like = (&tensor.device(), tensor.dtype());
                 let data = data.convert_dtype(tensor.dtype());
                 Tensor::from_data(data, like).set_require_grad(tensor.is_require_grad())
@@ -210,26 +190,5 @@ impl<B: Backend> ModuleMapper<B> for Fill {
             None => tensor,
         };
         Param::from_mapped_value(id, tensor, mapper)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn the_transpose_has_every_number_in_its_place(rows in 0_usize..70, columns in 0_usize..70) {
-            let values: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
-            let transposed = transpose(TensorData::new(values.clone(), [rows, columns]));
-            prop_assert_eq!(transposed.shape.to_vec(), [columns, rows]);
-            let found: Vec<f32> = transposed.iter::<f32>().collect();
-            for row in 0..rows {
-                for column in 0..columns {
-                    prop_assert_eq!(found[column * rows + row], values[row * columns + column]);
-                }
-            }
-        }
     }
 }

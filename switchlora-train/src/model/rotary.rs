@@ -1,7 +1,7 @@
-//! Positions: rotary embedding in Hugging Face's half-rotation layout, and the causal mask, both made once.
+//! Rotary position embedding in Hugging Face's half-rotation layout, and the causal mask, both computed once.
 //!
-//! For pair `i` of a head of size `d`, angle `position * theta^(-2 i / d)`; `(x_i, x_{i + d/2})` is rotated by it. Angles are
-//! computed in f32, as Hugging Face's program does.
+//! In a head of width `d`, the pair `(x_i, x_{i + d/2})` is rotated by the angle `position * theta^(-2 i / d)`. Angles are
+//! computed in f32, as in Hugging Face's program.
 
 use burn::module::Module;
 use burn::tensor::backend::Backend;
@@ -9,22 +9,23 @@ use burn::tensor::{Bool, Tensor, TensorData};
 use std::ops::Range;
 use switchlora_ops::AttentionTables;
 
-/// The causal mask is kept up to this length; it grows with the square of it, and some models have 131,072 positions.
+/// Largest length of the stored causal mask. The mask grows with the square of the length, and some models have 131,072
+/// positions.
 const USUAL: usize = 4096;
 
-/// Tables for every position a model was made for.
+/// Rotary tables for every position of a model, and the causal mask.
 #[derive(Module, Debug)]
 pub struct Positions<B: Backend> {
     /// Cosine of each angle, `[positions, head_dim / 2]`.
     cos: Tensor<B, 2>,
     /// Sine of each angle, `[positions, head_dim / 2]`.
     sin: Tensor<B, 2>,
-    /// True where a query may not look: the key is later, `[length, length]` for the usual lengths.
+    /// Causal mask: true where the key is later than the query, `[length, length]` up to the usual length.
     later: Tensor<B, 2, Bool>,
 }
 
 impl<B: Backend> Positions<B> {
-    /// Tables for `positions` positions and heads of size `head_dim`, which is even.
+    /// Tables for `positions` positions and heads of an even width `head_dim`.
     pub fn new(positions: usize, head_dim: usize, theta: f64, device: &B::Device) -> Self {
         let half = head_dim / 2;
         let table = |of: fn(f64) -> f64| {
@@ -43,23 +44,23 @@ impl<B: Backend> Positions<B> {
         }
     }
 
-    /// Number of positions the tables reach to.
+    /// Number of positions.
     pub fn len(&self) -> usize {
         self.cos.dims()[0]
     }
 
-    /// Whether there is no position at all.
+    /// Whether there are no positions.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Cosines and sines of the positions in `range`, each `[positions, head_dim / 2]`.
+    /// Returns cosines and sines of the positions in `range`, each `[positions, head_dim / 2]`.
     pub(super) fn angles(&self, range: Range<usize>) -> (Tensor<B, 2>, Tensor<B, 2>) {
         let rows = |table: &Tensor<B, 2>| table.clone().slice_dim(0, range.clone());
         (rows(&self.cos), rows(&self.sin))
     }
 
-    /// The tables of sequences of `length` tokens.
+    /// Returns the tables of sequences of `length` tokens.
     pub fn tables(&self, length: usize) -> AttentionTables<B> {
         let (cos, sin) = self.angles(0..length);
         let later = self.later.clone();

@@ -116,7 +116,7 @@ fn begin(args: &TrainArgs) -> Result<(Experiment, Option<Resumed>)> {
     if let Some(out) = &args.out {
         RunDirectory::check_new(out)?;
     }
-    Ok((args.override_in(base), None))
+    Ok((args.override_in(&base)?, None))
 }
 
 /// The Hugging Face folder that the experiment starts from, if it names one; its tokenizer is the experiment's from now on

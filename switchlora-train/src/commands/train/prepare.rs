@@ -49,7 +49,6 @@ pub(super) fn announce(
 ) {
     let cost = experiment
         .method
-        .cost()
         .cost(&model.shape(), experiment.rank.unwrap_or(0))
         .with_frozen(method.frozen);
     let rank = experiment

@@ -56,7 +56,7 @@ pub(super) fn begin(args: &TrainArgs, out: &Path) -> Result<(Experiment, Resumed
     };
     let done = from.as_ref().map(|from| from.state.experiment.clone());
     let base = given.or(done.clone()).unwrap_or_default();
-    let mut now = args.override_in(base);
+    let mut now = args.override_in(&base)?;
     if let Some(done) = &done {
         now.inherit(done);
         changes(out, done, &now)?;

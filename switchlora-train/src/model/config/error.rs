@@ -3,17 +3,21 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::hf::LARGEST_FILE;
-use super::presets::preset_names;
+/// Largest file that is read, in bytes. A configuration is a few kilobytes.
+pub(super) const LARGEST_FILE: u64 = 1 << 20;
 
-/// Why there is no model configuration.
+/// Why a model configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LlamaConfigError {
     /// Neither a preset nor a file.
-    #[error("no model `{name}`: expected {presets}, a Hugging Face folder or the path of a Hugging Face config.json{hint}", presets = preset_names())]
+    #[error(
+        "no model `{name}`: expected {presets}, a Hugging Face folder or the path of a Hugging Face config.json{hint}"
+    )]
     UnknownModel {
-        /// What was asked for.
+        /// The name asked for.
         name: String,
+        /// The names of all presets.
+        presets: String,
         /// `; did you mean ...?`, or nothing where no preset is near.
         hint: String,
     },
@@ -22,7 +26,7 @@ pub enum LlamaConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         reason: std::io::Error,
     },
     /// The file is far larger than any configuration.
@@ -36,7 +40,7 @@ pub enum LlamaConfigError {
     Json {
         /// The file.
         path: PathBuf,
-        /// Where the text stops being one.
+        /// Where the text stops being a JSON object.
         reason: serde_json::Error,
     },
     /// The file describes something other than a LLaMA model that can be built here.
@@ -44,7 +48,7 @@ pub enum LlamaConfigError {
     File {
         /// The file.
         path: PathBuf,
-        /// Everything that is wrong with it.
+        /// Every value that is wrong.
         problems: ConfigProblems,
     },
     /// The values contradict each other.
@@ -52,19 +56,19 @@ pub enum LlamaConfigError {
         "the model configuration cannot be used: {problems}; change these keys or choose a preset with --model"
     )]
     Invalid {
-        /// Everything that is wrong with it.
+        /// Every value that is wrong.
         problems: ConfigProblems,
     },
 }
 
-/// One key that cannot be used, what it holds and what it should hold.
+/// A key that cannot be used: its value and the values allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigProblem {
     /// The key in `config.json`.
     pub key: &'static str,
-    /// What it holds.
+    /// Its value.
     pub found: String,
-    /// What can be used.
+    /// The values allowed.
     pub expected: String,
 }
 

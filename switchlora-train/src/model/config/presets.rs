@@ -1,12 +1,11 @@
-//! The models of the paper and our own small one, as data.
+//! Presets: the models of the paper and a small one for the default run, as data.
 
-use super::LlamaConfig;
-use super::hf::{INITIALIZER_RANGE, RMS_NORM_EPS, ROPE_THETA};
+use super::architecture::{INITIALIZER_RANGE, LlamaConfig, RMS_NORM_EPS, ROPE_THETA};
 
-/// One row of [`PRESETS`]; what it does not say is the same for all of them.
+/// A row of [`PRESETS`]. All other values of a configuration are the same for all presets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preset {
-    /// What `--model` calls it.
+    /// Name for `--model`.
     pub name: &'static str,
     /// Width of the residual stream.
     pub hidden_size: usize,
@@ -24,7 +23,7 @@ pub struct Preset {
 
 /// The model of the default run, then those of the paper.
 pub const PRESETS: [Preset; 12] = [
-    // Ours, for the default run on two CPU cores.
+    // Our own, for the default run on two CPU cores.
     Preset {
         vocab_size: 4096,
         max_position_embeddings: 256,
@@ -62,7 +61,7 @@ const fn paper(
 }
 
 impl Preset {
-    /// The whole configuration: as many key-value heads as heads, untied head, Hugging Face's defaults.
+    /// The whole configuration: as many key-value heads as heads, an untied head, Hugging Face's defaults.
     pub fn config(&self) -> LlamaConfig {
         LlamaConfig {
             vocab_size: self.vocab_size,
@@ -90,37 +89,6 @@ impl LlamaConfig {
     }
 }
 
-pub(super) fn preset_names() -> String {
-    PRESETS.map(|preset| preset.name).join(", ")
-}
-
-/// The preset that `name` contains or from which it is one or two keystrokes away.
-pub(super) fn closest_preset(name: &str) -> Option<&'static str> {
-    let name = name.to_lowercase();
-    let near = |preset: &&str| {
-        name.contains(*preset) || keystrokes(&name, preset) <= 2.min(preset.len() - 1)
-    };
-    PRESETS
-        .iter()
-        .map(|preset| preset.name)
-        .filter(near)
-        .min_by_key(|preset| keystrokes(&name, preset))
-}
-
-/// Levenshtein's distance: insertions, deletions and replacements from `from` to `to`.
-fn keystrokes(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in to.chars().enumerate() {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[to.chars().count()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,26 +112,5 @@ mod tests {
             ..LlamaConfig::preset("7b").expect("a preset")
         };
         assert_eq!(config.num_parameters(), 6_738_415_616);
-    }
-
-    #[test]
-    fn a_name_that_is_no_preset_is_answered_with_the_presets_and_the_closest() {
-        let message = |name: &str| {
-            LlamaConfig::resolve(name)
-                .expect_err("no such model")
-                .to_string()
-        };
-        assert!(
-            message("305m").ends_with("config.json; did you mean `35m`?"),
-            "{}",
-            message("305m")
-        );
-        assert!(message("1B").ends_with("did you mean `1b`?"));
-        assert!(message("llama_130m").ends_with("did you mean `130m`?"));
-        assert_eq!(
-            message("mixtral"),
-            "no model `mixtral`: expected tiny, 9m, 20m, 35m, 60m, 71m, 130m, 250m, 350m, 1b, 3b, 7b, \
-             a Hugging Face folder or the path of a Hugging Face config.json"
-        );
     }
 }

@@ -1,9 +1,9 @@
-//! What a backend's runtime needs and this machine lacks, told before the runtime fails in its own words.
+//! Libraries and drivers that a backend's runtime needs and this machine lacks, found before the runtime fails on them.
 
-use crate::backend::BackendKind;
+use super::kind::BackendKind;
 use std::path::{Path, PathBuf};
 
-/// What is missing for `backend` here, and what to install, one line each; empty if nothing is known to be missing.
+/// Returns what `backend` lacks on this machine and what to install, one line each; empty if nothing is known to be missing.
 pub fn missing(backend: BackendKind) -> Vec<String> {
     match backend {
         BackendKind::Cuda => cuda(),
@@ -38,7 +38,7 @@ fn cuda() -> Vec<String> {
     missing.into_iter().map(str::to_owned).collect()
 }
 
-/// Where the runtime looks for headers.
+/// The folder where the runtime looks for headers.
 fn cuda_include() -> Option<PathBuf> {
     let named = std::env::var_os("CUDA_PATH").map(PathBuf::from);
     let usual = ["/usr/local/cuda", "/opt/cuda"].map(PathBuf::from);
@@ -61,7 +61,7 @@ fn wgpu() -> Vec<String> {
     missing
 }
 
-/// Whether a driver has told the loader about itself.
+/// Whether a Vulkan driver is registered with the loader.
 fn has_vulkan_driver() -> bool {
     if std::env::var_os("VK_ICD_FILENAMES").is_some()
         || std::env::var_os("VK_DRIVER_FILES").is_some()
@@ -78,7 +78,7 @@ fn has_files(folder: &Path) -> bool {
     std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-/// Whether the system finds one of these libraries.
+/// Whether one of these libraries can be loaded.
 fn can_load(names: &[&str]) -> bool {
     #[cfg(unix)]
     {
@@ -86,8 +86,7 @@ fn can_load(names: &[&str]) -> bool {
             let Ok(name) = std::ffi::CString::new(*name) else {
                 return false;
             };
-            // SAFETY: the name ends in NUL and outlives the call; a library that is loaded stays loaded, which the backend
-            // would do a moment later.
+            // SAFETY: the name ends in NUL and outlives the call. The library stays loaded; the backend would load it next.
             !unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_LAZY) }.is_null()
         };
         names.iter().any(load)

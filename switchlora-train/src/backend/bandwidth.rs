@@ -1,4 +1,4 @@
-//! How fast memory is read: what a token costs at least, since every weight is read for it.
+//! Memory bandwidth: the lower bound of the time per token, since every weight is read for each token.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -6,12 +6,12 @@ use rayon::prelude::*;
 use std::hint::black_box;
 use std::time::Instant;
 
-/// Bytes that are read: more than caches hold.
+/// Bytes to read: more than caches hold.
 const BYTES: usize = 256 << 20;
-/// The best of so many tries counts.
+/// Number of tries; the fastest counts.
 const TRIES: usize = 5;
 
-/// Bytes a second that `B` reads from its memory.
+/// Returns the memory bandwidth of `B` on `device`, in bytes per second.
 pub(crate) fn bandwidth<B: Backend>(device: &B::Device) -> f64 {
     let name = B::name(device);
     match name.contains("flex") || name.contains("ndarray") {
@@ -20,7 +20,7 @@ pub(crate) fn bandwidth<B: Backend>(device: &B::Device) -> f64 {
     }
 }
 
-/// All cores compare two halves of the bytes, which are equal: a read and nothing else.
+/// All cores compare two equal halves of the bytes: a read and nothing else.
 fn host() -> f64 {
     let halves = [vec![1_u8; BYTES / 2], vec![1_u8; BYTES / 2]];
     best(BYTES, || {
@@ -31,13 +31,13 @@ fn host() -> f64 {
     })
 }
 
-/// The device adds one to a tensor: each number is read once and written once.
+/// Adds one to a tensor: each element is read once and written once.
 fn on_device<B: Backend>(device: &B::Device) -> f64 {
     let zeros = TensorData::zeros::<f32, _>([BYTES / 8]);
     let tensor = Tensor::<B, 1>::from_data(zeros, device);
     best(BYTES, || {
         let more = tensor.clone() + 1.0;
-        // To read one number is to wait for all of them.
+        // Reading one element waits for all of them.
         black_box(more.slice_dim(0, 0..1).into_data());
     })
 }

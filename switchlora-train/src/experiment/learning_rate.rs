@@ -1,58 +1,45 @@
-//! The learning rate at each update: linear warmup, then constant, linear or cosine to a minimum.
+//! Learning rate schedule: linear warmup, then constant, linear or cosine decay to a minimum.
 
-use crate::experiment::{Experiment, Method};
+use super::config::Experiment;
+use super::method::Method;
+use super::settings::Decay;
 use burn::optim::LearningRate;
 use burn::optim::lr_scheduler::LrScheduler;
 use burn::tensor::backend::Backend;
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
-
-/// How the rate falls after warmup.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Decay {
-    /// Half a cosine down to the minimum at the last update.
-    #[default]
-    Cosine,
-    /// A straight line down to the minimum at the last update.
-    Linear,
-    /// Not at all.
-    Constant,
-}
 
 /// The learning rate as a function of the update, counted from 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LearningRateSchedule {
-    /// The highest rate.
+    /// Peak learning rate.
     pub peak: f64,
-    /// Updates over which the rate rises to the peak.
+    /// Updates of linear warmup.
     pub warmup: u64,
     /// Updates of the whole training.
     pub total: u64,
-    /// How it falls afterwards.
+    /// How the learning rate falls after warmup.
     pub decay: Decay,
-    /// The lowest rate, as a share of the peak.
+    /// The lowest learning rate, as a share of the peak.
     pub minimum: f64,
-    /// Updates in full rank at the beginning, and their peak as a share of the other's.
+    /// Full-rank updates at the beginning, and their peak as a share of the method's.
     pub full_rank: Option<(u64, f64)>,
     /// Restarts of ReLoRA.
     pub restarts: Option<RateRestarts>,
-    /// The update that [`LrScheduler::step`] gives the rate of next.
+    /// The update whose learning rate [`LrScheduler::step`] returns next.
     pub next: u64,
 }
 
-/// The rate is zero at each restart and rises again to where it would have been without.
+/// Restarts of ReLoRA: the learning rate is 0 at each restart and rises back to the value it would have without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateRestarts {
     /// Updates between two restarts.
     pub cycle: u64,
-    /// Updates over which the rate rises again; 0 for no fall either.
+    /// Updates over which the learning rate rises again; 0 for no restart of the learning rate.
     pub warmup: u64,
 }
 
 impl LearningRateSchedule {
-    /// The schedule of a resolved experiment, at its update `next`.
+    /// The schedule of a resolved experiment, at update `next`.
     pub fn of(experiment: &Experiment, next: u64) -> Self {
         let peak = experiment.lr.unwrap_or_default();
         let full_rank = experiment.full_rank_updates();
@@ -72,9 +59,9 @@ impl LearningRateSchedule {
         }
     }
 
-    /// The rate of update `update`.
+    /// Returns the learning rate of update `update`.
     ///
-    /// After updates in full rank the method's own begin with a warmup of their own: its moments are empty.
+    /// After full-rank updates the method begins with another warmup, because its moments are empty.
     pub fn rate(&self, update: u64) -> f64 {
         let (full_rank, share) = self.full_rank.unwrap_or((0, 1.0));
         let Some(since) = update.checked_sub(full_rank) else {
@@ -93,7 +80,7 @@ impl LearningRateSchedule {
         self.through(update)
     }
 
-    /// The rate without restarts, warmup once at the beginning.
+    /// The learning rate without restarts, with one warmup at the beginning.
     fn through(&self, update: u64) -> f64 {
         if update < self.warmup {
             return self.peak * (update + 1) as f64 / self.warmup as f64;

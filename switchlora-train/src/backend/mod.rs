@@ -1,0 +1,19 @@
+//! Backends: which ones this program has, which of them work on this machine, and how to run code on one of them.
+
+#[cfg(feature = "wgpu")]
+mod adapters;
+mod bandwidth;
+mod choose;
+mod devices;
+mod error;
+mod kind;
+mod missing;
+mod run;
+
+pub(crate) use bandwidth::bandwidth;
+pub use choose::Choice;
+pub use devices::{DeviceMemory, device_count, device_memory, device_names, processor};
+pub use error::BackendError;
+pub use kind::BackendKind;
+pub use missing::missing;
+pub use run::{Job, run_on};

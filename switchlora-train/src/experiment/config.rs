@@ -1,0 +1,140 @@
+//! The experiment: its keys in TOML, and their defaults.
+
+use super::method::Method;
+use super::settings::{
+    AdamWSettings, GaLoreSettings, ReLoraSettings, ScheduleSettings, SwitchSettings,
+};
+use super::warm_start::WarmStart;
+use crate::backend::BackendKind;
+use crate::data::pack::FIELD;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use switchlora_core::Precision;
+
+/// Every choice of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Experiment {
+    /// Training method.
+    pub method: Method,
+    /// A preset's name, the path of a Hugging Face `config.json`, or a Hugging Face folder to start from.
+    pub model: String,
+    /// Rank of the factors or projections; a quarter of the hidden size unless given.
+    pub rank: Option<usize>,
+    /// Updates of the whole training.
+    pub steps: u64,
+    /// Sequences in a micro-batch.
+    pub batch_size: usize,
+    /// Gradient accumulation: micro-batches in an update.
+    pub accumulation: usize,
+    /// Tokens in a sequence.
+    pub sequence_length: usize,
+    /// Peak learning rate; a default of the method unless given.
+    pub lr: Option<f64>,
+    /// Seed of all random numbers of the run.
+    pub seed: u64,
+    /// Training text: files, folders and patterns of documents, or packed files; the embedded text if empty.
+    pub data: Vec<PathBuf>,
+    /// Validation set, in the same forms; the last 5 % of `data` if empty.
+    pub validation: Vec<PathBuf>,
+    /// A weight for each packed file of `data`; their lengths if empty.
+    pub weights: Vec<f64>,
+    /// The field of a line, or the column, that holds a document's text.
+    pub field: String,
+    /// A `tokenizer.json`; the embedded one unless given.
+    pub tokenizer: Option<PathBuf>,
+    /// Backend that computes.
+    pub backend: BackendKind,
+    /// Number of the device.
+    pub device: usize,
+    /// Dtype of matrix products; everything else is computed and kept in f32.
+    pub precision: Precision,
+    /// Dtype of the frozen weights in memory.
+    pub frozen: Precision,
+    /// Updates between two evaluations; 0 for a single one at the end.
+    pub eval_every: u64,
+    /// Sequences of an evaluation, spread over the validation set; 0 for all.
+    pub eval_sequences: u64,
+    /// Updates between two checkpoints; 0 for a single one at the end.
+    pub checkpoint_every: u64,
+    /// How many of the newest checkpoints to keep, besides the best.
+    pub keep: usize,
+    /// Largest global gradient norm; larger gradients are scaled down to it.
+    pub clip: f64,
+    /// Full-rank training before the method begins: a run or checkpoint to take the weights from, or a number of the run's
+    /// own updates.
+    pub warm_start: Option<WarmStart>,
+    /// Peak learning rate of the run's own full-rank updates; the default of `full`, or `lr` if it is lower, unless given.
+    pub warm_start_lr: Option<f64>,
+    /// Learning rate schedule.
+    pub schedule: ScheduleSettings,
+    /// SwitchLoRA: the switches, and the scale of the factors.
+    pub switch: SwitchSettings,
+    /// ReLoRA: the restarts, and the scale of the factors.
+    pub relora: ReLoraSettings,
+    /// GaLore: the projections.
+    pub galore: GaLoreSettings,
+    /// AdamW.
+    pub adamw: AdamWSettings,
+}
+
+impl Default for Experiment {
+    fn default() -> Self {
+        Self {
+            method: Method::default(),
+            model: "tiny".to_owned(),
+            rank: None,
+            steps: 1000,
+            batch_size: 8,
+            accumulation: 1,
+            sequence_length: 128,
+            lr: None,
+            seed: 0,
+            data: Vec::new(),
+            validation: Vec::new(),
+            weights: Vec::new(),
+            field: FIELD.to_owned(),
+            tokenizer: None,
+            backend: BackendKind::default(),
+            device: 0,
+            precision: Precision::default(),
+            frozen: Precision::default(),
+            eval_every: 100,
+            eval_sequences: 128,
+            checkpoint_every: 200,
+            keep: 2,
+            clip: 1.0,
+            warm_start: None,
+            warm_start_lr: None,
+            schedule: ScheduleSettings::default(),
+            switch: SwitchSettings::default(),
+            relora: ReLoraSettings::default(),
+            galore: GaLoreSettings::default(),
+            adamw: AdamWSettings::default(),
+        }
+    }
+}
+
+impl Experiment {
+    /// Tokens in an update.
+    pub fn tokens_per_update(&self) -> u64 {
+        (self.batch_size * self.accumulation * self.sequence_length) as u64
+    }
+
+    /// Full-rank updates at the beginning of the run.
+    pub fn full_rank_updates(&self) -> u64 {
+        match self.warm_start {
+            Some(WarmStart::Updates(updates)) => updates,
+            Some(WarmStart::From(_)) | None => 0,
+        }
+    }
+
+    /// Dtypes of products and frozen weights as text, for people.
+    pub fn numbers(&self) -> String {
+        let precision = self.precision;
+        match self.method.freezes() && self.frozen != Precision::F32 {
+            true => format!("{precision}, frozen {}", self.frozen),
+            false => precision.to_string(),
+        }
+    }
+}

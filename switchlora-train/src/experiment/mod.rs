@@ -1,0 +1,28 @@
+//! Experiments: every choice of a run, from flags and TOML files, and what follows from them.
+//!
+//! `config.toml` of a run directory holds its resolved experiment.
+
+mod config;
+mod configuration;
+mod differences;
+mod error;
+pub mod flags;
+mod learning_rate;
+mod method;
+mod paths;
+mod read;
+mod resolve;
+mod settings;
+mod warm_start;
+
+pub use config::Experiment;
+pub use differences::Difference;
+pub use error::ExperimentError;
+pub use learning_rate::{LearningRateSchedule, RateRestarts};
+pub use method::Method;
+pub use read::overlaid;
+pub use settings::{
+    AdamWSettings, Decay, GaLoreSettings, ReLoraSettings, ScheduleSettings, SwitchSettings,
+};
+pub use switchlora_core::Precision;
+pub use warm_start::WarmStart;

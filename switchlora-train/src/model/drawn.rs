@@ -1,0 +1,78 @@
+//! Initial parameters, drawn one after the other on the host: the same on every backend.
+
+use super::config::LlamaConfig;
+use super::norm::RmsNorm;
+use burn::module::Param;
+use burn::nn::Linear;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use switchlora_core::{Purpose, SwitchLoraConfig, SwitchLoraLinear, stream};
+
+/// Draws the parameters of a model.
+pub(super) struct Drawn<'a, B: Backend> {
+    pub config: &'a LlamaConfig,
+    pub method: &'a SwitchLoraConfig,
+    /// `None` for zeros, where the weights come from a file.
+    seed: Option<u64>,
+    /// Parameters drawn so far; each has its own stream of random numbers.
+    count: u64,
+    pub device: &'a B::Device,
+}
+
+impl<'a, B: Backend> Drawn<'a, B> {
+    pub fn new(
+        config: &'a LlamaConfig,
+        method: &'a SwitchLoraConfig,
+        seed: Option<u64>,
+        device: &'a B::Device,
+    ) -> Self {
+        Self {
+            config,
+            method,
+            seed,
+            count: 0,
+            device,
+        }
+    }
+
+    fn next(&mut self) -> ChaCha8Rng {
+        self.count += 1;
+        let seed = self.seed.unwrap_or_default();
+        stream(seed, Purpose::Weights, self.count, 0)
+    }
+
+    /// A matrix of normal numbers with the model's standard deviation, `[rows, columns]`.
+    pub fn normal(&mut self, rows: usize, columns: usize) -> Param<Tensor<B, 2>> {
+        let mut random = self.next();
+        if self.seed.is_none() {
+            return Param::from_tensor(Tensor::zeros([rows, columns], self.device));
+        }
+        let deviation = self.config.initializer_range as f32;
+        let mut draw = || -> f32 { StandardNormal.sample(&mut random) };
+        let values: Vec<f32> = (0..rows * columns).map(|_| draw() * deviation).collect();
+        let values = TensorData::new(values, [rows, columns]);
+        Param::from_tensor(Tensor::from_data(values, self.device))
+    }
+
+    /// A projection, adapted as the method says.
+    pub fn linear(&mut self, d_input: usize, d_output: usize) -> SwitchLoraLinear<B> {
+        let linear = Linear {
+            weight: self.normal(d_input, d_output),
+            bias: None,
+        };
+        let config = self.method.linear(d_input, d_output);
+        config.adapt_from(linear, &mut self.next())
+    }
+
+    /// A norm over the hidden dimension.
+    pub fn norm(&self) -> RmsNorm<B> {
+        let LlamaConfig {
+            hidden_size,
+            rms_norm_eps,
+            ..
+        } = *self.config;
+        RmsNorm::new(hidden_size, rms_norm_eps, self.device)
+    }
+}

@@ -1,0 +1,120 @@
+//! The cost of each method on a model, from the closed forms of [`switchlora_core::cost`].
+
+use crate::experiment::Method;
+use crate::model::{LlamaConfig, LlamaConfigError};
+use serde::Serialize;
+use serde_json::{Value, json};
+use switchlora_core::Precision;
+use switchlora_core::cost::Cost;
+
+/// The cost of each method on one model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Plan {
+    /// The user's name of the model: a preset or a file.
+    pub model: String,
+    /// The model.
+    pub config: LlamaConfig,
+    /// Rank of the factors and projections; `None` if no method has a rank.
+    pub rank: Option<usize>,
+    /// Dtype of the frozen weights in memory.
+    pub frozen: Precision,
+    /// A row for each method, in the order asked for.
+    pub rows: Vec<PlanRow>,
+}
+
+/// The cost of one method.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PlanRow {
+    /// The method.
+    pub method: Method,
+    /// Its cost.
+    #[serde(flatten)]
+    pub cost: Cost,
+    /// Bytes of weights, gradients, optimizer state and candidate vectors together.
+    pub state_bytes: u64,
+    /// Reduction of gradient traffic compared with full training, in percent; negative for an increase.
+    pub traffic_saving_percent: f64,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The model cannot be used.
+    #[error(transparent)]
+    Model(#[from] LlamaConfigError),
+    /// A method that has a rank was given none.
+    #[error("method `{method}` has no rank: expected 1 to {most}; give --rank", method = method.name())]
+    MissingRank {
+        /// The first such method.
+        method: Method,
+        /// The largest rank.
+        most: usize,
+    },
+    /// The rank is 0, or larger than the width of every projection.
+    #[error(
+        "rank is {rank}: expected 1 to {most}, the width of the model's largest projection; change --rank"
+    )]
+    Rank {
+        /// The rank asked for.
+        rank: usize,
+        /// The largest rank.
+        most: usize,
+    },
+}
+
+impl Plan {
+    /// Returns the cost of each of `methods` on `config`, which the user calls `model`.
+    ///
+    /// # Errors
+    ///
+    /// The model is not valid, a method has no rank, or the rank is out of range.
+    pub fn new(
+        model: &str,
+        config: &LlamaConfig,
+        rank: Option<usize>,
+        methods: &[Method],
+    ) -> Result<Self, PlanError> {
+        config.validate()?;
+        let most = config.hidden_size.max(config.intermediate_size);
+        match (rank, methods.iter().find(|method| method.uses_rank())) {
+            (Some(rank), _) if !(1..=most).contains(&rank) => {
+                return Err(PlanError::Rank { rank, most });
+            }
+            (None, Some(&method)) => return Err(PlanError::MissingRank { method, most }),
+            _ => {}
+        }
+        let shape = config.shape();
+        let full = Method::Full.cost(&shape, 0);
+        let row = |&method: &Method| {
+            let cost = method.cost(&shape, rank.unwrap_or(0));
+            PlanRow {
+                method,
+                cost,
+                state_bytes: cost.state_bytes(),
+                traffic_saving_percent: cost.traffic_saving_percent(&full),
+            }
+        };
+        Ok(Self {
+            model: model.to_owned(),
+            config: config.clone(),
+            rank,
+            frozen: Precision::F32,
+            rows: methods.iter().map(row).collect(),
+        })
+    }
+
+    /// Returns the plan with frozen weights of another dtype than f32.
+    pub fn with_frozen(mut self, precision: Precision) -> Self {
+        self.frozen = precision;
+        for row in &mut self.rows {
+            row.cost = row.cost.with_frozen(precision);
+            row.state_bytes = row.cost.state_bytes();
+        }
+        self
+    }
+
+    /// Returns the plan for programs: `model`, `config`, `rank`, and the exact numbers in `rows`.
+    pub fn to_json(&self) -> Value {
+        json!(self)
+    }
+}
