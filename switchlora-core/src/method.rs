@@ -61,13 +61,11 @@ impl Method {
     /// What it trains, in one line.
     pub fn summary(self) -> &'static str {
         match self {
-            Self::Full => "Train every weight",
-            Self::Lora => "Train low-rank factors beside frozen weights",
-            Self::ReLora => {
-                "Train low-rank factors; merge and restart them every few hundred updates"
-            }
-            Self::GaLore => "Train every weight with gradients projected to a low rank",
-            Self::SwitchLora => "Train low-rank factors and switch their vectors",
+            Self::Full => "Every weight",
+            Self::Lora => "Low-rank factors beside frozen weights",
+            Self::ReLora => "Low-rank factors that are merged and restarted every so many updates",
+            Self::GaLore => "Every weight, by gradients projected to a low rank",
+            Self::SwitchLora => "Low-rank factors whose vectors are switched",
         }
     }
 

@@ -1,15 +1,14 @@
 //! The experiment: its keys in TOML, and their defaults.
 
-use super::method::Method;
 use super::settings::{
-    AdamWSettings, GaLoreSettings, ReLoraSettings, ScheduleSettings, SwitchSettings,
+    GaLoreSettings, ReLoraSettings, ScheduleSettings, SwitchSettings,
 };
 use super::warm_start::WarmStart;
 use crate::backend::BackendKind;
 use crate::data::pack::FIELD;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use switchlora_core::Precision;
+use switchlora_core::{AdamWConfig, Method, Precision};
 
 /// Every choice of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,7 +74,7 @@ pub struct Experiment {
     /// GaLore: the projections.
     pub galore: GaLoreSettings,
     /// AdamW.
-    pub adamw: AdamWSettings,
+    pub adamw: AdamWConfig,
 }
 
 impl Default for Experiment {
@@ -110,7 +109,7 @@ impl Default for Experiment {
             switch: SwitchSettings::default(),
             relora: ReLoraSettings::default(),
             galore: GaLoreSettings::default(),
-            adamw: AdamWSettings::default(),
+            adamw: AdamWConfig::default(),
         }
     }
 }

@@ -1,8 +1,7 @@
 //! Parsers of flags whose types come from crates that do not know command lines.
 
-use super::method::Method;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use switchlora_core::Precision;
+use switchlora_core::{Method, Precision};
 
 /// Parses a method by its name.
 pub fn method() -> impl TypedValueParser<Value = Method> {

@@ -1,7 +1,7 @@
 //! Learning rate schedule: linear warmup, then constant, linear or cosine decay to a minimum.
 
 use super::config::Experiment;
-use super::method::Method;
+use switchlora_core::Method;
 use super::settings::Decay;
 use burn::optim::LearningRate;
 use burn::optim::lr_scheduler::LrScheduler;

@@ -8,7 +8,6 @@ mod differences;
 mod error;
 pub mod flags;
 mod learning_rate;
-mod method;
 mod paths;
 mod read;
 mod resolve;
@@ -19,10 +18,9 @@ pub use config::Experiment;
 pub use differences::Difference;
 pub use error::ExperimentError;
 pub use learning_rate::{LearningRateSchedule, RateRestarts};
-pub use method::Method;
 pub use read::overlaid;
 pub use settings::{
-    AdamWSettings, Decay, GaLoreSettings, ReLoraSettings, ScheduleSettings, SwitchSettings,
+    Decay, GaLoreSettings, ReLoraSettings, ScheduleSettings, SwitchSettings,
 };
-pub use switchlora_core::Precision;
+pub use switchlora_core::{Method, Precision};
 pub use warm_start::WarmStart;

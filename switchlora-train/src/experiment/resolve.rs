@@ -2,19 +2,17 @@
 
 use super::config::Experiment;
 use super::error::ExperimentError;
-use super::method::Method;
 use super::warm_start::WarmStart;
 use crate::model::LlamaConfig;
-use switchlora_core::{Precision, SwitchLoraConfig};
+use switchlora_core::{Method, MethodConfig, Precision};
 
 impl Experiment {
-    /// Checks every number and fills in what follows from others. Returns the experiment, its model and the configuration
-    /// of the layers.
+    /// Checks every number and fills in what follows from others. Returns the experiment, its model and its method.
     ///
     /// # Errors
     ///
     /// The first value that is out of its range.
-    pub fn resolve(mut self) -> Result<(Self, LlamaConfig, SwitchLoraConfig), ExperimentError> {
+    pub fn resolve(mut self) -> Result<(Self, LlamaConfig, MethodConfig), ExperimentError> {
         let model = LlamaConfig::resolve(&self.model)?;
         for (key, value) in [
             ("steps", self.steps),
@@ -45,9 +43,8 @@ impl Experiment {
         }
         self.resolve_restarts()?;
         self.resolve_warm_start(lr)?;
-        let layers = self.layers()?;
-        self.algorithm()?;
-        Ok((self, model, layers))
+        let method = self.method_config()?;
+        Ok((self, model, method))
     }
 
     fn resolve_restarts(&mut self) -> Result<(), ExperimentError> {

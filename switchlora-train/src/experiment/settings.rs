@@ -94,20 +94,6 @@ pub struct GaLoreSettings {
     pub epsilon: f64,
 }
 
-/// Table `[adamw]`: the constants of AdamW.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AdamWSettings {
-    /// Decay of the first moment.
-    pub beta_1: f64,
-    /// Decay of the second moment.
-    pub beta_2: f64,
-    /// Added to the root of the second moment.
-    pub epsilon: f64,
-    /// Decoupled weight decay.
-    pub weight_decay: f64,
-}
-
 impl Default for ScheduleSettings {
     fn default() -> Self {
         Self {
@@ -118,14 +104,10 @@ impl Default for ScheduleSettings {
     }
 }
 
-/// The paper's settings of layers and AdamW.
-fn layers() -> SwitchLoraConfig {
-    SwitchLoraConfig::new(None, SwitchSchedule::Never).expect("the paper's settings are valid")
-}
-
 impl Default for SwitchSettings {
     fn default() -> Self {
-        let layers = layers();
+        let layers = SwitchLoraConfig::new(None, SwitchSchedule::Never);
+        let layers = layers.expect("the paper's settings are valid");
         Self {
             interval: 40.0,
             ratio: 0.1,
@@ -145,7 +127,7 @@ impl Default for SwitchSettings {
 
 impl Default for ReLoraSettings {
     fn default() -> Self {
-        let relora = ReLoraConfig::new(1).expect("the authors' settings are valid");
+        let relora = ReLoraConfig::default();
         Self {
             cycle: None,
             restart_warmup: None,
@@ -164,19 +146,7 @@ impl Default for GaLoreSettings {
             gap: galore.gap,
             scale: galore.scale,
             bias_correction: galore.bias_correction,
-            epsilon: galore.epsilon,
-        }
-    }
-}
-
-impl Default for AdamWSettings {
-    fn default() -> Self {
-        let layers = layers();
-        Self {
-            beta_1: layers.beta_1,
-            beta_2: layers.beta_2,
-            epsilon: layers.epsilon,
-            weight_decay: layers.weight_decay,
+            epsilon: galore.adamw.epsilon,
         }
     }
 }

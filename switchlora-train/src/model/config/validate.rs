@@ -155,7 +155,7 @@ mod tests {
             ..largest
         };
         largest.validate().expect("within the limits");
-        for method in switchlora_core::cost::CostMethod::ALL {
+        for method in switchlora_core::Method::ALL {
             assert!(method.cost(&largest.shape(), LARGEST_WIDTH).state_bytes() > 1 << 58);
         }
     }
