@@ -1,53 +1,51 @@
-//! AdamW over the rows of a matrix, each with its own rate.
+//! Arguments of [`adamw`](crate::adamw()).
 
-use crate::Precision;
-use crate::operations::operations;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-/// The numbers of one update. Those of rows are one for each row, or a single one for all.
+/// Hyperparameters of one AdamW update, some of them per row of the parameter.
+///
+/// `rates`, `epsilons` and `remaining` hold one value per row, or one value for all rows.
 #[derive(Clone, Debug)]
 pub struct AdamWRows {
     /// Decay of the first moment.
     pub beta_1: f64,
     /// Decay of the second moment.
     pub beta_2: f64,
-    /// Factor of the gradient, as clipping gives it.
+    /// Factor of the gradient, from gradient clipping.
     pub gradient_scale: f64,
-    /// Learning rate of rows, the bias corrections of both moments in it.
+    /// Learning rate of each row, with the bias corrections of both moments included.
     pub rates: Vec<f32>,
-    /// Added to the root of the second moment of rows, the bias correction in it.
+    /// Epsilon of each row, with the bias correction of the second moment included. Added to the root of that moment.
     pub epsilons: Vec<f32>,
-    /// What weight decay leaves of rows: `1 - learning rate * decay`.
+    /// Weight decay of each row as a factor of the parameter: `1 - learning rate * decay`.
     pub remaining: Vec<f32>,
-    /// Rows whose moments become zero before the update.
+    /// Rows whose moments are set to zero before the update.
     pub reset: Vec<usize>,
-    /// Rows whose gradient is taken for zero.
+    /// Rows whose gradient counts as zero.
     pub frozen: Vec<usize>,
 }
 
-/// First and second moment of one parameter, `[rows, columns]` each.
-#[derive(Clone, Debug)]
-pub struct Moments<B: Backend> {
-    /// Mean of gradients.
-    pub first: Tensor<B, 2>,
-    /// Mean of squared gradients.
-    pub second: Tensor<B, 2>,
+#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
+impl AdamWRows {
+    /// Learning rate, epsilon and remaining factor of one row.
+    pub(crate) fn row(&self, row: usize) -> [f32; 3] {
+        let each = [&self.rates, &self.epsilons, &self.remaining];
+        each.map(|values| values[row.min(values.len() - 1)])
+    }
+
+    /// `beta_1`, `beta_2`, `1 - beta_1` and `1 - beta_2`, each rounded once to f32.
+    pub(crate) fn betas(&self) -> [f32; 4] {
+        let (beta_1, beta_2) = (self.beta_1, self.beta_2);
+        [beta_1, beta_2, 1.0 - beta_1, 1.0 - beta_2].map(|beta| beta as f32)
+    }
 }
 
-/// One AdamW update of `parameter: [rows, columns]`; without moments, they are zero.
-///
-/// `m <- beta_1 m + (1 - beta_1) g`, `v <- beta_2 v + (1 - beta_2) g^2`, `p <- p remaining - rate m / (sqrt(v) + epsilon)`.
-///
-/// `verdict: [1]` is a further factor of the gradient that only the device knows. If it is negative, the update is
-/// refused: parameter and moments stay as they are, to the bit.
-pub fn adamw<B: Backend>(
-    parameter: Tensor<B, 2>,
-    gradient: Tensor<B, 2>,
-    moments: Option<Moments<B>>,
-    rows: &AdamWRows,
-    verdict: Option<Tensor<B, 1>>,
-) -> (Tensor<B, 2>, Moments<B>) {
-    let by = operations::<B>(parameter.dtype(), Precision::F32);
-    by.adamw(parameter, gradient, moments, rows, verdict)
+/// Optimizer state of one parameter `[rows, columns]`: both moments have its shape.
+#[derive(Clone, Debug)]
+pub struct Moments<B: Backend> {
+    /// Running mean of the gradients.
+    pub first: Tensor<B, 2>,
+    /// Running mean of the squared gradients.
+    pub second: Tensor<B, 2>,
 }

@@ -1,149 +1,113 @@
-//! What a backend must compute for the operations to have gradients of our own on it: each forward, and each backward.
+//! What [`Kernels`] computes beside the [operations](crate::operations): the gradients, outside of any graph.
 //!
-//! Everything here is outside any graph. The one implementation of the gradients for autodiff over such a backend is in
-//! [`differentiable`](crate::differentiable).
+//! A backend has kernels if [`Kernels`] implements every trait of both files for it. Each file of `flex` and `cube` implements
+//! one operation with its gradients. `differentiable` puts them into the graph of autodiff.
 
-use crate::{AdamWRows, Heads, Precision};
+use crate::operations::{
+    CausalAttention, Embedding, LinearCrossEntropy, Projections, RmsNorm, SwiGlu,
+};
+use crate::{Attention, Precision, Projection};
 use burn::tensor::backend::Backend;
-use burn::tensor::ops::{FloatTensor, IntTensor};
+use burn::tensor::{Int, Tensor};
 
-/// What attention takes, see [`Attention`](crate::Attention).
-#[derive(Clone, Debug)]
-pub(crate) struct AttentionInputs<B: Backend> {
-    pub q: FloatTensor<B>,
-    pub k: FloatTensor<B>,
-    pub v: FloatTensor<B>,
-    pub cos: FloatTensor<B>,
-    pub sin: FloatTensor<B>,
-    pub heads: Heads,
-    /// That of products.
-    pub precision: Precision,
-}
+/// Our own kernels, of every backend that has some.
+pub(crate) struct Kernels;
 
-/// A weight, and maybe its factors, see [`Projection`](crate::Projection).
-#[derive(Clone, Debug)]
-pub(crate) struct ProjectionInputs<B: Backend> {
-    pub weight: FloatTensor<B>,
-    pub adapter: Option<AdapterInputs<B>>,
-}
-
-/// Two factors, see [`Adapter`](crate::Adapter).
-#[derive(Clone, Debug)]
-pub(crate) struct AdapterInputs<B: Backend> {
-    pub a: FloatTensor<B>,
-    pub b: FloatTensor<B>,
-    pub scale: f64,
-}
-
-/// Loss of [`linear_cross_entropy`](crate::linear_cross_entropy) and its gradients.
-pub(crate) struct CrossEntropy<B: Backend> {
-    pub loss: FloatTensor<B>,
-    pub hidden: FloatTensor<B>,
-    pub weight: FloatTensor<B>,
-}
-
-/// A backend with kernels of its own. Shapes are those of the public operations; `precision` is that of products.
-pub(crate) trait Kernels: Backend {
-    /// The rows of `weight` that `tokens` name.
-    fn embedding(weight: &FloatTensor<Self>, tokens: &IntTensor<Self>) -> FloatTensor<Self>;
-
-    /// Gradient of a weight of `vocabulary` rows.
+/// Gradient of an embedding.
+pub(crate) trait EmbeddingBackward<B: Backend>: Embedding<B> {
+    /// The gradient of the weight, `[vocabulary, width]`, from `dy: [tokens, width]`.
     fn embedding_backward(
-        tokens: &IntTensor<Self>,
+        &self,
+        tokens: Tensor<B, 1, Int>,
         vocabulary: usize,
-        dy: FloatTensor<Self>,
-    ) -> FloatTensor<Self>;
+        dy: Tensor<B, 2>,
+    ) -> Tensor<B, 2>;
+}
 
-    fn rms_norm(
-        x: &FloatTensor<Self>,
-        weight: &FloatTensor<Self>,
-        epsilon: f64,
-    ) -> FloatTensor<Self>;
-
-    /// Gradients of `x` and of `weight`.
+/// Gradients of RMSNorm.
+pub(crate) trait RmsNormBackward<B: Backend>: RmsNorm<B> {
+    /// The gradients of `x` and of `weight`.
     fn rms_norm_backward(
-        x: &FloatTensor<Self>,
-        weight: &FloatTensor<Self>,
+        &self,
+        x: Tensor<B, 2>,
+        weight: Tensor<B, 1>,
         epsilon: f64,
-        dy: FloatTensor<Self>,
-    ) -> [FloatTensor<Self>; 2];
+        dy: Tensor<B, 2>,
+    ) -> (Tensor<B, 2>, Tensor<B, 1>);
+}
 
-    fn swiglu(gate: &FloatTensor<Self>, up: &FloatTensor<Self>) -> FloatTensor<Self>;
-
-    /// Gradients of `gate` and of `up`.
+/// Gradients of SwiGLU.
+pub(crate) trait SwiGluBackward<B: Backend>: SwiGlu<B> {
+    /// The gradients of `gate` and of `up`.
     fn swiglu_backward(
-        gate: &FloatTensor<Self>,
-        up: &FloatTensor<Self>,
-        dy: FloatTensor<Self>,
-    ) -> [FloatTensor<Self>; 2];
+        &self,
+        gate: Tensor<B, 2>,
+        up: Tensor<B, 2>,
+        dy: Tensor<B, 2>,
+    ) -> [Tensor<B, 2>; 2];
+}
 
-    fn causal_attention(inputs: &AttentionInputs<Self>) -> FloatTensor<Self>;
-
-    /// Gradients of `q`, of `k` and of `v`.
+/// Gradients of attention.
+pub(crate) trait CausalAttentionBackward<B: Backend>: CausalAttention<B> {
+    /// The gradients of `q`, `k` and `v`.
     fn causal_attention_backward(
-        inputs: &AttentionInputs<Self>,
-        dy: FloatTensor<Self>,
-    ) -> [FloatTensor<Self>; 3];
-
-    /// The loss alone.
-    fn cross_entropy(
-        hidden: &FloatTensor<Self>,
-        weight: &FloatTensor<Self>,
-        targets: &IntTensor<Self>,
+        &self,
+        attention: Attention<B>,
         precision: Precision,
-    ) -> FloatTensor<Self>;
+        dy: Tensor<B, 2>,
+    ) -> [Tensor<B, 2>; 3];
+}
 
-    /// The loss, and its gradients while the logits are there.
-    fn cross_entropy_with_gradients(
-        hidden: &FloatTensor<Self>,
-        weight: &FloatTensor<Self>,
-        targets: &IntTensor<Self>,
+/// Gradients of the cross-entropy.
+pub(crate) trait LinearCrossEntropyBackward<B: Backend>: LinearCrossEntropy<B> {
+    /// The loss `[1]`, and the gradients of `hidden` and of `weight` for a gradient of one.
+    ///
+    /// Computed together: both need the logits, which are never stored for all tokens.
+    fn linear_cross_entropy_with_gradients(
+        &self,
+        hidden: Tensor<B, 2>,
+        weight: Tensor<B, 2>,
+        targets: Tensor<B, 1, Int>,
         precision: Precision,
-    ) -> CrossEntropy<Self>;
+    ) -> (Tensor<B, 1>, [Tensor<B, 2>; 2]);
 
-    /// `x` times the one element of `factor`.
-    fn scaled(x: FloatTensor<Self>, factor: &FloatTensor<Self>) -> FloatTensor<Self>;
+    /// `gradient` times `dy: [1]`, the gradient of the loss.
+    fn scaled(&self, gradient: Tensor<B, 2>, dy: Tensor<B, 1>) -> Tensor<B, 2>;
+}
 
-    /// The output of each projection.
-    fn projections(
-        x: &FloatTensor<Self>,
-        projections: &[ProjectionInputs<Self>],
-        precision: Precision,
-    ) -> Vec<FloatTensor<Self>>;
-
-    /// Gradients of `x`, and then of each projection's weight, or of its A and B; of each one that `wanted` says, given those
-    /// of the outputs, none for an output that nobody used.
+/// Gradients of projections.
+pub(crate) trait ProjectionsBackward<B: Backend>: Projections<B> {
+    /// The gradients of `x` and then of the parameters of each projection in order: its weight, or its factors A and B.
+    ///
+    /// `dy[i]` is `None` if output i was unused. `wanted` has one flag per gradient, in the order of the result. Returns `None`
+    /// for gradients that are not wanted or that no used output needs.
     fn projections_backward(
-        x: &FloatTensor<Self>,
-        projections: &[ProjectionInputs<Self>],
-        dy: &[Option<FloatTensor<Self>>],
+        &self,
+        x: Tensor<B, 2>,
+        projections: Vec<Projection<B>>,
+        dy: Vec<Option<Tensor<B, 2>>>,
         wanted: &[bool],
         precision: Precision,
-    ) -> Vec<Option<FloatTensor<Self>>>;
+    ) -> Vec<Option<Tensor<B, 2>>>;
+}
 
-    /// The parameter, its first and its second moment after one update, which a negative `verdict` refuses.
-    fn adamw(
-        parameter: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        moments: Option<[FloatTensor<Self>; 2]>,
-        rows: &AdamWRows,
-        verdict: Option<FloatTensor<Self>>,
-    ) -> [FloatTensor<Self>; 3];
+/// Every gradient of a model.
+pub(crate) trait ModelBackward<B: Backend>:
+    EmbeddingBackward<B>
+    + RmsNormBackward<B>
+    + SwiGluBackward<B>
+    + CausalAttentionBackward<B>
+    + LinearCrossEntropyBackward<B>
+    + ProjectionsBackward<B>
+{
+}
 
-    fn gather_rows(matrix: &FloatTensor<Self>, rows: &[usize]) -> FloatTensor<Self>;
-
-    fn scatter_rows(
-        matrix: FloatTensor<Self>,
-        rows: &[usize],
-        values: FloatTensor<Self>,
-    ) -> FloatTensor<Self>;
-
-    fn sum_of_squares(x: FloatTensor<Self>) -> FloatTensor<Self>;
-
-    /// The weight may be in bf16.
-    fn add_product(
-        weight: FloatTensor<Self>,
-        left: FloatTensor<Self>,
-        right: FloatTensor<Self>,
-    ) -> FloatTensor<Self>;
+impl<B: Backend, W> ModelBackward<B> for W where
+    W: EmbeddingBackward<B>
+        + RmsNormBackward<B>
+        + SwiGluBackward<B>
+        + CausalAttentionBackward<B>
+        + LinearCrossEntropyBackward<B>
+        + ProjectionsBackward<B>
+{
 }

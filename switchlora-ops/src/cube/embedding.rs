@@ -1,81 +1,91 @@
-//! The gradient of a table: the sums of what came for each of its rows, in a fixed order.
+//! Embedding. Its gradient adds up the gradients of each row of the table in a fixed order.
 //!
-//! Each token is linked to the next that names the same row, so that the first of them finds all in as many steps as there
-//! are, and no two cubes write to one row.
+//! Each token is linked to the next token that names the same row. The first of them follows the links and adds up all
+//! gradients, so that no two cubes write to one row.
 
 use super::launch::Launch;
 use super::reduce::most_of_cube;
 use super::tensors::{contiguous, cube_a_row, elementwise, empty, rows_and_columns};
-use burn::tensor::ops::{FloatTensor, IntTensor};
-use burn::tensor::{DType, Shape, TensorMetadata};
+use crate::kernels::{EmbeddingBackward, Kernels};
+use crate::operations::Embedding;
+use crate::primitive::{primitive, tensor};
+use burn::tensor::{DType, Int, Shape, Tensor};
 use cubecl::prelude::*;
 
-/// The gradient of a table of `vocabulary` rows, from that of the rows that `tokens` name.
-pub(super) fn backward<B: Launch>(
-    tokens: &IntTensor<B>,
-    vocabulary: usize,
-    dy: FloatTensor<B>,
-) -> FloatTensor<B> {
-    let shape = [vocabulary, dy.shape()[1]];
-    let outputs = [(Shape::from(shape), dy.dtype())];
-    let inputs = [dy, B::integers(tokens)];
-    let [table] = B::launch("embedding_backward", inputs, outputs, move |inputs| {
-        let [dy, tokens] = inputs.map(contiguous);
-        let table = empty(&dy, shape, DType::F32);
-        let client = dy.client.clone();
-        let [count, columns] = rows_and_columns(&dy);
-        if vocabulary * columns > 0 {
-            let (cubes, dim) = elementwise(&client, vocabulary * columns);
-            // SAFETY: a unit past the last element does nothing.
-            unsafe {
-                zero::launch_unchecked::<B::Runtime>(
-                    &client,
-                    cubes,
-                    dim,
-                    table.clone().into_array_arg(),
-                    vocabulary * columns,
-                );
+impl<B: Launch> Embedding<B> for Kernels {
+    fn embedding(&self, weight: Tensor<B, 2>, tokens: Tensor<B, 1, Int>) -> Tensor<B, 2> {
+        weight.select(0, tokens)
+    }
+}
+
+impl<B: Launch> EmbeddingBackward<B> for Kernels {
+    fn embedding_backward(
+        &self,
+        tokens: Tensor<B, 1, Int>,
+        vocabulary: usize,
+        dy: Tensor<B, 2>,
+    ) -> Tensor<B, 2> {
+        let shape = [vocabulary, dy.dims()[1]];
+        let outputs = [(Shape::from(shape), dy.dtype())];
+        let inputs = [primitive(dy), B::integers(tokens.into_primitive())];
+        let [table] = B::launch("embedding_backward", inputs, outputs, move |inputs| {
+            let [dy, tokens] = inputs.map(contiguous);
+            let table = empty(&dy, shape, DType::F32);
+            let client = dy.client.clone();
+            let [count, columns] = rows_and_columns(&dy);
+            if vocabulary * columns > 0 {
+                let (cubes, dim) = elementwise(&client, vocabulary * columns);
+                // SAFETY: units after the last element do nothing.
+                unsafe {
+                    zero::launch_unchecked::<B::Runtime>(
+                        &client,
+                        cubes,
+                        dim,
+                        table.clone().into_array_arg(),
+                        vocabulary * columns,
+                    );
+                }
             }
-        }
-        if count * columns > 0 {
-            let dtype = tokens.dtype.into();
-            let links = empty(&dy, [2 * count], DType::U32);
-            let (cubes, dim, units) = cube_a_row(&client, count, count);
-            // SAFETY: a cube past the last token does nothing.
-            unsafe {
-                link_tokens::launch_unchecked::<B::Runtime>(
-                    &client,
-                    cubes,
-                    dim,
-                    tokens.clone().into_array_arg(),
-                    links.clone().into_array_arg(),
-                    count,
-                    units,
-                    dtype,
-                );
+            if count * columns > 0 {
+                let dtype = tokens.dtype.into();
+                let links = empty(&dy, [2 * count], DType::U32);
+                let (cubes, dim, units) = cube_a_row(&client, count, count);
+                // SAFETY: cubes after the last token do nothing.
+                unsafe {
+                    link_tokens::launch_unchecked::<B::Runtime>(
+                        &client,
+                        cubes,
+                        dim,
+                        tokens.clone().into_array_arg(),
+                        links.clone().into_array_arg(),
+                        count,
+                        units,
+                        dtype,
+                    );
+                }
+                let (cubes, dim, units) = cube_a_row(&client, count, columns);
+                // SAFETY: cubes after the last token, and cubes whose token has no row, do nothing.
+                unsafe {
+                    sum_rows::launch_unchecked::<B::Runtime>(
+                        &client,
+                        cubes,
+                        dim,
+                        tokens.into_array_arg(),
+                        links.into_array_arg(),
+                        dy.into_array_arg(),
+                        table.clone().into_array_arg(),
+                        count,
+                        columns,
+                        vocabulary,
+                        units,
+                        dtype,
+                    );
+                }
             }
-            let (cubes, dim, units) = cube_a_row(&client, count, columns);
-            // SAFETY: a cube past the last token does nothing, nor does one whose token has no row.
-            unsafe {
-                sum_rows::launch_unchecked::<B::Runtime>(
-                    &client,
-                    cubes,
-                    dim,
-                    tokens.into_array_arg(),
-                    links.into_array_arg(),
-                    dy.into_array_arg(),
-                    table.clone().into_array_arg(),
-                    count,
-                    columns,
-                    vocabulary,
-                    units,
-                    dtype,
-                );
-            }
-        }
-        [table]
-    });
-    table
+            [table]
+        });
+        tensor(table)
+    }
 }
 
 #[cube(launch_unchecked)]
@@ -85,8 +95,8 @@ fn zero(table: &mut Array<f32>, work: usize) {
     }
 }
 
-/// A cube for each token: the next one that names the same row, `count` if there is none, and then, behind all of those,
-/// whether it is the first.
+/// One cube per token. `links[token]` is the next token that names the same row, `count` if there is none.
+/// `links[count + token]` is 1 if the token is the first that names its row.
 #[cube(launch_unchecked)]
 fn link_tokens<I: Numeric>(
     tokens: &Array<I>,
@@ -102,7 +112,7 @@ fn link_tokens<I: Numeric>(
     let mut room = SharedMemory::<f32>::new(units);
     let row = tokens[token];
     let mut earlier = 0.0f32;
-    // The nearest is the largest of negative numbers; all are exact up to 2^24 tokens.
+    // The nearest token is the maximum of the negated positions, which are exact up to 2^24 tokens.
     let mut nearest = 0.0f32 - f32::cast_from(count);
     let mut other = UNIT_POS as usize;
     while other < count {
@@ -123,7 +133,7 @@ fn link_tokens<I: Numeric>(
     }
 }
 
-/// A cube for each token: the first of those that name a row adds up the gradients of all of them, in their order.
+/// One cube per token. The first token that names a row adds up the gradients of all tokens that do, in order.
 #[cube(launch_unchecked)]
 fn sum_rows<I: Numeric>(
     tokens: &Array<I>,

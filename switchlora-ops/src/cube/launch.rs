@@ -1,4 +1,4 @@
-//! How kernels are started on what burn builds on CubeCL: at once without fusion, as an operation of its queue with it.
+//! Starts kernels on CubeCL backends: immediately without fusion, as an operation in the queue of fusion with it.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
@@ -12,17 +12,17 @@ use burn_ir::{CustomOpIr, HandleContainer, OperationIr, TensorIr};
 use std::fmt::{Debug, Formatter, Result};
 use std::marker::PhantomData;
 
-/// What CubeCL calls a tensor of `B`.
+/// The CubeCL tensor of `B`.
 pub(super) type Inner<B> = CubeTensor<<B as Launch>::Runtime>;
 
-/// A backend on which kernels can be started.
+/// A backend that can start kernels.
 pub(super) trait Launch: Backend {
-    /// Where they run.
+    /// The CubeCL runtime.
     type Runtime: CubeRuntime;
 
-    /// What `kernels` makes of `inputs`, now or when the queue comes to it; `outputs` says what that will be.
+    /// Calls `kernels` with `inputs`, now or when the queue reaches it. `outputs` are the shapes and dtypes of its results.
     ///
-    /// A tensor in `inputs` that nobody else holds arrives there as the only one, and may be written to.
+    /// `kernels` may write to an input if no other tensor shares its memory.
     fn launch<const I: usize, const O: usize>(
         name: &'static str,
         inputs: [FloatTensor<Self>; I],
@@ -30,8 +30,8 @@ pub(super) trait Launch: Backend {
         kernels: impl Fn([Inner<Self>; I]) -> [Inner<Self>; O] + Send + Sync + 'static,
     ) -> [FloatTensor<Self>; O];
 
-    /// Integers, as an input.
-    fn integers(tensor: &IntTensor<Self>) -> FloatTensor<Self>;
+    /// A tensor of integers as an input of `launch`.
+    fn integers(tensor: IntTensor<Self>) -> FloatTensor<Self>;
 }
 
 impl<R: CubeRuntime, BT: BoolElement> Launch for CubeBackend<R, f32, i32, BT> {
@@ -46,8 +46,8 @@ impl<R: CubeRuntime, BT: BoolElement> Launch for CubeBackend<R, f32, i32, BT> {
         kernels(inputs)
     }
 
-    fn integers(tensor: &CubeTensor<R>) -> CubeTensor<R> {
-        tensor.clone()
+    fn integers(tensor: CubeTensor<R>) -> CubeTensor<R> {
+        tensor
     }
 }
 
@@ -75,12 +75,12 @@ impl<R: CubeRuntime, BT: BoolElement> Launch for Fusion<CubeBackend<R, f32, i32,
         registered.unwrap_or_else(|_| unreachable!("a tensor for each output"))
     }
 
-    fn integers(tensor: &FusionTensor<FusionCubeRuntime<R>>) -> FusionTensor<FusionCubeRuntime<R>> {
-        tensor.clone()
+    fn integers(tensor: FusionTensor<FusionCubeRuntime<R>>) -> FusionTensor<FusionCubeRuntime<R>> {
+        tensor
     }
 }
 
-/// Kernels in the queue of fusion.
+/// An operation of our own in the queue of fusion.
 struct Custom<R, BT, F, const I: usize, const O: usize> {
     description: CustomOpIr,
     kernels: F,

@@ -1,10 +1,10 @@
-//! Sums and maxima over the units of a cube, in an order that does not depend on which is first.
+//! Sums and maxima over the units of a cube, in a fixed order.
 //!
-//! Through shared memory: how many units march in step differs between devices, and nothing here has to know.
+//! They use shared memory, so that they do not depend on the number of units per warp, which differs between devices.
 
 use cubecl::prelude::*;
 
-/// The sum of `value` over all `units`, a power of two, in each of them. `room` holds one number for each.
+/// Returns to each unit the sum of `value` over all units. `units` is a power of two, `room` has one number per unit.
 #[cube]
 pub(super) fn sum_of_cube(
     value: f32,
@@ -28,7 +28,7 @@ pub(super) fn sum_of_cube(
     sum
 }
 
-/// The largest `value` of all `units`, a power of two, in each of them. `room` holds one number for each.
+/// Returns to each unit the maximum of `value` over all units. `units` is a power of two, `room` has one number per unit.
 #[cube]
 pub(super) fn most_of_cube(
     value: f32,
@@ -50,4 +50,15 @@ pub(super) fn most_of_cube(
     let most = room[0];
     sync_cube();
     most
+}
+
+/// The sum of the elements of a vector.
+#[cube]
+pub(super) fn sum_of_vector<N: Size>(vector: Vector<f32, N>) -> f32 {
+    let mut sum = 0.0f32;
+    #[unroll]
+    for i in 0..N::value() {
+        sum += vector[i];
+    }
+    sum
 }

@@ -1,85 +1,89 @@
-//! Single rows of a matrix, read and written.
+//! Reading and writing a few rows of a matrix.
 
 use super::launch::Launch;
 use super::tensors::{contiguous, elementwise, empty, owned, rows_and_columns, vector_size};
-use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Shape, TensorMetadata};
+use crate::kernels::Kernels;
+use crate::operations::Rows;
+use crate::primitive::{primitive, tensor};
+use burn::tensor::{Shape, Tensor};
 use cubecl::prelude::*;
 
-/// The given rows of `matrix`.
-pub(super) fn gather<B: Launch>(matrix: &FloatTensor<B>, rows: &[usize]) -> FloatTensor<B> {
-    let shape = [rows.len(), matrix.shape()[1]];
-    let outputs = [(Shape::from(shape), matrix.dtype())];
-    let rows = numbers(rows);
-    let [gathered] = B::launch("gather_rows", [matrix.clone()], outputs, move |[matrix]| {
-        let matrix = contiguous(matrix);
-        let gathered = empty(&matrix, shape, matrix.dtype);
-        let client = matrix.client.clone();
-        let size = vector_size(&client, shape[1]);
-        let work = rows.len() * shape[1] / size;
-        if work > 0 {
-            let (count, dim) = elementwise(&client, work);
-            let numbers = client.create_from_slice(u32::as_bytes(&rows));
-            // SAFETY: a unit past the last row does nothing, and the rows are those of the matrix.
-            unsafe {
-                gather_rows::launch_unchecked::<B::Runtime>(
-                    &client,
-                    count,
-                    dim,
-                    size,
-                    matrix.into_array_arg(),
-                    ArrayArg::from_raw_parts(numbers, rows.len()),
-                    gathered.clone().into_array_arg(),
-                    shape[1] / size,
-                    work,
-                );
-            }
-        }
-        [gathered]
-    });
-    gathered
-}
-
-/// `matrix` with the given rows replaced, in place if nobody else holds it.
-pub(super) fn scatter<B: Launch>(
-    matrix: FloatTensor<B>,
-    rows: &[usize],
-    values: FloatTensor<B>,
-) -> FloatTensor<B> {
-    let outputs = [(matrix.shape(), matrix.dtype())];
-    let rows = numbers(rows);
-    let [scattered] = B::launch(
-        "scatter_rows",
-        [matrix, values],
-        outputs,
-        move |[matrix, values]| {
-            let (matrix, values) = (owned(matrix), contiguous(values));
-            let [_, columns] = rows_and_columns(&matrix);
+impl<B: Launch> Rows<B> for Kernels {
+    fn gather_rows(&self, matrix: &Tensor<B, 2>, rows: &[usize]) -> Tensor<B, 2> {
+        let shape = [rows.len(), matrix.dims()[1]];
+        let outputs = [(Shape::from(shape), matrix.dtype())];
+        let rows = numbers(rows);
+        let inputs = [primitive(matrix.clone())];
+        let [gathered] = B::launch("gather_rows", inputs, outputs, move |[matrix]| {
+            let matrix = contiguous(matrix);
+            let gathered = empty(&matrix, shape, matrix.dtype);
             let client = matrix.client.clone();
-            let size = vector_size(&client, columns);
-            let work = rows.len() * columns / size;
+            let size = vector_size(&client, shape[1]);
+            let work = rows.len() * shape[1] / size;
             if work > 0 {
                 let (count, dim) = elementwise(&client, work);
                 let numbers = client.create_from_slice(u32::as_bytes(&rows));
-                // SAFETY: a unit past the last row does nothing, and the rows are those of the matrix.
+                // SAFETY: units after the last row do nothing, and the caller names rows of the matrix.
                 unsafe {
-                    scatter_rows::launch_unchecked::<B::Runtime>(
+                    gather_rows::launch_unchecked::<B::Runtime>(
                         &client,
                         count,
                         dim,
                         size,
-                        matrix.clone().into_array_arg(),
+                        matrix.into_array_arg(),
                         ArrayArg::from_raw_parts(numbers, rows.len()),
-                        values.into_array_arg(),
-                        columns / size,
+                        gathered.clone().into_array_arg(),
+                        shape[1] / size,
                         work,
                     );
                 }
             }
-            [matrix]
-        },
-    );
-    scattered
+            [gathered]
+        });
+        tensor(gathered)
+    }
+
+    fn scatter_rows(
+        &self,
+        matrix: Tensor<B, 2>,
+        rows: &[usize],
+        values: Tensor<B, 2>,
+    ) -> Tensor<B, 2> {
+        let outputs = [(matrix.shape(), matrix.dtype())];
+        let rows = numbers(rows);
+        let [scattered] = B::launch(
+            "scatter_rows",
+            [matrix, values].map(primitive),
+            outputs,
+            move |[matrix, values]| {
+                let (matrix, values) = (owned(matrix), contiguous(values));
+                let [_, columns] = rows_and_columns(&matrix);
+                let client = matrix.client.clone();
+                let size = vector_size(&client, columns);
+                let work = rows.len() * columns / size;
+                if work > 0 {
+                    let (count, dim) = elementwise(&client, work);
+                    let numbers = client.create_from_slice(u32::as_bytes(&rows));
+                    // SAFETY: units after the last row do nothing, and the caller names rows of the matrix.
+                    unsafe {
+                        scatter_rows::launch_unchecked::<B::Runtime>(
+                            &client,
+                            count,
+                            dim,
+                            size,
+                            matrix.clone().into_array_arg(),
+                            ArrayArg::from_raw_parts(numbers, rows.len()),
+                            values.into_array_arg(),
+                            columns / size,
+                            work,
+                        );
+                    }
+                }
+                [matrix]
+            },
+        );
+        tensor(scattered)
+    }
 }
 
 fn numbers(rows: &[usize]) -> Vec<u32> {

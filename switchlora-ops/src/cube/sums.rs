@@ -1,30 +1,32 @@
-//! Sums over all elements, in a fixed order: the same in every run.
+//! Sums over all elements, in a fixed order: the same bits in every run.
 
 use super::launch::Launch;
-use super::norm::sum_of_vector;
-use super::reduce::sum_of_cube;
+use super::reduce::{sum_of_cube, sum_of_vector};
 use super::tensors::{UNITS, contiguous, empty, vector_size};
-use burn::tensor::ops::FloatTensor;
-use burn::tensor::{DType, Shape, TensorMetadata};
+use crate::kernels::Kernels;
+use crate::operations::SumOfSquares;
+use crate::primitive::{primitive, tensor};
+use burn::tensor::{DType, Shape, Tensor, TensorMetadata};
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-/// Vectors that a unit adds up before there are more cubes. Not measured on a GPU.
+/// Minimal number of vectors per unit, before there are more cubes. Not measured on a GPU.
 const EACH: usize = 16;
-/// Cubes at most: what they found is added up by one more.
+/// Maximal number of cubes. One more cube adds up their sums.
 const CUBES: usize = 512;
 
-/// The sum of the squares of all elements of `x`, `[1]`.
-pub(super) fn sum_of_squares<B: Launch>(x: FloatTensor<B>) -> FloatTensor<B> {
-    let outputs = [(Shape::from([1]), x.dtype())];
-    let [sum] = B::launch("sum_of_squares", [x], outputs, |[x]| {
-        [sum(contiguous(x), true, 1.0)]
-    });
-    sum
+impl<B: Launch> SumOfSquares<B> for Kernels {
+    fn sum_of_squares(&self, x: Tensor<B, 2>) -> Tensor<B, 1> {
+        let outputs = [(Shape::from([1]), x.dtype())];
+        let [sum] = B::launch("sum_of_squares", [primitive(x)], outputs, |[x]| {
+            [sum(contiguous(x), true, 1.0)]
+        });
+        tensor(sum)
+    }
 }
 
-/// The sum of all elements of `x`, or of their squares, times `factor`, `[1]`.
+/// `factor` times the sum of all elements of `x`, or of their squares, `[1]`.
 pub(super) fn sum<R: CubeRuntime>(x: CubeTensor<R>, squares: bool, factor: f32) -> CubeTensor<R> {
     let client = x.client.clone();
     let elements = x.shape().num_elements();
@@ -32,7 +34,7 @@ pub(super) fn sum<R: CubeRuntime>(x: CubeTensor<R>, squares: bool, factor: f32) 
     let work = elements / size;
     let cubes = work.div_ceil(UNITS as usize * EACH).clamp(1, CUBES);
     let sums = empty(&x, [cubes], DType::F32);
-    // SAFETY: a unit stays below `work`.
+    // SAFETY: units stay below `work`.
     unsafe {
         sum_by_cube::launch_unchecked::<R>(
             &client,
@@ -53,7 +55,7 @@ pub(super) fn sum<R: CubeRuntime>(x: CubeTensor<R>, squares: bool, factor: f32) 
     }
 }
 
-/// A sum for each cube, of every `step`-th vector for each unit.
+/// One sum per cube. Each unit adds up every `step`-th vector.
 #[cube(launch_unchecked)]
 fn sum_by_cube<N: Size>(
     x: &Array<Vector<f32, N>>,

@@ -1,77 +1,84 @@
-//! SwiGLU, forward and backward, in one pass each.
+//! SwiGLU: one pass forward and one pass backward.
 
 use super::launch::Launch;
 use super::tensors::{contiguous, elementwise, empty_like, rows_and_columns, vector_size};
-use burn::tensor::TensorMetadata;
-use burn::tensor::ops::FloatTensor;
+use crate::kernels::{Kernels, SwiGluBackward};
+use crate::operations::SwiGlu;
+use crate::primitive::{primitive, tensor};
+use burn::tensor::Tensor;
 use cubecl::prelude::*;
 
-pub(super) fn forward<B: Launch>(gate: &FloatTensor<B>, up: &FloatTensor<B>) -> FloatTensor<B> {
-    let outputs = [(gate.shape(), gate.dtype())];
-    let inputs = [gate.clone(), up.clone()];
-    let [y] = B::launch("swiglu", inputs, outputs, |inputs| {
-        let [gate, up] = inputs.map(contiguous);
-        let y = empty_like(&gate);
-        let [rows, columns] = rows_and_columns(&gate);
-        let client = gate.client.clone();
-        let size = vector_size(&client, columns);
-        let work = rows * columns / size;
-        if work > 0 {
-            let (count, dim) = elementwise(&client, work);
-            // SAFETY: a unit past the end does nothing, and all three have `work` vectors.
-            unsafe {
-                gated::launch_unchecked::<B::Runtime>(
-                    &client,
-                    count,
-                    dim,
-                    size,
-                    gate.into_array_arg(),
-                    up.into_array_arg(),
-                    y.clone().into_array_arg(),
-                    work,
-                );
+impl<B: Launch> SwiGlu<B> for Kernels {
+    fn swiglu(&self, gate: Tensor<B, 2>, up: Tensor<B, 2>) -> Tensor<B, 2> {
+        let outputs = [(gate.shape(), gate.dtype())];
+        let inputs = [gate, up].map(primitive);
+        let [y] = B::launch("swiglu", inputs, outputs, |inputs| {
+            let [gate, up] = inputs.map(contiguous);
+            let y = empty_like(&gate);
+            let [rows, columns] = rows_and_columns(&gate);
+            let client = gate.client.clone();
+            let size = vector_size(&client, columns);
+            let work = rows * columns / size;
+            if work > 0 {
+                let (count, dim) = elementwise(&client, work);
+                // SAFETY: units after the end do nothing, and all three have `work` vectors.
+                unsafe {
+                    gated::launch_unchecked::<B::Runtime>(
+                        &client,
+                        count,
+                        dim,
+                        size,
+                        gate.into_array_arg(),
+                        up.into_array_arg(),
+                        y.clone().into_array_arg(),
+                        work,
+                    );
+                }
             }
-        }
-        [y]
-    });
-    y
+            [y]
+        });
+        tensor(y)
+    }
 }
 
-/// Gradients of `gate` and of `up`.
-pub(super) fn backward<B: Launch>(
-    gate: &FloatTensor<B>,
-    up: &FloatTensor<B>,
-    dy: FloatTensor<B>,
-) -> [FloatTensor<B>; 2] {
-    let outputs = [gate, up].map(|like| (like.shape(), like.dtype()));
-    let inputs = [gate.clone(), up.clone(), dy];
-    B::launch("swiglu_backward", inputs, outputs, |inputs| {
-        let [gate, up, dy] = inputs.map(contiguous);
-        let (dgate, dup) = (empty_like(&gate), empty_like(&up));
-        let [rows, columns] = rows_and_columns(&gate);
-        let client = gate.client.clone();
-        let size = vector_size(&client, columns);
-        let work = rows * columns / size;
-        if work > 0 {
-            let (count, dim) = elementwise(&client, work);
-            // SAFETY: a unit past the end does nothing, and all five have `work` vectors.
-            unsafe {
-                gated_backward::launch_unchecked::<B::Runtime>(
-                    &client,
-                    count,
-                    dim,
-                    size,
-                    gate.into_array_arg(),
-                    up.into_array_arg(),
-                    dy.into_array_arg(),
-                    dgate.clone().into_array_arg(),
-                    dup.clone().into_array_arg(),
-                    work,
-                );
+impl<B: Launch> SwiGluBackward<B> for Kernels {
+    fn swiglu_backward(
+        &self,
+        gate: Tensor<B, 2>,
+        up: Tensor<B, 2>,
+        dy: Tensor<B, 2>,
+    ) -> [Tensor<B, 2>; 2] {
+        let outputs = [&gate, &up].map(|like| (like.shape(), like.dtype()));
+        let inputs = [gate, up, dy].map(primitive);
+        let gradients = B::launch("swiglu_backward", inputs, outputs, |inputs| {
+            let [gate, up, dy] = inputs.map(contiguous);
+            let (dgate, dup) = (empty_like(&gate), empty_like(&up));
+            let [rows, columns] = rows_and_columns(&gate);
+            let client = gate.client.clone();
+            let size = vector_size(&client, columns);
+            let work = rows * columns / size;
+            if work > 0 {
+                let (count, dim) = elementwise(&client, work);
+                // SAFETY: units after the end do nothing, and all five have `work` vectors.
+                unsafe {
+                    gated_backward::launch_unchecked::<B::Runtime>(
+                        &client,
+                        count,
+                        dim,
+                        size,
+                        gate.into_array_arg(),
+                        up.into_array_arg(),
+                        dy.into_array_arg(),
+                        dgate.clone().into_array_arg(),
+                        dup.clone().into_array_arg(),
+                        work,
+                    );
+                }
             }
-        }
-        [dgate, dup]
-    })
+            [dgate, dup]
+        });
+        gradients.map(tensor)
+    }
 }
 
 #[cube(launch_unchecked)]
@@ -105,7 +112,7 @@ fn gated_backward<N: Size>(
     }
 }
 
-/// `1 / (1 + exp(-x))`. The exponent is kept where its result is a number: what lies beyond is zero either way.
+/// `1 / (1 + exp(-x))`. The exponent is at most 80, so that its power is finite; the result is zero beyond that anyway.
 #[cube]
 fn logistic<N: Size>(x: Vector<f32, N>) -> Vector<f32, N> {
     let one = Vector::<f32, N>::new(1.0f32);

@@ -1,4 +1,4 @@
-//! Tensors as kernels take them, and how many units work on them.
+//! Memory for kernels, and the number of units that work on it.
 
 use burn::tensor::{DType, Shape, TensorMetadata};
 use burn_cubecl::CubeRuntime;
@@ -9,27 +9,27 @@ use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 use cubecl::server::CubeCountSelection;
 
-/// Units in a cube where each takes an element: as many as every device has.
+/// Units per cube of an elementwise kernel. Every device supports this many.
 pub(super) const UNITS: u32 = 256;
-/// Elements that a unit of a cube takes at least, before there are more units. Not measured on a GPU.
+/// Minimal number of elements per unit, before a cube gets more units. Not measured on a GPU.
 const EACH: usize = 4;
 
-/// `tensor` with its elements in order and without gaps.
+/// `tensor` with contiguous elements.
 pub(super) fn contiguous<R: CubeRuntime>(tensor: CubeTensor<R>) -> CubeTensor<R> {
     into_contiguous(tensor)
 }
 
-/// `tensor`, or a copy where others hold it too: contiguous, and free to be written to.
+/// `tensor`, or a copy if another tensor shares its memory: contiguous and safe to write to.
 pub(super) fn owned<R: CubeRuntime>(tensor: CubeTensor<R>) -> CubeTensor<R> {
     let tensor = contiguous(tensor);
     match tensor.can_mut() {
         true => tensor,
-        // The copy that burn makes may leave gaps between rows.
+        // A copy of Burn may have gaps between rows.
         false => contiguous(tensor.copy()),
     }
 }
 
-/// Memory of its own for a tensor, with anything in it.
+/// A new tensor with undefined values.
 pub(super) fn empty<R: CubeRuntime>(
     beside: &CubeTensor<R>,
     shape: impl Into<Shape>,
@@ -39,7 +39,7 @@ pub(super) fn empty<R: CubeRuntime>(
     empty_device_contiguous_dtype(client, device, shape.into(), dtype)
 }
 
-/// Memory of its own for a tensor like `tensor`.
+/// A new tensor with the shape and dtype of `tensor` and undefined values.
 pub(super) fn empty_like<R: CubeRuntime>(tensor: &CubeTensor<R>) -> CubeTensor<R> {
     empty(tensor, tensor.shape(), tensor.dtype)
 }
@@ -49,14 +49,14 @@ pub(super) fn rows_and_columns<R: CubeRuntime>(matrix: &CubeTensor<R>) -> [usize
     matrix.shape().dims()
 }
 
-/// Elements of a row that are read and written at once.
+/// Number of elements of a row that a unit reads and writes at once.
 pub(super) fn vector_size<R: CubeRuntime>(client: &ComputeClient<R>, columns: usize) -> usize {
     let sizes = client.io_optimized_vector_sizes(size_of::<f32>());
     let sizes = sizes.filter(|size| columns.is_multiple_of(*size));
     sizes.max().unwrap_or(1)
 }
 
-/// Cubes of [`UNITS`] for `work` units.
+/// Cubes of [`UNITS`] units for `work` units in all.
 pub(super) fn elementwise<R: CubeRuntime>(
     client: &ComputeClient<R>,
     work: usize,
@@ -65,7 +65,7 @@ pub(super) fn elementwise<R: CubeRuntime>(
     (calculate_cube_count_elemwise(client, work, dim), dim)
 }
 
-/// A cube for each of `rows`, and how many units there are in it for `columns` elements: a power of two.
+/// One cube per row, and the number of units per cube for `columns` elements, a power of two.
 pub(super) fn cube_a_row<R: CubeRuntime>(
     client: &ComputeClient<R>,
     rows: usize,

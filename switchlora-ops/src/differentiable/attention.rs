@@ -1,57 +1,48 @@
-//! Attention as a node. Only its inputs are kept: the backward makes the scores again, block by block.
+//! Attention as a node. It keeps only its inputs: the backward computes the scores again.
 
-use super::register;
-use crate::kernels::{AttentionInputs, Kernels};
+use super::Differentiable;
+use super::node::node;
+use crate::kernels::{CausalAttentionBackward, Kernels};
+use crate::operations::CausalAttention;
 use crate::primitive::primitive;
-use crate::{Attention, Precision};
+use crate::{Attention, AttentionTables, Precision};
 use burn::backend::Autodiff;
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::tensor::ops::FloatTensor;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
 
-#[derive(Debug)]
-struct CausalAttention;
-
-impl<K: Kernels> Backward<K, 3> for CausalAttention {
-    type State = AttentionInputs<K>;
-
-    fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let dy = gradients.consume::<K>(&ops.node);
-        let computed = K::causal_attention_backward(&ops.state, dy);
-        let parents = ops.parents.map(|parent| Some(parent?.id));
-        register::<K, _>(gradients, parents, computed.map(Some));
-    }
-}
-
-pub(super) fn causal_attention<K: Kernels, C: CheckpointStrategy>(
-    attention: Attention<Autodiff<K, C>>,
-    precision: Precision,
-) -> FloatTensor<Autodiff<K, C>> {
-    let Attention {
-        q,
-        k,
-        v,
-        tables,
-        heads,
-    } = attention;
-    let parents = [q, k, v].map(primitive);
-    let nodes = parents.each_ref().map(|parent| parent.node.clone());
-    let [q, k, v] = parents.map(|parent| parent.primitive);
-    let [cos, sin] = [tables.cos, tables.sin].map(|table| primitive(table).primitive);
-    let inputs = AttentionInputs {
-        q,
-        k,
-        v,
-        cos,
-        sin,
-        heads,
-        precision,
-    };
-    let y = K::causal_attention(&inputs);
-    let prepared = Backward::<K, 3>::prepare::<C>(CausalAttention, nodes);
-    match prepared.compute_bound().stateful() {
-        OpsKind::Tracked(prepared) => prepared.finish(inputs, y),
-        OpsKind::UnTracked(prepared) => prepared.finish(y),
+impl<K: Backend, C: CheckpointStrategy> CausalAttention<Autodiff<K, C>> for Differentiable
+where
+    Kernels: CausalAttentionBackward<K>,
+{
+    fn causal_attention(
+        &self,
+        attention: Attention<Autodiff<K, C>>,
+        precision: Precision,
+    ) -> Tensor<Autodiff<K, C>, 2> {
+        let Attention {
+            q,
+            k,
+            v,
+            tables,
+            heads,
+        } = attention;
+        let parents = [&q, &k, &v].map(|parent| primitive(parent.clone()));
+        let inner = Attention {
+            q: q.inner(),
+            k: k.inner(),
+            v: v.inner(),
+            tables: AttentionTables {
+                cos: tables.cos.inner(),
+                sin: tables.sin.inner(),
+                later: None,
+            },
+            heads,
+        };
+        let y = Kernels.causal_attention(inner.clone(), precision);
+        node(parents, y, move |dy, _| {
+            let gradients = Kernels.causal_attention_backward(inner, precision, dy);
+            gradients.map(|gradient| Some(primitive(gradient)))
+        })
     }
 }

@@ -1,46 +1,43 @@
-//! The head and its loss as one node. Its gradients are computed in the forward, while the logits of a few tokens are
-//! there, for a gradient of one; the backward scales them by the one that comes.
+//! The output layer and its loss as one node. The forward computes the gradients for a gradient of one, while it has the
+//! logits of a few tokens. The backward multiplies them by the gradient of the loss.
 
+use super::Differentiable;
+use super::node::{is_recorded, node};
 use crate::Precision;
-use crate::kernels::Kernels;
+use crate::kernels::{Kernels, LinearCrossEntropyBackward};
+use crate::operations::LinearCrossEntropy;
+use crate::primitive::primitive;
 use burn::backend::Autodiff;
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::tensor::ops::{FloatTensor, IntTensor};
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
 
-#[derive(Debug)]
-struct LinearCrossEntropy;
-
-impl<K: Kernels> Backward<K, 2> for LinearCrossEntropy {
-    type State = [FloatTensor<K>; 2];
-
-    fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let factor = gradients.consume::<K>(&ops.node);
-        for (parent, gradient) in ops.parents.into_iter().zip(ops.state) {
-            if let Some(parent) = parent {
-                gradients.register::<K>(parent.id, K::scaled(gradient, &factor));
-            }
+impl<K: Backend, C: CheckpointStrategy> LinearCrossEntropy<Autodiff<K, C>> for Differentiable
+where
+    Kernels: LinearCrossEntropyBackward<K>,
+{
+    fn linear_cross_entropy(
+        &self,
+        hidden: Tensor<Autodiff<K, C>, 2>,
+        weight: Tensor<Autodiff<K, C>, 2>,
+        targets: Tensor<Autodiff<K, C>, 1, Int>,
+        precision: Precision,
+    ) -> Tensor<Autodiff<K, C>, 1> {
+        let parents = [&hidden, &weight].map(|parent| primitive(parent.clone()));
+        let ([hidden, weight], targets) = ([hidden, weight].map(Tensor::inner), targets.inner());
+        if !is_recorded::<K, C, 2>(&parents) {
+            let loss = Kernels.linear_cross_entropy(hidden, weight, targets, precision);
+            return node(parents, loss, |_, _| [None, None]);
         }
-    }
-}
-
-pub(super) fn linear_cross_entropy<K: Kernels, C: CheckpointStrategy>(
-    hidden: FloatTensor<Autodiff<K, C>>,
-    weight: FloatTensor<Autodiff<K, C>>,
-    targets: &IntTensor<K>,
-    precision: Precision,
-) -> FloatTensor<Autodiff<K, C>> {
-    let nodes = [hidden.node.clone(), weight.node.clone()];
-    let (hidden, weight) = (hidden.primitive, weight.primitive);
-    let prepared = Backward::<K, 2>::prepare::<C>(LinearCrossEntropy, nodes);
-    match prepared.compute_bound().stateful() {
-        OpsKind::Tracked(prepared) => {
-            let computed = K::cross_entropy_with_gradients(&hidden, &weight, targets, precision);
-            prepared.finish([computed.hidden, computed.weight], computed.loss)
-        }
-        OpsKind::UnTracked(prepared) => {
-            prepared.finish(K::cross_entropy(&hidden, &weight, targets, precision))
-        }
+        let (loss, gradients) =
+            Kernels.linear_cross_entropy_with_gradients(hidden, weight, targets, precision);
+        node(parents, loss, move |dy, [of_hidden, of_weight]| {
+            let [hidden, weight] = gradients;
+            let scaled = |gradient| primitive(Kernels.scaled(gradient, dy.clone()));
+            [
+                of_hidden.then(|| scaled(hidden)),
+                of_weight.then(|| scaled(weight)),
+            ]
+        })
     }
 }

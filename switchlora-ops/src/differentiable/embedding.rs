@@ -1,40 +1,31 @@
-//! Rows of a table as a node.
+//! Embedding as a node.
 
-use crate::kernels::Kernels;
+use super::Differentiable;
+use super::node::node;
+use crate::kernels::{EmbeddingBackward, Kernels};
+use crate::operations::Embedding;
+use crate::primitive::primitive;
 use burn::backend::Autodiff;
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::tensor::ops::{FloatTensor, IntTensor};
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
 
-#[derive(Debug)]
-struct Embedding;
-
-impl<K: Kernels> Backward<K, 1> for Embedding {
-    /// The tokens, and the rows of the table.
-    type State = (IntTensor<K>, usize);
-
-    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let dy = gradients.consume::<K>(&ops.node);
-        let (tokens, vocabulary) = ops.state;
-        let [parent] = ops.parents;
-        if let Some(parent) = parent {
-            let computed = <K as Kernels>::embedding_backward(&tokens, vocabulary, dy);
-            gradients.register::<K>(parent.id, computed);
-        }
-    }
-}
-
-pub(super) fn embedding<K: Kernels, C: CheckpointStrategy>(
-    weight: FloatTensor<Autodiff<K, C>>,
-    vocabulary: usize,
-    tokens: IntTensor<K>,
-) -> FloatTensor<Autodiff<K, C>> {
-    let nodes = [weight.node.clone()];
-    let y = <K as Kernels>::embedding(&weight.primitive, &tokens);
-    let prepared = Backward::<K, 1>::prepare::<C>(Embedding, nodes);
-    match prepared.compute_bound().stateful() {
-        OpsKind::Tracked(prepared) => prepared.finish((tokens, vocabulary), y),
-        OpsKind::UnTracked(prepared) => prepared.finish(y),
+impl<K: Backend, C: CheckpointStrategy> Embedding<Autodiff<K, C>> for Differentiable
+where
+    Kernels: EmbeddingBackward<K>,
+{
+    fn embedding(
+        &self,
+        weight: Tensor<Autodiff<K, C>, 2>,
+        tokens: Tensor<Autodiff<K, C>, 1, Int>,
+    ) -> Tensor<Autodiff<K, C>, 2> {
+        let [vocabulary, _] = weight.dims();
+        let tokens = tokens.inner();
+        let parents = [primitive(weight.clone())];
+        let y = Kernels.embedding(weight.inner(), tokens.clone());
+        node(parents, y, move |dy, _| {
+            let dweight = Kernels.embedding_backward(tokens, vocabulary, dy);
+            [Some(primitive(dweight))]
+        })
     }
 }

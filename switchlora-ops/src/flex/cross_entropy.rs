@@ -1,100 +1,118 @@
-//! The head and its loss, a few hundred tokens at a time: the logits of all of them are never there together.
+//! The output layer and its loss, a few hundred tokens at a time: the logits of all tokens are never stored together.
 
 use super::exponential::exponentials;
 use super::matrix::Matrix;
 use super::output::{Output, written};
 use super::product::{Multiplier, Product};
-use super::reduce::scale_block;
-use super::slices::{contiguous, forwards, fresh, indices, matrix, rows_and_columns};
+use super::reduce::{scale, scale_block};
+use super::slices::{
+    contiguous, forwards, fresh, indices, matrix, owned, rows_and_columns, scalar,
+};
 use crate::Precision;
-use crate::kernels::CrossEntropy;
-use burn_flex::{Flex, FlexTensor};
+use crate::kernels::{Kernels, LinearCrossEntropyBackward};
+use crate::operations::LinearCrossEntropy;
+use crate::primitive::tensor;
+use burn::tensor::{Int, Tensor};
+use burn_flex::Flex;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
-/// Logits that are there at a time at most, 64 MiB, and tokens.
-///
-/// Each chunk reads and writes the gradient of the whole weight: with 32 000 tokens in the vocabulary an update of `60m` takes
-/// 1078 ms with 128 tokens at a time, 1015 with 256, 997 with 512, and more gain nothing.
+/// Maximal number of logits in a chunk, 64 MiB.
 const LOGITS: usize = 1 << 24;
+/// Maximal number of tokens in a chunk.
+///
+/// Each chunk reads and writes the gradient of the whole weight. With a vocabulary of 32 000, an update of `60m` takes 1078 ms
+/// with 128 tokens per chunk, 1015 ms with 256, 997 ms with 512, and not less with more.
 const TOKENS: usize = 512;
-/// Tokens in a chunk at least, however large the vocabulary.
+/// Minimal number of tokens in a chunk, however large the vocabulary.
 const FEWEST: usize = 128;
 /// Rows of logits that a thread takes at a time.
 const ROWS: usize = 8;
 
-/// The loss alone.
-pub(super) fn loss(
-    hidden: &FlexTensor,
-    weight: &FlexTensor,
-    targets: &FlexTensor,
-    precision: Precision,
-) -> FlexTensor {
-    let (hidden, weight, targets) = (contiguous(hidden), forwards(weight), indices(targets));
-    let mut sum = 0.0;
-    let (rows, head) = (matrix(&hidden), matrix(&weight));
-    each_chunk(rows, head, &targets, precision, |mut chunk| {
-        sum += chunk.loss(None);
-    });
-    mean(sum, targets.len())
+impl LinearCrossEntropy<Flex> for Kernels {
+    fn linear_cross_entropy(
+        &self,
+        hidden: Tensor<Flex, 2>,
+        weight: Tensor<Flex, 2>,
+        targets: Tensor<Flex, 1, Int>,
+        precision: Precision,
+    ) -> Tensor<Flex, 1> {
+        let (hidden, weight, targets) = (contiguous(hidden), forwards(weight), indices(targets));
+        let mut sum = 0.0;
+        let (rows, head) = (matrix(&hidden), matrix(&weight));
+        each_chunk(rows, head, &targets, precision, |mut chunk| {
+            sum += chunk.loss(None);
+        });
+        mean(sum, targets.len())
+    }
 }
 
-/// The loss and its gradients. That of the weight lies in memory as the weight does, transposed or not.
-pub(super) fn loss_and_gradients(
-    hidden: &FlexTensor,
-    weight: &FlexTensor,
-    targets: &FlexTensor,
-    precision: Precision,
-) -> CrossEntropy<Flex> {
-    let (hidden, weight, targets) = (contiguous(hidden), forwards(weight), indices(targets));
-    let (rows, head) = (matrix(&hidden), matrix(&weight));
-    let [width, vocabulary] = rows_and_columns(&weight);
-    let transposed = head.column_stride != 1;
-    let mut dhidden = Output::new(targets.len() * width);
-    let mut dweight = Output::new(width * vocabulary);
-    let each = 1.0 / targets.len() as f32;
-    let mut sum = 0.0;
-    each_chunk(rows, head, &targets, precision, |mut chunk| {
-        sum += chunk.loss(Some(each));
-        let dlogits = Matrix::new(chunk.logits, chunk.targets.len(), vocabulary);
-        let (first, start) = (chunk.start == 0, chunk.start * width);
-        let of_hidden = &mut dhidden.elements(targets.len() * width)[start..];
-        let of_hidden = Product::new(dlogits, head.t(), 1.0).into(of_hidden, width);
-        let (of_weight, columns) = match transposed {
-            true => (Product::new(dlogits.t(), chunk.hidden, 1.0), width),
-            false => (Product::new(chunk.hidden.t(), dlogits, 1.0), vocabulary),
+impl LinearCrossEntropyBackward<Flex> for Kernels {
+    /// The gradient of the weight has the memory layout of the weight, transposed or not.
+    fn linear_cross_entropy_with_gradients(
+        &self,
+        hidden: Tensor<Flex, 2>,
+        weight: Tensor<Flex, 2>,
+        targets: Tensor<Flex, 1, Int>,
+        precision: Precision,
+    ) -> (Tensor<Flex, 1>, [Tensor<Flex, 2>; 2]) {
+        let (hidden, weight, targets) = (contiguous(hidden), forwards(weight), indices(targets));
+        let (rows, head) = (matrix(&hidden), matrix(&weight));
+        let [width, vocabulary] = rows_and_columns(&weight);
+        let transposed = head.column_stride != 1;
+        let mut dhidden = Output::new(targets.len() * width);
+        let mut dweight = Output::new(width * vocabulary);
+        let each = 1.0 / targets.len() as f32;
+        let mut sum = 0.0;
+        each_chunk(rows, head, &targets, precision, |mut chunk| {
+            sum += chunk.loss(Some(each));
+            let dlogits = Matrix::new(chunk.logits, chunk.targets.len(), vocabulary);
+            let (first, start) = (chunk.start == 0, chunk.start * width);
+            let of_hidden = &mut dhidden.elements(targets.len() * width)[start..];
+            let of_hidden = Product::new(dlogits, head.t(), 1.0).into(of_hidden, width);
+            let (of_weight, columns) = match transposed {
+                true => (Product::new(dlogits.t(), chunk.hidden, 1.0), width),
+                false => (Product::new(chunk.hidden.t(), dlogits, 1.0), vocabulary),
+            };
+            let sum = dweight.elements(width * vocabulary);
+            let of_weight = match first {
+                true => of_weight.into(sum, columns),
+                // SAFETY: the first chunk has written every element.
+                false => of_weight.onto(unsafe { written(sum) }, columns),
+            };
+            Multiplier::new(precision).compute(&mut [of_hidden, of_weight]);
+        });
+        if targets.is_empty() {
+            dweight
+                .elements(width * vocabulary)
+                .fill(MaybeUninit::new(0.0));
+        }
+        // SAFETY: the first chunk has written every element, or the zeros have.
+        let dweight = unsafe { dweight.written(width * vocabulary) };
+        // SAFETY: the chunks cover all tokens, and the rows of each have been written.
+        let dhidden = unsafe { dhidden.written(targets.len() * width) };
+        let dweight = match transposed {
+            true => fresh(dweight, [vocabulary, width]).transpose(),
+            false => fresh(dweight, [width, vocabulary]),
         };
-        let sum = dweight.elements(width * vocabulary);
-        let of_weight = match first {
-            true => of_weight.into(sum, columns),
-            // SAFETY: the first chunk has been written over all of it.
-            false => of_weight.onto(unsafe { written(sum) }, columns),
-        };
-        Multiplier::new(precision).compute(&mut [of_hidden, of_weight]);
-    });
-    if targets.is_empty() {
-        dweight
-            .elements(width * vocabulary)
-            .fill(MaybeUninit::new(0.0));
+        let dhidden = fresh(dhidden, [targets.len(), width]);
+        (mean(sum, targets.len()), [dhidden, dweight])
     }
-    // SAFETY: the first chunk has been written over all of it, or zeros.
-    let dweight = unsafe { dweight.written(width * vocabulary) };
-    // SAFETY: the chunks are all tokens, and the rows of each have been written.
-    let dhidden = unsafe { dhidden.written(targets.len() * width) };
-    let dweight = match transposed {
-        true => fresh(dweight, [vocabulary, width].into()).transpose(0, 1),
-        false => fresh(dweight, [width, vocabulary].into()),
-    };
-    CrossEntropy {
-        loss: mean(sum, targets.len()),
-        hidden: fresh(dhidden, [targets.len(), width].into()),
-        weight: dweight,
+
+    fn scaled(&self, gradient: Tensor<Flex, 2>, dy: Tensor<Flex, 1>) -> Tensor<Flex, 2> {
+        let factor = scalar(dy);
+        if factor == 1.0 {
+            return gradient;
+        }
+        let mut gradient = owned(gradient);
+        scale(gradient.storage_mut(), factor);
+        tensor(gradient)
     }
 }
 
 /// A few tokens with their logits.
 struct Chunk<'a> {
-    /// Number of the first.
+    /// Index of the first token.
     start: usize,
     hidden: Matrix<'a>,
     targets: &'a [usize],
@@ -102,7 +120,8 @@ struct Chunk<'a> {
 }
 
 impl Chunk<'_> {
-    /// The sum of the tokens' losses. With `gradient`, the logits become their gradients for such a gradient of each loss.
+    /// The sum of the losses of the tokens. With `gradient`, the gradient of each loss, the logits are replaced by their
+    /// gradients.
     fn loss(&mut self, gradient: Option<f32>) -> f64 {
         let vocabulary = self.logits.len() / self.targets.len();
         let rows = self.logits.par_chunks_mut(vocabulary * ROWS);
@@ -129,7 +148,7 @@ fn loss_of_row(logits: &mut [f32], target: usize, gradient: Option<f32>) -> f64 
     f64::from(sum).ln() + f64::from(most) - logit
 }
 
-/// Computes the logits of a few tokens at a time and hands them over.
+/// Computes the logits of a few tokens at a time and calls `then` with each chunk.
 fn each_chunk(
     hidden: Matrix<'_>,
     weight: Matrix<'_>,
@@ -158,6 +177,6 @@ fn each_chunk(
     }
 }
 
-fn mean(sum: f64, count: usize) -> FlexTensor {
-    fresh(vec![(sum / count as f64) as f32], [1].into())
+fn mean(sum: f64, count: usize) -> Tensor<Flex, 1> {
+    fresh(vec![(sum / count as f64) as f32], [1])
 }

@@ -1,14 +1,14 @@
-//! The exponential function on vectors, to the last digit or two of f32.
+//! The exponential function on vectors, accurate to one or two units in the last place of f32.
 //!
-//! What computes on vectors here, and in the other files, is in functions that are always inlined and in loops by index, not in
-//! closures or zipped iterators: those are compiled without the vectors, and then called for each.
+//! Vector code here and in the other files uses functions that are always inlined and loops over indices. Closures and zipped
+//! iterators would be compiled without the vector instructions and called for each vector.
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// `e^x`, within 2 units in the last place; 0 below -87, `e^88` above 88, not-a-number stays so.
+/// `e^x`, within 2 units in the last place. 0 below -87, `e^88` above 88, NaN for NaN.
 #[inline(always)]
 pub(super) fn exponential<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    // By comparisons that not-a-number passes through.
+    // Clamps with comparisons that let NaN pass.
     let small = simd.less_than_f32s(x, simd.splat_f32s(-87.0));
     let clamped = simd.select_f32s(small, simd.splat_f32s(-87.0), x);
     let large = simd.greater_than_f32s(clamped, simd.splat_f32s(88.0));
@@ -22,7 +22,7 @@ pub(super) fn exponential<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let n = simd.sub_f32s(shifted, round);
     let r = simd.mul_add_e_f32s(n, simd.splat_f32s(-LN_2_HIGH), clamped);
     let r = simd.mul_add_e_f32s(n, simd.splat_f32s(-LN_2_LOW), r);
-    // The minimax polynomial of (e^r - 1 - r) / r^2 that Cephes has.
+    // The minimax polynomial of (e^r - 1 - r) / r^2 from the Cephes library.
     let mut p = simd.splat_f32s(1.987_569_1e-4);
     for coefficient in [
         1.398_199_9e-3,
@@ -42,7 +42,7 @@ pub(super) fn exponential<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.select_f32s(small, simd.splat_f32s(0.0), value)
 }
 
-/// The greater of each two numbers; the right one where one is not a number.
+/// The greater of each two numbers, or the right number if either is NaN.
 #[inline(always)]
 pub(super) fn greater<S: Simd>(simd: S, left: S::f32s, right: S::f32s) -> S::f32s {
     simd.select_f32s(simd.greater_than_f32s(left, right), left, right)
@@ -55,7 +55,7 @@ pub(super) fn logistic<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     simd.div_f32s(one, simd.add_f32s(one, exponential(simd, simd.neg_f32s(x))))
 }
 
-/// Turns `x` into `e^(x - max)` and gives the maximum and the sum, both not-a-number if any of it is (or is infinite).
+/// Replaces `x` by `e^(x - max)` and returns the maximum and the sum. The sum is NaN if any `x` is NaN or +∞.
 pub(super) fn exponentials(x: &mut [f32]) -> (f32, f32) {
     Arch::new().dispatch(Exponentials(x))
 }
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A function of vectors, on one number in each of their lanes.
+    /// Applies a vector function to one number.
     fn of(x: f32, logistically: bool) -> f32 {
         struct One(f32, bool);
         impl WithSimd for One {

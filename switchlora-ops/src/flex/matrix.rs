@@ -1,18 +1,20 @@
-//! Matrices where they lie.
+//! Views of matrices in memory.
 
-/// A matrix of f32, its rows and columns any number of elements apart.
+/// A view of a matrix of f32 with any strides.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Matrix<'a> {
-    /// From its first element on.
+    /// The memory from the first element on.
     pub data: &'a [f32],
     pub rows: usize,
     pub columns: usize,
+    /// Distance of two rows, in elements.
     pub row_stride: usize,
+    /// Distance of two columns, in elements.
     pub column_stride: usize,
 }
 
 impl<'a> Matrix<'a> {
-    /// Rows one after the other.
+    /// A contiguous matrix.
     pub fn new(data: &'a [f32], rows: usize, columns: usize) -> Self {
         Self {
             data,
@@ -23,7 +25,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Rows `row_stride` apart.
+    /// A matrix with contiguous rows, `row_stride` elements apart.
     pub fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
         Self {
             data,
@@ -34,7 +36,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Rows become columns.
+    /// The transpose.
     pub fn t(self) -> Self {
         Self {
             data: self.data,
@@ -45,7 +47,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// `count` rows from `start`.
+    /// `count` rows from `start` on.
     pub fn rows(self, start: usize, count: usize) -> Self {
         let data = &self.data[(start * self.row_stride).min(self.data.len())..];
         Self {
@@ -55,7 +57,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Whether all of it is in its slice.
+    /// Whether every element is inside of the slice.
     pub fn is_inside(&self) -> bool {
         let empty = self.rows == 0 || self.columns == 0;
         let last = || (self.rows - 1) * self.row_stride + (self.columns - 1) * self.column_stride;

@@ -1,79 +1,99 @@
-//! RMSNorm: one pass forward, one backward. What is kept between the two is nothing.
+//! RMSNorm: one pass forward and one pass backward, with nothing kept in between.
 
 use super::output::{Output, write_rest};
 use super::reduce::dot;
+use super::slices::{contiguous, fresh, slice};
+use crate::kernels::{Kernels, RmsNormBackward};
+use crate::operations::RmsNorm;
+use burn::tensor::Tensor;
+use burn_flex::Flex;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
 /// Rows that a thread takes at a time, in the forward.
 const ROWS: usize = 64;
-/// Rows whose share in the weight's gradient is summed together; a number of its own, so that the sum does not depend on
-/// how many threads there are.
+/// Rows whose terms of the gradient of the weight are summed together. A fixed number, so that the sum does not depend on the
+/// number of threads.
 const SUMMED: usize = 128;
 
-/// `y`, for `x` of rows as long as `weight`.
-pub(super) fn forward(x: &[f32], weight: &[f32], epsilon: f64) -> Vec<f32> {
-    let width = weight.len().max(1);
-    let mut y = Output::new(x.len());
-    let blocks = y.elements(x.len()).par_chunks_mut(width * ROWS);
-    blocks.zip(x.par_chunks(width * ROWS)).for_each(|(y, x)| {
-        for (y, x) in y.chunks_mut(width).zip(x.chunks(width)) {
-            Arch::new().dispatch(Forward {
-                y,
-                x,
-                weight,
-                epsilon,
-            });
-        }
-    });
-    // SAFETY: the blocks are all of it, and each row of a block has been written.
-    unsafe { y.written(x.len()) }
-}
-
-/// Gradients of `x` and of `weight`.
-pub(super) fn backward(
-    x: &[f32],
-    weight: &[f32],
-    epsilon: f64,
-    dy: &[f32],
-) -> (Vec<f32>, Vec<f32>) {
-    let width = weight.len().max(1);
-    let mut dx = Output::new(x.len());
-    let blocks = dx.elements(x.len()).par_chunks_mut(width * SUMMED);
-    let blocks = blocks
-        .zip(x.par_chunks(width * SUMMED))
-        .zip(dy.par_chunks(width * SUMMED));
-    let shares: Vec<Vec<f32>> = blocks
-        .map(|((dx, x), dy)| {
-            let mut share = vec![0.0f32; weight.len()];
-            let rows = dx
-                .chunks_mut(width)
-                .zip(x.chunks(width))
-                .zip(dy.chunks(width));
-            for ((dx, x), dy) in rows {
-                Arch::new().dispatch(Backward {
-                    dx,
-                    dweight: &mut share,
+impl RmsNorm<Flex> for Kernels {
+    fn rms_norm(
+        &self,
+        x: Tensor<Flex, 2>,
+        weight: Tensor<Flex, 1>,
+        epsilon: f64,
+    ) -> Tensor<Flex, 2> {
+        let shape = x.dims();
+        let (x, weight) = (contiguous(x), contiguous(weight));
+        let (x, weight) = (slice(&x), slice(&weight));
+        let width = weight.len().max(1);
+        let mut y = Output::new(x.len());
+        let blocks = y.elements(x.len()).par_chunks_mut(width * ROWS);
+        blocks.zip(x.par_chunks(width * ROWS)).for_each(|(y, x)| {
+            for (y, x) in y.chunks_mut(width).zip(x.chunks(width)) {
+                Arch::new().dispatch(Forward {
+                    y,
                     x,
                     weight,
                     epsilon,
-                    dy,
                 });
             }
-            share
-        })
-        .collect();
-    let mut dweight = vec![0.0f64; weight.len()];
-    for share in shares {
-        dweight
-            .iter_mut()
-            .zip(share)
-            .for_each(|(sum, share)| *sum += f64::from(share));
+        });
+        // SAFETY: the blocks cover all elements, and each row of a block has been written.
+        fresh(unsafe { y.written(x.len()) }, shape)
     }
-    // SAFETY: the blocks are all of it, and each row of a block has been written.
-    let dx = unsafe { dx.written(x.len()) };
-    (dx, dweight.into_iter().map(|sum| sum as f32).collect())
+}
+
+impl RmsNormBackward<Flex> for Kernels {
+    fn rms_norm_backward(
+        &self,
+        x: Tensor<Flex, 2>,
+        weight: Tensor<Flex, 1>,
+        epsilon: f64,
+        dy: Tensor<Flex, 2>,
+    ) -> (Tensor<Flex, 2>, Tensor<Flex, 1>) {
+        let shape = x.dims();
+        let (x, weight, dy) = (contiguous(x), contiguous(weight), contiguous(dy));
+        let (x, weight, dy) = (slice(&x), slice(&weight), slice(&dy));
+        let width = weight.len().max(1);
+        let mut dx = Output::new(x.len());
+        let blocks = dx.elements(x.len()).par_chunks_mut(width * SUMMED);
+        let blocks = blocks
+            .zip(x.par_chunks(width * SUMMED))
+            .zip(dy.par_chunks(width * SUMMED));
+        let shares: Vec<Vec<f32>> = blocks
+            .map(|((dx, x), dy)| {
+                let mut share = vec![0.0f32; weight.len()];
+                let rows = dx
+                    .chunks_mut(width)
+                    .zip(x.chunks(width))
+                    .zip(dy.chunks(width));
+                for ((dx, x), dy) in rows {
+                    Arch::new().dispatch(Backward {
+                        dx,
+                        dweight: &mut share,
+                        x,
+                        weight,
+                        epsilon,
+                        dy,
+                    });
+                }
+                share
+            })
+            .collect();
+        let mut dweight = vec![0.0f64; weight.len()];
+        for share in shares {
+            dweight
+                .iter_mut()
+                .zip(share)
+                .for_each(|(sum, share)| *sum += f64::from(share));
+        }
+        // SAFETY: the blocks cover all elements, and each row of a block has been written.
+        let dx = unsafe { dx.written(x.len()) };
+        let dweight = dweight.into_iter().map(|sum| sum as f32).collect();
+        (fresh(dx, shape), fresh(dweight, [weight.len()]))
+    }
 }
 
 /// `1 / sqrt(mean(x^2) + epsilon)`.

@@ -1,16 +1,24 @@
-//! Sums and scales over slices.
+//! Sums over slices, and multiplication of a slice by a number.
 
+use super::slices::{contiguous, fresh, slice};
+use crate::kernels::Kernels;
+use crate::operations::SumOfSquares;
+use burn::tensor::Tensor;
+use burn_flex::Flex;
 use multiversion::multiversion;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Elements that a thread takes at a time; the sum is made of the sums of such blocks, in order, whatever the threads.
+/// Elements that a thread takes at a time. The sums of such blocks are added in order, whatever the number of threads.
 const BLOCK: usize = 1 << 14;
 
-/// The sum of squares.
-pub(super) fn sum_of_squares(x: &[f32]) -> f64 {
-    let blocks: Vec<f64> = x.par_chunks(BLOCK).map(squares_of).collect();
-    blocks.into_iter().sum()
+impl SumOfSquares<Flex> for Kernels {
+    fn sum_of_squares(&self, x: Tensor<Flex, 2>) -> Tensor<Flex, 1> {
+        let x = contiguous(x);
+        let blocks: Vec<f64> = slice(&x).par_chunks(BLOCK).map(squares_of).collect();
+        let sum: f64 = blocks.into_iter().sum();
+        fresh(vec![sum as f32], [1])
+    }
 }
 
 fn squares_of(x: &[f32]) -> f64 {
@@ -25,15 +33,15 @@ fn squares_of(x: &[f32]) -> f64 {
     Arch::new().dispatch(Squares(x))
 }
 
-/// The sum of products of slices of one length.
+/// The dot product of slices of the same length.
 ///
-/// A few dozen running sums of f32 for 16 terms each, and their sums in f64: of a sum of squares, which is what it is for,
-/// it is off by less than 1e-6, and as fast as memory.
+/// Adds up to 16 terms in each of a few dozen running sums of f32, and those sums in f64. The relative error of a sum of
+/// squares is below 1e-6, and the time is that of reading the memory.
 #[inline(always)]
 pub(super) fn dot<S: Simd>(simd: S, left: &[f32], right: &[f32]) -> f64 {
     /// Terms of each running sum.
     const TERMS: usize = 16;
-    /// Running sums at a time, in vectors: more than a processor adds while one waits for its own last addition.
+    /// Independent running sums, in vectors: enough to hide the latency of an addition.
     const CHAINS: usize = 8;
     let length = TERMS * CHAINS * S::F32_LANES;
     let mut all = 0.0;

@@ -1,34 +1,42 @@
-//! Between Flex's tensors and slices.
+//! Conversion between tensors of Flex and slices.
 
 use super::matrix::Matrix;
 use super::thin;
+use crate::primitive::{primitive, tensor};
 use burn::tensor::ops::FloatTensorOps;
-use burn::tensor::{Bytes, DType, FloatDType, Shape};
+use burn::tensor::{Bytes, DType, Element, FloatDType, Int, Shape, Tensor};
 use burn_flex::{Flex, FlexTensor, Layout};
 
-/// `tensor` with its elements one after the other; itself if they are.
-pub(super) fn contiguous(tensor: &FlexTensor) -> FlexTensor {
+/// `tensor` with contiguous elements. Copies only if they are not.
+pub(super) fn contiguous<const D: usize>(tensor: Tensor<Flex, D>) -> FlexTensor {
+    in_order(primitive(tensor))
+}
+
+fn in_order(tensor: FlexTensor) -> FlexTensor {
     match tensor.is_contiguous() {
-        true => tensor.clone(),
+        true => tensor,
         false => tensor.to_contiguous(),
     }
 }
 
-/// `tensor` in f32 with its elements one after the other; itself if it is.
-pub(super) fn in_f32(tensor: &FlexTensor) -> FlexTensor {
+/// `tensor` in f32 with contiguous elements. Copies only if it has another dtype or layout.
+pub(super) fn in_f32(tensor: Tensor<Flex, 2>) -> FlexTensor {
+    let tensor = primitive(tensor);
     match tensor.dtype() {
-        DType::F32 => contiguous(tensor),
+        DType::F32 => in_order(tensor),
         DType::BF16 => {
-            let tensor = contiguous(tensor);
+            let shape = rows_and_columns(&tensor);
+            let tensor = in_order(tensor);
             let elements = tensor.as_slice().expect("a contiguous tensor of bf16");
-            fresh(thin::widened(elements), tensor.layout().shape().clone())
+            primitive(fresh(thin::widened(elements), shape))
         }
-        _ => contiguous(&Flex::float_cast(tensor.clone(), FloatDType::F32)),
+        _ => in_order(Flex::float_cast(tensor, FloatDType::F32)),
     }
 }
 
-/// `tensor` as the whole of its buffer, so that `storage_mut` is its elements: in place if nobody else holds it.
-pub(super) fn owned(tensor: FlexTensor) -> FlexTensor {
+/// `tensor` as the whole of its buffer, so that `storage_mut` is its elements, in place if no other tensor shares it.
+pub(super) fn owned(tensor: Tensor<Flex, 2>) -> FlexTensor {
+    let tensor = primitive(tensor);
     let layout = tensor.layout();
     let whole = layout.is_contiguous()
         && layout.start_offset() == 0
@@ -44,7 +52,12 @@ pub(super) fn slice(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice().expect("a contiguous tensor of f32")
 }
 
-/// A matrix where it lies, transposed or not.
+/// The value of a tensor `[1]` of f32.
+pub(super) fn scalar(tensor: Tensor<Flex, 1>) -> f32 {
+    slice(&contiguous(tensor))[0]
+}
+
+/// A view of a matrix of f32, which may be transposed.
 pub(super) fn matrix(tensor: &FlexTensor) -> Matrix<'_> {
     let layout = tensor.layout();
     let (&[row_stride, column_stride], [rows, columns]) =
@@ -60,14 +73,15 @@ pub(super) fn matrix(tensor: &FlexTensor) -> Matrix<'_> {
             row_stride,
             column_stride,
         },
-        _ => unreachable!("matrices are never flipped: their owner makes them contiguous"),
+        _ => unreachable!("no matrix has negative strides: `forwards` copies those"),
     }
 }
 
-/// A matrix that [`matrix`] can look at: itself, unless it runs backwards.
-pub(super) fn forwards(tensor: &FlexTensor) -> FlexTensor {
+/// `tensor` without negative strides, as [`matrix`] needs it. Copies only if it has some.
+pub(super) fn forwards(tensor: Tensor<Flex, 2>) -> FlexTensor {
+    let tensor = primitive(tensor);
     match tensor.layout().strides().iter().all(|&stride| stride >= 0) {
-        true => tensor.clone(),
+        true => tensor,
         false => tensor.to_contiguous(),
     }
 }
@@ -78,31 +92,29 @@ pub(super) fn rows_and_columns(tensor: &FlexTensor) -> [usize; 2] {
     [shape[0], shape[1]]
 }
 
-/// A tensor of its own memory.
-pub(super) fn fresh(elements: Vec<f32>, shape: Shape) -> FlexTensor {
-    FlexTensor::new(
-        Bytes::from_elems(elements),
-        Layout::contiguous(shape),
+/// A tensor with its own memory.
+pub(super) fn fresh<const D: usize>(elements: Vec<f32>, shape: [usize; D]) -> Tensor<Flex, D> {
+    let (bytes, layout) = (Bytes::from_elems(elements), Shape::from(shape));
+    tensor(FlexTensor::new(
+        bytes,
+        Layout::contiguous(layout),
         DType::F32,
-    )
+    ))
 }
 
-/// Token ids of either width.
-pub(super) fn indices(targets: &FlexTensor) -> Vec<usize> {
-    let targets = contiguous(targets);
-    match targets.dtype() {
-        DType::I32 => indices_of::<i32>(&targets),
-        DType::U32 => indices_of::<u32>(&targets),
-        _ => indices_of::<i64>(&targets),
+/// Token ids, stored as integers of any width.
+pub(super) fn indices(tokens: Tensor<Flex, 1, Int>) -> Vec<usize> {
+    let tokens = in_order(tokens.into_primitive());
+    match tokens.dtype() {
+        DType::I32 => indices_of::<i32>(&tokens),
+        DType::U32 => indices_of::<u32>(&tokens),
+        _ => indices_of::<i64>(&tokens),
     }
 }
 
-fn indices_of<T>(targets: &FlexTensor) -> Vec<usize>
-where
-    T: burn::tensor::Element + bytemuck::Pod + TryInto<usize>,
-{
-    let ids = targets.as_slice::<T>().expect("contiguous token ids");
-    // What is not a token is outside every vocabulary, where indexing says so.
+fn indices_of<T: Element + bytemuck::Pod + TryInto<usize>>(tokens: &FlexTensor) -> Vec<usize> {
+    let ids = tokens.as_slice::<T>().expect("contiguous token ids");
+    // A negative id is outside of every vocabulary, where indexing panics.
     ids.iter()
         .map(|&id| id.try_into().unwrap_or(usize::MAX))
         .collect()

@@ -1,7 +1,12 @@
-//! SwiGLU: one pass forward, one backward.
+//! SwiGLU: one pass forward and one pass backward.
 
 use super::exponential::logistic;
 use super::output::{Output, write_rest};
+use super::slices::{contiguous, fresh, slice};
+use crate::kernels::{Kernels, SwiGluBackward};
+use crate::operations::SwiGlu;
+use burn::tensor::Tensor;
+use burn_flex::Flex;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
@@ -9,41 +14,54 @@ use std::mem::MaybeUninit;
 /// Elements that a thread takes at a time.
 const BLOCK: usize = 1 << 14;
 
-/// `silu(gate) * up`.
-pub(super) fn forward(gate: &[f32], up: &[f32]) -> Vec<f32> {
-    let mut y = Output::new(gate.len());
-    let blocks = y.elements(gate.len()).par_chunks_mut(BLOCK);
-    let blocks = blocks.zip(gate.par_chunks(BLOCK)).zip(up.par_chunks(BLOCK));
-    blocks.for_each(|((y, gate), up)| {
-        Arch::new().dispatch(Forward { y, gate, up });
-    });
-    // SAFETY: the blocks are all of it, and each has been written.
-    unsafe { y.written(gate.len()) }
+impl SwiGlu<Flex> for Kernels {
+    fn swiglu(&self, gate: Tensor<Flex, 2>, up: Tensor<Flex, 2>) -> Tensor<Flex, 2> {
+        let shape = gate.dims();
+        let (gate, up) = (contiguous(gate), contiguous(up));
+        let (gate, up) = (slice(&gate), slice(&up));
+        let mut y = Output::new(gate.len());
+        let blocks = y.elements(gate.len()).par_chunks_mut(BLOCK);
+        let blocks = blocks.zip(gate.par_chunks(BLOCK)).zip(up.par_chunks(BLOCK));
+        blocks.for_each(|((y, gate), up)| {
+            Arch::new().dispatch(Forward { y, gate, up });
+        });
+        // SAFETY: the blocks cover all elements, and each block has been written.
+        fresh(unsafe { y.written(gate.len()) }, shape)
+    }
 }
 
-/// Gradients of `gate` and of `up`.
-pub(super) fn backward(gate: &[f32], up: &[f32], dy: &[f32]) -> [Vec<f32>; 2] {
-    let length = gate.len();
-    let [mut dgate, mut dup] = [(); 2].map(|()| Output::new(length));
-    let blocks = dgate.elements(length).par_chunks_mut(BLOCK);
-    let blocks = blocks.zip(dup.elements(length).par_chunks_mut(BLOCK));
-    let inputs = gate
-        .par_chunks(BLOCK)
-        .zip(up.par_chunks(BLOCK))
-        .zip(dy.par_chunks(BLOCK));
-    blocks
-        .zip(inputs)
-        .for_each(|((dgate, dup), ((gate, up), dy))| {
-            Arch::new().dispatch(Backward {
-                dgate,
-                dup,
-                gate,
-                up,
-                dy,
+impl SwiGluBackward<Flex> for Kernels {
+    fn swiglu_backward(
+        &self,
+        gate: Tensor<Flex, 2>,
+        up: Tensor<Flex, 2>,
+        dy: Tensor<Flex, 2>,
+    ) -> [Tensor<Flex, 2>; 2] {
+        let shape = gate.dims();
+        let tensors = [gate, up, dy].map(contiguous);
+        let [gate, up, dy] = tensors.each_ref().map(slice);
+        let length = gate.len();
+        let [mut dgate, mut dup] = [(); 2].map(|()| Output::new(length));
+        let blocks = dgate.elements(length).par_chunks_mut(BLOCK);
+        let blocks = blocks.zip(dup.elements(length).par_chunks_mut(BLOCK));
+        let inputs = gate
+            .par_chunks(BLOCK)
+            .zip(up.par_chunks(BLOCK))
+            .zip(dy.par_chunks(BLOCK));
+        blocks
+            .zip(inputs)
+            .for_each(|((dgate, dup), ((gate, up), dy))| {
+                Arch::new().dispatch(Backward {
+                    dgate,
+                    dup,
+                    gate,
+                    up,
+                    dy,
+                });
             });
-        });
-    // SAFETY: the blocks are all of it, and each has been written.
-    [dgate, dup].map(|output| unsafe { output.written(length) })
+        // SAFETY: the blocks cover all elements, and each block has been written.
+        [dgate, dup].map(|output| fresh(unsafe { output.written(length) }, shape))
+    }
 }
 
 /// `gate sigma(gate) up`.

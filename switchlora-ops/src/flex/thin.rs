@@ -1,4 +1,4 @@
-//! Passes over whole weights that rest in f32 or in bf16: the product of a switch, a few rows, is added to one; one is widened.
+//! Passes over whole weights in f32 or bf16: adding a product of few rows, and widening to f32.
 
 use super::output::Output;
 use half::bf16;
@@ -8,14 +8,14 @@ use std::mem::MaybeUninit;
 
 /// Rows that a thread takes at a time.
 const ROWS: usize = 32;
-/// Columns whose sums stay in registers.
+/// Columns whose sums fit in registers.
 const COLUMNS: usize = 64;
 /// Elements that a thread takes at a time.
 const BLOCK: usize = 1 << 14;
 
-/// What a weight rests in.
+/// Element type of a weight.
 pub(super) trait Number: Copy + Send + Sync {
-    /// Adds `Σ factor row` to a row, rounded once; the rows follow each other.
+    /// Adds `Σ factors[k] rows[k]` to a row, rounded once. `rows` is contiguous.
     fn add(row: &mut [Self], factors: &[f32], rows: &[f32]);
 }
 
@@ -33,7 +33,7 @@ impl Number for bf16 {
 
 /// `weight + leftᵀ right`, in place, for `weight: [n, columns]`, `left: [k, n]`, `right: [k, columns]`.
 ///
-/// For the few rows of a switch: one pass over the weight, which is all that there is to do.
+/// For the few rows of a switch. Takes one pass over the weight, which is the minimum.
 pub(super) fn add_thin_product<N: Number>(
     weight: &mut [N],
     columns: usize,
@@ -53,13 +53,13 @@ pub(super) fn add_thin_product<N: Number>(
     });
 }
 
-/// The numbers in f32.
+/// The numbers converted to f32.
 pub(super) fn widened(numbers: &[bf16]) -> Vec<f32> {
     let mut wide = Output::new(numbers.len());
     let blocks = wide.elements(numbers.len()).par_chunks_mut(BLOCK);
     let blocks = blocks.zip(numbers.par_chunks(BLOCK));
     blocks.for_each(|(wide, numbers)| widen(numbers, wide));
-    // SAFETY: the blocks are all of it, and each has been written.
+    // SAFETY: the blocks cover all elements, and each block has been written.
     unsafe { wide.written(numbers.len()) }
 }
 
@@ -87,13 +87,13 @@ fn add_to_bf16(row: &mut [bf16], factors: &[f32], rows: &[f32]) {
     }
 }
 
-/// `Σ factor row` in `count` columns from `start`, of rows of `width`.
+/// `Σ factors[k] rows[k]` in `count` columns from `start` on, for rows of `width` columns.
 #[inline(always)]
 fn sums(factors: &[f32], rows: &[f32], width: usize, start: usize, count: usize) -> [f32; COLUMNS] {
     let mut sums = [0.0; COLUMNS];
     for k in 0..factors.len() {
         let row = &rows[k * width + start..][..count];
-        // Of constant length wherever it can be, for the sums to be in registers.
+        // A constant length where possible, so that the sums stay in registers.
         match <&[f32; COLUMNS]>::try_from(row) {
             Ok(row) => {
                 for i in 0..COLUMNS {

@@ -1,20 +1,20 @@
-//! AdamW on the device: one vector of a parameter in each unit.
+//! AdamW on the device: one vector of the parameter per unit.
 
 use cubecl::prelude::*;
 
-/// Rate, epsilon, what decay leaves, factor of the gradient, and whether moments are kept (1) or taken for zero (0).
+/// Values per row: rate, epsilon, remaining factor, gradient factor, and whether moments are kept (1) or set to zero (0).
 pub(super) const FIELDS: usize = 5;
 
-/// What a kernel leaves out.
+/// Variants of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Mode {
-    /// There are no moments yet: they are zero.
+    /// There are no moments yet: they count as zero.
     pub fresh: bool,
     /// There is a verdict.
     pub judged: bool,
 }
 
-/// How moments are averaged.
+/// The decay of both moments, see [`AdamWRows::betas`](crate::AdamWRows).
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 pub(super) struct Decay {
     beta_1: f32,
@@ -23,7 +23,7 @@ pub(super) struct Decay {
     square: f32,
 }
 
-/// The numbers of one row.
+/// The values of one row, see [`FIELDS`].
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 pub(super) struct Row {
     rate: f32,
@@ -33,7 +33,7 @@ pub(super) struct Row {
     kept: f32,
 }
 
-/// An update with the same numbers for all rows.
+/// An update with the same values for all rows.
 #[cube(launch_unchecked)]
 pub(super) fn update_alike<N: Size>(
     gradient: &Array<Vector<f32, N>>,
@@ -60,7 +60,7 @@ pub(super) fn update_alike<N: Size>(
     }
 }
 
-/// An update with numbers for each row, of `columns` vectors.
+/// An update with separate values for each row of `columns` vectors.
 #[cube(launch_unchecked)]
 pub(super) fn update_rows<N: Size>(
     gradient: &Array<Vector<f32, N>>,
@@ -120,7 +120,7 @@ fn moments_at<N: Size>(
 ) -> (Vector<f32, N>, Vector<f32, N>) {
     let factor = factor_of(verdict, mode);
     let refused = factor < 0.0f32;
-    // What is zero is set, not multiplied: it may be anything before.
+    // Zero is assigned, not multiplied: the gradient may be infinite or NaN.
     let mut slope = Vector::<f32, N>::new(0.0f32);
     if row.gradient != 0.0f32 && !refused {
         slope = gradient[at] * Vector::new(row.gradient * factor);

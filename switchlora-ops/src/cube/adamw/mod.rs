@@ -1,73 +1,78 @@
-//! AdamW in one launch for each parameter: reads parameter, gradient and moments, and writes all but the gradient in place.
+//! AdamW in one launch per parameter, which updates parameter and moments in place.
 
 mod kernels;
 
 use super::launch::Launch;
 use super::tensors::{contiguous, elementwise, empty_like, rows_and_columns, vector_size};
-use crate::AdamWRows;
-use burn::tensor::TensorMetadata;
-use burn::tensor::ops::FloatTensor;
+use crate::kernels::Kernels;
+use crate::operations::AdamW;
+use crate::primitive::{primitive, tensor};
+use crate::{AdamWRows, Moments};
+use burn::tensor::{Tensor, TensorMetadata};
 use burn_cubecl::CubeRuntime;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 use kernels::{DecayLaunch, FIELDS, Mode, RowLaunch, update_alike, update_rows};
 
-/// Parameter, first and second moment after the update, each in place if nobody else holds it.
-///
-/// The verdict is read by the kernel, so that what it may want back need not be kept for it.
-pub(super) fn update<B: Launch>(
-    parameter: FloatTensor<B>,
-    gradient: FloatTensor<B>,
-    moments: Option<[FloatTensor<B>; 2]>,
-    rows: &AdamWRows,
-    verdict: Option<FloatTensor<B>>,
-) -> [FloatTensor<B>; 3] {
-    let shape = parameter.shape();
-    let update = Update::new(shape[0], rows);
-    let outputs = [(); 3].map(|()| (shape.clone(), parameter.dtype()));
-    match (moments, verdict) {
-        (Some([first, second]), Some(verdict)) => B::launch(
-            "adamw_judged",
-            [gradient, parameter, first, second, verdict],
-            outputs,
-            move |[gradient, parameter, first, second, verdict]| {
-                update.run(gradient, parameter, Some([first, second]), Some(verdict))
-            },
-        ),
-        (Some([first, second]), None) => B::launch(
-            "adamw",
-            [gradient, parameter, first, second],
-            outputs,
-            move |[gradient, parameter, first, second]| {
-                update.run(gradient, parameter, Some([first, second]), None)
-            },
-        ),
-        (None, Some(verdict)) => B::launch(
-            "adamw_first_judged",
-            [gradient, parameter, verdict],
-            outputs,
-            move |[gradient, parameter, verdict]| {
-                update.run(gradient, parameter, None, Some(verdict))
-            },
-        ),
-        (None, None) => B::launch(
-            "adamw_first",
-            [gradient, parameter],
-            outputs,
-            move |[gradient, parameter]| update.run(gradient, parameter, None, None),
-        ),
+impl<B: Launch> AdamW<B> for Kernels {
+    /// Parameter and moments are written in place if no other tensor shares their memory.
+    ///
+    /// The kernel reads the verdict, so that no copy of the old values is needed to restore them.
+    fn adamw(
+        &self,
+        parameter: Tensor<B, 2>,
+        gradient: Tensor<B, 2>,
+        moments: Option<Moments<B>>,
+        rows: &AdamWRows,
+        verdict: Option<Tensor<B, 1>>,
+    ) -> (Tensor<B, 2>, Moments<B>) {
+        let shape = parameter.shape();
+        let update = Update::new(shape[0], rows);
+        let outputs = [(); 3].map(|()| (shape.clone(), parameter.dtype()));
+        let [gradient, parameter] = [gradient, parameter].map(primitive);
+        let moments = moments.map(|moments| [moments.first, moments.second].map(primitive));
+        let updated = match (moments, verdict.map(primitive)) {
+            (Some([first, second]), Some(verdict)) => B::launch(
+                "adamw_judged",
+                [gradient, parameter, first, second, verdict],
+                outputs,
+                move |[gradient, parameter, first, second, verdict]| {
+                    update.run(gradient, parameter, Some([first, second]), Some(verdict))
+                },
+            ),
+            (Some([first, second]), None) => B::launch(
+                "adamw",
+                [gradient, parameter, first, second],
+                outputs,
+                move |[gradient, parameter, first, second]| {
+                    update.run(gradient, parameter, Some([first, second]), None)
+                },
+            ),
+            (None, Some(verdict)) => B::launch(
+                "adamw_first_judged",
+                [gradient, parameter, verdict],
+                outputs,
+                move |[gradient, parameter, verdict]| {
+                    update.run(gradient, parameter, None, Some(verdict))
+                },
+            ),
+            (None, None) => B::launch(
+                "adamw_first",
+                [gradient, parameter],
+                outputs,
+                move |[gradient, parameter]| update.run(gradient, parameter, None, None),
+            ),
+        };
+        let [parameter, first, second] = updated.map(tensor);
+        (parameter, Moments { first, second })
     }
 }
 
-/// The numbers of an update, as the kernel takes them.
+/// The hyperparameters of an update, as the kernel reads them.
 struct Update {
-    beta_1: f32,
-    beta_2: f32,
-    /// `1 - beta_1`, rounded once.
-    new: f32,
-    /// `1 - beta_2`, rounded once.
-    square: f32,
-    /// [`FIELDS`] for each row, or for all of them.
+    /// See [`AdamWRows::betas`].
+    betas: [f32; 4],
+    /// [`FIELDS`] values per row, or once for all rows.
     rows: Vec<f32>,
 }
 
@@ -80,15 +85,9 @@ impl Update {
             true => 1,
             false => count,
         };
-        let of = |values: &[f32], row: usize| values[row.min(values.len() - 1)];
         let fields = |row| {
-            [
-                of(&rows.rates, row),
-                of(&rows.epsilons, row),
-                of(&rows.remaining, row),
-                rows.gradient_scale as f32,
-                1.0,
-            ]
+            let [rate, epsilon, remaining] = rows.row(row);
+            [rate, epsilon, remaining, rows.gradient_scale as f32, 1.0]
         };
         let mut fields: Vec<f32> = (0..count).flat_map(fields).collect();
         rows.frozen
@@ -97,13 +96,8 @@ impl Update {
         rows.reset
             .iter()
             .for_each(|row| fields[row * FIELDS + 4] = 0.0);
-        Self {
-            beta_1: rows.beta_1 as f32,
-            beta_2: rows.beta_2 as f32,
-            new: (1.0 - rows.beta_1) as f32,
-            square: (1.0 - rows.beta_2) as f32,
-            rows: fields,
-        }
+        let (betas, rows) = (rows.betas(), fields);
+        Self { betas, rows }
     }
 
     fn run<R: CubeRuntime>(
@@ -122,9 +116,9 @@ impl Update {
         };
         let moments = moments.map(|moments| moments.map(contiguous));
         let [first, second] = moments.unwrap_or_else(|| [(); 2].map(|()| empty_like(&parameter)));
-        // Never read where there is none.
+        // Not read if there is no verdict.
         let verdict = verdict.unwrap_or_else(|| gradient.clone());
-        // Their positions among the arguments.
+        // With the positions of the arguments.
         let [
             (to_parameter, parameter_out),
             (to_first, first_out),
@@ -138,8 +132,9 @@ impl Update {
         let size = vector_size(&client, columns);
         let work = rows * columns / size;
         let (count, dim) = elementwise(&client, work);
-        let decay = DecayLaunch::new(self.beta_1, self.beta_2, self.new, self.square);
-        // SAFETY: units past the end do nothing, and all have `work` vectors; a row has its fields.
+        let [beta_1, beta_2, new, square] = self.betas;
+        let decay = DecayLaunch::new(beta_1, beta_2, new, square);
+        // SAFETY: units after the end do nothing, all tensors have `work` vectors, and each row has its fields.
         unsafe {
             match self.rows[..] {
                 [rate, epsilon, remaining, gradient_factor, kept] => {
@@ -190,7 +185,7 @@ impl Update {
     }
 }
 
-/// Where the new values of `tensor`, the argument at `position`, go: where it is if nobody else holds it.
+/// Memory for the new values of `tensor`, the argument at `position`: its own if no other tensor shares it.
 fn in_place<R: CubeRuntime>(
     tensor: &CubeTensor<R>,
     position: usize,

@@ -1,13 +1,14 @@
-//! The operands of products that are rounded before they are multiplied, each once.
+//! The operands of products in bf16, so that each is rounded only once.
 
-use super::{Matrix, Placed};
+use super::terms::Placed;
+use crate::flex::matrix::Matrix;
 
-/// An operand of a product: lines of numbers, rows of a left one and columns of a right one.
+/// An operand of a product as lines of numbers: rows of a left operand, columns of a right operand.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Operand<'a> {
-    /// Its rows are the lines.
+    /// A matrix with the lines as its rows.
     pub lines: Matrix<'a>,
-    /// What each number is multiplied with before it is rounded.
+    /// Factor of each number, applied before rounding.
     pub factor: f32,
     pub is_left: bool,
 }
@@ -31,12 +32,12 @@ impl<'a> Operand<'a> {
         }
     }
 
-    /// Numbers in it.
+    /// Number of elements.
     fn size(&self) -> usize {
         self.lines.rows * self.lines.columns
     }
 
-    /// Whether both are the same numbers for the same side.
+    /// Whether both have the same numbers on the same side.
     pub fn is_same(&self, other: &Self) -> bool {
         let of = |operand: &Self| {
             let Matrix {
@@ -53,8 +54,9 @@ impl<'a> Operand<'a> {
     }
 }
 
-/// The operands of products beside those `kept`, and for each product the numbers of the left and of the right one of each
-/// term, among those kept and then these.
+/// The distinct operands of `products` that are not in `kept`, and the operands of each product.
+///
+/// For each term of each product, the indices of its left and right operand in `kept` followed by the new operands.
 pub(super) fn numbered<'a>(
     products: &[Placed<'a>],
     kept: &[Operand<'_>],
@@ -64,7 +66,7 @@ pub(super) fn numbered<'a>(
     for placed in products {
         let each = placed.product.terms.iter().map(|term| {
             let (mut left, mut right) = (Operand::left(term.left), Operand::right(term.right));
-            // The smaller one, so that the larger is the same for all products that have it.
+            // The smaller operand takes the factor, so that products can share the larger one.
             match left.size() < right.size() {
                 true => left.factor = term.factor,
                 false => right.factor = term.factor,
@@ -76,7 +78,7 @@ pub(super) fn numbered<'a>(
     (operands, terms)
 }
 
-/// The number of an operand among those kept and others, where it is put if it is not there yet.
+/// The index of an operand in `kept` followed by `operands`. A new operand is added to `operands`.
 fn number<'a>(
     kept: &[Operand<'_>],
     operands: &mut Vec<Operand<'a>>,

@@ -1,12 +1,12 @@
-//! How products are divided among threads.
+//! Division of products into parts.
 
 use std::ops::Range;
 
-/// Into how many parts each of `works` is divided, so that no thread has much more to do than the others.
+/// Number of parts to divide each of `works` into, so that no thread has much more work than the others.
 pub(super) fn divide(works: &[usize], threads: usize) -> Vec<usize> {
-    /// How much more than its share the busiest thread may have.
+    /// Work that the busiest thread may have, relative to an equal share.
     const UNEVEN: f64 = 1.1;
-    /// Parts for each thread, at most.
+    /// Maximal number of parts per thread.
     const FINEST: usize = 4;
     let total: usize = works.iter().sum();
     let share = total as f64 / threads as f64;
@@ -24,7 +24,7 @@ pub(super) fn divide(works: &[usize], threads: usize) -> Vec<usize> {
     counts
 }
 
-/// What the busiest thread has to do, if each takes the largest part that is left whenever it is free.
+/// Work of the busiest thread, if each free thread takes the largest remaining part.
 fn busiest(works: &[usize], counts: &[usize], threads: usize) -> f64 {
     let parts = works.iter().zip(counts);
     let mut parts: Vec<usize> = parts
@@ -40,7 +40,7 @@ fn busiest(works: &[usize], counts: &[usize], threads: usize) -> f64 {
     loads.into_iter().max().unwrap_or(0) as f64
 }
 
-/// Some rows and columns of a product.
+/// A range of rows and columns of a product.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
     pub rows: Range<usize>,
@@ -48,7 +48,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// So many parts of an `[m, n]` product, or fewer, of whole units of rows and columns but at its end.
+    /// At most `parts` parts of an `[m, n]` product, in whole `units` of rows and columns except at the end.
     pub fn all([m, n]: [usize; 2], parts: usize, units: [usize; 2]) -> impl Iterator<Item = Self> {
         let [down, across] = grid(m, n, parts);
         cut(m, down, units[0]).flat_map(move |rows| {
@@ -60,7 +60,7 @@ impl Part {
     }
 }
 
-/// Parts down and across an `[m, n]` product: those with the least to read for each.
+/// Number of parts down and across an `[m, n]` product, such that each part reads the fewest operands.
 fn grid(m: usize, n: usize, parts: usize) -> [usize; 2] {
     let pairs = (1..=parts).filter(|down| parts.is_multiple_of(*down));
     let pairs = pairs.map(|down| [down, parts / down]);
@@ -68,7 +68,7 @@ fn grid(m: usize, n: usize, parts: usize) -> [usize; 2] {
     pairs.min_by_key(border).unwrap_or([1, 1])
 }
 
-/// At most so many parts of `length`, in whole units but for the last.
+/// Divides `length` into at most `parts` ranges, of whole units except for the last.
 fn cut(length: usize, parts: usize, unit: usize) -> impl Iterator<Item = Range<usize>> + Clone {
     let step = length.div_ceil(parts).next_multiple_of(unit).max(1);
     let starts = (0..length).step_by(step);

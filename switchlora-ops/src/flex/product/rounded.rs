@@ -1,16 +1,18 @@
-//! Products in bf16 on processors without matrix units: rounded operands, multiplied in f32.
+//! Products in bf16 on CPUs without matrix units: operands rounded to bf16, multiplied in f32.
 //!
-//! That takes as long as a product in f32 and the rounding. Vector instructions for bf16 are no help: on the one
-//! processor that was tried (Sapphire Rapids) they multiply half as many numbers in the same time.
+//! This takes the time of a product in f32 plus the rounding. Vector instructions for bf16 are slower: on Sapphire Rapids, the
+//! only CPU measured, they have half of the throughput.
 
+use super::operand::{Operand, numbered};
 use super::single::{self, UNITS};
-use super::{Operand, Placed, Term, all_parts, each, numbered};
+use super::terms::{Placed, Term};
+use super::threads::{all_parts, each};
 use crate::flex::matrix::Matrix;
 use half::bf16;
 use multiversion::multiversion;
 use rayon::prelude::*;
 
-/// Computes products, on so many threads.
+/// Computes products on `threads` threads. `works` are their numbers of multiply-adds.
 pub(super) fn compute(products: &[Placed<'_>], works: &[usize], threads: usize) {
     let (operands, numbers) = numbered(products, &[]);
     let rounded: Vec<_> = operands.iter().map(Rounded::new).collect();
@@ -30,12 +32,12 @@ pub(super) fn compute(products: &[Placed<'_>], works: &[usize], threads: usize) 
     });
 }
 
-/// An operand with its numbers rounded, where they have been, one after the other.
+/// A copy of an operand with rounded numbers, contiguous in the order of the original memory.
 struct Rounded {
     data: Vec<f32>,
     rows: usize,
     columns: usize,
-    /// Whether rows lie in memory as they are in the matrix.
+    /// Whether the memory is ordered by lines.
     is_by_rows: bool,
 }
 

@@ -1,11 +1,13 @@
 //! Products in f32, by the `gemm` crate.
 
-use super::{Part, Placed, Term, all_parts, each};
+use super::parts::Part;
+use super::terms::{Placed, Term};
+use super::threads::{all_parts, each};
 
-/// Rows and columns that its kernels compute together.
+/// Rows and columns that one kernel of `gemm` computes together.
 pub(super) const UNITS: [usize; 2] = [6, 64];
 
-/// Computes products, on so many threads.
+/// Computes products on `threads` threads. `works` are their numbers of multiply-adds.
 pub(super) fn compute(products: &[Placed<'_>], works: &[usize], threads: usize) {
     let parts = all_parts(products, works, threads, UNITS);
     each(threads, &parts, |(number, part)| {
@@ -15,13 +17,13 @@ pub(super) fn compute(products: &[Placed<'_>], works: &[usize], threads: usize) 
     });
 }
 
-/// Computes a part of a product with these terms.
+/// Computes a part of a product from `terms`.
 ///
 /// # Safety
 ///
-/// No other thread computes that part at the same time.
+/// No other thread computes this part at the same time.
 pub(super) unsafe fn compute_part(placed: &Placed<'_>, part: &Part, terms: &[Term<'_>]) {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller ensures it.
     let mut add = unsafe { placed.begin(part) };
     for term in terms {
         let Term {
@@ -31,8 +33,8 @@ pub(super) unsafe fn compute_part(placed: &Placed<'_>, part: &Part, terms: &[Ter
         } = *term;
         let from = (part.rows.start * left.row_stride).min(left.data.len());
         let by = (part.columns.start * right.column_stride).min(right.data.len());
-        // SAFETY: every element of this part of the three matrices is inside its slice, as asserted for the whole, and no
-        // two parts have an element of the place in common. It is read only to add to what is there.
+        // SAFETY: every element of this part of the three matrices is inside of its slice, as asserted for the whole
+        // matrices, and no two parts share an element of the result. The result is read only if `add` is true.
         unsafe {
             gemm::gemm(
                 part.rows.len(),

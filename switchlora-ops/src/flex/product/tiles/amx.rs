@@ -1,13 +1,13 @@
-//! Matrix units of x86-64: a product of two tiles is one instruction.
+//! The matrix units of x86-64 (AMX): one instruction multiplies two tiles.
 //!
-//! Rust has no stable names for them yet, so they are written in assembly.
+//! Rust has no stable intrinsics for them yet, so this file uses inline assembly.
 
-use super::packed::{Line, TILE};
+use super::layout::{Line, TILE};
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count};
 use std::marker::PhantomData;
 
-/// Whether the processor has them, of the size that tiles are here, and the system lets this program use them.
+/// Whether the CPU has matrix units with the tile size of this file, and the operating system allows their use.
 pub(super) fn is_here() -> bool {
     const OF_BF16: u32 = 1 << 22;
     const OF_TILES: u32 = 1 << 24;
@@ -25,12 +25,12 @@ pub(super) fn is_here() -> bool {
         && allowed()
 }
 
-/// Asks for the registers: Linux gives them to programs that do, all others have none.
+/// Requests the tile registers from Linux, which grants them only on request.
 #[cfg(target_os = "linux")]
 fn allowed() -> bool {
     const ARCH_REQ_XCOMP_PERM: libc::c_int = 0x1023;
     const XFEATURE_XTILEDATA: libc::c_int = 18;
-    // SAFETY: it changes nothing but what this program may use.
+    // SAFETY: the call only changes the permissions of this process.
     let answer = unsafe {
         libc::syscall(
             libc::SYS_arch_prctl,
@@ -46,7 +46,7 @@ fn allowed() -> bool {
     false
 }
 
-/// The eight tiles: their rows, and bytes in each.
+/// Number of rows and bytes per row of the eight tiles, as `ldtilecfg` reads it.
 #[repr(C, align(64))]
 struct Configuration {
     palette: u8,
@@ -64,29 +64,29 @@ static TILES: Configuration = Configuration {
     rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
 };
 
-/// A thread that computes blocks. While it does, its tiles are configured.
+/// Configures the tiles of this thread until it is dropped.
 pub(super) struct Units(PhantomData<*const ()>);
 
 impl Units {
     /// # Safety
     ///
-    /// The processor has them.
+    /// The CPU has the units.
     pub unsafe fn take() -> Self {
-        // SAFETY: the configuration is one of palette 1. No other code of this thread uses tiles.
+        // SAFETY: a valid configuration of palette 1. No other code of this thread uses tiles.
         unsafe {
             asm!("ldtilecfg [{}]", in(reg) &raw const TILES, options(nostack, preserves_flags, readonly));
         }
         Self(PhantomData)
     }
 
-    /// Computes a block, into rows that are `row_stride` apart.
+    /// Computes a block into rows that are `row_stride` elements apart.
     ///
     /// # Safety
     ///
-    /// The two operands have as many steps, the place all rows and columns.
+    /// Both operands have `block.steps` steps, and `place` has all rows and columns of the block.
     pub unsafe fn compute(&self, block: Block, place: *mut f32, row_stride: usize) {
         let stride = row_stride * size_of::<f32>();
-        // SAFETY: as the caller says.
+        // SAFETY: the caller ensures it.
         unsafe {
             match block.is_wide {
                 true => wide(block, place, stride),
@@ -98,7 +98,7 @@ impl Units {
 
 impl Drop for Units {
     fn drop(&mut self) {
-        // SAFETY: what is in the tiles has been stored.
+        // SAFETY: the contents of the tiles have been stored.
         unsafe { asm!("tilerelease", options(nostack, preserves_flags, nomem)) };
     }
 }
@@ -106,25 +106,25 @@ impl Drop for Units {
 /// A block of a product: 32 rows of the left operand and 32 or 16 columns of the right, a few steps of 32 along the sum.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Block {
-    /// Two tiles for each step.
+    /// Two tiles per step.
     pub left: *const Line,
     pub right: *const Line,
     pub steps: usize,
-    /// Whether it is added to what is in its place.
+    /// Whether to add the block to the values in its place.
     pub add: bool,
-    /// Whether it has all 32 columns.
+    /// Whether the block has 32 columns.
     pub is_wide: bool,
 }
 
-/// Tiles 0 to 3 are the block, 4 and 5 the left operand, 6 and 7 the right.
+/// Computes a block of 32 columns. Tiles 0 to 3 hold the block, 4 and 5 the left operand, 6 and 7 the right operand.
 ///
 /// # Safety
 ///
-/// As [`Units::compute`], with the stride in bytes.
+/// As [`Units::compute`], with the stride in bytes and configured tiles.
 #[inline(always)]
 unsafe fn wide(block: Block, place: *mut f32, stride: usize) {
     let below = place.wrapping_byte_add(TILE * stride);
-    // SAFETY: the caller has a block in that place, and so many steps of both operands. Tiles are configured.
+    // SAFETY: the caller ensures it.
     unsafe {
         match block.add {
             true => asm!(
@@ -180,15 +180,15 @@ unsafe fn wide(block: Block, place: *mut f32, stride: usize) {
     }
 }
 
-/// As [`wide`], without the second tile of the right operand.
+/// Computes a block of 16 columns: as [`wide`], without the second tile of the right operand.
 ///
 /// # Safety
 ///
-/// As above.
+/// As [`wide`].
 #[inline(always)]
 unsafe fn narrow(block: Block, place: *mut f32, stride: usize) {
     let below = place.wrapping_byte_add(TILE * stride);
-    // SAFETY: as above.
+    // SAFETY: the caller ensures it.
     unsafe {
         match block.add {
             true => asm!(

@@ -1,23 +1,23 @@
-//! Rounding numbers to bf16 and laying them out in tiles, with the vector instructions of x86-64 for it.
+//! Rounds numbers to bf16 and lays them out in tiles, with AVX-512 instructions.
 
-use super::packed::{Line, Lines, TILE};
+use super::layout::{Line, Lines, TILE};
 use std::arch::x86_64::*;
 
-/// Whether the processor has these instructions.
+/// Whether the CPU has these instructions.
 pub(super) fn is_here() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512bf16")
 }
 
-/// Rounds numbers, times `factor`, to a tile.
+/// Multiplies the numbers of `lines` by `factor`, rounds them and writes them to a tile.
 ///
 /// # Safety
 ///
-/// The processor has what [`is_here`] asks for, all numbers of `lines` are there, and `tile` is room for 16 lines.
+/// [`is_here`] is true, all numbers of `lines` can be read, and `tile` has memory for 16 rows.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) unsafe fn pack(lines: &Lines, factor: f32, tile: *mut Line) {
-    // SAFETY: as the caller says, in each of these.
+    // SAFETY: the caller ensures it for each of these.
     unsafe {
         let rows_are_lines = match (lines.number_stride, lines.line_stride) {
             (1, _) => by_lines(lines, factor, tile),
@@ -30,7 +30,7 @@ pub(super) unsafe fn pack(lines: &Lines, factor: f32, tile: *mut Line) {
     }
 }
 
-/// Rows of pairs that are lines, of lines whose numbers follow each other. True: rows are lines.
+/// Packs lines with contiguous numbers. Returns true: a row of the tile is one line.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 unsafe fn by_lines(lines: &Lines, factor: f32, tile: *mut Line) -> bool {
     let factor = _mm512_set1_ps(factor);
@@ -42,7 +42,7 @@ unsafe fn by_lines(lines: &Lines, factor: f32, tile: *mut Line) -> bool {
         let low = if line < lines.count { low } else { 0 };
         let high = if line < lines.count { high } else { 0 };
         let start = lines.start.wrapping_add(line * lines.line_stride);
-        // SAFETY: only numbers that are there are read.
+        // SAFETY: the mask selects only numbers of the lines.
         let (low, high) = unsafe {
             (
                 _mm512_maskz_loadu_ps(low, start),
@@ -59,17 +59,17 @@ unsafe fn by_lines(lines: &Lines, factor: f32, tile: *mut Line) -> bool {
     true
 }
 
-/// Rows of pairs of 16 lines, of lines that follow each other number by number. False: rows are not lines.
+/// Packs lines that are adjacent in memory number by number. Returns false: a row of the tile has one pair of each line.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 unsafe fn by_numbers(lines: &Lines, factor: f32, tile: *mut Line) -> bool {
     let factor = _mm512_set1_ps(factor);
     let there = first(lines.count);
-    // The sixteen first numbers are in the lower half, the second in the upper.
+    // The first numbers of the 16 pairs are in the lower half of the vector, the second numbers in the upper half.
     let mut order = [0u16; 32];
     for (place, from) in order.iter_mut().enumerate() {
         *from = (place / 2 + place % 2 * TILE) as u16;
     }
-    // SAFETY: thirty-two numbers.
+    // SAFETY: `order` has 32 numbers.
     let order = unsafe { _mm512_loadu_si512(order.as_ptr().cast()) };
     for pair in 0..TILE {
         let mut two = [_mm512_setzero_ps(); 2];
@@ -77,7 +77,7 @@ unsafe fn by_numbers(lines: &Lines, factor: f32, tile: *mut Line) -> bool {
             let number = 2 * pair + which;
             let there = if number < lines.numbers { there } else { 0 };
             let start = lines.start.wrapping_add(number * lines.number_stride);
-            // SAFETY: only numbers that are there are read.
+            // SAFETY: the mask selects only numbers of the lines.
             *numbers = _mm512_mul_ps(unsafe { _mm512_maskz_loadu_ps(there, start) }, factor);
         }
         let halves = _mm512_cvtne2ps_pbh(two[1], two[0]);
@@ -91,7 +91,7 @@ unsafe fn by_numbers(lines: &Lines, factor: f32, tile: *mut Line) -> bool {
     false
 }
 
-/// Rows of pairs that are lines, of numbers that lie anywhere. True: rows are lines.
+/// Packs numbers with any strides. Returns true: a row of the tile is one line.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 unsafe fn scattered(lines: &Lines, factor: f32, tile: *mut Line) -> bool {
     const NUMBERS: usize = 2 * TILE;
@@ -99,7 +99,7 @@ unsafe fn scattered(lines: &Lines, factor: f32, tile: *mut Line) -> bool {
     for line in 0..lines.count {
         for number in 0..lines.numbers {
             let offset = line * lines.line_stride + number * lines.number_stride;
-            // SAFETY: a number that is there.
+            // SAFETY: a number of the lines.
             together[line * NUMBERS + number] = unsafe { *lines.start.add(offset) };
         }
     }
@@ -109,11 +109,11 @@ unsafe fn scattered(lines: &Lines, factor: f32, tile: *mut Line) -> bool {
         number_stride: 1,
         ..*lines
     };
-    // SAFETY: so many numbers are there.
+    // SAFETY: `together` has 16 lines of 32 numbers.
     unsafe { by_lines(&lines, factor, tile) }
 }
 
-/// The first so many of sixteen.
+/// A mask of the first `count` of 16 numbers.
 fn first(count: usize) -> __mmask16 {
     match count {
         0..TILE => (1 << count) - 1,
@@ -121,7 +121,7 @@ fn first(count: usize) -> __mmask16 {
     }
 }
 
-/// Rows become columns.
+/// Transposes the pairs of a tile.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 unsafe fn turn(tile: *mut Line) {
     let mut rows = [_mm512_setzero_si512(); TILE];

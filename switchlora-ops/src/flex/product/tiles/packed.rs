@@ -1,56 +1,27 @@
-//! Operands as the matrix units read them.
-//!
-//! An operand is so many lines (rows of a left one, columns of a right one) of numbers, one for each term of a sum. It is cut
-//! into tiles of 16 lines and 32 numbers, filled up with zeros. A tile is 16 x 16 pairs of numbers that follow each other in a
-//! line: in that of a left operand a row of pairs is a line, in that of a right one a row of pairs is of 16 lines. Two tiles
-//! below each other, for each 32 numbers, make a panel.
+//! Operands packed for the matrix units.
 
-use super::super::Operand;
+use super::super::operand::Operand;
+use super::layout::{Line, Lines, PANEL, STEP, TILE};
 use super::pack::pack;
 use std::mem::MaybeUninit;
 
-/// Lines in a tile.
-pub(super) const TILE: usize = 16;
-/// Lines in a panel.
-pub(super) const PANEL: usize = 2 * TILE;
-/// Numbers of a line in a tile.
-pub(super) const STEP: usize = 32;
-
-/// A row of 16 pairs, the first of each in its lower half.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-pub(super) struct Line([u32; 16]);
-
-/// Where the numbers of a tile come from.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Lines {
-    pub start: *const f32,
-    /// Lines that there are, at most 16, and numbers in each, at most 32.
-    pub count: usize,
-    pub numbers: usize,
-    pub line_stride: usize,
-    pub number_stride: usize,
-    /// Whether a row of pairs is a line.
-    pub is_left: bool,
-}
-
-/// An operand and room for its panels.
+/// An operand and memory for its panels.
 pub(super) struct Panels<'a> {
     operand: &'a Operand<'a>,
     lines: Vec<MaybeUninit<Line>>,
     start: *mut MaybeUninit<Line>,
 }
 
-// SAFETY: each thread writes a piece of its own.
+// SAFETY: each thread writes other pieces.
 unsafe impl Sync for Panels<'_> {}
 
 impl<'a> Panels<'a> {
-    /// Room for the panels of `operand`.
+    /// Allocates memory for the panels of `operand`.
     pub fn new(operand: &'a Operand<'a>) -> Self {
         Self::reusing(operand, vec![])
     }
 
-    /// As [`new`](Self::new), in memory that has served its purpose.
+    /// As [`new`](Self::new), with memory from an earlier operand.
     pub fn reusing(operand: &'a Operand<'a>, mut lines: Vec<MaybeUninit<Line>>) -> Self {
         lines.clear();
         let mut panels = Self {
@@ -63,7 +34,7 @@ impl<'a> Panels<'a> {
         panels
     }
 
-    /// Pieces in which they are packed, of what lies together in memory: a panel, or a step of all panels.
+    /// Number of pieces to pack. A piece reads adjacent memory: it is one panel, or one step of all panels.
     pub fn pieces(&self) -> usize {
         match self.is_by_steps() {
             true => self.steps(),
@@ -71,7 +42,7 @@ impl<'a> Panels<'a> {
         }
     }
 
-    /// Where the numbers lie. The pieces of two with the same memory and the same index are made of the same numbers.
+    /// Address of the numbers. Pieces with the same address and index are packed from the same numbers.
     pub fn memory(&self) -> *const f32 {
         self.operand.lines.data.as_ptr()
     }
@@ -80,7 +51,7 @@ impl<'a> Panels<'a> {
     ///
     /// # Safety
     ///
-    /// The processor has what [`pack`] is made of, and no other thread packs that piece at the same time.
+    /// The CPU has the instructions of [`pack`], and no other thread packs this piece at the same time.
     pub unsafe fn pack_piece(&self, index: usize) {
         let (panels, steps) = match self.is_by_steps() {
             true => (0..self.count(), index..index + 1),
@@ -91,21 +62,21 @@ impl<'a> Panels<'a> {
                 for tile in 0..PANEL / TILE {
                     let lines = self.lines(panel * PANEL + tile * TILE, step * STEP);
                     let offset = (panel * self.steps() + step) * PANEL + tile * TILE;
-                    // SAFETY: a tile of the room, which is this piece's alone.
+                    // SAFETY: a tile inside of the memory, which only this piece writes.
                     unsafe { pack(&lines, self.operand.factor, self.start.add(offset).cast()) };
                 }
             }
         }
     }
 
-    /// The panels that have been packed.
+    /// The packed panels.
     ///
     /// # Safety
     ///
-    /// All pieces have been.
+    /// All pieces have been packed.
     pub unsafe fn packed(mut self) -> Packed {
         let (size, steps) = (self.size(), self.steps());
-        // SAFETY: there is room for so many, and the caller has written them.
+        // SAFETY: the capacity is that large, and all pieces have been packed.
         unsafe { self.lines.set_len(size) };
         Packed {
             lines: self.lines,
@@ -113,7 +84,7 @@ impl<'a> Panels<'a> {
         }
     }
 
-    /// What a tile is made from that starts with a line and a number of it.
+    /// The part of the operand for the tile that starts at a line and a number.
     fn lines(&self, line: usize, number: usize) -> Lines {
         let matrix = self.operand.lines;
         let start = line * matrix.row_stride + number * matrix.column_stride;
@@ -146,14 +117,14 @@ impl<'a> Panels<'a> {
 
 /// A packed operand.
 pub(super) struct Packed {
-    /// The panels, one after the other.
+    /// The panels in order.
     pub lines: Vec<MaybeUninit<Line>>,
-    /// Of a panel.
+    /// Number of steps per panel.
     pub steps: usize,
 }
 
 impl Packed {
-    /// A panel from one of its steps on.
+    /// Address of a step of a panel.
     pub fn from(&self, panel: usize, step: usize) -> *const Line {
         let offset = (panel * self.steps + step) * PANEL;
         self.lines[offset.min(self.lines.len())..].as_ptr().cast()

@@ -1,17 +1,21 @@
-//! Products that are too small for more than one thread, with their operands packed in memory that the thread keeps.
+//! Products that are too small for more than one thread. Each thread keeps the memory for packed operands.
 
-use super::packed::{Line, Panels};
-use super::{Operand, Part, Place, are_here, compute_part};
+use super::super::operand::Operand;
+use super::super::parts::Part;
+use super::are_here;
+use super::block::{Place, compute_part};
+use super::layout::Line;
+use super::packed::Panels;
 use crate::flex::matrix::Matrix;
 use std::cell::RefCell;
 use std::mem::{MaybeUninit, take};
 
 thread_local! {
-    /// Room for a left and a right operand.
+    /// Memory for a packed left and a packed right operand.
     static ROOMS: RefCell<[Vec<MaybeUninit<Line>>; 2]> = const { RefCell::new([vec![], vec![]]) };
 }
 
-/// `left right`, maybe added to what is in its place, where rows follow each other. Only where the units [are](are_here).
+/// `product = left right`, or added to `product`, which is contiguous. Only if [`are_here`].
 pub(in super::super) fn compute_small(
     left: Matrix<'_>,
     right: Matrix<'_>,
@@ -27,7 +31,7 @@ pub(in super::super) fn compute_small(
         let packed = operands.each_ref().map(|operand| {
             let panels = Panels::reusing(operand, take(&mut rooms[which]));
             which += 1;
-            // SAFETY: the processor has what that takes, and all pieces are packed by this thread.
+            // SAFETY: the CPU supports it, as asserted, and this thread packs all pieces.
             unsafe {
                 (0..panels.pieces()).for_each(|index| panels.pack_piece(index));
                 panels.packed()
@@ -42,7 +46,7 @@ pub(in super::super) fn compute_small(
             columns: 0..columns,
         };
         let [left, right] = &packed;
-        // SAFETY: the units are here, and the product is this thread's.
+        // SAFETY: the CPU has the units, as asserted, and only this thread writes the product.
         unsafe { compute_part(place, &part, [[left, right]].into_iter(), add) };
         *rooms = packed.map(|packed| packed.lines);
     });

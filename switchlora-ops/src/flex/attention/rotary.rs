@@ -1,10 +1,10 @@
-//! Rotation of heads by the angles of their positions: the pair `(x_i, x_{i + head_dim / 2})` by the `i`-th.
+//! Rotation of heads by the angles of their positions: the pair `(x_i, x_{i + head_dim / 2})` by the `i`-th angle.
 //!
-//! Many positions in one call: a head is too few numbers for one of its own.
+//! One call rotates many positions: a single head has too few numbers to pay for a call.
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Cosines and sines from a position on, `[positions, half]` each.
+/// Cosines and sines of the angles from a position on, `[positions, half]` each.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Angles<'a> {
     pub cos: &'a [f32],
@@ -13,7 +13,7 @@ pub(super) struct Angles<'a> {
     pub half: usize,
 }
 
-/// `factor` times the rotated heads of `from`, which are `stride` apart; those of `to` are `to_stride` apart.
+/// Writes `factor` times the rotated heads of `from` to `to`. Heads are `stride` elements apart in `from`, `to_stride` in `to`.
 pub(super) fn rotate(
     from: &[f32],
     stride: usize,
@@ -32,7 +32,7 @@ pub(super) fn rotate(
     });
 }
 
-/// `factor` times the rotation the other way, in place, of heads `stride` apart; also the gradient of the rotation.
+/// Rotates heads, `stride` elements apart, by the negative angles in place, times `factor`: the gradient of the rotation.
 pub(super) fn rotate_back(x: &mut [f32], stride: usize, angles: Angles<'_>, factor: f32) {
     Arch::new().dispatch(Turn {
         from: None,
@@ -44,9 +44,9 @@ pub(super) fn rotate_back(x: &mut [f32], stride: usize, angles: Angles<'_>, fact
     });
 }
 
-/// `factor` times the rotation, by 1 or -1 times the angles, of heads.
+/// Rotation of heads by `direction` (1 or -1) times the angles, times `factor`.
 struct Turn<'a> {
-    /// The heads and how far they are apart; none where they are in their place.
+    /// The heads and their stride; `None` to rotate `to` in place.
     from: Option<(&'a [f32], usize)>,
     to: &'a mut [f32],
     to_stride: usize,
@@ -95,7 +95,7 @@ impl WithSimd for Turn<'_> {
     }
 }
 
-/// Copies a few vectors: for so little, a call takes longer.
+/// Copies a few vectors. For so few, a call of memcpy takes longer.
 #[inline(always)]
 #[expect(clippy::manual_memcpy)]
 fn copy<S: Simd>(simd: S, from: &[f32], to: &mut [f32]) {

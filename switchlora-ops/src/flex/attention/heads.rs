@@ -1,8 +1,7 @@
-//! How attention is divided: sequences, key heads, the query heads that share them, blocks of queries.
+//! How attention is divided: into sequences, key heads, the query heads that share a key head, and blocks of queries.
 
 use super::softmax::LANES;
-use crate::Heads;
-use crate::kernels::AttentionInputs;
+use crate::{Attention, Heads};
 use burn_flex::Flex;
 use rayon::prelude::*;
 use std::marker::PhantomData;
@@ -11,55 +10,55 @@ use std::mem::MaybeUninit;
 /// The sizes of one attention.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
-    /// Tokens of all sequences.
+    /// Number of tokens of all sequences.
     pub tokens: usize,
-    /// Tokens of a sequence.
+    /// Number of tokens per sequence.
     pub length: usize,
     pub heads: Heads,
 }
 
-/// A key head of a sequence.
+/// One key head of one sequence.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KeyHead {
     pub sequence: usize,
     pub head: usize,
 }
 
-/// Queries that follow each other, as many as there are lanes, or fewer.
+/// Consecutive queries of one head, at most [`LANES`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Block {
-    /// Position of the first.
+    /// Position of the first query.
     pub start: usize,
     pub count: usize,
 }
 
 impl Block {
-    /// Keys that the last query of the block may look at.
+    /// Number of keys that the last query of the block attends to.
     pub fn seen(self) -> usize {
         self.start + self.count
     }
 }
 
 impl Shape {
-    pub fn new(inputs: &AttentionInputs<Flex>) -> Self {
+    pub fn new(attention: &Attention<Flex>) -> Self {
         Self {
-            tokens: inputs.q.layout().shape()[0],
-            length: inputs.cos.layout().shape()[0],
-            heads: inputs.heads,
+            tokens: attention.q.dims()[0],
+            length: attention.tables.cos.dims()[0],
+            heads: attention.heads,
         }
     }
 
-    /// Columns of queries.
+    /// Number of columns of the queries.
     pub fn query_width(&self) -> usize {
         self.heads.queries * self.heads.head_dim
     }
 
-    /// Columns of keys.
+    /// Number of columns of the keys.
     pub fn key_width(&self) -> usize {
         self.heads.keys * self.heads.head_dim
     }
 
-    /// Every key head of every sequence, by as many threads as there are.
+    /// Every key head of every sequence, in parallel.
     pub fn key_heads(self) -> impl IndexedParallelIterator<Item = KeyHead> {
         let keys = self.heads.keys;
         let all = (0..self.tokens / self.length * keys).into_par_iter();
@@ -69,7 +68,7 @@ impl Shape {
         })
     }
 
-    /// The query heads that share a key head, and the blocks of each.
+    /// Every block of every query head that shares a key head.
     pub fn blocks(&self, head: KeyHead) -> impl Iterator<Item = (usize, Block)> + use<> {
         let (shared, length) = (self.heads.queries / self.heads.keys, self.length);
         let queries = head.head * shared..(head.head + 1) * shared;
@@ -81,13 +80,13 @@ impl Shape {
         })
     }
 
-    /// The row of a position of a head's sequence.
+    /// Row in the tensors of a position in the sequence of `head`.
     pub fn token(&self, head: KeyHead, position: usize) -> usize {
         head.sequence * self.length + position
     }
 }
 
-/// A matrix whose columns several threads write.
+/// A matrix that several threads write, each to its own columns.
 pub(super) struct Columns<'a> {
     start: *mut MaybeUninit<f32>,
     length: usize,
@@ -95,11 +94,11 @@ pub(super) struct Columns<'a> {
     elements: PhantomData<&'a mut [MaybeUninit<f32>]>,
 }
 
-// SAFETY: it only writes, and its one method asks that no two threads write the same elements.
+// SAFETY: it only writes, and the caller of `write` ensures that no two threads write the same element.
 unsafe impl Sync for Columns<'_> {}
 
 impl<'a> Columns<'a> {
-    /// Of rows of `width` elements.
+    /// A matrix with rows of `width` elements.
     pub fn new(elements: &'a mut [MaybeUninit<f32>], width: usize) -> Self {
         Self {
             start: elements.as_mut_ptr(),
@@ -109,11 +108,11 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// Writes a part of a row.
+    /// Writes `values` to a row, from `column` on.
     ///
     /// # Safety
     ///
-    /// No other thread writes these elements.
+    /// No other thread writes these elements at the same time.
     pub unsafe fn write(&self, row: usize, column: usize, values: &[f32]) {
         let first = row * self.width + column;
         assert!(first + values.len() <= self.length);

@@ -1,13 +1,13 @@
-//! The causal softmax over rows of scores, in place: a cube for each row, which reads only the scores that count.
+//! The causal softmax over rows of scores, in place: one cube per row, which reads only the scores that are not masked.
 
-use super::launch::Launch;
-use super::reduce::{most_of_cube, sum_of_cube};
-use super::tensors::{cube_a_row, owned};
+use crate::cube::launch::Launch;
+use crate::cube::reduce::{most_of_cube, sum_of_cube};
+use crate::cube::tensors::{cube_a_row, owned};
 use crate::primitive::{primitive, tensor};
 use burn::tensor::{Tensor, TensorMetadata};
 use cubecl::prelude::*;
 
-/// The weights of values from scores, `[batch, keys, queries that share a key head * length, length]`.
+/// The attention weights of scores, both `[batch, keys, queries / keys * length, length]`.
 pub(super) fn probabilities<B: Launch>(scores: Tensor<B, 4>) -> Tensor<B, 4> {
     let scores = primitive(scores);
     let outputs = [(scores.shape(), scores.dtype())];
@@ -17,7 +17,7 @@ pub(super) fn probabilities<B: Launch>(scores: Tensor<B, 4>) -> Tensor<B, 4> {
         let (client, rows) = (scores.client.clone(), batch * keys * stacked);
         if rows > 0 {
             let (count, dim, units) = cube_a_row(&client, rows, length);
-            // SAFETY: a cube past the last row does nothing, and a unit stays within its row.
+            // SAFETY: cubes after the last row do nothing, and a unit stays within its row.
             unsafe {
                 softmax_rows::launch_unchecked::<B::Runtime>(
                     &client,
@@ -36,7 +36,7 @@ pub(super) fn probabilities<B: Launch>(scores: Tensor<B, 4>) -> Tensor<B, 4> {
     tensor(weights)
 }
 
-/// The weights again, and the gradient of scores, from scores and the gradient of the weights.
+/// The attention weights and the gradient of the scores, from the scores and the gradient of the weights.
 pub(super) fn probabilities_and_gradient<B: Launch>(
     scores: Tensor<B, 4>,
     dweights: Tensor<B, 4>,
@@ -51,7 +51,7 @@ pub(super) fn probabilities_and_gradient<B: Launch>(
         let (client, rows) = (scores.client.clone(), batch * keys * stacked);
         if rows > 0 {
             let (count, dim, units) = cube_a_row(&client, rows, length);
-            // SAFETY: a cube past the last row does nothing, and a unit stays within its row.
+            // SAFETY: cubes after the last row do nothing, and a unit stays within its row.
             unsafe {
                 softmax_rows_backward::launch_unchecked::<B::Runtime>(
                     &client,
@@ -85,7 +85,7 @@ fn softmax_rows<E: Float>(
     }
     let mut room = SharedMemory::<f32>::new(units);
     let start = row * length;
-    // Queries of a sequence follow each other, head after head.
+    // The queries of a sequence are consecutive rows, head after head.
     let seen = row % length + 1;
     let unit = UNIT_POS as usize;
     let mut most = f32::min_value();
@@ -113,7 +113,7 @@ fn softmax_rows<E: Float>(
     }
 }
 
-/// `dS = P (dP - sum(P dP))`, with `P` where the scores were and `dS` where `dP` was.
+/// `dS = P (dP - sum(P dP))`. `P` replaces the scores, and `dS` replaces `dP`.
 #[cube(launch_unchecked)]
 fn softmax_rows_backward<E: Float>(
     scores: &mut Array<E>,

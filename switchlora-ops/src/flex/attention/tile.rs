@@ -1,31 +1,31 @@
-//! Products of the few rows and columns of attention, a tile of the result at a time in registers.
+//! The small matrix products of attention, one tile of the result at a time in registers.
 //!
-//! A library's product first packs its operands, which takes longer than such a product. Here they are read where they lie:
-//! 64 x 32 x 64 takes 1.5 us on one core of 210 GFLOP/s.
+//! The `gemm` crate first packs the operands, which takes longer than such a product. Here they are read in place: 64 x 32 x 64
+//! takes 1.5 us on one core with 210 GFLOP/s.
 
-use super::matrix::Matrix;
-use super::product::small_by_units;
 use crate::Precision;
+use crate::flex::matrix::Matrix;
+use crate::flex::product::small_by_units;
 use pulp::{Arch, Simd, WithSimd};
 
-/// The right matrix and the product have multiples of this many columns: the numbers of the longest vector there is.
+/// The right matrix and the product have a multiple of this many columns: the lanes of the longest vector, AVX-512.
 pub(super) const COLUMNS: usize = 16;
-/// Rows of a tile. With two vectors each, its sums take half of the registers.
+/// Rows of a tile. With two vectors per row, the sums fill half of the registers.
 const ROWS: usize = 8;
 
-/// `left right`, and where it goes.
+/// A product `left right` and the memory for it.
 pub(super) struct Small<'a> {
-    /// Anywhere.
+    /// In any layout.
     pub left: Matrix<'a>,
-    /// `[left.columns, columns]`, rows one after the other.
+    /// `[left.columns, columns]`, contiguous.
     pub right: &'a [f32],
-    /// `[left.rows, columns]`, rows one after the other.
+    /// `[left.rows, columns]`, contiguous.
     pub product: &'a mut [f32],
     /// A multiple of [`COLUMNS`].
     pub columns: usize,
-    /// Whether it is added to what is in the product's place.
+    /// Whether to add the product to the values in `product`, instead of replacing them.
     pub add: bool,
-    /// Only where there are matrix units are operands rounded to bf16.
+    /// Operands are rounded to bf16 only on a CPU with matrix units.
     pub precision: Precision,
 }
 
@@ -67,9 +67,9 @@ impl WithSimd for Small<'_> {
 }
 
 impl Small<'_> {
-    /// `R` rows and `V` vectors of columns of the product. The left matrix is inside its slice and has these rows.
+    /// Computes `R` rows and `V` vectors of columns of the product. The left matrix is inside of its slice and has these rows.
     #[inline(always)]
-    // By index the loops have constant lengths, and the sums stay in registers; by iterators it takes three times as long.
+    // With indices the loops have constant lengths and the sums stay in registers; with iterators it takes three times as long.
     #[expect(clippy::needless_range_loop)]
     fn tile<S: Simd, const R: usize, const V: usize>(
         &mut self,
@@ -89,7 +89,7 @@ impl Small<'_> {
             let right = &self.right[k * self.columns + column..][..V * S::F32_LANES];
             let (right, _) = S::as_simd_f32s(right);
             for r in 0..R {
-                // SAFETY: `compute` asserts that the whole matrix is inside, and only rows that it has are asked for.
+                // SAFETY: `compute` asserts that the whole matrix is inside of its slice, and all rows here are rows of it.
                 let factor =
                     unsafe { *data.get_unchecked((row + r) * row_stride + k * column_stride) };
                 let factor = simd.splat_f32s(factor);
@@ -118,7 +118,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Whole numbers, so that sums of products are exact in any order.
+        /// The numbers are integers, so that sums of products are exact in any order.
         #[test]
         fn it_is_the_product_of_any_rows_and_whole_tiles(
             rows in 0usize..20,
@@ -147,7 +147,7 @@ mod tests {
                     expected[row * columns + column] = start + terms.sum::<f32>();
                 }
             }
-            // The numbers have no more digits than bf16 keeps.
+            // The numbers are exact in bf16.
             for precision in [Precision::F32, Precision::Bf16] {
                 let mut product = product.clone();
                 Small { left, right: &right, product: &mut product, columns, add, precision }.compute();

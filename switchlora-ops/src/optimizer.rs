@@ -1,18 +1,46 @@
-//! Single rows of a matrix, read and written.
+//! The public operations of optimizers. They have no gradients: call them on the backend inside of autodiff.
 
-use crate::Precision;
-use crate::operations::operations;
+use crate::registry::optimizer;
+use crate::{AdamWRows, Moments};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-/// The given rows of `matrix: [rows, columns]`, in that order, in memory of their own.
+/// One AdamW update of `parameter: [rows, columns]`. Returns the new parameter and moments.
 ///
-/// What shares memory with a matrix keeps it from being changed in place.
-pub fn gather_rows<B: Backend>(matrix: &Tensor<B, 2>, rows: &[usize]) -> Tensor<B, 2> {
-    operations::<B>(matrix.dtype(), Precision::F32).gather_rows(matrix, rows)
+/// `m <- beta_1 m + (1 - beta_1) g`, `v <- beta_2 v + (1 - beta_2) g^2`, `p <- p remaining - rate m / (sqrt(v) + epsilon)`,
+/// with moments of zero if `moments` is `None`.
+///
+/// `verdict: [1]` is one more factor of the gradient, known only on the device. A negative verdict refuses the update:
+/// parameter and moments stay as they are, bit for bit.
+///
+/// # Panics
+///
+/// If the shapes do not match, or if a list in `rows` is empty or names a row outside of the parameter.
+pub fn adamw<B: Backend>(
+    parameter: Tensor<B, 2>,
+    gradient: Tensor<B, 2>,
+    moments: Option<Moments<B>>,
+    rows: &AdamWRows,
+    verdict: Option<Tensor<B, 1>>,
+) -> (Tensor<B, 2>, Moments<B>) {
+    optimizer(&parameter).adamw(parameter, gradient, moments, rows, verdict)
 }
 
-/// `matrix: [rows, columns]` with the given rows replaced by those of `values`; in place if nobody else holds it.
+/// Copies the given rows of `matrix: [rows, columns]`, in that order, to new memory.
+///
+/// A view would share the memory of `matrix` and keep later updates from writing to it in place.
+///
+/// # Panics
+///
+/// If `rows` is empty. A row outside of the matrix is an error of the caller: the backend panics, or the values are undefined.
+pub fn gather_rows<B: Backend>(matrix: &Tensor<B, 2>, rows: &[usize]) -> Tensor<B, 2> {
+    optimizer(matrix).gather_rows(matrix, rows)
+}
+
+/// Replaces the given rows of `matrix: [rows, columns]` by those of `values: [rows.len(), columns]`, in place if no other
+/// tensor shares the memory.
+///
+/// A row outside of the matrix is an error of the caller: the backend panics, or the result is undefined.
 pub fn scatter_rows<B: Backend>(
     matrix: Tensor<B, 2>,
     rows: &[usize],
@@ -20,20 +48,28 @@ pub fn scatter_rows<B: Backend>(
 ) -> Tensor<B, 2> {
     match rows.is_empty() {
         true => matrix,
-        false => operations::<B>(matrix.dtype(), Precision::F32).scatter_rows(matrix, rows, values),
+        false => optimizer(&matrix).scatter_rows(matrix, rows, values),
     }
 }
 
-/// The maximal runs of consecutive numbers in `rows`, as `(start, length)`, in order.
-pub(crate) fn runs(rows: &[usize]) -> Vec<(usize, usize)> {
-    let mut runs: Vec<(usize, usize)> = Vec::new();
-    for &row in rows {
-        match runs.last_mut() {
-            Some((start, count)) if *start + *count == row => *count += 1,
-            _ => runs.push((row, 1)),
-        }
-    }
-    runs
+/// The sum of the squares of `x: [rows, columns]`, `[1]`. The same bits in every run, whichever threads are free.
+pub fn sum_of_squares<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 1> {
+    optimizer(&x).sum_of_squares(x)
+}
+
+/// `weight + leftᵀ right` for `weight: [n, m]`, `left: [k, n]` and `right: [k, m]` with a small `k`.
+///
+/// The sum is computed in the dtype of `left` and rounded once to the dtype of `weight`.
+///
+/// # Panics
+///
+/// If the shapes do not match.
+pub fn add_product<B: Backend>(
+    weight: Tensor<B, 2>,
+    left: Tensor<B, 2>,
+    right: Tensor<B, 2>,
+) -> Tensor<B, 2> {
+    optimizer(&left).add_product(weight, left, right)
 }
 
 #[cfg(test)]
@@ -79,11 +115,5 @@ mod tests {
             #[cfg(feature = "flex")]
             prop_assert_eq!(moved::<burn_flex::Flex>(count, columns, &rows), [matrix, read, written]);
         }
-    }
-
-    #[test]
-    fn runs_are_maximal_and_in_order() {
-        assert_eq!(runs(&[6, 7, 0, 1, 2, 9]), [(6, 2), (0, 3), (9, 1)]);
-        assert!(runs(&[]).is_empty());
     }
 }

@@ -1,16 +1,18 @@
-//! Softmax of several rows at once, one in each lane of a vector.
+//! Softmax of several queries at once, one per lane of a vector.
 //!
-//! The scores lie transposed: for each key, those of [`LANES`] queries. Maxima and sums over keys are then vectors, and
-//! nothing is ever summed across one.
+//! The scores are stored transposed: for each key, the scores of [`LANES`] queries. So maxima and sums over keys are vector
+//! operations without any reduction across lanes.
 
-use super::exponential::{exponential, greater};
+use crate::flex::exponential::{exponential, greater};
 use pulp::{Arch, Simd, WithSimd};
 
-/// Queries beside each other, a multiple of the numbers of every kind of vector.
+/// Queries per row of scores: a multiple of the lanes of every vector type.
 pub(super) const LANES: usize = 32;
 
-/// Softmax over the keys, in place, of scores `[keys, LANES]`. The `i`-th query sees the keys up to `first + i`; the weights of
-/// later keys become zero. A query with a score that is no number, or infinite, has no number as any weight.
+/// Softmax over the keys, in place, of scores `[keys, LANES]`.
+///
+/// The `i`-th query sees the keys up to `first + i`; the weights of later keys become zero. A query with a score that is NaN or
+/// +∞ gets NaN as every weight.
 pub(super) fn softmax(scores: &mut [f32], first: usize) {
     for (later, key) in scores.chunks_mut(LANES).skip(first).enumerate() {
         key[..later.min(LANES)].fill(f32::NEG_INFINITY);

@@ -1,0 +1,69 @@
+//! Causal attention: Burn's products, and one kernel for everything between two of them.
+//!
+//! The graph keeps queries, keys and values, which it keeps anyway, and nothing of the size of the scores. Let `n` be the number
+//! of scores of a layer. A backward that kept the attention weights would read and write `7 n` numbers: it writes their gradient
+//! in a product, reads it and the weights to compute the gradient of the scores, writes that, and three products read the
+//! results. Computing the scores again adds `2 n`: the product writes them, and the kernel that computes their gradient also
+//! writes the weights. In return no layer keeps `n` numbers from its forward to its backward, most of what it would keep.
+
+mod heads;
+mod kernels;
+mod softmax;
+
+use super::launch::Launch;
+use crate::kernels::{CausalAttentionBackward, Kernels};
+use crate::operations::CausalAttention;
+use crate::{Attention, Precision};
+use burn::tensor::Tensor;
+use heads::{Sizes, merge, split};
+use softmax::{probabilities, probabilities_and_gradient};
+
+impl<B: Launch> CausalAttention<B> for Kernels {
+    fn causal_attention(&self, attention: Attention<B>, precision: Precision) -> Tensor<B, 2> {
+        let sizes = Sizes::new(&attention);
+        let [q, k, v] = split(&attention, precision, sizes);
+        let weights = probabilities(q.matmul(k.transpose())); // [batch, keys, stacked, length]
+        let mixed: Tensor<B, 4> = weights.matmul(v); // [batch, keys, stacked, head_dim]
+        let Sizes {
+            batch,
+            length,
+            queries,
+            head_dim,
+            ..
+        } = sizes;
+        let mixed = mixed.reshape([batch, queries, length, head_dim]);
+        let merged: Tensor<B, 2> = mixed
+            .swap_dims(1, 2)
+            .reshape([sizes.tokens(), queries * head_dim]);
+        precision.widen(merged)
+    }
+}
+
+impl<B: Launch> CausalAttentionBackward<B> for Kernels {
+    fn causal_attention_backward(
+        &self,
+        attention: Attention<B>,
+        precision: Precision,
+        dy: Tensor<B, 2>,
+    ) -> [Tensor<B, 2>; 3] {
+        let sizes = Sizes::new(&attention);
+        let [q, k, v] = split(&attention, precision, sizes);
+        let Sizes {
+            batch,
+            length,
+            queries,
+            head_dim,
+            ..
+        } = sizes;
+        let dy = precision.round(dy);
+        let dmixed = dy.reshape([batch, length, queries, head_dim]);
+        let dmixed: Tensor<B, 4> = dmixed.swap_dims(1, 2).reshape(sizes.of_queries());
+        let scores = q.clone().matmul(k.clone().transpose()); // [batch, keys, stacked, length]
+        let dweights = dmixed.clone().matmul(v.transpose());
+        let [weights, dscores] = probabilities_and_gradient(scores, dweights);
+        let dv = weights.transpose().matmul(dmixed); // [batch, keys, length, head_dim]
+        let dk = dscores.clone().transpose().matmul(q);
+        let dq = dscores.matmul(k);
+        merge([dq, dk, dv], &attention, sizes)
+    }
+}

@@ -1,0 +1,28 @@
+//! A product of thin matrices, added to a weight in f32 or in bf16 in place: what a switch does to a frozen weight.
+
+use super::slices::{contiguous, owned, rows_and_columns, slice};
+use super::thin::add_thin_product;
+use crate::kernels::Kernels;
+use crate::operations::AddProduct;
+use crate::primitive::tensor;
+use burn::tensor::{DType, Tensor};
+use burn_flex::Flex;
+use half::bf16;
+
+impl AddProduct<Flex> for Kernels {
+    fn add_product(
+        &self,
+        weight: Tensor<Flex, 2>,
+        left: Tensor<Flex, 2>,
+        right: Tensor<Flex, 2>,
+    ) -> Tensor<Flex, 2> {
+        let (mut weight, left, right) = (owned(weight), contiguous(left), contiguous(right));
+        let [_, columns] = rows_and_columns(&weight);
+        let (left, right) = (slice(&left), slice(&right));
+        match weight.dtype() {
+            DType::BF16 => add_thin_product::<bf16>(weight.storage_mut(), columns, left, right),
+            _ => add_thin_product::<f32>(weight.storage_mut(), columns, left, right),
+        }
+        tensor(weight)
+    }
+}

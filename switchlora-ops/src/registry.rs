@@ -1,0 +1,163 @@
+//! The registry: the only place where a backend is recognised, and a way to compute on it is chosen.
+//!
+//! Public functions are generic over `B: Backend` and know nothing else. The registry recognises `B` at run time by its type:
+//! a backend with kernels of our own, or autodiff over one, computes f32 with those. Every other backend and dtype computes
+//! with [`Plain`].
+
+use crate::Precision;
+use crate::operations::{Model, Optimizer};
+use crate::plain::Plain;
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Tensor};
+use std::any::{Any, TypeId};
+use std::sync::LazyLock;
+
+/// The way to compute a model's operation on `x`.
+pub(crate) fn model<B: Backend, const D: usize>(x: &Tensor<B, D>) -> &'static dyn Model<B> {
+    match own::<B>(x.dtype()).and_then(|own| own.model.downcast_ref::<&'static dyn Model<B>>()) {
+        Some(way) => *way,
+        None => plain::<B>(&x.device()),
+    }
+}
+
+/// The way to compute an optimizer's operation on `x`.
+pub(crate) fn optimizer<B: Backend, const D: usize>(x: &Tensor<B, D>) -> &'static dyn Optimizer<B> {
+    let way = own::<B>(x.dtype()).and_then(|own| own.optimizer.as_ref());
+    match way.and_then(|way| way.downcast_ref::<&'static dyn Optimizer<B>>()) {
+        Some(way) => *way,
+        None => plain::<B>(&x.device()),
+    }
+}
+
+/// Whether `B` computes an operation when it is called, so that reading a result waits for nothing.
+///
+/// True for Flex and NdArray and for autodiff over them. GPU backends queue operations and compute them later.
+pub fn computes_at_once<B: Backend>(device: &B::Device) -> bool {
+    // By name: this crate does not depend on burn-ndarray, and on burn-flex only with the feature `flex`.
+    let name = B::name(device);
+    ["flex", "ndarray"].iter().any(|cpu| name.contains(cpu))
+}
+
+/// Runs `work` on a thread of the pool that computes the kernels of `B`, and returns its result.
+///
+/// From outside of the pool, each parallel loop wakes a thread, waits for it, and is woken itself. From inside, it only offers
+/// half of its work to other threads. A training step has about a hundred such loops; on two cores the difference is 4 % of
+/// its time. On a backend without a pool, `work` runs on the calling thread: GPU backends queue operations per thread.
+///
+/// `work` must not wait for another thread.
+pub fn in_pool<B: Backend, R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    #[cfg(feature = "flex")]
+    if found::<B>().is_some_and(|own| own.has_pool) {
+        return rayon::scope(|_| work());
+    }
+    work()
+}
+
+impl Precision {
+    /// Whether the kernels for Flex compute products in this precision with matrix units of this CPU (AMX), which takes a
+    /// fraction of the time of f32.
+    pub fn has_matrix_units_here(self) -> bool {
+        #[cfg(feature = "flex")]
+        return crate::flex::has_matrix_units(self);
+        #[cfg(not(feature = "flex"))]
+        return false;
+    }
+}
+
+/// The operations composed of tensor operations, as they suit `B`.
+fn plain<B: Backend>(device: &B::Device) -> &'static Plain {
+    match computes_at_once::<B>(device) {
+        true => &Plain { norm_in_f64: true },
+        false => &Plain { norm_in_f64: false },
+    }
+}
+
+/// A backend that our kernels serve, directly or under autodiff.
+pub(crate) struct Own {
+    backend: TypeId,
+    /// An `&'static dyn Model<B>`.
+    model: Box<dyn Any + Send + Sync>,
+    /// An `&'static dyn Optimizer<B>`. None for autodiff: an optimizer computes on the backend inside.
+    optimizer: Option<Box<dyn Any + Send + Sync>>,
+    /// Whether the kernels compute on the threads of a pool.
+    #[cfg_attr(not(feature = "flex"), allow(dead_code))]
+    has_pool: bool,
+}
+
+/// The kernels that compute `dtype` on `B`, if there are any and the environment does not turn them off.
+pub(crate) fn own<B: Backend>(dtype: DType) -> Option<&'static Own> {
+    static IS_OFF: LazyLock<bool> =
+        LazyLock::new(|| std::env::var_os("SWITCHLORA_PLAIN").is_some_and(|value| value == "1"));
+    (dtype == DType::F32 && !*IS_OFF).then(found::<B>).flatten()
+}
+
+fn found<B: Backend>() -> Option<&'static Own> {
+    OWN.iter().find(|own| own.backend == TypeId::of::<B>())
+}
+
+/// Every backend with kernels. Not generic, so that the kernels are compiled in this crate and not in each crate that uses it.
+static OWN: LazyLock<Vec<Own>> = LazyLock::new(|| {
+    #[allow(unused_mut)]
+    let mut all: Vec<Own> = vec![];
+    #[cfg(feature = "flex")]
+    all.extend(with_autodiff::<burn_flex::Flex>(true));
+    // CubeCL backends with fusion, as Burn exports them, and without.
+    #[cfg(feature = "wgpu")]
+    {
+        use burn_cubecl::CubeBackend;
+        use burn_fusion::Fusion;
+        use cubecl::wgpu::WgpuRuntime;
+        all.extend(with_autodiff::<
+            Fusion<CubeBackend<WgpuRuntime, f32, i32, u32>>,
+        >(false));
+        all.extend(with_autodiff::<
+            Fusion<CubeBackend<WgpuRuntime, f32, i32, u8>>,
+        >(false));
+        all.extend(with_autodiff::<CubeBackend<WgpuRuntime, f32, i32, u32>>(
+            false,
+        ));
+    }
+    #[cfg(feature = "cuda")]
+    {
+        use burn_cubecl::CubeBackend;
+        use burn_fusion::Fusion;
+        use cubecl::cuda::CudaRuntime;
+        all.extend(with_autodiff::<
+            Fusion<CubeBackend<CudaRuntime, f32, i32, u8>>,
+        >(false));
+        all.extend(with_autodiff::<CubeBackend<CudaRuntime, f32, i32, u8>>(
+            false,
+        ));
+    }
+    all
+});
+
+/// A backend `K` with kernels, and autodiff over it with both of Burn's checkpointing strategies.
+#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
+fn with_autodiff<K: Backend>(has_pool: bool) -> [Own; 3]
+where
+    crate::kernels::Kernels: Model<K> + Optimizer<K> + crate::kernels::ModelBackward<K>,
+{
+    use crate::differentiable::Differentiable;
+    use crate::kernels::Kernels;
+    use burn::backend::Autodiff;
+    use burn::backend::autodiff::checkpoint::strategy::BalancedCheckpointing;
+
+    fn entry<B: Backend>(
+        model: &'static dyn Model<B>,
+        optimizer: Option<&'static dyn Optimizer<B>>,
+        has_pool: bool,
+    ) -> Own {
+        Own {
+            backend: TypeId::of::<B>(),
+            model: Box::new(model),
+            optimizer: optimizer.map(|way| Box::new(way) as _),
+            has_pool,
+        }
+    }
+    [
+        entry::<K>(&Kernels, Some(&Kernels), has_pool),
+        entry::<Autodiff<K>>(&Differentiable, None, has_pool),
+        entry::<Autodiff<K, BalancedCheckpointing>>(&Differentiable, None, has_pool),
+    ]
+}

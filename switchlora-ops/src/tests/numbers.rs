@@ -1,0 +1,65 @@
+//! Random inputs, and comparison of results.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Int, Tensor, TensorData};
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+
+/// Tokens, some of which repeat.
+pub(crate) fn tokens_of<B: Backend>(
+    tokens: usize,
+    vocabulary: usize,
+    device: &B::Device,
+) -> Tensor<B, 1, Int> {
+    let targets: Vec<i32> = (0..tokens).map(|i| (i * 7 % vocabulary) as i32).collect();
+    Tensor::from_data(TensorData::new(targets, [tokens]), device)
+}
+
+/// Random numbers in [-1, 1), of a seed and a stream.
+pub(crate) fn numbers(seed: u64, stream: usize, shape: [usize; 2]) -> Vec<f64> {
+    let mut state = seed ^ ((stream as u64 + 1) << 40);
+    let mut next = || {
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        // Exact in f32, so that f32 and f64 start from the same numbers.
+        f64::from((((state >> 33) as f64 / f64::from(1u32 << 31)) * 2.0 - 1.0) as f32)
+    };
+    (0..shape[0] * shape[1]).map(|_| next()).collect()
+}
+
+/// A tensor of these values.
+pub(crate) fn put<B: Backend>(values: Vec<f64>, shape: [usize; 2], dtype: DType) -> Tensor<B, 2> {
+    let data = TensorData::new(values, shape).convert_dtype(dtype);
+    Tensor::from_data(data, (&Default::default(), dtype))
+}
+
+/// The elements of a tensor.
+pub(crate) fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f64> {
+    tensor.into_data().iter::<f64>().collect()
+}
+
+/// Requires a difference of at most `tolerance` times the largest expected number.
+pub(crate) fn close(found: &[f64], expected: &[f64], tolerance: f64) -> TestCaseResult {
+    close_beside(found, expected, tolerance, 1e-3)
+}
+
+/// As [`close`], relative to at least `least`: the size of terms whose sum the numbers are.
+pub(crate) fn close_beside(
+    found: &[f64],
+    expected: &[f64],
+    tolerance: f64,
+    least: f64,
+) -> TestCaseResult {
+    prop_assert_eq!(found.len(), expected.len());
+    let most = expected
+        .iter()
+        .fold(least, |most, value| most.max(value.abs()));
+    for (found, expected) in found.iter().zip(expected) {
+        prop_assert!(
+            (found - expected).abs() <= tolerance * most,
+            "{found} instead of {expected} of {most}"
+        );
+    }
+    Ok(())
+}
