@@ -1,10 +1,13 @@
-//! The workspace's own tasks: `cargo xtask bench` and `cargo xtask ci`.
+//! The workspace's own tasks: `cargo xtask ci`, `bench`, `arrows` and `lines`.
 //!
-//! It imports no crate of the workspace; it builds and starts programs, so it compiles in seconds itself.
+//! It imports no crate of the workspace: it builds and starts programs and reads sources, so it compiles in seconds itself.
 
+mod arrows;
 mod backends;
 mod bench;
 mod ci;
+mod lines;
+mod source;
 
 use clap::{Parser, Subcommand};
 use std::process::{Command, ExitCode};
@@ -23,12 +26,18 @@ enum Task {
     Bench(bench::BenchArgs),
     /// Everything that must hold before a change lands: format, lints, tests, documentation, features.
     Ci,
+    /// Check that no two files of a crate import each other in a loop; print each loop with the names that tie it.
+    Arrows,
+    /// Print the lines of code of each crate, without comments, blank lines and tests.
+    Lines,
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Bench(args) => bench::run(&args),
         Task::Ci => ci::run(),
+        Task::Arrows => arrows::run(),
+        Task::Lines => lines::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
