@@ -3,7 +3,7 @@
 //! The bench itself needs neither cargo nor the sources: `switchlora-bench run` is the same on a machine without them.
 
 use crate::backends::gpu_features;
-use crate::cargo;
+use crate::cargo::cargo;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::Value;

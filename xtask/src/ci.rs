@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: everything that must hold before a change lands.
 
 use crate::backends::gpu_features;
-use crate::cargo;
+use crate::cargo::cargo;
 use anyhow::{Result, bail};
 use std::time::Instant;
 

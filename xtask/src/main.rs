@@ -5,12 +5,13 @@
 mod arrows;
 mod backends;
 mod bench;
+mod cargo;
 mod ci;
 mod lines;
 mod source;
 
 use clap::{Parser, Subcommand};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 /// The workspace's own tasks.
 #[derive(Parser)]
@@ -46,9 +47,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The cargo that runs this task.
-fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }

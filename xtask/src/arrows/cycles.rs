@@ -1,61 +1,73 @@
 //! Loops in a graph of files.
 
-/// The strongly connected components of more than one node, each in ascending order.
+use std::collections::{BTreeSet, VecDeque};
+
+/// For every node that lies on a loop a shortest one, each once, short ones first.
 ///
-/// Two nodes are in one component if each can be reached from the other.
-pub fn cycles(nodes: usize, arrows: impl Iterator<Item = (usize, usize)>) -> Vec<Vec<usize>> {
+/// A loop is its nodes in the order of the arrows, the smallest first.
+pub fn shortest_loops(
+    nodes: usize,
+    arrows: impl Iterator<Item = (usize, usize)>,
+) -> Vec<Vec<usize>> {
     let mut next = vec![Vec::new(); nodes];
     for (from, to) in arrows {
         next[from].push(to);
     }
-    let reached: Vec<Vec<bool>> = (0..nodes).map(|node| reachable(node, &next)).collect();
-    let component = |node: usize| -> Vec<usize> {
-        let mutual = |&other: &usize| reached[node][other] && reached[other][node];
-        (0..nodes).filter(mutual).collect()
-    };
-    let components = (0..nodes).map(|node| (node, component(node)));
-    components
-        .filter(|(node, component)| component.len() > 1 && component[0] == *node)
-        .map(|(_, component)| component)
-        .collect()
+    let loops: BTreeSet<Vec<usize>> = (0..nodes)
+        .filter_map(|node| shortest_loop(node, &next))
+        .collect();
+    let mut loops = Vec::from_iter(loops);
+    loops.sort_by_key(Vec::len);
+    loops
 }
 
-/// What can be reached from a node by one arrow or more.
-fn reachable(node: usize, next: &[Vec<usize>]) -> Vec<bool> {
-    let mut reached = vec![false; next.len()];
-    let mut open = vec![node];
-    while let Some(node) = open.pop() {
-        for &node in &next[node] {
-            if !std::mem::replace(&mut reached[node], true) {
-                open.push(node);
+/// Breadth first from a node until it comes back to it.
+fn shortest_loop(start: usize, next: &[Vec<usize>]) -> Option<Vec<usize>> {
+    let mut came_from = vec![None; next.len()];
+    let mut open = VecDeque::from([start]);
+    while came_from[start].is_none() {
+        let node = open.pop_front()?;
+        for &to in &next[node] {
+            if came_from[to].is_none() {
+                came_from[to] = Some(node);
+                open.push_back(to);
             }
         }
     }
-    reached
+    let back = |&node: &usize| came_from[node].filter(|&before| before != start);
+    let mut nodes: Vec<usize> = std::iter::successors(came_from[start], back).collect();
+    // A loop of one node is its own predecessor.
+    nodes.retain(|&node| node != start);
+    nodes.push(start);
+    nodes.reverse();
+    let smallest = (0..nodes.len()).min_by_key(|&at| nodes[at])?;
+    nodes.rotate_left(smallest);
+    Some(nodes)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::cycles;
+    use super::shortest_loops;
 
     #[test]
-    fn loops_are_found_whole_and_apart() {
+    fn every_node_on_a_loop_shows_a_shortest_one() {
         let arrows = [
-            (0, 1),
-            (1, 2),
-            (2, 0),
-            (2, 3),
+            (2, 1),
+            (1, 3),
+            (3, 2),
             (3, 4),
-            (4, 3),
-            (5, 0),
-            (6, 6),
+            (4, 5),
+            (5, 4),
+            (6, 1),
+            (0, 6),
         ];
-        assert_eq!(cycles(7, arrows.into_iter()), [vec![0, 1, 2], vec![3, 4]]);
+        let expected = [vec![4, 5], vec![1, 3, 2]];
+        assert_eq!(shortest_loops(7, arrows.into_iter()), expected);
     }
 
     #[test]
-    fn an_acyclic_graph_has_none() {
+    fn a_graph_whose_arrows_run_one_way_has_none() {
         let arrows = [(0, 1), (0, 2), (1, 3), (2, 3)];
-        assert!(cycles(4, arrows.into_iter()).is_empty());
+        assert!(shortest_loops(4, arrows.into_iter()).is_empty());
     }
 }

@@ -14,56 +14,44 @@ use crate::source::{Tree, packages};
 use anyhow::{Result, bail};
 use std::path::Path;
 
-/// Prints each loop with the names that tie it; fails if there is one.
+/// Prints loops with the names that tie them: for each file in a loop a shortest one. Fails if there is one.
 pub fn run() -> Result<()> {
     let mut loops = 0;
     for package in packages()? {
         for root in &package.roots {
             let tree = Tree::read(root)?;
             let found = describe(&tree, &package.folder);
-            let (name, files) = (&package.name, tree.files.len());
             let root = root.strip_prefix(&package.folder).unwrap_or(root);
-            println!(
-                "{name} ({}): {files} files, {} loops",
-                root.display(),
-                found.len()
-            );
-            for text in &found {
-                println!("{text}");
-            }
+            let (name, root, files) = (&package.name, root.display(), tree.files.len());
+            println!("{name} ({root}): {files} files, {} loops", found.len());
+            found.iter().for_each(|text| println!("{text}"));
             loops += found.len();
         }
     }
-    match loops {
-        0 => Ok(()),
-        1 => bail!("files of one crate import each other in a loop"),
-        _ => bail!("files of one crate import each other in {loops} loops"),
+    if loops > 0 {
+        bail!("{loops} loops: move what both files need into a third one, which imports neither");
     }
+    Ok(())
 }
 
 /// Each loop of a crate as text, a line for each import; paths are relative to `folder`.
 fn describe(tree: &Tree, folder: &Path) -> Vec<String> {
     let imports = imports::imports(tree);
-    let name = |file: usize| {
+    let path = |file: usize| {
         let path = &tree.files[file].path;
         path.strip_prefix(folder).unwrap_or(path).display()
     };
-    let loops = cycles::cycles(tree.files.len(), imports.keys().copied());
-    let describe = loops.iter().map(|files| {
-        let inside = imports
-            .iter()
-            .filter(|((from, to), _)| files.contains(from) && files.contains(to));
-        let lines = inside.map(|(&(from, to), names)| {
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            format!("\n    {} -> {}: {}", name(from), name(to), names.join(", "))
-        });
-        format!(
-            "  {} files in a loop:{}",
-            files.len(),
-            lines.collect::<String>()
-        )
-    });
-    describe.collect()
+    let import = |from: usize, to: usize| {
+        let names: Vec<&str> = imports[&(from, to)].iter().map(String::as_str).collect();
+        format!("\n    {} -> {}: {}", path(from), path(to), names.join(", "))
+    };
+    let describe = |files: Vec<usize>| {
+        let next = files.iter().cycle().skip(1);
+        let lines = files.iter().zip(next).map(|(&from, &to)| import(from, to));
+        format!("  a loop of {}:{}", files.len(), lines.collect::<String>())
+    };
+    let loops = cycles::shortest_loops(tree.files.len(), imports.keys().copied());
+    loops.into_iter().map(describe).collect()
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ fn two_files_that_name_each_other_are_a_loop() {
         ),
         ("b.rs", "pub struct B; pub fn two() { let _: super::a::A; }"),
     ]);
-    let expected = "  2 files in a loop:\n    a.rs -> b.rs: B, two\n    b.rs -> a.rs: A";
+    let expected = "  a loop of 2:\n    a.rs -> b.rs: B, two\n    b.rs -> a.rs: A";
     assert_eq!(found, [expected]);
 }
 
@@ -57,7 +57,7 @@ fn a_face_with_code_of_its_own_is_a_file_like_others() {
             "use super::Law; pub fn one() {} impl Law for u8 {}",
         ),
     ]);
-    let expected = "  2 files in a loop:\n    folder/mod.rs -> folder/part.rs: one\n    folder/part.rs -> folder/mod.rs: Law";
+    let expected = "  a loop of 2:\n    folder/mod.rs -> folder/part.rs: one\n    folder/part.rs -> folder/mod.rs: Law";
     assert_eq!(found, [expected]);
 }
 

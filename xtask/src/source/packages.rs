@@ -1,6 +1,6 @@
 //! The workspace's packages, as Cargo lists them.
 
-use crate::cargo;
+use crate::cargo::cargo;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::path::PathBuf;
