@@ -6,8 +6,13 @@ use anyhow::{Result, bail};
 use std::time::Instant;
 
 /// What is run, in order: the cheap first.
-const STEPS: [(&str, &str); 11] = [
+const STEPS: [(&str, &str); 13] = [
     ("format", "fmt --all --check"),
+    ("imports run one way", "run -p xtask -- arrows"),
+    (
+        "licenses and sources of dependencies",
+        "deny check bans licenses sources",
+    ),
     ("lints", "clippy --workspace --all-targets -- -D warnings"),
     (
         "lints of the kernels for GPUs",
