@@ -1,6 +1,6 @@
-//! `cargo xtask lines`: how much code each crate has.
+//! `cargo xtask lines`: prints the lines of code of each crate.
 //!
-//! A line counts if it holds a token. Comments, documentation, blank lines, and what only tests compile do not count.
+//! A line counts if it holds a token. Comments, documentation, blank lines and code that only tests compile do not count.
 
 use crate::source::{Package, SourceFile, Tree, packages};
 use anyhow::Result;
@@ -33,7 +33,7 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-/// Lines of code of each file of a package.
+/// Returns the lines of code of each file of a package.
 fn count(package: &Package) -> Result<BTreeMap<PathBuf, usize>> {
     let mut files = BTreeMap::new();
     for root in &package.roots {
@@ -46,7 +46,7 @@ fn count(package: &Package) -> Result<BTreeMap<PathBuf, usize>> {
     Ok(files)
 }
 
-/// The lines of a file that count.
+/// Returns the numbers of the lines that count.
 fn code_lines(file: &SourceFile) -> BTreeSet<usize> {
     let mut lines = BTreeSet::new();
     mark(&file.tokens, &mut lines);
@@ -78,7 +78,7 @@ fn mark_token(token: &TokenTree, lines: &mut BTreeSet<usize>) {
     }
 }
 
-/// What follows the documentation comment at the start of `tokens`: `#[doc = "..."]` or `#![doc = "..."]`.
+/// Returns the tokens after a documentation comment, `#[doc = "..."]` or `#![doc = "..."]`, at the start of `tokens`.
 fn after_documentation(tokens: &[TokenTree]) -> Option<&[TokenTree]> {
     let is = |token: &TokenTree, character| matches!(token, TokenTree::Punct(punct) if punct.as_char() == character);
     match tokens {
@@ -103,14 +103,14 @@ fn is_doc(group: &Group) -> bool {
 mod tests {
     use super::*;
 
-    /// Of these lines, the first four hold code that is not a test's.
+    /// Lines 2 to 5 are code.
     const SOURCE: &str = "\
+//! Documentation of the file.
 pub fn sum(
-    a: u32, b: u32, // A comment beside code counts as code.
+    a: u32, b: u32, // A comment beside code.
 ) -> u32 {
     a + b }
 
-//! Documentation of the file, misplaced on purpose: it is skipped all the same.
 /// Documentation.
 /* A comment
    of two lines. */
@@ -125,11 +125,7 @@ mod tests {
     fn comments_blank_lines_and_tests_do_not_count() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lib.rs");
-        let source = SOURCE.replace(
-            "//! Documentation of the file, misplaced on purpose: it is skipped all the same.\n",
-            "",
-        );
-        std::fs::write(&path, format!("//! Documentation of the file.\n{source}")).unwrap();
+        std::fs::write(&path, SOURCE).unwrap();
         let tree = Tree::read(&path).unwrap();
         assert_eq!(code_lines(&tree.files[0]), BTreeSet::from([2, 3, 4, 5]));
     }

@@ -23,9 +23,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build the bench for the backends of this machine and run it: times, memory, traffic, convergence, agreement.
+    /// Build the bench for the backends of this machine and run it: time, memory, traffic, convergence, agreement.
     Bench(bench::BenchArgs),
-    /// Everything that must hold before a change lands: format, lints, tests, documentation, features.
+    /// Check everything that must hold before a change lands: format, imports, licenses, lints, tests, documentation, features.
     Ci,
     /// Check that no two files of a crate import each other in a loop; print each loop with the names that tie it.
     Arrows,

@@ -1,10 +1,10 @@
-//! Loops in a graph of files.
+//! Finds loops in a graph.
 
 use std::collections::{BTreeSet, VecDeque};
 
-/// For every node that lies on a loop a shortest one, each once, short ones first.
+/// Returns a shortest loop through each node that is in a loop, without duplicates, sorted by length.
 ///
-/// A loop is its nodes in the order of the arrows, the smallest first.
+/// A loop is a list of its nodes in the order of the arrows, starting with the smallest.
 pub fn shortest_loops(
     nodes: usize,
     arrows: impl Iterator<Item = (usize, usize)>,
@@ -21,7 +21,7 @@ pub fn shortest_loops(
     loops
 }
 
-/// Breadth first from a node until it comes back to it.
+/// Searches breadth first from `start` until it is reached again.
 fn shortest_loop(start: usize, next: &[Vec<usize>]) -> Option<Vec<usize>> {
     let mut came_from = vec![None; next.len()];
     let mut open = VecDeque::from([start]);

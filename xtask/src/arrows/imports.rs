@@ -1,4 +1,4 @@
-//! Which file imports which, and by what names.
+//! Finds the imports between the files of a crate.
 
 use super::names::{self, Import, Path};
 use super::scope::{Place, Scopes};
@@ -7,20 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use syn::visit::{self, Visit};
 use syn::{ItemMod, ItemUse, Macro, MetaList, Visibility};
 
-/// Names by importing file and defining file.
+/// The names imported, by importing file and defining file.
 pub type Imports = BTreeMap<(usize, usize), BTreeSet<String>>;
 
-/// All imports between files of a crate.
+/// Returns all imports between files of a crate.
 pub fn imports(tree: &Tree) -> Imports {
     let (used, declared) = tree.modules.iter().map(Named::by).unzip();
     let used: Vec<Vec<Path>> = used;
     let scopes = Scopes::new(tree, declared);
     let mut imports = Imports::new();
     for (index, module) in tree.modules.iter().enumerate() {
-        for place in used[index]
-            .iter()
-            .flat_map(|path| scopes.resolve(index, path))
-        {
+        let paths = used[index].iter();
+        for place in paths.flat_map(|path| scopes.resolve(index, path)) {
             if let Place::Definition { file, name } = place
                 && file != module.file
             {
@@ -31,12 +29,12 @@ pub fn imports(tree: &Tree) -> Imports {
     imports
 }
 
-/// What the code of one module names.
+/// The names in the code of one module.
 #[derive(Default)]
 struct Named {
-    /// Paths in code and in private `use` declarations: a `use` with a visibility hands names on, and uses none.
+    /// Paths in code and in private `use` declarations. A `pub use` re-exports names without using them.
     used: Vec<Path>,
-    /// All `use` declarations, those inside functions too.
+    /// All `use` declarations, including those in functions and `pub use`.
     declared: Vec<Import>,
 }
 
@@ -58,7 +56,7 @@ impl Visit<'_> for Named {
         self.declared.extend(imports);
     }
 
-    /// A module inside the file is visited by itself.
+    /// Does nothing: a module inside the file is visited on its own.
     fn visit_item_mod(&mut self, _: &ItemMod) {}
 
     fn visit_path(&mut self, path: &syn::Path) {

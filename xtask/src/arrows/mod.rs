@@ -1,9 +1,11 @@
-//! `cargo xtask arrows`: no two files of a crate import each other in a loop.
+//! `cargo xtask arrows`: checks that no two files of a crate import each other in a loop.
 //!
-//! File F imports file G if code of F names something that G defines: in a `use`, or in a path. Names are followed through
-//! `mod` and re-exports to the file that defines them, so a `mod.rs` or `lib.rs` that only hands names on is imported by
-//! nobody, and `mod name;` and `pub use` are no imports. What only tests compile does not count. Methods that are called
-//! on a value, and what a macro expands to, name nothing that can be read here.
+//! File F imports file G if code in F names an item that G defines, in a private `use` or in a path. Names are followed
+//! through modules and re-exports to the file that defines the item, so a file that only re-exports is never imported.
+//! `mod name;` and `pub use` are not imports. Code that only tests compile does not count.
+//!
+//! Calls of methods and the expansion of macros are not seen. A local variable with the name of an item in scope is taken
+//! for that item.
 
 mod cycles;
 mod imports;
@@ -14,7 +16,7 @@ use crate::source::{Tree, packages};
 use anyhow::{Result, bail};
 use std::path::Path;
 
-/// Prints loops with the names that tie them: for each file in a loop a shortest one. Fails if there is one.
+/// Prints a shortest loop through each file that is in one, with the names imported. Fails if there is a loop.
 pub fn run() -> Result<()> {
     let mut loops = 0;
     for package in packages()? {
@@ -29,12 +31,12 @@ pub fn run() -> Result<()> {
         }
     }
     if loops > 0 {
-        bail!("{loops} loops: move what both files need into a third one, which imports neither");
+        bail!("{loops} loops: move what both files need into a third file that imports neither");
     }
     Ok(())
 }
 
-/// Each loop of a crate as text, a line for each import; paths are relative to `folder`.
+/// Returns each loop of a crate as text, one line per import, with paths relative to `folder`.
 fn describe(tree: &Tree, folder: &Path) -> Vec<String> {
     let imports = imports::imports(tree);
     let path = |file: usize| {

@@ -1,4 +1,4 @@
-//! The names that stand in code: in `use` declarations and in the tokens of macros and attributes.
+//! Reads names from `use` declarations, paths, and the tokens of macros and attributes.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::ext::IdentExt;
@@ -12,11 +12,11 @@ pub type Path = Vec<String>;
 pub struct Import {
     /// The path, without `self` at its end.
     pub path: Path,
-    /// What it is called here; none for `*`.
+    /// Its name in this module; `None` for `*`.
     pub name: Option<String>,
 }
 
-/// The names of a `use` declaration; none of one that starts with `::`, which names another crate.
+/// Returns the names of a `use` declaration; none if it starts with `::`, which names another crate.
 pub fn imports(declaration: &ItemUse) -> Vec<Import> {
     let mut imports = Vec::new();
     if declaration.leading_colon.is_none() {
@@ -52,7 +52,7 @@ fn flatten(tree: &UseTree, path: &mut Path, imports: &mut Vec<Import>) {
     }
 }
 
-/// A path's segments; none of one that starts with `::`.
+/// Returns the segments of a path; none if it starts with `::`.
 pub fn segments(path: &syn::Path) -> Path {
     match path.leading_colon {
         Some(_) => Vec::new(),
@@ -60,7 +60,7 @@ pub fn segments(path: &syn::Path) -> Path {
     }
 }
 
-/// The paths in tokens that are not parsed: `a::b::c` and single words, without fields and methods, which follow a dot.
+/// Returns the paths in unparsed tokens: `a::b::c` and single words, except fields and methods.
 pub fn paths(tokens: TokenStream) -> Vec<Path> {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let mut paths = Vec::new();
@@ -87,7 +87,7 @@ pub fn paths(tokens: TokenStream) -> Vec<Path> {
     paths
 }
 
-/// The path that begins with `first` and goes on in `rest`.
+/// Returns the path that starts with `first` and continues in `rest`.
 fn path(first: &Ident, mut rest: &[TokenTree]) -> Path {
     let mut path = vec![word(first)];
     while let [colon, second, TokenTree::Ident(next), after @ ..] = rest
@@ -100,7 +100,7 @@ fn path(first: &Ident, mut rest: &[TokenTree]) -> Path {
     path
 }
 
-/// Whether a word after these tokens is a field, a method, or a name of another crate: after `.`, or after `::`.
+/// Whether a word after these tokens is a field, a method or a name of another crate: it follows `.` or `::`.
 fn continues(before: &[TokenTree]) -> bool {
     match before {
         [.., first, second] if is(first, '.') && is(second, '.') => false,
@@ -114,7 +114,7 @@ fn is(token: &TokenTree, character: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == character)
 }
 
-/// An identifier's name, without `r#`.
+/// Returns an identifier without `r#`.
 pub fn word(ident: &Ident) -> String {
     ident.unraw().to_string()
 }

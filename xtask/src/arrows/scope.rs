@@ -1,16 +1,16 @@
-//! Which file defines a name.
+//! Finds the file that defines a name.
 
 use super::names::{self, Import};
 use crate::source::Tree;
 use std::collections::{BTreeSet, HashMap};
 use syn::Item;
 
-/// What a path leads to.
+/// What a path names.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// A module, by its index in [`Tree::modules`].
     Module(usize),
-    /// An item that is no module.
+    /// An item other than a module.
     Definition {
         /// Index of its file in [`Tree::files`].
         file: usize,
@@ -27,17 +27,17 @@ pub struct Scopes<'a> {
 
 /// The names of one module.
 struct Scope {
-    /// Items by name: a module and a function may share theirs.
+    /// Items by name. A module and a function may have the same name.
     items: HashMap<String, BTreeSet<Place>>,
     /// Its `use` declarations.
     imports: Vec<Import>,
 }
 
-/// Imports that are being followed, each a module and a position in its list: none is followed through itself.
+/// The imports being followed, each as module and position in its list. No import is followed through itself.
 type Followed = Vec<(usize, usize)>;
 
 impl<'a> Scopes<'a> {
-    /// The scopes of a crate whose module `i` declares the imports `declared[i]`.
+    /// Collects the names of a crate. `declared[i]` are the `use` declarations of module `i`.
     pub fn new(tree: &'a Tree, declared: Vec<Vec<Import>>) -> Self {
         let mut modules: Vec<Scope> = Vec::new();
         for (index, (module, imports)) in tree.modules.iter().zip(declared).enumerate() {
@@ -58,7 +58,7 @@ impl<'a> Scopes<'a> {
         Self { tree, modules }
     }
 
-    /// What a path that stands in a module leads to; nothing if it leaves the crate.
+    /// Returns the items that `path` can name in `module`; none if they are in another crate.
     pub fn resolve(&self, module: usize, path: &[String]) -> BTreeSet<Place> {
         self.follow(module, path, &mut Vec::new())
     }
@@ -66,7 +66,7 @@ impl<'a> Scopes<'a> {
     fn follow(&self, module: usize, path: &[String], followed: &mut Followed) -> BTreeSet<Place> {
         let mut places = BTreeSet::from([Place::Module(module)]);
         for segment in path {
-            let (modules, mut definitions): (Vec<Place>, Vec<Place>) = places
+            let (modules, definitions): (Vec<Place>, Vec<Place>) = places
                 .into_iter()
                 .partition(|place| matches!(place, Place::Module(_)));
             let next = modules.into_iter().flat_map(|place| match place {
@@ -74,16 +74,16 @@ impl<'a> Scopes<'a> {
                 Place::Definition { .. } => BTreeSet::new(),
             });
             places = next.collect();
-            // A variant or a method is defined where its type is.
+            // The segment is a variant or a method: defined with its type.
             if places.is_empty() {
-                places.extend(definitions.drain(..));
+                places.extend(definitions);
                 break;
             }
         }
         places
     }
 
-    /// What one segment of a path means after a module.
+    /// Follows one segment of a path from `module`.
     fn step(&self, module: usize, segment: &str, followed: &mut Followed) -> BTreeSet<Place> {
         let parent = self.tree.modules[module].parent;
         match segment {
@@ -94,7 +94,7 @@ impl<'a> Scopes<'a> {
         }
     }
 
-    /// What a name means in a module: its items and named imports, or else what it imports with `*`.
+    /// Returns what `name` means in `module`: an item or an import of that name, otherwise an import with `*`.
     fn named(&self, module: usize, name: &str, followed: &mut Followed) -> BTreeSet<Place> {
         let scope = &self.modules[module];
         let mut places = scope.items.get(name).cloned().unwrap_or_default();
@@ -118,7 +118,7 @@ impl<'a> Scopes<'a> {
         places
     }
 
-    /// Whether a place has this name. The variants of an enum that is imported with `*` do not: that import names it.
+    /// Whether a place has this name. False for an enum whose variants are imported with `*`.
     fn is_called(&self, place: &Place, name: &str) -> bool {
         match place {
             Place::Module(module) => self.tree.modules[*module].name == name,
@@ -126,7 +126,7 @@ impl<'a> Scopes<'a> {
         }
     }
 
-    /// Where an import leads, and `rest` after it.
+    /// Follows an import, then `rest`.
     fn through(
         &self,
         (module, import): (usize, usize),
@@ -144,7 +144,7 @@ impl<'a> Scopes<'a> {
     }
 }
 
-/// The name that an item defines, other than a module's.
+/// Returns the name that an item other than a module defines.
 fn defined(item: &Item) -> Option<String> {
     let ident = match item {
         Item::Const(item) => &item.ident,

@@ -1,9 +1,9 @@
-//! Loops in small crates written for it.
+//! Loops in small made-up crates.
 
 use super::describe;
 use crate::source::Tree;
 
-/// The loops of a crate of these files.
+/// Returns the loops of a crate with these files.
 fn loops(files: &[(&str, &str)]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     for (path, text) in files {

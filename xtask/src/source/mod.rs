@@ -1,4 +1,4 @@
-//! The Rust sources of the workspace, parsed, with test code taken out.
+//! The parsed Rust sources of the workspace, without test code.
 
 mod packages;
 mod test_code;

@@ -1,4 +1,4 @@
-//! The workspace's packages, as Cargo lists them.
+//! Lists the packages of the workspace.
 
 use crate::cargo::cargo;
 use anyhow::{Context, Result, bail};
@@ -16,7 +16,7 @@ pub struct Package {
     pub roots: Vec<PathBuf>,
 }
 
-/// All packages of the workspace.
+/// Returns all packages of the workspace.
 pub fn packages() -> Result<Vec<Package>> {
     let mut metadata = cargo();
     metadata.args(["metadata", "--no-deps", "--format-version", "1"]);

@@ -1,4 +1,4 @@
-//! Which code is compiled for tests only.
+//! Removes code that only tests compile.
 
 use std::collections::BTreeSet;
 use syn::punctuated::Punctuated;
@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Attribute, Block, File, ImplItem, Item, ItemImpl, ItemMod, Meta, Stmt, Token};
 
-/// Takes items, methods and statements that only tests compile out of `file`; returns their lines, counted from 1.
+/// Removes items, methods and statements that only tests compile. Returns their lines, counted from 1.
 pub fn remove(file: &mut File) -> BTreeSet<usize> {
     let mut removed = TestCode::default();
     removed.visit_file_mut(file);
@@ -19,7 +19,7 @@ struct TestCode {
 }
 
 impl TestCode {
-    /// Whether code with these attributes stays; its lines are noted if it does not.
+    /// Whether code with these attributes is kept. Records its lines if not.
     fn keeps(&mut self, attributes: &[Attribute], code: &impl Spanned) -> bool {
         let test = attributes.iter().any(is_test);
         if test {
@@ -63,7 +63,7 @@ impl VisitMut for TestCode {
     }
 }
 
-/// Whether an attribute is `#[test]`, or a `cfg` that is only true in tests.
+/// Whether an attribute is `#[test]` or a `cfg` that is true only in tests.
 fn is_test(attribute: &Attribute) -> bool {
     match &attribute.meta {
         Meta::Path(path) => path.is_ident("test"),

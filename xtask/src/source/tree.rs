@@ -1,4 +1,4 @@
-//! The module tree of one crate: from its root file through every `mod name;`.
+//! Reads the module tree of a crate, from its root file through every `mod name;`.
 
 use super::test_code;
 use anyhow::{Context, Result, anyhow, bail};
@@ -7,21 +7,21 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use syn::Item;
 
-/// A crate's files and modules, without what only tests compile.
+/// The files and modules of a crate, without code that only tests compile.
 pub struct Tree {
-    /// The root file first.
+    /// The files, the root file first.
     pub files: Vec<SourceFile>,
-    /// The root module first.
+    /// The modules, the root module first.
     pub modules: Vec<Module>,
 }
 
 /// A source file.
 pub struct SourceFile {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// All its tokens, those of tests too; comments are not tokens, documentation comments are `#[doc = "..."]`.
+    /// All its tokens, including those of tests. A documentation comment is `#[doc = "..."]`.
     pub tokens: TokenStream,
-    /// Lines, counted from 1, that only tests compile.
+    /// The lines, counted from 1, that only tests compile.
     pub test_lines: BTreeSet<usize>,
 }
 
@@ -29,7 +29,7 @@ pub struct SourceFile {
 pub struct Module {
     /// Its name in its parent.
     pub name: String,
-    /// The module that declares it; none for the root.
+    /// Index of the module that declares it; `None` for the root.
     pub parent: Option<usize>,
     /// Index of its file in [`Tree::files`].
     pub file: usize,
@@ -49,7 +49,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Reads a module that is a file; the files of its children are in `children`.
+    /// Reads a module that is a file. `children` is the folder of its child modules.
     fn read_file(
         &mut self,
         path: &Path,
@@ -108,7 +108,7 @@ impl Tree {
     }
 }
 
-/// `name.rs` or `name/mod.rs` in `folder`.
+/// Returns `name.rs` or `name/mod.rs` in `folder`.
 fn module_file(folder: &Path, name: &str) -> Result<PathBuf> {
     let short = folder.join(name).with_extension("rs");
     let long = folder.join(name).join("mod.rs");
