@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 /// Arguments of `bench`.
 #[derive(Args)]
 pub struct BenchArgs {
-    /// Arguments of `switchlora-bench run`: --suite, --models, --methods, --backends, --quick, --out, ... (see its --help).
+    /// Arguments of `switchlora-bench run`: --suite, --models, --methods, --backends, --quick, --out, ... (see --help).
     #[arg(
         trailing_var_arg = true,
         allow_hyphen_values = true,

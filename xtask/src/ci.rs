@@ -43,8 +43,8 @@ const STEPS: [(&str, &str); 13] = [
     ),
     (
         "wgpu agrees with the CPU",
-        "run -p switchlora-bench --features wgpu -- run --suite agreement --backends flex,ndarray,wgpu --methods switchlora --quick \
-         --strict --fresh --out target/agreement",
+        "run -p switchlora-bench --features wgpu -- run --suite agreement --backends flex,ndarray,wgpu --methods switchlora \
+         --quick --strict --fresh --out target/agreement",
     ),
 ];
 

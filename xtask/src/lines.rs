@@ -1,6 +1,6 @@
 //! `cargo xtask lines`: prints the lines of code of each crate.
 //!
-//! A line counts if it holds a token. Comments, documentation, blank lines and code that only tests compile do not count.
+//! A line counts if it holds a token. Comments, documentation, blank lines and test code do not count.
 
 use crate::source::{Package, SourceFile, Tree, packages};
 use anyhow::Result;

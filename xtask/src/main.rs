@@ -1,6 +1,6 @@
 //! The workspace's own tasks: `cargo xtask ci`, `bench`, `arrows` and `lines`.
 //!
-//! It imports no crate of the workspace: it builds and starts programs and reads sources, so it compiles in seconds itself.
+//! It imports no crate of the workspace, so it compiles in seconds: it builds and starts programs and reads sources.
 
 mod arrows;
 mod backends;
@@ -25,7 +25,7 @@ struct Cli {
 enum Task {
     /// Build the bench for the backends of this machine and run it: time, memory, traffic, convergence, agreement.
     Bench(bench::BenchArgs),
-    /// Check everything that must hold before a change lands: format, imports, licenses, lints, tests, documentation, features.
+    /// Check everything that must hold before a change lands: format, imports, licenses, lints, tests, docs, features.
     Ci,
     /// Check that no two files of a crate import each other in a loop; print each loop with the names that tie it.
     Arrows,

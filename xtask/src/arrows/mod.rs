@@ -4,8 +4,8 @@
 //! through modules and re-exports to the file that defines the item, so a file that only re-exports is never imported.
 //! `mod name;` and `pub use` are not imports. Code that only tests compile does not count.
 //!
-//! Calls of methods and the expansion of macros are not seen. A local variable with the name of an item in scope is taken
-//! for that item.
+//! Calls of methods and the expansion of macros are not seen. A local variable that has the name of an item in scope
+//! counts as that item.
 
 mod cycles;
 mod imports;
