@@ -1,8 +1,8 @@
-//! Which GPU backends are worth building here.
+//! Finds the GPU backends that this machine can run.
 
 use std::path::Path;
 
-/// Cargo features of the GPU backends whose driver is on this machine.
+/// Returns the Cargo features of the GPU backends whose driver is installed.
 pub fn gpu_features() -> Vec<&'static str> {
     let mut features = Vec::new();
     if cfg!(any(target_os = "macos", target_os = "windows")) || has_library("libvulkan.so.1") {
@@ -14,7 +14,7 @@ pub fn gpu_features() -> Vec<&'static str> {
     features
 }
 
-/// Whether a shared library is where the loader looks.
+/// Whether a shared library is in a folder that the loader searches.
 fn has_library(name: &str) -> bool {
     let named = std::env::var("LD_LIBRARY_PATH").unwrap_or_default();
     let standard = ["/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib"];

@@ -1,9 +1,9 @@
-//! `cargo xtask bench`: builds the bench for the backends of this machine and starts it.
+//! `cargo xtask bench`: builds the bench for the backends of this machine and runs it.
 //!
-//! The bench itself needs neither cargo nor the sources: `switchlora-bench run` is the same on a machine without them.
+//! On a machine without cargo and sources, `switchlora-bench run` does the same.
 
 use crate::backends::gpu_features;
-use crate::cargo;
+use crate::cargo::cargo;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 /// Arguments of `bench`.
 #[derive(Args)]
 pub struct BenchArgs {
-    /// What `switchlora-bench run` takes: --suite, --models, --methods, --backends, --quick, --out, … (see --help).
+    /// Arguments of `switchlora-bench run`: --suite, --models, --methods, --backends, --quick, --out, ... (see --help).
     #[arg(
         trailing_var_arg = true,
         allow_hyphen_values = true,
@@ -22,7 +22,7 @@ pub struct BenchArgs {
     arguments: Vec<String>,
 }
 
-/// Builds, and becomes the bench.
+/// Builds the bench and runs it.
 pub fn run(args: &BenchArgs) -> Result<()> {
     let program = build(&gpu_features())?;
     let mut bench = Command::new(&program);

@@ -1,13 +1,18 @@
-//! `cargo xtask ci`: everything that must hold before a change lands.
+//! `cargo xtask ci`: checks everything that must hold before a change lands.
 
 use crate::backends::gpu_features;
-use crate::cargo;
+use crate::cargo::cargo;
 use anyhow::{Result, bail};
 use std::time::Instant;
 
-/// What is run, in order: the cheap first.
-const STEPS: [(&str, &str); 11] = [
+/// Name and cargo command of each step, cheap ones first.
+const STEPS: [(&str, &str); 13] = [
     ("format", "fmt --all --check"),
+    ("imports run one way", "run -p xtask -- arrows"),
+    (
+        "licenses and sources of dependencies",
+        "deny check bans licenses sources",
+    ),
     ("lints", "clippy --workspace --all-targets -- -D warnings"),
     (
         "lints of the kernels for GPUs",
@@ -31,19 +36,19 @@ const STEPS: [(&str, &str); 11] = [
         "check -p switchlora-bench --no-default-features --features wgpu",
     ),
     ("all features", "check -p switchlora-bench --all-features"),
-    // Mesa's Vulkan in software will do for the last two.
+    // Mesa's software Vulkan driver is enough for the last two.
     (
-        "wgpu's kernels compute what they say",
+        "tests of the kernels on wgpu",
         "test -p switchlora-ops --lib --features wgpu cube::",
     ),
     (
-        "wgpu computes what the CPU does",
-        "run -p switchlora-bench --features wgpu -- run --suite agreement --backends flex,ndarray,wgpu --methods switchlora --quick \
-         --strict --fresh --out target/agreement",
+        "wgpu agrees with the CPU",
+        "run -p switchlora-bench --features wgpu -- run --suite agreement --backends flex,ndarray,wgpu --methods switchlora \
+         --quick --strict --fresh --out target/agreement",
     ),
 ];
 
-/// Runs every step; stops at the first that fails.
+/// Runs every step. Stops at the first that fails.
 pub fn run() -> Result<()> {
     let wgpu = gpu_features().contains(&"wgpu");
     for (name, command) in STEPS {
@@ -51,7 +56,7 @@ pub fn run() -> Result<()> {
         let needs_wgpu = runs && command.contains("wgpu");
         match needs_wgpu && !wgpu {
             true => {
-                eprintln!("== {name}: left out, there is no Vulkan loader (libvulkan.so.1) here")
+                eprintln!("== {name}: left out, this machine has no Vulkan loader (libvulkan.so.1)")
             }
             false => step(name, command)?,
         }
@@ -67,11 +72,11 @@ fn step(name: &str, command: &str) -> Result<()> {
     if command.starts_with("doc") {
         step.env("RUSTDOCFLAGS", "-D warnings");
     }
-    // The crate picks its CUDA version from the build machine; a machine without CUDA needs to be told one.
+    // cudarc takes its CUDA version from the build machine; on a machine without CUDA it has to be given.
     if std::env::var_os("CUDARC_CUDA_VERSION").is_none() {
         step.env("CUDARC_CUDA_VERSION", "13000");
     }
-    // A software driver takes minutes to try every kernel, and the first will do.
+    // Timing every kernel takes minutes on a software driver; the first that works is enough.
     if std::env::var_os("CUBECL_AUTOTUNE_LEVEL").is_none() {
         step.env("CUBECL_AUTOTUNE_LEVEL", "minimal");
     }

@@ -1,13 +1,17 @@
-//! The workspace's own tasks: `cargo xtask bench` and `cargo xtask ci`.
+//! The workspace's own tasks: `cargo xtask ci`, `bench`, `arrows` and `lines`.
 //!
-//! It imports no crate of the workspace; it builds and starts programs, so it compiles in seconds itself.
+//! It imports no crate of the workspace, so it compiles in seconds: it builds and starts programs and reads sources.
 
+mod arrows;
 mod backends;
 mod bench;
+mod cargo;
 mod ci;
+mod lines;
+mod source;
 
 use clap::{Parser, Subcommand};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 /// The workspace's own tasks.
 #[derive(Parser)]
@@ -19,16 +23,22 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build the bench for the backends of this machine and run it: times, memory, traffic, convergence, agreement.
+    /// Build the bench for the backends of this machine and run it: time, memory, traffic, convergence, agreement.
     Bench(bench::BenchArgs),
-    /// Everything that must hold before a change lands: format, lints, tests, documentation, features.
+    /// Check everything that must hold before a change lands: format, imports, licenses, lints, tests, docs, features.
     Ci,
+    /// Check that no two files of a crate import each other in a loop; print each loop with the names that tie it.
+    Arrows,
+    /// Print the lines of code of each crate, without comments, blank lines and tests.
+    Lines,
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Bench(args) => bench::run(&args),
         Task::Ci => ci::run(),
+        Task::Arrows => arrows::run(),
+        Task::Lines => lines::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -37,9 +47,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The cargo that runs this task.
-fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
