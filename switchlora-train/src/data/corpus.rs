@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{DataError, archive, files};
+use super::{DataError, Document, archive, files};
 
 /// One of this many documents of the embedded text is held out for validation.
 const HELD_OUT_EVERY: usize = 20;
@@ -12,20 +12,11 @@ const HELD_OUT_EVERY: usize = 20;
 /// since the other version would be trained on.
 const HELD_OUT_OFFSET: usize = 3;
 
-/// A user's file gives its last 1/20, 5 %, to validation.
+/// The last 1/20, 5 %, of a user's file is held out for validation.
 pub(super) const TAIL: usize = 20;
 
 /// The addresses to Congress, packed by `examples/embed_sotu.rs`.
 static EMBEDDED: &[u8] = include_bytes!("../../assets/sotu.txt.zst");
-
-/// A text. The end-of-text token follows it when it is encoded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Document {
-    /// Name in messages: the address or the file.
-    pub name: String,
-    /// The text.
-    pub text: String,
-}
 
 /// Training and validation documents. No text is in both.
 #[derive(Clone, Debug, PartialEq, Eq)]

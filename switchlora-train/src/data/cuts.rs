@@ -9,8 +9,6 @@
 //! - after a line break that is followed by a word;
 //! - nowhere: the tokenizer gets each text whole.
 
-use super::Tokenizer;
-
 /// Target size of a piece in bytes. A text below twice this size stays whole.
 const PIECE: usize = 64 << 10;
 /// Longest piece in bytes: a text without a place to cut is cut here between two characters. Text of words and lines
@@ -47,9 +45,8 @@ enum Space {
 }
 
 impl Cuts {
-    /// Finds the places by encoding [`SAMPLES`] whole and in parts.
-    pub fn of(tokenizer: &Tokenizer) -> Self {
-        let ids = |text: &str| tokenizer.encode(text).ok();
+    /// Finds the places of a tokenizer by encoding [`SAMPLES`] whole and in parts. `ids` encodes a text, or fails.
+    pub fn of(ids: impl Fn(&str) -> Option<Vec<u32>>) -> Self {
         let same = |whole: String, left: &str, right: &str| {
             let parts = ids(left)
                 .zip(ids(right))
@@ -141,6 +138,7 @@ impl Cuts {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Tokenizer;
     use super::*;
     use proptest::prelude::*;
     use serde_json::{Value, json};
@@ -209,16 +207,16 @@ mod tests {
 
     #[test]
     fn where_a_tokenizer_can_be_cut_is_found_out() {
-        let embedded = Cuts::of(&Tokenizer::embedded().unwrap());
+        let embedded = Tokenizer::embedded().unwrap().cuts();
         assert_eq!((embedded.space, embedded.line), (Some(Space::Kept), true));
         let replace = json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"});
         let prepend = json!({"type": "Prepend", "prepend": "▁"});
         let llama2 = json!({"type": "Sequence", "normalizers": [prepend, replace]});
-        let cuts = Cuts::of(&small(llama2, Value::Null));
+        let cuts = small(llama2, Value::Null).cuts();
         assert_eq!((cuts.space, cuts.line), (Some(Space::Dropped), false));
         // A prefix in front of each text that no space is replaced by: no place to cut.
         let never = json!({"type": "Prepend", "prepend": "a"});
-        let cuts = Cuts::of(&small(never, Value::Null));
+        let cuts = small(never, Value::Null).cuts();
         assert_eq!((cuts.space, cuts.line), (None, false));
         let text = "word ".repeat(100_000);
         assert_eq!(cuts.pieces(&text).count(), 1);
@@ -231,7 +229,7 @@ mod tests {
         let llama2 = json!({"type": "Sequence", "normalizers": [prepend, replace]});
         let text = "some words, in lines\nand more of them. and so on\n".repeat(50);
         for tokenizer in [Tokenizer::embedded().unwrap(), small(llama2, Value::Null)] {
-            let cuts = Cuts::of(&tokenizer);
+            let cuts = tokenizer.cuts();
             for size in [8, 33, 100] {
                 let pieces = cuts.with_sizes(size, 20 * size).pieces(&text);
                 let parts: Vec<_> = pieces

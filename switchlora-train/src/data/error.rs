@@ -69,7 +69,7 @@ pub enum DataError {
         path: PathBuf,
         /// The line or row, counted from 1, for example `line 7`.
         place: String,
-        /// What is wrong with it.
+        /// Description of the fault.
         reason: String,
     },
 
@@ -78,7 +78,7 @@ pub enum DataError {
     Parquet {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the fault.
         reason: String,
     },
 
@@ -105,7 +105,7 @@ pub enum DataError {
         "the embedded text cannot be decoded ({reason}); make it again as assets/README.md describes, and rebuild"
     )]
     EmbeddedText {
-        /// What is wrong with it.
+        /// Description of the fault.
         reason: String,
     },
 

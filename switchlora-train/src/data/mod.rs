@@ -17,6 +17,7 @@ pub mod archive;
 mod batches;
 mod corpus;
 mod cuts;
+mod document;
 mod encode;
 mod error;
 mod files;
@@ -34,7 +35,8 @@ mod windows;
 mod words;
 
 pub use batches::{BatchSource, DataFault, TokenBatch, TokenLoader};
-pub use corpus::{Corpus, Document};
+pub use corpus::Corpus;
+pub use document::Document;
 pub use error::DataError;
 pub use permutation::Permutation;
 pub use prepared::{Prepared, all_tokens};

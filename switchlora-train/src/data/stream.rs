@@ -37,16 +37,19 @@ pub struct StreamDecoder<'a> {
     shown_bytes: usize,
 }
 
-impl<'a> StreamDecoder<'a> {
-    pub(super) fn new(tokenizer: &'a Tokenizer) -> Self {
-        Self {
-            tokenizer,
+impl Tokenizer {
+    /// Decodes ids one at a time, as a model generates them.
+    pub fn stream(&self) -> StreamDecoder<'_> {
+        StreamDecoder {
+            tokenizer: self,
             ids: Vec::new(),
             shown_ids: 0,
             shown_bytes: 0,
         }
     }
+}
 
+impl StreamDecoder<'_> {
     /// Takes the next id. Returns the text that is now complete, if any.
     ///
     /// # Errors

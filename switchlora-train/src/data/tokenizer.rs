@@ -7,9 +7,9 @@ use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 
+use super::DataError;
 use super::cuts::Cuts;
 use super::words::Words;
-use super::{DataError, StreamDecoder};
 use crate::hexadecimal;
 use crate::quietly::quietly;
 
@@ -108,7 +108,9 @@ impl Tokenizer {
 
     /// Where long texts may be cut; found on first use.
     pub(super) fn cuts(&self) -> Cuts {
-        *self.cuts.get_or_init(|| Cuts::of(self))
+        *self
+            .cuts
+            .get_or_init(|| Cuts::of(|text| self.encode(text).ok()))
     }
 
     /// The token with this id, as written in the vocabulary.
@@ -146,11 +148,6 @@ impl Tokenizer {
                 tokens: ids.len(),
                 reason: error.to_string(),
             })
-    }
-
-    /// Decodes ids one at a time, as a model generates them.
-    pub fn stream(&self) -> StreamDecoder<'_> {
-        StreamDecoder::new(self)
     }
 
     /// The JSON this tokenizer was read from, byte for byte.

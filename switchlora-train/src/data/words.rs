@@ -1,8 +1,8 @@
 //! Encodes a text word by word and caches the ids of each word, so that a repeated word is not encoded again.
 //!
-//! `Tokenizer::encode` of the `tokenizers` crate spends most of its time on what is not needed here: token strings,
-//! offsets and masks. This module lets the tokenizer normalize and pre-tokenize the text, then calls its model once per
-//! word.
+//! `Tokenizer::encode` of the `tokenizers` crate also computes token strings, offsets and masks, which are not needed
+//! here and take most of its time. This module lets the tokenizer normalize and pre-tokenize the text, then calls its
+//! model once per word.
 
 use hashbrown::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
