@@ -134,7 +134,7 @@ pub struct CommunicationRow {
     pub trainable_parameters: u64,
     /// Gradient bytes per update.
     pub gradient_bytes: u64,
-    /// `gradient_bytes` divided by that of full-rank training.
+    /// Ratio of `gradient_bytes` to the gradient bytes of full-rank training.
     pub to_full: f64,
 }
 

@@ -1,7 +1,7 @@
 //! The process's memory: how much it uses, and whether malloc keeps freed pages.
 //!
-//! glibc's malloc returns buffers as large as those of training to the system when they are freed, and requests them
-//! again a moment later. The page faults take a fifth of the time of an update on a CPU.
+//! When training frees a large buffer, glibc's malloc returns it to the system, and requests it again a moment later.
+//! The page faults take a fifth of the time of an update on a CPU.
 
 /// Makes malloc keep freed pages and share one arena among threads. Does nothing without glibc.
 ///

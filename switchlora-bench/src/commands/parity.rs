@@ -16,7 +16,7 @@ pub struct Parity {
     /// Backend to run on.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendKind,
-    /// Runs to replay, separated by commas [default: those of the authors' runs that the folder holds].
+    /// Runs to replay, separated by commas [default: the authors' runs in the folder].
     #[arg(long, value_delimiter = ',', value_name = "RUN")]
     runs: Vec<String>,
 }

@@ -91,7 +91,7 @@ pub enum GridError {
     Settings {
         /// Name of the variant.
         name: String,
-        /// What is wrong.
+        /// Description of the fault.
         reason: String,
     },
     /// A variant's experiment cannot be run.
@@ -99,7 +99,7 @@ pub enum GridError {
     Experiment {
         /// Name of the variant.
         name: String,
-        /// What is wrong.
+        /// The experiment's error.
         reason: ExperimentError,
     },
 }
@@ -227,7 +227,7 @@ impl Grid {
     }
 }
 
-/// Overrides the values of `base` by those of `over`, recursively in tables.
+/// Overrides values of `base` with the values of `over`, recursively in tables.
 fn merged(mut base: toml::Table, over: toml::Table) -> toml::Table {
     for (key, value) in over {
         let value = match (base.remove(&key), value) {

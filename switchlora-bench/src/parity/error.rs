@@ -31,7 +31,7 @@ pub enum GoldenError {
     Safetensors {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reader's error.
         reason: safetensors::SafeTensorError,
     },
     /// The model's configuration cannot be used.
@@ -53,9 +53,9 @@ pub enum GoldenError {
         path: PathBuf,
         /// Name of the tensor.
         name: String,
-        /// What was found.
+        /// The tensor found.
         found: String,
-        /// What was expected.
+        /// The tensor expected.
         expected: String,
     },
     /// A value of a log is missing or unusable.
@@ -65,9 +65,9 @@ pub enum GoldenError {
         path: PathBuf,
         /// Key in the log.
         key: String,
-        /// What was found.
+        /// The value found.
         found: String,
-        /// What was expected.
+        /// The values allowed.
         expected: String,
     },
     /// The tensors of a start do not fit the model.
@@ -75,7 +75,7 @@ pub enum GoldenError {
     Fit {
         /// The file.
         path: PathBuf,
-        /// What does not fit.
+        /// The tensor that does not fit.
         reason: NameError,
     },
     /// The method's settings contradict each other.
@@ -83,7 +83,7 @@ pub enum GoldenError {
     Method {
         /// The log.
         path: PathBuf,
-        /// What is wrong.
+        /// The contradiction.
         reason: ConfigError,
     },
 }

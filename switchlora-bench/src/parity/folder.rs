@@ -43,7 +43,7 @@ pub struct Run {
     pub log: RunLog,
     /// Settings of the layers.
     pub method: SwitchLoraConfig,
-    /// What an update does in addition to AdamW.
+    /// The method's part of an update, in addition to AdamW.
     pub algorithm: Algorithm,
     /// Whether GaLore's projections are computed here, or read from the run.
     pub own_projections: bool,

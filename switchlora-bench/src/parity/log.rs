@@ -231,7 +231,7 @@ impl RunLog {
         }
     }
 
-    /// What an update does in addition to AdamW, with the run's settings.
+    /// The method's part of an update, in addition to AdamW, with the run's settings.
     pub(super) fn algorithm(&self, path: &Path) -> Result<Algorithm, GoldenError> {
         let algorithm = match (self.kind(), self.gap, self.cycle) {
             (Kind::GaLore, Some(gap), _) => GaLoreConfig::new(self.rank.unwrap_or_default())

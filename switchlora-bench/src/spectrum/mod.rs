@@ -1,6 +1,7 @@
 //! The spectrum of each weight's change over a training, `W_end - W_start`, with the adapters merged.
 //!
-//! It tests the claim in the title of the paper: the change of SwitchLoRA has full rank, that of LoRA at most its rank.
+//! It tests the claim in the paper's title: SwitchLoRA's change has full rank, LoRA's change at most the rank of its
+//! factors.
 
 mod report;
 

@@ -62,7 +62,7 @@ pub enum Problem {
     File {
         /// Name of the file.
         file: String,
-        /// What is wrong with it.
+        /// Description of the fault.
         reason: String,
     },
     /// Tensors that the model needs are missing.
