@@ -1,22 +1,22 @@
-//! Which backends work on this machine, and why the others do not.
+//! Tries which backends work on this machine.
 
 use serde::Serialize;
 use switchlora_train::backend::BackendKind;
 
-/// What became of trying one backend.
+/// Result of trying a backend.
 #[derive(Clone, Debug, Serialize)]
 pub struct BackendReport {
     /// The backend.
     pub backend: BackendKind,
-    /// Whether it is in this program.
+    /// Whether it is compiled into this program.
     pub compiled: bool,
     /// Whether a small computation works.
     pub works: bool,
-    /// Why it does not.
+    /// Why it does not work.
     pub reason: Option<String>,
 }
 
-/// Tries every backend, in the order in which `auto` prefers them.
+/// Tries all backends, in the order of preference of `auto`.
 pub fn backends() -> Vec<BackendReport> {
     let tried = BackendKind::PREFERRED.map(|backend| {
         let reason = backend.choose().err().map(|error| error.to_string());

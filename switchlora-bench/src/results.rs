@@ -1,111 +1,111 @@
-//! What a bench found, as `results.json` keeps it.
+//! Results of a benchmark, as stored in `results.json`.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// Everything of one bench.
+/// All results of a benchmark.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Results {
     /// Name and version of the program.
     pub program: String,
-    /// The command that gave them.
+    /// The command line.
     pub command: String,
     /// The machine.
     pub machine: Machine,
-    /// Every backend there is, whether it works here, and why not.
+    /// All backends, whether they work here, and why not.
     pub backends: Vec<BackendRow>,
-    /// Times of an update.
+    /// Time of an update.
     pub step: Vec<StepRow>,
     /// Memory of a training.
     pub memory: Vec<MemoryRow>,
-    /// Traffic of a data-parallel training.
+    /// Traffic of data-parallel training.
     pub communication: Vec<CommunicationRow>,
     /// Loss by update and by time.
     pub convergence: Vec<Curve>,
-    /// Whether backends compute the same.
+    /// Agreement of the backends.
     pub agreement: Vec<AgreementRow>,
-    /// What could not be measured, and why.
+    /// Failed measurements.
     pub failures: Vec<Failure>,
 }
 
-/// The machine that was measured.
+/// The machine of a benchmark.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
-    /// The processor's name.
+    /// Name of the processor.
     pub processor: String,
-    /// Its cores that can be used.
+    /// Number of usable cores.
     pub cores: usize,
-    /// Bytes of memory.
+    /// Memory in bytes.
     pub memory_bytes: u64,
     /// The operating system.
     pub system: String,
 }
 
-/// One backend.
+/// A backend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BackendRow {
     /// Its name.
     pub backend: String,
-    /// Whether it computes here.
+    /// Whether it works here.
     pub works: bool,
-    /// Why it does not.
+    /// Why it does not work.
     pub reason: Option<String>,
 }
 
-/// The time of one update, medians in milliseconds.
+/// Time of an update: medians, in milliseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepRow {
-    /// Where.
+    /// Backend.
     pub backend: String,
-    /// full, lora or switchlora.
+    /// Training method.
     pub method: String,
     /// The model.
     pub model: String,
-    /// f32 or bf16, and what frozen weights rest in if that is not f32.
+    /// Dtype of the matrix products, and dtype of the frozen weights if that is not f32.
     pub precision: String,
-    /// Rank of the factors, if there are any.
+    /// Rank of the LoRA factors or projections, if there are any.
     pub rank: Option<usize>,
-    /// Sequences in a batch.
+    /// Sequences per batch.
     pub batch_size: usize,
-    /// Tokens in a sequence.
+    /// Tokens per sequence.
     pub sequence_length: usize,
-    /// Updates that were timed.
+    /// Number of updates timed.
     pub updates: usize,
-    /// The loss of a batch.
+    /// Forward pass and loss.
     pub forward_ms: f64,
-    /// Its gradients.
+    /// Backward pass.
     pub backward_ms: f64,
     /// Clipping and AdamW.
     pub optimizer_ms: f64,
-    /// What switching adds to the optimizer.
+    /// Time that switching adds to the optimizer.
     pub switch_ms: f64,
-    /// All of it.
+    /// Whole update.
     pub update_ms: f64,
-    /// Tokens a second.
+    /// Tokens per second.
     pub tokens_per_second: f64,
-    /// LoRA vectors exchanged in an update.
+    /// LoRA vectors exchanged per update.
     pub switches: f64,
-    /// Multiply-adds of the matrix products of an update, in billions.
+    /// Multiply-adds of an update's matrix products, in billions.
     pub gmacs: f64,
-    /// Billions of multiply-adds a second that a large matrix product reaches here.
+    /// Peak rate of a large matrix product here, in billions of multiply-adds per second.
     pub peak_gmacs_per_second: f64,
 }
 
-/// The memory of one training, bytes.
+/// Memory of a training, in bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemoryRow {
-    /// Where.
+    /// Backend.
     pub backend: String,
-    /// full, lora or switchlora.
+    /// Training method.
     pub method: String,
     /// The model.
     pub model: String,
-    /// Rank of the factors, if there are any.
+    /// Rank of the LoRA factors or projections, if there are any.
     pub rank: Option<usize>,
-    /// What frozen weights rest in, f32 or bf16.
+    /// Dtype of the frozen weights in memory, f32 or bf16.
     pub frozen: String,
-    /// How it was measured: "resident set", "device pool" ...
+    /// Source of the measurement, for example "resident set" or "device pool".
     pub source: String,
-    /// Weights, as `plan` computes them.
+    /// Weights, as computed by `plan`.
     pub weights: u64,
     /// Gradients.
     pub gradients: u64,
@@ -113,101 +113,102 @@ pub struct MemoryRow {
     pub moments: u64,
     /// Candidate vectors.
     pub candidates: u64,
-    /// Measured between two updates: weights, moments and candidates.
+    /// Measured between two updates: weights, moments and candidate vectors.
     pub measured_state: u64,
-    /// Measured at the highest, activations and everything else included.
+    /// Measured peak, including activations and everything else.
     pub measured_peak: u64,
-    /// What explains the difference between state and prediction, if it is over 10 %.
+    /// Explanation of a difference of more than 10 % between measured and computed state.
     pub note: Option<String>,
 }
 
-/// What each process of a data-parallel training sends for an update. Computed, not measured.
+/// Bytes that each process of a data-parallel training sends per update. Computed, not measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CommunicationRow {
-    /// full, lora or switchlora.
+    /// Training method.
     pub method: String,
     /// The model.
     pub model: String,
-    /// Rank of the factors, if there are any.
+    /// Rank of the LoRA factors or projections, if there are any.
     pub rank: Option<usize>,
-    /// Parameters that are trained.
+    /// Number of trainable parameters.
     pub trainable_parameters: u64,
-    /// Bytes of gradients of an update.
+    /// Gradient bytes per update.
     pub gradient_bytes: u64,
-    /// Share of those of full-rank training.
+    /// Ratio of `gradient_bytes` to the gradient bytes of full-rank training.
     pub to_full: f64,
 }
 
 /// One training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
-    /// Where.
+    /// Backend.
     pub backend: String,
-    /// full, lora or switchlora.
+    /// Training method.
     pub method: String,
     /// The model.
     pub model: String,
-    /// f32 or bf16, and what frozen weights rest in if that is not f32.
+    /// Dtype of the matrix products, and dtype of the frozen weights if that is not f32.
     pub precision: String,
-    /// Rank of the factors, if there are any.
+    /// Rank of the LoRA factors or projections, if there are any.
     pub rank: Option<usize>,
     /// Peak learning rate.
     pub lr: f64,
-    /// Tokens in an update.
+    /// Tokens per update.
     pub tokens_per_update: u64,
-    /// Training loss of each update, nats a token.
+    /// Training loss of each update, in nats per token.
     #[serde(deserialize_with = "numbers")]
     pub losses: Vec<f64>,
-    /// Seconds since the start at the end of each update.
+    /// End of each update, in seconds since the start.
     pub seconds: Vec<f64>,
     /// LoRA vectors exchanged in each update.
     pub switches: Vec<u64>,
-    /// Update and validation loss of each evaluation.
+    /// Number of updates and validation loss of each evaluation.
     #[serde(deserialize_with = "pairs")]
     pub evaluations: Vec<(u64, f64)>,
 }
 
-/// How far one backend is from the reference backend on the same experiment.
+/// Difference of a backend from the reference backend on the same experiment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AgreementRow {
-    /// Where.
+    /// Backend.
     pub backend: String,
-    /// What it is compared with.
+    /// Reference backend.
     pub reference: String,
-    /// full, lora or switchlora.
+    /// Training method.
     pub method: String,
-    /// f32 or bf16, and what frozen weights rest in if that is not f32.
+    /// Dtype of the matrix products, and dtype of the frozen weights if that is not f32.
     pub precision: String,
-    /// Updates compared.
+    /// Number of updates compared.
     pub updates: u64,
-    /// Difference of the first loss.
+    /// Absolute difference of the first loss.
     pub first_loss: f64,
-    /// Largest difference of a loss.
+    /// Largest absolute difference of a loss.
     pub largest: f64,
-    /// The update where that is.
+    /// Update with the largest difference, counted from 1.
     pub largest_at: u64,
-    /// Whether every switch is the same.
+    /// Whether all switches are equal.
     pub switches_equal: bool,
-    /// Whether that is within what was asked: 1e-4 for the first loss, 1e-3 for all, switches equal.
+    /// Whether the differences are within tolerance (1e-4 for the first loss and 1e-3 for all; 5e-2 for bf16 against
+    /// f32) and all switches are equal.
     pub agrees: bool,
-    /// The losses of this backend, update by update.
+    /// Losses of this backend by update.
     #[serde(deserialize_with = "numbers")]
     pub losses: Vec<f64>,
-    /// Those of the reference.
+    /// Losses of the reference by update.
     #[serde(deserialize_with = "numbers")]
     pub reference_losses: Vec<f64>,
 }
 
-/// Something that could not be measured.
+/// A failed measurement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Which cell of the bench.
+    /// Name of the cell.
     pub cell: String,
-    /// Why.
+    /// Reason of the failure.
     pub reason: String,
 }
 
-/// JSON has no not-a-number: it is null there.
+/// Reads null as NaN, which JSON does not have.
 fn numbers<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
     let numbers = Vec::<Option<f64>>::deserialize(from)?;
     Ok(numbers.into_iter().map(|n| n.unwrap_or(f64::NAN)).collect())

@@ -1,18 +1,18 @@
-//! Files that are there in full or not at all, whenever the machine stops.
+//! Writes files and folders that are complete or absent, even if the machine stops.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Writes a file beside, flushes it, renames it, and flushes its folder: whoever reads `path` reads the old or the new
-/// content, never a part.
+/// Writes a temporary file, flushes it, renames it to `path`, and flushes the folder. A reader of `path` gets the old
+/// or the new content, never a part.
 ///
 /// # Errors
 ///
-/// What the system said; the old content is still there.
+/// The system's error; the old content is still there.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.writing"));
+    let beside = hidden(path, "writing")?;
     let attempt = || -> io::Result<()> {
         let mut file = File::create(&beside)?;
         file.write_all(content)?;
@@ -20,15 +20,15 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
         fs::rename(&beside, path)
     };
     attempt().inspect_err(|_| _ = fs::remove_file(&beside))?;
-    sync_folder(path.parent().unwrap_or(Path::new(".")))
+    sync_folder_of(path)
 }
 
-/// Gives a finished folder `beside` the name `path`. A folder that has the name already is moved to `aside` first, and is
-/// removed once the new one is in its place; if that fails, it is put back.
+/// Renames a finished folder `beside` to `path`. An existing folder at `path` is moved to `aside` first. It is removed
+/// once the new folder is in place, and moved back if that fails.
 ///
 /// # Errors
 ///
-/// What the system said.
+/// The system's error.
 pub fn put_folder(beside: &Path, path: &Path, aside: &Path) -> io::Result<()> {
     let replaces = path.exists();
     if replaces {
@@ -43,18 +43,18 @@ pub fn put_folder(beside: &Path, path: &Path, aside: &Path) -> io::Result<()> {
         }
         return Err(error);
     }
-    sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+    sync_folder_of(path)?;
     match replaces {
         true => fs::remove_dir_all(aside),
         false => Ok(()),
     }
 }
 
-/// A folder's own list of entries reaches the disk.
+/// Flushes a folder's list of entries to the disk, on Unix.
 ///
 /// # Errors
 ///
-/// What the system said.
+/// The system's error.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -69,13 +69,38 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What is read of a flushed file from now on comes from the disk instead of the system's memory, where that can be asked
-/// for.
+/// Flushes the folder that contains `path`.
+///
+/// # Errors
+///
+/// The system's error.
+pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
+    sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// `.NAME.suffix` in the folder of `path`, where NAME is the file name of `path`.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::InvalidInput`] if `path` has no file name.
+pub(crate) fn hidden(path: &Path, suffix: &str) -> io::Result<PathBuf> {
+    let Some(name) = path.file_name() else {
+        let reason = "the path names no file";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+    };
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(".");
+    hidden.push(suffix);
+    Ok(path.with_file_name(hidden))
+}
+
+/// Drops a flushed file from the page cache, on Linux, so that later reads come from the disk.
 pub fn forget_cached(file: &File) {
     #[cfg(target_os = "linux")]
     {
         use std::os::fd::AsRawFd;
-        // SAFETY: the call takes numbers only, and the descriptor is open for as long as `file` is borrowed.
+        // SAFETY: the call takes only numbers, and the descriptor is open while `file` is borrowed.
         unsafe {
             libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED);
         }
@@ -96,7 +121,7 @@ mod tests {
         write(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
 
-        // A folder in the way of the file beside.
+        // A folder blocks the name of the temporary file.
         fs::create_dir(folder.path().join(".config.toml.writing")).unwrap();
         assert!(write(&path, b"newer").is_err());
         assert_eq!(fs::read(&path).unwrap(), b"new");

@@ -1,4 +1,4 @@
-//! Text from a model, token by token.
+//! Generates text with a model, token by token.
 
 use crate::data::{DataError, Tokenizer};
 use crate::huggingface::TextEnds;
@@ -11,48 +11,51 @@ use rand_chacha::rand_core::SeedableRng;
 use std::time::{Duration, Instant};
 use switchlora_ops::in_pool;
 
-/// How tokens are chosen.
+/// Sampling of tokens.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
-    /// Divides the scores; 0 takes the most probable token.
+    /// Divisor of the logits; 0 takes the most probable token.
     pub temperature: f32,
-    /// The smallest set of tokens whose probabilities reach this sum is drawn from; 1 for all.
+    /// Samples from the smallest set of most probable tokens whose probabilities sum to at least this; 1 for all
+    /// tokens.
     pub top_p: f32,
-    /// Names the random numbers.
+    /// Seed of the random numbers.
     pub seed: u64,
-    /// Tokens at most.
+    /// Most tokens to generate.
     pub max_tokens: usize,
 }
 
-/// What a generation took.
+/// Token counts and times of a generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Generated {
-    /// Tokens of the prompt, the one that begins a text included.
+    /// Tokens of the prompt, including the begin-of-text token.
     pub prompt: usize,
-    /// Tokens generated, one that ends the text included.
+    /// Tokens generated, including the end-of-text token.
     pub tokens: usize,
-    /// Time for the prompt, until the first token was chosen.
+    /// Time to process the prompt and choose the first token.
     pub prompt_time: Duration,
-    /// Time for the tokens after the first.
+    /// Time for all tokens after the first.
     pub time: Duration,
 }
 
 impl Generated {
-    /// Mean time of a token after the first; none if there was no other.
+    /// Mean time per token after the first. `None` if there was at most one token.
     pub fn time_per_token(&self) -> Option<Duration> {
         let tokens = u32::try_from(self.tokens.saturating_sub(1)).ok()?;
         self.time.checked_div(tokens)
     }
 }
 
-/// Continues `prompt`, giving each piece of text to `write` as soon as it is a whole character; stops at the end of text.
+/// Continues `prompt` until an end-of-text token or `sampling.max_tokens`. Passes text to `write` as soon as its
+/// characters are complete.
 ///
-/// An empty prompt begins a new text. Keys and values of earlier tokens are kept. The model sees as many of the last tokens
-/// as it has positions; when those are used up, it goes on from the later half of them, which are read again.
+/// An empty prompt begins a new text. Keys and values of earlier tokens are cached. The model sees at most as many
+/// tokens as it has positions; when these are used up, the later half of the tokens is processed again as the new
+/// context.
 ///
 /// # Errors
 ///
-/// The prompt cannot be encoded, or a token not decoded.
+/// [`DataError::Encode`] for the prompt, [`DataError::Decode`] for the generated tokens.
 pub fn generate<B: Backend>(
     model: &LlamaForCausalLm<B>,
     tokenizer: &Tokenizer,
@@ -92,11 +95,11 @@ pub fn generate<B: Backend>(
     Ok(done)
 }
 
-/// Reads a growing sequence, each token once.
+/// Runs the model on a growing sequence, each token once.
 struct Reader<'a, B: Backend> {
     model: &'a LlamaForCausalLm<B>,
     cache: KeyValueCache<B>,
-    /// Tokens of the sequence that have been read.
+    /// Number of tokens of the sequence processed so far.
     read: usize,
 }
 
@@ -109,7 +112,7 @@ impl<'a, B: Backend> Reader<'a, B> {
         }
     }
 
-    /// The scores of the token after `tokens`, which begin with those of the call before.
+    /// Logits of the token after `tokens`, `[vocabulary]`. `tokens` must begin with the tokens of the previous call.
     fn scores(&mut self, tokens: &[u32]) -> Vec<f32> {
         let positions = self.model.positions.len();
         if self.cache.len() + tokens.len() - self.read > positions {
@@ -132,6 +135,7 @@ impl<'a, B: Backend> Reader<'a, B> {
     }
 }
 
+/// Samples a token from its logits.
 fn choose(scores: &[f32], sampling: Sampling, random: &mut impl Rng) -> u32 {
     let highest = highest(scores);
     if sampling.temperature <= 0.0 {
@@ -141,7 +145,7 @@ fn choose(scores: &[f32], sampling: Sampling, random: &mut impl Rng) -> u32 {
     let mut weights: Vec<(usize, f64)> = scores.iter().map(|&s| weight(s)).enumerate().collect();
     let total: f64 = weights.iter().map(|(_, weight)| weight).sum();
     let top_p = f64::from(sampling.top_p);
-    // All that weigh less than this are too little together to be needed: so only a few have to be sorted.
+    // Tokens below this weight together have less than 1 - top_p of the total. Without them the sort is short.
     let least = total * (1.0 - top_p) / scores.len() as f64;
     weights.retain(|(token, weight)| *weight >= least || *token == highest);
     weights.sort_unstable_by(|(a, left), (b, right)| right.total_cmp(left).then(a.cmp(b)));
@@ -161,7 +165,7 @@ fn choose(scores: &[f32], sampling: Sampling, random: &mut impl Rng) -> u32 {
     token as u32
 }
 
-/// The token with the highest score; the first of several.
+/// The token with the highest logit; the first of several.
 fn highest(scores: &[f32]) -> usize {
     let mut highest = 0;
     for (token, score) in scores.iter().enumerate() {
@@ -231,10 +235,10 @@ mod tests {
         let alone = |tokens: &[u32]| Reader::new(&model).scores(tokens);
         let mut tokens: Vec<u32> = (0..30).map(|i| i * i % 4096).collect();
         let mut reader = Reader::new(&model);
-        // A prompt of more than there are positions: the last of them count.
+        // The prompt is longer than the positions: its last tokens count.
         assert_eq!(reader.scores(&tokens), alone(&tokens[18..]));
         let close = |left: Vec<f32>, right: Vec<f32>| {
-            // The same sums in another order.
+            // The cached computation sums in another order.
             left.iter()
                 .zip(&right)
                 .all(|(l, r)| (l - r).abs() < 1e-3 * (1.0 + r.abs()))

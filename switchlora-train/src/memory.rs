@@ -1,12 +1,12 @@
-//! The process's memory: how much it has, and that it keeps what it frees.
+//! The process's memory: how much it uses, and whether malloc keeps freed pages.
 //!
-//! glibc's malloc gives buffers of this size back to the system when they are freed and asks for them again an instant
-//! later; the page faults are a fifth of a training step on a CPU.
+//! When training frees a large buffer, glibc's malloc returns it to the system, and requests it again a moment later.
+//! The page faults take a fifth of the time of an update on a CPU.
 
-/// Tells malloc to keep its pages and to share them among threads; elsewhere than on glibc it does nothing.
+/// Makes malloc keep freed pages and share one arena among threads. Does nothing without glibc.
 ///
-/// Call it when training or evaluating begins: encoding text allocates small pieces on all threads, which one shared
-/// arena slows down.
+/// Call it when training or evaluation begins, not before text is encoded: encoding allocates many small buffers on all
+/// threads, which a single arena slows down.
 pub fn keep_pages() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: mallopt only sets parameters of the allocator, and any value is allowed for these four.
@@ -18,19 +18,19 @@ pub fn keep_pages() {
     }
 }
 
-/// How much memory the process has, in bytes.
+/// Resident memory of the process, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resident {
-    /// Now, after what is free has been given back to the system where that can be asked for.
+    /// Now, after malloc has returned free memory to the system (with glibc).
     pub now: u64,
-    /// At the highest, since it began.
+    /// Peak since the process began.
     pub peak: u64,
 }
 
-/// The process's resident set; none where the system does not say (it does on Linux).
+/// Measures the resident memory. `None` where the system does not report it (Linux does).
 pub fn resident() -> Option<Resident> {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: the call takes a number and only gives free memory back.
+    // SAFETY: the call takes a number and only returns free memory to the system.
     unsafe {
         libc::malloc_trim(0);
     }

@@ -1,14 +1,16 @@
-//! What libraries say by a panic: GPU runtimes that there is no driver, readers of files that a file is damaged.
+//! Turns panics of libraries into errors: GPU runtimes panic without a driver, file readers on damaged files.
 
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Mutex, PoisonError};
 
-/// The result of `attempt`, or the message it panicked with, and nothing on the terminal in either case.
+/// Runs `attempt` and prints nothing if it panics. Until it returns, panics of other threads print nothing either.
 ///
-/// While it runs, no other thread's panic is on the terminal either.
+/// # Errors
+///
+/// The first line of the panic's message.
 pub(crate) fn quietly<T>(attempt: impl FnOnce() -> T) -> Result<T, String> {
-    /// One at a time, or the second would take the silence of the first for what was there before.
+    /// Serializes the calls: a concurrent call would save and restore the empty hook.
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let hook = panic::take_hook();
@@ -18,7 +20,7 @@ pub(crate) fn quietly<T>(attempt: impl FnOnce() -> T) -> Result<T, String> {
     result.map_err(|message| panic_message(&*message))
 }
 
-/// The first line of what a panic said.
+/// The first line of a panic's message.
 pub(crate) fn panic_message(message: &(dyn Any + Send)) -> String {
     let text = message
         .downcast_ref::<String>()

@@ -1,48 +1,48 @@
-//! The run directory, which belongs to one process at a time.
+//! The run directory, used by one process at a time.
 //!
-//! The process holds a lock of the operating system on `run.lock`, which ends with the process however that ends: a lock
-//! that was left behind is nobody's. The number in the file is for the message to whoever comes second.
+//! The process holds an operating-system lock on `run.lock`. The lock ends with the process, however the process ends.
+//! The process id in the file only serves the error message of a second process.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-/// Name of the experiment's file: a folder that holds one is a run.
+/// Name of the experiment's file. A folder that contains it is a run.
 pub const CONFIG: &str = "config.toml";
-/// Name of the file that is locked.
+/// Name of the locked file.
 const LOCK: &str = "run.lock";
 
-/// Why a folder cannot be a run of this process.
+/// Why this process cannot use a folder as its run directory.
 #[derive(Debug, thiserror::Error)]
 pub enum RunDirectoryError {
-    /// Another process runs in it.
+    /// Another process uses it.
     #[error("{} is in use by process {process}: wait for it to end, stop it, or choose another --out", path.display())]
     InUse {
         /// The folder.
         path: PathBuf,
-        /// The number of the process, as it wrote it down.
+        /// The id of that process, from the lock file.
         process: String,
     },
-    /// There is a run in it already.
-    #[error("{} exists: add --resume to go on with it, or choose another --out", .0.display())]
+    /// It contains a run.
+    #[error("{} exists: add --resume to continue the run, or choose another --out", .0.display())]
     Exists(PathBuf),
-    /// There is something else in it.
+    /// It contains something other than a run.
     #[error("{} exists and is not a run: choose another --out", .0.display())]
     NotEmpty(PathBuf),
-    /// There is no run in it to go on with.
-    #[error("{} is not a run to go on with: it has no {CONFIG} and no checkpoint", .0.display())]
+    /// It contains no run to resume.
+    #[error("{} is not a run to resume: it has no {CONFIG} and no checkpoint", .0.display())]
     NoRun(PathBuf),
     /// The system refused.
     #[error("cannot use {}: {reason}", path.display())]
     System {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's message.
         reason: io::Error,
     },
 }
 
-/// A run directory that is this process's until it is dropped.
+/// A run directory that this process holds until drop.
 #[derive(Debug)]
 pub struct RunDirectory {
     path: PathBuf,
@@ -50,23 +50,23 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Takes a folder for a new run, and makes it if it is not there.
+    /// Takes a folder for a new run. Creates it if it does not exist.
     ///
     /// # Errors
     ///
-    /// There is a run or anything else in it, another process has it, or the system refuses.
+    /// The folder contains a run or anything else, another process holds it, or the system refuses.
     pub fn create(path: &Path) -> Result<Self, RunDirectoryError> {
         Self::check_new(path)?;
         fs::create_dir_all(path).map_err(|reason| system(path, reason))?;
         let taken = Self::lock(path)?;
-        // Another process may have been quicker, and may have ended since.
+        // Another process may have created a run here in the meantime, and ended.
         match path.join(CONFIG).exists() {
             true => Err(RunDirectoryError::Exists(path.to_path_buf())),
             false => Ok(taken),
         }
     }
 
-    /// As [`create`](Self::create), in the first folder `name(1)`, `name(2)`, … that is free.
+    /// Takes the first free folder of `name(1)`, `name(2)`, … for a new run.
     ///
     /// # Errors
     ///
@@ -85,11 +85,11 @@ impl RunDirectory {
         }
     }
 
-    /// Takes the folder of a run to go on with.
+    /// Takes the folder of a run to resume.
     ///
     /// # Errors
     ///
-    /// There is no folder, another process has it, or the system refuses.
+    /// The folder does not exist, another process holds it, or the system refuses.
     pub fn open(path: &Path) -> Result<Self, RunDirectoryError> {
         if !path.is_dir() {
             return Err(RunDirectoryError::NoRun(path.to_path_buf()));
@@ -97,11 +97,11 @@ impl RunDirectory {
         Self::lock(path)
     }
 
-    /// Whether a new run could be made in `path`.
+    /// Checks that a new run can be created in `path`.
     ///
     /// # Errors
     ///
-    /// It could not: says why.
+    /// The folder contains a run or anything else, another process holds it, or the system refuses.
     pub fn check_new(path: &Path) -> Result<(), RunDirectoryError> {
         let entries = match fs::read_dir(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -113,7 +113,7 @@ impl RunDirectory {
         let mut names = entries
             .filter_map(Result::ok)
             .map(|entry| entry.file_name());
-        // A process that is killed at the very beginning leaves these.
+        // A process killed right after its start leaves these files.
         let ours = |name: &std::ffi::OsString| name == LOCK || name == ".config.toml.writing";
         if !names.any(|name| !ours(&name)) {
             return Ok(());
@@ -121,7 +121,7 @@ impl RunDirectory {
         if !path.join(CONFIG).exists() {
             return Err(RunDirectoryError::NotEmpty(path.to_path_buf()));
         }
-        // Of one that is running, that is the more useful answer.
+        // If the run is in use, that error is more useful.
         Self::lock(path)?;
         Err(RunDirectoryError::Exists(path.to_path_buf()))
     }
@@ -142,13 +142,13 @@ impl RunDirectory {
                 let mut process = String::new();
                 let _ = lock.read_to_string(&mut process);
                 let process = match process.trim() {
-                    "" => "(it is just beginning)".to_owned(),
+                    "" => "(just started)".to_owned(),
                     number => number.to_owned(),
                 };
                 let path = path.to_path_buf();
                 return Err(RunDirectoryError::InUse { path, process });
             }
-            // A file system without locks: better to run than not to.
+            // The file system has no locks: run without one.
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
@@ -165,7 +165,7 @@ impl RunDirectory {
 
 impl Drop for RunDirectory {
     fn drop(&mut self) {
-        // The file stays: to remove it while another process opens it would give two of them a lock.
+        // The file stays: if it were removed while another process opens it, two processes could hold a lock.
         let _ = self.lock.set_len(0);
         let _ = self.lock.unlock();
     }

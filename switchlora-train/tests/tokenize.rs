@@ -46,7 +46,7 @@ fn a_killed_tokenize_goes_on_and_ends_with_the_same_file() {
     let again = place.run(&arguments);
     assert!(again.status.success(), "{}", stderr(&again));
     assert!(
-        stdout(&again).contains("going on after"),
+        stdout(&again).contains("resuming after"),
         "{}",
         stdout(&again)
     );

@@ -1,4 +1,4 @@
-//! `switchlora-bench backends`.
+//! `switchlora-bench backends`: lists the backends and whether they work on this machine.
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -7,13 +7,17 @@ use switchlora_bench::backends::backends;
 /// Arguments of `backends`.
 #[derive(Args)]
 pub struct Backends {
-    /// One JSON object a line for each backend.
+    /// Print one JSON object per line and backend.
     #[arg(long)]
     json: bool,
 }
 
 impl Backends {
-    /// Always as it should be: a backend that does not work is an answer.
+    /// Prints one line per backend. Returns true: a backend that does not work is a valid result.
+    ///
+    /// # Errors
+    ///
+    /// A report cannot be serialized.
     pub fn run(self) -> Result<bool> {
         for report in backends() {
             if self.json {

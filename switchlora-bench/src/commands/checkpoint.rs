@@ -1,4 +1,4 @@
-//! `switchlora-bench checkpoint`.
+//! `switchlora-bench checkpoint`: times checkpoints during training.
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -12,40 +12,44 @@ use switchlora_train::model::LlamaConfig;
 /// Arguments of `checkpoint`.
 #[derive(Args)]
 pub struct Checkpoint {
-    /// A preset or a Hugging Face config.json.
+    /// Preset or Hugging Face config.json.
     #[arg(long, default_value = "60m", value_name = "PRESET|FILE")]
     model: String,
-    /// How it is trained.
+    /// Training method.
     #[arg(long, value_parser = flags::method(), default_value_t)]
     method: Method,
-    /// Rank of the factors [default: a quarter of the model's width].
+    /// Rank of the LoRA factors [default: a quarter of the hidden size].
     #[arg(long)]
     rank: Option<usize>,
-    /// Sequences in a batch.
+    /// Sequences per batch.
     #[arg(long, default_value_t = 1)]
     batch_size: usize,
-    /// Tokens in a sequence.
+    /// Sequence length in tokens.
     #[arg(long, default_value_t = 128)]
     sequence_length: usize,
-    /// Where to compute.
+    /// Backend to run on.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendKind,
-    /// Updates without a checkpoint, for each checkpoint.
+    /// Updates between two checkpoints.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     updates: u16,
-    /// Checkpoints.
+    /// Number of checkpoints.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     repeats: u16,
-    /// Where they are written: on the disk of the runs.
+    /// Folder for the checkpoints; choose the disk that runs are saved to.
     #[arg(long, default_value = "runs/.bench-checkpoint")]
     folder: PathBuf,
-    /// One JSON object instead of text.
+    /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
 }
 
 impl Checkpoint {
-    /// Always as it should be, if it can be measured at all.
+    /// Measures and prints. Returns true.
+    ///
+    /// # Errors
+    ///
+    /// The arguments are wrong, the backend fails, or a checkpoint cannot be written.
     pub fn run(self) -> Result<bool> {
         let config = LlamaConfig::resolve(&self.model)?;
         let folder = self.folder;

@@ -1,4 +1,4 @@
-//! `switchlora-bench compare`.
+//! `switchlora-bench compare`: compares methods by training them.
 
 use anyhow::Result;
 use clap::Args;
@@ -9,19 +9,23 @@ use switchlora_train::backend::BackendKind;
 /// Arguments of `compare`.
 #[derive(Args)]
 pub struct Compare {
-    /// The grid in TOML: an experiment, its variants, learning rates and seeds.
+    /// Grid in TOML: an experiment, its variants, learning rates and seeds.
     #[arg(value_name = "GRID.toml")]
     grid: PathBuf,
-    /// Where to compute.
+    /// Backend to run on.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendKind,
-    /// The folder for results; what is there already is not run again.
+    /// Folder for results; trainings with a result there are not repeated.
     #[arg(long, default_value = "bench/compare")]
     out: PathBuf,
 }
 
 impl Compare {
-    /// Always as it should be, if everything can be trained.
+    /// Trains everything in the grid and prints the comparison. Returns true.
+    ///
+    /// # Errors
+    ///
+    /// The grid is wrong, a training fails, or the folder cannot be written.
     pub fn run(self) -> Result<bool> {
         let grid = Grid::from_file(&self.grid)?;
         let backend = self.backend.choose()?.backend;

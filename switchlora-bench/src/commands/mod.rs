@@ -1,4 +1,5 @@
-//! The commands, one small file each. A command gives whether what it measured is as it should be.
+//! The commands, one file per command. A command returns whether its measurements are as expected; false is exit status
+//! 1.
 
 mod backends;
 mod checkpoint;
@@ -11,30 +12,36 @@ mod step;
 use anyhow::Result;
 use clap::Subcommand;
 
-/// What can be done.
+/// The commands.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Replay runs of the authors' program and compare every number; one JSON line a run, exit 1 if one is off.
+    /// Replay runs of the authors' program and compare every number: one JSON line per run, exit status 1 on a
+    /// deviation.
     Parity(parity::Parity),
     /// Time one update of each method: forward, backward, optimizer and switch.
     Step(step::Step),
-    /// Time what a checkpoint adds to a training, beside what memory and disk allow.
+    /// Time how long checkpoints delay a training, and the lower bounds set by memory and disk.
     Checkpoint(checkpoint::Checkpoint),
-    /// Run a whole bench: identical experiments for each backend and method, into one folder with a report.
+    /// Run a full benchmark: identical experiments on each backend with each method, and a report.
     Run(Box<run::Run>),
-    /// Compare methods fairly: equal tokens and order, each at its own best rate, several seeds; resumable.
+    /// Compare methods: same tokens in the same order, each method at its own best learning rate, several seeds;
+    /// resumable.
     Compare(compare::Compare),
-    /// Singular values and effective rank of what runs changed, layer by layer.
+    /// Compute singular values and effective rank of the weight changes of runs, by layer.
     Spectrum(spectrum::Spectrum),
-    /// One measurement of a bench, in a process of its own.
+    /// Run one measurement of a benchmark in its own process.
     #[command(hide = true)]
     Cell(run::One),
-    /// Say which backends of this program work on this machine.
+    /// List which backends of this program work on this machine.
     Backends(backends::Backends),
 }
 
 impl Command {
-    /// Runs it.
+    /// Runs the command. Returns whether its measurements are as expected.
+    ///
+    /// # Errors
+    ///
+    /// The command's arguments are wrong, or it cannot measure.
     pub fn run(self) -> Result<bool> {
         match self {
             Self::Parity(command) => command.run(),

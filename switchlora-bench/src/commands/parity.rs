@@ -1,4 +1,4 @@
-//! `switchlora-bench parity`.
+//! `switchlora-bench parity`: replays runs of the authors' program.
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -10,19 +10,23 @@ use switchlora_train::backend::{BackendKind, run_on};
 /// Arguments of `parity`.
 #[derive(Args)]
 pub struct Parity {
-    /// Folder with config.json, tokens.safetensors, and for each run its log, its start and its states.
+    /// Folder with config.json, tokens.safetensors, and the log, start and states of each run.
     #[arg(long, value_name = "DIR")]
     golden: PathBuf,
-    /// Where to compute.
+    /// Backend to run on.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendKind,
-    /// Runs to replay, separated by commas [default: those of the authors of each method, as far as they are there].
+    /// Runs to replay, separated by commas [default: the authors' runs in the folder].
     #[arg(long, value_delimiter = ',', value_name = "RUN")]
     runs: Vec<String>,
 }
 
 impl Parity {
-    /// Whether every run is within its tolerances.
+    /// Replays the runs. Returns whether every run is within its tolerances.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be read, or the backend fails.
     pub fn run(self) -> Result<bool> {
         let golden = Golden::open(&self.golden)?;
         let runs = match self.runs.is_empty() {

@@ -1,4 +1,4 @@
-//! `switchlora-bench run`, and the cells it starts.
+//! `switchlora-bench run`: a full benchmark, and `cell`: one measurement of it.
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -12,7 +12,7 @@ use switchlora_train::experiment::{Method, Precision, flags};
 /// Arguments of `run`.
 #[derive(Args)]
 pub struct Run {
-    /// What to measure, separated by commas.
+    /// Measurements, separated by commas.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "all")]
     suite: Vec<Suite>,
     /// Presets or config.json files, separated by commas.
@@ -26,49 +26,54 @@ pub struct Run {
         default_value = "full,lora,switchlora"
     )]
     methods: Vec<Method>,
-    /// Backends, separated by commas; every one that works here unless given.
+    /// Backends, separated by commas [default: all that work here].
     #[arg(long, value_enum, value_delimiter = ',')]
     backends: Vec<BackendKind>,
-    /// Fail if a backend that is named does not work here; without this it is a row that says why.
+    /// Fail if a backend given by name does not work here, instead of reporting the reason in a row.
     #[arg(long)]
     strict: bool,
-    /// Number of the device.
+    /// Index of the device.
     #[arg(long, default_value_t = 0)]
     device: usize,
-    /// What to compute in, separated by commas.
+    /// Dtypes of the matrix products, separated by commas.
     #[arg(long, value_parser = flags::precision(), value_delimiter = ',', default_value = "f32")]
     precision: Vec<Precision>,
-    /// What frozen weights rest in.
+    /// Dtype of the frozen weights in memory.
     #[arg(long, value_parser = flags::precision(), default_value_t)]
     frozen: Precision,
-    /// Rank of the factors; a quarter of the model's width unless given.
+    /// Rank of the LoRA factors [default: a quarter of the hidden size].
     #[arg(long)]
     rank: Option<usize>,
-    /// Sequences in a batch.
+    /// Sequences per batch [default: 8; with --quick 2].
     #[arg(long)]
     batch_size: Option<usize>,
-    /// Tokens in a sequence.
+    /// Sequence length in tokens [default: 128; with --quick 64].
     #[arg(long)]
     sequence_length: Option<usize>,
-    /// Updates that `step` times.
+    /// Updates to time in `step` [default: 10; with --quick 4].
     #[arg(long)]
     updates: Option<usize>,
-    /// Updates of each training of `convergence`.
+    /// Updates per training in `convergence` [default: 100; with --quick 10].
     #[arg(long)]
     steps: Option<u64>,
-    /// Small batches and few updates: minutes instead of an hour.
+    /// Use small batches and few updates: takes minutes instead of an hour.
     #[arg(long)]
     quick: bool,
-    /// The folder for results and reports; what is measured there already is not measured again.
+    /// Folder for results and reports; measurements with a result there are not repeated.
     #[arg(long, default_value = "bench")]
     out: PathBuf,
-    /// Measure everything again.
+    /// Repeat all measurements.
     #[arg(long)]
     fresh: bool,
 }
 
 impl Run {
-    /// As it should be if every cell could be measured and all backends agree.
+    /// Runs the benchmark. Returns whether every cell was measured, all backends agree and, with `--strict`, every
+    /// named backend works.
+    ///
+    /// # Errors
+    ///
+    /// No backend works, or the folder cannot be written.
     pub fn run(self) -> Result<bool> {
         let pick = |whole, quick| if self.quick { quick } else { whole };
         let settings = Settings {
@@ -119,7 +124,11 @@ pub struct One {
 }
 
 impl One {
-    /// Always as it should be, if it can be measured at all.
+    /// Measures the cell and prints the result as JSON. Returns true.
+    ///
+    /// # Errors
+    ///
+    /// `cell` is not a cell, or the measurement fails.
     pub fn run(self) -> Result<bool> {
         let cell: Cell = serde_json::from_str(&self.cell).context("not a cell")?;
         let found = cell.measure()?;

@@ -1,4 +1,4 @@
-//! `switchlora-bench spectrum`.
+//! `switchlora-bench spectrum`: singular values of the weight changes of runs.
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -13,16 +13,20 @@ pub struct Spectrum {
     /// Run directories (their newest checkpoints) or checkpoints.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// Where to merge the factors; the singular values are computed on the host.
+    /// Backend that merges the factors; the singular values are computed on the host.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendKind,
-    /// The folder for spectrum.json and spectrum.svg.
+    /// Folder for spectrum.json and spectrum.svg.
     #[arg(long, default_value = "bench/spectrum")]
     out: PathBuf,
 }
 
 impl Spectrum {
-    /// Always as it should be, if it can be measured at all.
+    /// Computes the spectra, writes the files and prints a table. Returns true.
+    ///
+    /// # Errors
+    ///
+    /// A run has no intact checkpoint, the backend fails, or a file cannot be written.
     pub fn run(self) -> Result<bool> {
         let jobs = self.runs.iter().map(|run| SpectrumJob::open(run));
         let jobs: Vec<_> = jobs.collect::<Result<_>>()?;

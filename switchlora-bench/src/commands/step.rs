@@ -1,4 +1,4 @@
-//! `switchlora-bench step`.
+//! `switchlora-bench step`: times one update of each method.
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -13,16 +13,16 @@ use switchlora_train::model::LlamaConfig;
 /// Arguments of `step`.
 #[derive(Args)]
 pub struct Step {
-    /// A preset or a Hugging Face config.json.
+    /// Preset or Hugging Face config.json.
     #[arg(long, default_value = "tiny", value_name = "PRESET|FILE")]
     model: String,
-    /// Rank of the factors [default: a quarter of the model's width].
+    /// Rank of the LoRA factors [default: a quarter of the hidden size].
     #[arg(long)]
     rank: Option<usize>,
-    /// Sequences in a batch.
+    /// Sequences per batch.
     #[arg(long, default_value_t = 8)]
     batch_size: usize,
-    /// Tokens in a sequence.
+    /// Sequence length in tokens.
     #[arg(long, default_value_t = 128)]
     sequence_length: usize,
     /// Methods to time, separated by commas.
@@ -33,37 +33,42 @@ pub struct Step {
         default_value = "full,lora,switchlora"
     )]
     methods: Vec<Method>,
-    /// Where to compute.
+    /// Backend to run on.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendKind,
-    /// What products are computed in.
+    /// Dtype of the matrix products.
     #[arg(long, value_parser = flags::precision(), default_value_t)]
     precision: Precision,
-    /// What frozen weights rest in.
+    /// Dtype of the frozen weights in memory.
     #[arg(long, value_parser = flags::precision(), default_value_t)]
     frozen: Precision,
     /// Updates to time, after a warm-up.
     #[arg(long, default_value_t = 20)]
     updates: usize,
-    /// Names the random weights and tokens.
+    /// Seed of the random weights and tokens.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Threads of a CPU; as many as there are cores unless given.
+    /// CPU threads [default: the number of cores].
     #[arg(long)]
     threads: Option<usize>,
-    /// Compare with the same updates in plain PyTorch, in turn with ours; needs a Python with torch, transformers and peft.
+    /// Also time the same updates in plain PyTorch, alternating with ours; needs a Python with torch, transformers and
+    /// peft.
     #[arg(long)]
     peer: bool,
-    /// That Python.
+    /// Python program for --peer.
     #[arg(long, default_value = "python3", value_name = "PROGRAM")]
     python: String,
-    /// One JSON object a line for each method, instead of a table.
+    /// Print one JSON object per line and method instead of a table.
     #[arg(long)]
     json: bool,
 }
 
 impl Step {
-    /// Always as it should be, if it can be measured at all.
+    /// Times the methods and prints the result. Returns true.
+    ///
+    /// # Errors
+    ///
+    /// The arguments are wrong, the backend fails, or PyTorch cannot be started.
     pub fn run(self) -> Result<bool> {
         let config = LlamaConfig::resolve(&self.model)?;
         let bench = StepBench {

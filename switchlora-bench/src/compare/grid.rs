@@ -1,10 +1,10 @@
-//! What a comparison is made of: one experiment, variants of it, learning rates to choose among, and seeds.
+//! The grid of a comparison: one experiment, variants of it, learning rates to choose from, and seeds.
 //!
 //! ```toml
 //! seeds = [1, 2, 3]
-//! rates = [1e-3, 3e-3, 1e-2, 3e-2]   # each variant takes its best one, by the sweep
-//! sweep_seed = 0                     # the seed of the sweep, not among the seeds that are reported
-//! sweep_steps = 300                  # updates of a training of the sweep; those of the experiment unless given
+//! rates = [1e-3, 3e-3, 1e-2, 3e-2]   # learning rates; the sweep chooses the best one for each variant
+//! sweep_seed = 0                     # seed of the sweep; do not use it in `seeds`
+//! sweep_steps = 300                  # updates per training of the sweep; default: as in the experiment
 //!
 //! [experiment]                       # as `train --config` reads it, without method, lr and seed
 //! model = "tiny"
@@ -22,37 +22,37 @@ use std::path::{Path, PathBuf};
 use switchlora_train::backend::BackendKind;
 use switchlora_train::experiment::{Experiment, ExperimentError, WarmStart, overlaid};
 
-/// A whole comparison.
+/// A comparison, as read from TOML.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grid {
-    /// The seeds that every variant is trained with, at its best rate.
+    /// Seeds with which every variant is trained at its best learning rate.
     #[serde(default = "seeds")]
     pub seeds: Vec<u64>,
-    /// The learning rates that a variant chooses among, unless it has its own.
+    /// Learning rates of the sweep, for variants without their own.
     #[serde(default)]
     pub rates: Vec<f64>,
-    /// The seed of the sweep.
+    /// Seed of the sweep.
     #[serde(default)]
     pub sweep_seed: u64,
-    /// Updates of a training of the sweep; those of the experiment unless given.
+    /// Updates per training of the sweep. Default: as in the experiment.
     pub sweep_steps: Option<u64>,
-    /// What all variants share.
+    /// Keys of the experiment that all variants share.
     #[serde(default)]
     pub experiment: toml::Table,
-    /// What is compared.
+    /// The variants to compare.
     #[serde(rename = "variant", default)]
     pub variants: Vec<Variant>,
 }
 
-/// One thing that is compared.
+/// A variant of the experiment.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Variant {
-    /// What reports call it.
+    /// Name in reports.
     pub name: String,
-    /// Its own learning rates.
+    /// Learning rates of this variant.
     pub rates: Option<Vec<f64>>,
-    /// Keys of an experiment, over those that all share.
+    /// Keys of the experiment that override the shared ones.
     #[serde(flatten)]
     pub settings: toml::Table,
 }
@@ -65,7 +65,7 @@ pub enum GridError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's message.
         reason: std::io::Error,
     },
     /// The file is not a grid.
@@ -73,33 +73,33 @@ pub enum GridError {
     Toml {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with line and column.
+        /// The parser's message, with line and column.
         reason: String,
     },
-    /// A key of the grid that cannot be used.
+    /// A key of the grid has an unusable value.
     #[error("`{key}` is {found}, expected {expected}")]
     Value {
         /// The key.
         key: String,
         /// Its value.
         found: String,
-        /// What is allowed.
+        /// The allowed values.
         expected: &'static str,
     },
-    /// The keys of a variant are not those of an experiment.
+    /// A variant's keys do not form an experiment.
     #[error("variant `{name}`: {reason}")]
     Settings {
-        /// Its name.
+        /// Name of the variant.
         name: String,
-        /// What is wrong.
+        /// Description of the fault.
         reason: String,
     },
-    /// The experiment of a variant cannot be run.
+    /// A variant's experiment cannot be run.
     #[error("variant `{name}`: {reason}")]
     Experiment {
-        /// Its name.
+        /// Name of the variant.
         name: String,
-        /// What is wrong.
+        /// The experiment's error.
         reason: ExperimentError,
     },
 }
@@ -109,11 +109,11 @@ fn seeds() -> Vec<u64> {
 }
 
 impl Grid {
-    /// Reads a grid and checks everything that can be checked before the first training.
+    /// Reads a grid and checks all of it before the first training.
     ///
     /// # Errors
     ///
-    /// The file cannot be read or is not a grid, or the first value that is out of its range.
+    /// The file cannot be read or is not a grid, or a value is out of range.
     pub fn from_file(path: &Path) -> Result<Self, GridError> {
         let text = std::fs::read_to_string(path).map_err(|reason| GridError::Read {
             path: path.to_path_buf(),
@@ -174,11 +174,11 @@ impl Grid {
         variant.rates.as_deref().unwrap_or(&self.rates)
     }
 
-    /// One training, resolved.
+    /// The experiment of one training. Without `steps` it has the updates of the grid's experiment.
     ///
     /// # Errors
     ///
-    /// The variant's experiment is none, or cannot be compared.
+    /// The variant's keys do not form an experiment, or set what the comparison controls.
     pub fn trial(
         &self,
         variant: &Variant,

@@ -1,9 +1,11 @@
-//! A fair comparison of methods: the same tokens in the same order, each method at its own best learning rate, several seeds.
+//! Compares methods fairly: the same tokens in the same order, each method at its own best learning rate, several
+//! seeds.
 //!
-//! First every variant is trained at every rate with a seed that is not reported, and takes the rate with the lowest
-//! validation loss. Then every variant is trained at its rate with each seed. A training is a process of its own and leaves
-//! one file in `trials/`, named by everything that decides its outcome: a comparison that is interrupted goes on after the
-//! last one, and a changed grid runs what has changed.
+//! First, every variant is trained at every learning rate with a sweep seed whose results are not reported; the
+//! learning rate with the lowest validation loss wins. Then every variant is trained at its learning rate with each
+//! seed. A training runs in its own process and leaves one file in `trials/`, named by a hash of everything that
+//! decides its outcome. So an interrupted comparison resumes after its last training, and a changed grid runs only the
+//! trainings that changed.
 
 mod grid;
 mod report;
@@ -23,10 +25,11 @@ use switchlora_train::durable;
 use switchlora_train::experiment::Experiment;
 use switchlora_train::hexadecimal;
 
-/// Raised when a training of the same experiment would come out otherwise, or its file holds something else.
+/// Increased when a training of the same experiment would have another outcome, or the files have another format.
 const FORMAT: u32 = 1;
 
-/// Runs everything that has not been run yet and writes the reports after every training. `say` is told one line for each.
+/// Runs the trainings that have no result yet, and writes the reports after every training. Passes `say` a line per
+/// training.
 ///
 /// # Errors
 ///
@@ -72,7 +75,7 @@ pub fn compare(
         }
         best.push(chosen.1);
     }
-    // Seed by seed, so that what is there after an interruption is as fair as what is there in the end.
+    // Seed by seed, so that the results are a fair comparison even after an interruption.
     for &seed in &grid.seeds {
         for (variant, &rate) in grid.variants.iter().zip(&best) {
             let trial = grid.trial(variant, backend, rate, seed, None)?;
@@ -84,7 +87,7 @@ pub fn compare(
     Ok(comparison)
 }
 
-/// Runs trainings, or finds them.
+/// Runs trainings, or reads their results.
 struct Runner<'a, S> {
     tokens: PathBuf,
     trials: PathBuf,
@@ -119,7 +122,7 @@ impl<S: Fn(&str)> Runner<'_, S> {
     }
 }
 
-/// The name of a training: method, seed, and a hash of everything that decides its outcome.
+/// File name of a training: method, seed, and a hash of everything that decides its outcome.
 fn trial_name(experiment: &Experiment) -> Result<String> {
     let key = serde_json::to_vec(&(FORMAT, experiment))?;
     let hash = hexadecimal(&Sha256::digest(key)[..8]);
@@ -127,7 +130,7 @@ fn trial_name(experiment: &Experiment) -> Result<String> {
     Ok(format!("{method}-seed{seed}-{hash}"))
 }
 
-/// Writes a file of a comparison in full or not at all.
+/// Writes a file of the comparison atomically.
 fn write_file(out: &Path, name: &str, content: &[u8]) -> Result<()> {
     let path = out.join(name);
     durable::write(&path, content).with_context(|| format!("cannot write {}", path.display()))

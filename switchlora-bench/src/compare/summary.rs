@@ -1,4 +1,4 @@
-//! What a comparison has found: every training, and one row for each variant.
+//! Results of a comparison: every training, and a summary of each variant.
 
 use super::Grid;
 use crate::cells::TrialResult;
@@ -10,20 +10,20 @@ use switchlora_train::data::Tokenizer;
 use switchlora_train::experiment::Experiment;
 use switchlora_train::model::LlamaConfig;
 
-/// A whole comparison.
+/// Results of a comparison.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Comparison {
-    /// This program.
+    /// Name and version of the program.
     pub program: String,
-    /// What it ran on.
+    /// The machine.
     pub machine: Machine,
     /// The backend.
     pub backend: String,
-    /// A row for each variant.
+    /// One row per variant.
     pub summary: Vec<Summary>,
     /// The trainings of the sweep.
     pub sweep: Vec<Run>,
-    /// The trainings at the best rates, seed by seed.
+    /// The trainings at the best learning rates, seed by seed.
     pub runs: Vec<Run>,
 }
 
@@ -32,22 +32,22 @@ pub struct Comparison {
 pub struct Run {
     /// The variant.
     pub variant: String,
-    /// The last validation loss, nats a token; infinite (null in JSON) where it is no number.
+    /// Last validation loss, in nats per token; infinite (null in JSON) if it is not finite.
     #[serde(deserialize_with = "infinite")]
     pub loss: f64,
-    /// The whole experiment.
+    /// The experiment.
     pub experiment: Experiment,
-    /// Losses, times and switches.
+    /// Losses, times and numbers of switches, by update.
     pub curve: Curve,
-    /// Parameters that get a gradient.
+    /// Number of trainable parameters.
     pub trainable_parameters: u64,
-    /// Bytes of moments, counts, projections and spare vectors, in closed form.
+    /// Bytes of moments, step counts, projections and candidate vectors, computed.
     pub optimizer_bytes: u64,
-    /// The largest resident set of its process.
+    /// Peak resident memory of its process, in bytes.
     pub peak_memory: Option<u64>,
-    /// Updates that were refused.
+    /// Updates skipped because of a loss or gradient that is not finite.
     pub skipped: u64,
-    /// The change of each projection.
+    /// Weight change of each projection.
     pub changes: Vec<LayerChange>,
 }
 
@@ -80,7 +80,7 @@ impl Run {
         })
     }
 
-    /// Milliseconds of an update, the median.
+    /// Median time of an update, in milliseconds.
     fn milliseconds(&self) -> f64 {
         let seconds = &self.curve.seconds;
         let begins = std::iter::once(&0.0).chain(seconds);
@@ -96,45 +96,45 @@ impl Run {
     }
 }
 
-/// One variant over all its seeds.
+/// Summary of a variant over its seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The variant.
     pub variant: String,
-    /// How it is trained.
+    /// Training method.
     pub method: String,
-    /// Rank of factors or projections.
+    /// Rank of LoRA factors or projections.
     pub rank: Option<usize>,
     /// The learning rate that the sweep chose.
     pub lr: f64,
-    /// Whether that is the lowest or highest of several rates: a better one may lie beyond.
+    /// Whether `lr` is the lowest or highest of several learning rates, so that a better one may lie outside the grid.
     pub at_edge: bool,
-    /// Seeds so far.
+    /// Number of seeds so far.
     pub seeds: usize,
-    /// Mean of the validation perplexities.
+    /// Mean validation perplexity.
     pub perplexity: f64,
-    /// Their standard deviation (of a sample); none for one seed.
+    /// Sample standard deviation of the perplexity; `None` for one seed.
     pub deviation: Option<f64>,
-    /// Parameters that get a gradient.
+    /// Number of trainable parameters.
     pub trainable_parameters: u64,
-    /// Bytes of moments, counts, projections and spare vectors, in closed form.
+    /// Bytes of moments, step counts, projections and candidate vectors, computed.
     pub optimizer_bytes: u64,
-    /// The largest resident set of a process.
+    /// Largest peak of resident memory among the trainings, in bytes.
     pub peak_memory: Option<u64>,
-    /// Milliseconds of an update, the median over updates, the mean over seeds. Evaluations are not in it.
+    /// Time of an update in milliseconds, without evaluations: median over updates, mean over seeds.
     pub milliseconds: f64,
-    /// Tokens a second over whole trainings, evaluations not in it.
+    /// Tokens per second over whole trainings, without evaluations.
     pub tokens_per_second: f64,
-    /// Mean effective rank of the change of a weight.
+    /// Mean effective rank of the weight changes.
     pub effective_rank: f64,
-    /// Mean share, in percent, of directions above a hundredth of the largest.
+    /// Mean share, in percent, of singular values above a hundredth of the largest.
     pub directions_percent: f64,
-    /// Updates that were refused, all seeds together.
+    /// Skipped updates over all seeds.
     pub skipped: u64,
 }
 
 impl Comparison {
-    /// The rows, of the trainings so far.
+    /// Computes the rows from the trainings so far.
     pub(super) fn summarize(&mut self, grid: &Grid) {
         let rows = grid.variants.iter().filter_map(|variant| {
             let of = |run: &&Run| run.variant == variant.name;
@@ -181,7 +181,7 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
     sum / count
 }
 
-/// The standard deviation of a sample; none for one value.
+/// Sample standard deviation; `None` for one value.
 fn deviation(values: &[f64]) -> Option<f64> {
     let mean = mean(values.iter().copied());
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();

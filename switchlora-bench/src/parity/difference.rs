@@ -1,23 +1,23 @@
-//! How far two lists of numbers are apart.
+//! The difference between two lists of numbers.
 
 use serde::{Serialize, Serializer};
 
-/// The largest difference and the share of small ones, over everything added so far.
+/// Largest difference and share of small differences, over all numbers added so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Difference {
-    /// The largest absolute difference; infinite where a number is not finite.
+    /// Largest absolute difference; infinite if a number is not finite.
     pub largest: f64,
-    /// Numbers compared.
+    /// Number of pairs compared.
     pub entries: u64,
-    /// Those of them that are within `CLOSE`.
+    /// Number of pairs whose difference is at most [`CLOSE`].
     pub close: u64,
 }
 
-/// Two entries of a state are the same up to here.
+/// Largest difference at which two entries of a state count as equal.
 pub const CLOSE: f64 = 1e-4;
 
 impl Difference {
-    /// Compares number by number; both lists have the same length.
+    /// Compares two lists of the same length number by number.
     pub fn add(
         &mut self,
         ours: impl IntoIterator<Item = f32>,
@@ -40,32 +40,32 @@ impl Difference {
         self.close += u64::from(difference <= CLOSE);
     }
 
-    /// Everything that `other` has compared as well.
+    /// Adds the comparisons of `other`.
     pub fn join(&mut self, other: &Self) {
         self.largest = self.largest.max(other.largest);
         self.entries += other.entries;
         self.close += other.close;
     }
 
-    /// The largest difference, if anything was compared.
+    /// The largest difference. `None` if nothing was compared.
     pub fn measured(&self) -> Option<f64> {
         (self.entries > 0).then_some(self.largest)
     }
 
-    /// Share of entries within `CLOSE`, if anything was compared.
+    /// Share of differences of at most [`CLOSE`]. `None` if nothing was compared.
     pub fn share(&self) -> Option<f64> {
         (self.entries > 0).then(|| self.close as f64 / self.entries as f64)
     }
 }
 
-/// The [largest difference](Difference::measured); `null` where nothing was compared or it is infinite.
+/// Serializes the [largest difference](Difference::measured): `null` if nothing was compared or it is infinite.
 impl Serialize for Difference {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.measured().serialize(serializer)
     }
 }
 
-/// The transpose of a `[rows, columns]` matrix.
+/// Transposes a `[rows, columns]` matrix.
 pub(super) fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     let column = |column| (0..rows).map(move |row| values[row * columns + column]);
     (0..columns).flat_map(column).collect()

@@ -1,11 +1,11 @@
-//! Why a folder of golden numbers cannot be replayed: one variant per way in which it can be wrong.
+//! Errors of a folder of golden runs.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use switchlora_core::ConfigError;
 use switchlora_train::model::{LlamaConfigError, NameError};
 
-/// Why a run cannot be replayed.
+/// Why a golden run cannot be replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum GoldenError {
     /// A file cannot be read.
@@ -13,25 +13,25 @@ pub enum GoldenError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's message.
         reason: std::io::Error,
-        /// What the file should be.
+        /// The kind of file expected.
         expected: &'static str,
     },
-    /// A log is not what a log is.
+    /// A file is not the log of a run.
     #[error("{path} is not the log of a run: {reason}", path = path.display())]
     Json {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// The parser's message, with line and column.
         reason: serde_json::Error,
     },
-    /// A tensor file is damaged or something else.
+    /// A file is not a safetensors file, or is damaged.
     #[error("{path} is not a whole safetensors file: {reason}", path = path.display())]
     Safetensors {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reader's error.
         reason: safetensors::SafeTensorError,
     },
     /// The model's configuration cannot be used.
@@ -46,36 +46,36 @@ pub enum GoldenError {
         /// The folder.
         path: PathBuf,
     },
-    /// A tensor that is not there, or not as it has to be.
+    /// A tensor is missing, or has the wrong dtype, shape or values.
     #[error("{path}: tensor `{name}` is {found}, expected {expected}", path = path.display())]
     Tensor {
         /// The file.
         path: PathBuf,
         /// Name of the tensor.
         name: String,
-        /// What was found.
+        /// The tensor found.
         found: String,
-        /// What was expected.
+        /// The tensor expected.
         expected: String,
     },
-    /// A value of a log that is missing or cannot be used.
+    /// A value of a log is missing or unusable.
     #[error("{path}: `{key}` is {found}, expected {expected}", path = path.display())]
     Value {
         /// The file.
         path: PathBuf,
         /// Key in the log.
         key: String,
-        /// What was found.
+        /// The value found.
         found: String,
-        /// What was expected.
+        /// The values allowed.
         expected: String,
     },
-    /// The tensors of a start are not those of the model.
+    /// The tensors of a start do not fit the model.
     #[error("{path} does not fit config.json: {reason}", path = path.display())]
     Fit {
         /// The file.
         path: PathBuf,
-        /// What does not fit.
+        /// The tensor that does not fit.
         reason: NameError,
     },
     /// The method's settings contradict each other.
@@ -83,7 +83,7 @@ pub enum GoldenError {
     Method {
         /// The log.
         path: PathBuf,
-        /// What is wrong.
+        /// The contradiction.
         reason: ConfigError,
     },
 }

@@ -1,4 +1,4 @@
-//! A folder of golden numbers: the model, the tokens and the runs.
+//! A folder of golden runs: model, tokens and runs of the authors' program.
 
 use super::error::GoldenError;
 use super::log::{Kind, RunLog};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use switchlora_core::{Algorithm, SwitchLoraConfig};
 use switchlora_train::model::LlamaConfig;
 
-/// The runs that are replayed if none is named, in this order.
+/// Runs to replay by default, in this order.
 const USUAL: [&str; 7] = [
     "switchlora",
     "switchlora_fixed",
@@ -20,42 +20,42 @@ const USUAL: [&str; 7] = [
     "relora_initA",
 ];
 
-/// What all runs of a folder share.
+/// The model and the tokens, which all runs of a folder share.
 #[derive(Clone, Debug)]
 pub struct Golden {
     folder: PathBuf,
-    /// The model, its positions as many as a sequence has tokens.
+    /// Model configuration, with as many positions as a sequence has tokens.
     pub config: LlamaConfig,
-    /// Every sequence, one after the other.
+    /// All token ids, `[updates, batch, sequence]`.
     tokens: Vec<i32>,
-    /// Updates, sequences in a batch, tokens in a sequence.
+    /// Updates, sequences per batch, tokens per sequence.
     shape: [usize; 3],
 }
 
 /// One run of a folder.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Its name, which its files begin with.
+    /// Name, with which its file names begin.
     pub name: String,
-    /// Where the log is.
+    /// Path of the log.
     pub path: PathBuf,
     /// The log.
     pub log: RunLog,
-    /// The layers with the run's settings.
+    /// Settings of the layers.
     pub method: SwitchLoraConfig,
-    /// What an update does besides AdamW.
+    /// The method's part of an update, in addition to AdamW.
     pub algorithm: Algorithm,
-    /// Whether GaLore's projections are computed and not those of the run.
+    /// Whether GaLore's projections are computed here, or read from the run.
     pub own_projections: bool,
-    /// Updates that are replayed: as many as there are losses, or fewer if there are fewer tokens.
+    /// Number of updates to replay: the number of logged losses, or fewer if there are fewer tokens.
     pub updates: usize,
-    /// Where the state after so many updates is.
+    /// Path of the state file by number of updates.
     pub states: BTreeMap<usize, PathBuf>,
 }
 
 impl Run {
-    /// The same run of GaLore with projections that are computed, as far as it can be the same: to the second refresh, where
-    /// the signs of singular vectors, which mean nothing, meet moments of the first.
+    /// For GaLore: the same run with projections computed here. It ends at the second refresh: the signs of singular
+    /// vectors are arbitrary, and from there on they are combined with moments of the first projection.
     pub fn with_own_projections(&self) -> Option<Self> {
         let Algorithm::GaLore(config) = self.algorithm else {
             return None;
@@ -71,7 +71,11 @@ impl Run {
 }
 
 impl Golden {
-    /// Reads what the runs share.
+    /// Reads the model configuration and the tokens.
+    ///
+    /// # Errors
+    ///
+    /// `config.json` or `tokens.safetensors` is missing or wrong.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, GoldenError> {
         let folder = folder.as_ref().to_path_buf();
         let mut config = LlamaConfig::from_file(folder.join("config.json"))?;
@@ -93,7 +97,7 @@ impl Golden {
             let expected = format!("0 to {}, as config.json says", config.vocab_size - 1);
             return wrong(format!("I32 with the token {token}"), expected);
         }
-        // The tables of more positions would only cost memory.
+        // More positions would only take memory.
         config.max_position_embeddings = sequence;
         Ok(Self {
             config,
@@ -103,7 +107,7 @@ impl Golden {
         })
     }
 
-    /// The usual runs that the folder holds, else every run that switches.
+    /// The default runs that the folder holds, or all SwitchLoRA runs if it holds none of them.
     ///
     /// # Errors
     ///
@@ -129,6 +133,10 @@ impl Golden {
     }
 
     /// Reads one run.
+    ///
+    /// # Errors
+    ///
+    /// Its log is missing or wrong, or the folder cannot be read.
     pub fn run(&self, name: &str) -> Result<Run, GoldenError> {
         let path = self.log(name);
         let log = RunLog::open(&path, name)?;
@@ -154,7 +162,7 @@ impl Golden {
         })
     }
 
-    /// The rank of the factors that a run of ReLoRA starts with.
+    /// Rank of the factors that a ReLoRA run starts with.
     fn recorded_rank(&self, name: &str) -> Result<usize, GoldenError> {
         let file = self.restarts(name)?;
         let linear = self.config.linears().into_iter().next();
@@ -164,17 +172,17 @@ impl Golden {
         rank.ok_or_else(|| GoldenError::tensor(&file.path, &factor, "missing", expected))
     }
 
-    /// The factors A that a run of ReLoRA starts, and starts again, with.
+    /// The factors A with which a ReLoRA run starts and restarts.
     pub(super) fn restarts(&self, run: &str) -> Result<TensorFile, GoldenError> {
         TensorFile::open(&self.tensors(&format!("{run}_A")))
     }
 
-    /// The projections of a run of GaLore.
+    /// The projections of a GaLore run.
     pub(super) fn projections(&self, run: &str) -> Result<TensorFile, GoldenError> {
         TensorFile::open(&self.tensors(&format!("{run}_proj")))
     }
 
-    /// Tensors of a run's start: `RUN_init`, else what every run of its kind starts from.
+    /// The initial tensors of a run: `RUN_init`, else those shared by all runs of its kind.
     pub(super) fn start(&self, run: &Run) -> Result<TensorFile, GoldenError> {
         let own = self.tensors(&format!("{}_init", run.name));
         let shared = match run.log.kind() {
@@ -186,23 +194,23 @@ impl Golden {
         TensorFile::open(&shared)
     }
 
-    /// The tensors that every run starts from before any wrapping.
+    /// The initial tensors of every run, before layers are adapted.
     pub(super) fn base(&self) -> Result<TensorFile, GoldenError> {
         TensorFile::open(&self.tensors("base_init"))
     }
 
-    /// Gradients of the first update and logits of the first sequence of a run, if the folder holds them.
+    /// Gradients of the first update and logits of the first sequence, if the folder holds them.
     pub(super) fn gradients(&self, run: &Run) -> Result<Option<TensorFile>, GoldenError> {
         let path = self.tensors(&format!("{}_step0_grads", run.name));
         path.is_file().then(|| TensorFile::open(&path)).transpose()
     }
 
-    /// Sequences in a batch and tokens in a sequence.
+    /// Sequences per batch and tokens per sequence.
     pub fn batch_shape(&self) -> [usize; 2] {
         [self.shape[1], self.shape[2]]
     }
 
-    /// The sequences of an update, one after the other.
+    /// Token ids of an update, `[batch, sequence]`.
     pub(super) fn batch(&self, update: usize) -> &[i32] {
         let [_, batch, sequence] = self.shape;
         &self.tokens[update * batch * sequence..][..batch * sequence]

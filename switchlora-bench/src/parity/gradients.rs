@@ -1,4 +1,4 @@
-//! The gradients of the first update, before clipping, and the logits of the first sequence.
+//! Compares the gradients of the first update, before clipping, and the logits of the first sequence.
 
 use super::difference::Difference;
 use super::error::GoldenError;
@@ -12,7 +12,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use hashbrown::HashMap;
 use switchlora_train::model::{LlamaForCausalLm, parameter_names};
 
-/// Compares `grad.NAME` of a file.
+/// Compares the gradient of each parameter with `grad.NAME` in the file.
 pub(super) fn compare_gradients<B: AutodiffBackend>(
     model: &LlamaForCausalLm<B>,
     gradients: &GradientsParams,
@@ -36,7 +36,7 @@ pub(super) fn compare_gradients<B: AutodiffBackend>(
     Ok(difference)
 }
 
-/// Compares `logits_seq0`, `[sequence, vocabulary]`, of a file that has it.
+/// Compares the logits with `logits_seq0`, `[sequence, vocabulary]`, if the file has it.
 pub(super) fn compare_logits<B: AutodiffBackend>(
     golden: &Golden,
     model: &LlamaForCausalLm<B>,
@@ -55,7 +55,7 @@ pub(super) fn compare_logits<B: AutodiffBackend>(
     Ok(difference)
 }
 
-/// Reads the gradient of each parameter.
+/// Collects the gradient of each parameter.
 struct Read<'a> {
     gradients: &'a GradientsParams,
     found: HashMap<ParamId, TensorData>,

@@ -1,4 +1,4 @@
-//! The log of one run of the authors' program: its settings and what it measured, as `RUN.json` says it.
+//! The log `RUN.json` of one run of the authors' program: settings and measurements.
 
 use super::error::GoldenError;
 use super::tensors::read;
@@ -7,30 +7,30 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use switchlora_core::{Algorithm, GaLoreConfig, ReLoraConfig, SwitchLoraConfig, SwitchSchedule};
 
-/// What is trained in a run.
+/// Training method of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Low-rank factors whose vectors are switched.
+    /// LoRA factors whose vectors are switched.
     SwitchLora,
-    /// Low-rank factors.
+    /// LoRA factors.
     Lora,
-    /// Every weight.
+    /// All weights.
     Full,
-    /// Low-rank factors that are merged and start again.
+    /// LoRA factors that are merged and restarted.
     ReLora,
-    /// Every weight, by projected gradients.
+    /// All weights, with projected gradients.
     GaLore,
 }
 
-/// Settings and measurements of one run. What a file says besides is ignored.
+/// Settings and measurements of one run. Other keys of the file are ignored.
 #[derive(Clone, Debug, Deserialize)]
 pub struct RunLog {
-    /// Mean cross-entropy of each update's batch before the update.
+    /// Mean cross-entropy of each update's batch, before the update.
     pub loss: Vec<f64>,
-    /// Global gradient norm of each update before clipping.
+    /// Global gradient norm of each update, before clipping.
     #[serde(default)]
     pub grad_norm: Vec<f64>,
-    /// What happened in each layer at each update, `[update][layer]`.
+    /// Switches of each layer at each update, `[update][layer]`.
     #[serde(default)]
     pub switch: Vec<Vec<Option<LoggedSwitch>>>,
     /// Paths of the adapted layers, in the order of [`switch`](Self::switch).
@@ -38,78 +38,79 @@ pub struct RunLog {
     pub layers: Vec<String>,
     /// Learning rate.
     pub lr: Option<f64>,
-    /// Learning rate of each update, where it changes.
+    /// Learning rate of each update, if it is not constant.
     #[serde(default)]
     pub lr_used: Vec<f64>,
     /// Largest gradient norm; 0 for no limit.
     #[serde(default = "one")]
     pub clip: f64,
-    /// Rank of the factors.
+    /// Rank of the LoRA factors or projections.
     pub rank: Option<usize>,
     /// `alpha / rank`.
     pub scaling: Option<f64>,
-    /// Updates between two switches of one vector, at the start.
+    /// Initial switching interval: updates between two switches of a vector.
     pub interval: Option<f64>,
-    /// Whether the interval stays what it is.
+    /// Whether the interval is constant.
     #[serde(default)]
     pub fixed_interval: bool,
     /// Whether vectors are selected at random.
     #[serde(default)]
     pub discontinuous: bool,
-    /// Updates after which the frequency has fallen to 0.3 of its start.
+    /// Updates after which the switching frequency has fallen to 0.3 of its initial value.
     pub descent_step: Option<f64>,
-    /// Updates for which a counterpart is frozen; negative for none.
+    /// Updates for which the counterpart of a switched vector is frozen; negative for none.
     #[serde(default = "freeze")]
     pub adam_warm_step: i64,
-    /// Decays of the two moments.
+    /// Decay rates of the first and second moment.
     #[serde(default = "betas")]
     pub betas: [f64; 2],
-    /// Added to the root of the second moment.
+    /// AdamW's epsilon, added to the square root of the second moment.
     #[serde(default = "epsilon")]
     pub eps: f64,
     /// Decoupled weight decay.
     #[serde(default)]
     pub weight_decay: f64,
-    /// Updates between two projections.
+    /// GaLore: updates between two projections.
     pub gap: Option<u64>,
-    /// Factor of the steps of projected weights.
+    /// GaLore: factor of the steps of projected weights.
     pub scale: Option<f64>,
-    /// Updates between two restarts.
+    /// ReLoRA: updates between two restarts.
     pub cycle: Option<u64>,
-    /// What stayed of the moments at each restart.
+    /// ReLoRA: entries of the moments kept at each restart.
     #[serde(default)]
     pub resets: Vec<LoggedReset>,
 }
 
-/// What stayed of the moments at a restart.
+/// Entries of the moments kept at a restart.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct LoggedReset {
-    /// Updates done before it.
+    /// Number of updates before the restart.
     pub after_update: usize,
-    /// Entries that stayed, counted through the matrix in the layout of the file, by `PATH.lora_A.weight.exp_avg` and the like.
+    /// Flat indices of the kept entries, row-major in the layout of the file, by tensor name such as
+    /// `PATH.lora_A.weight.exp_avg`.
     pub kept_flat_indices: BTreeMap<String, Vec<usize>>,
 }
 
-/// What happened in one layer at one update.
+/// The switches of one layer at one update.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct LoggedSwitch {
-    /// The uniform draw, if there was one.
+    /// The uniform random number, if one was drawn.
     pub u: Option<f64>,
     /// Rows exchanged on each side.
     pub n: Option<usize>,
-    /// Row, slot it is saved into and slot it is loaded from, for each exchange of side A.
+    /// For each exchange of side A: row, slot into which it is saved, slot from which it is loaded.
     #[serde(rename = "A", default)]
     pub a: Vec<[i64; 3]>,
     /// The same for side B.
     #[serde(rename = "B", default)]
     pub b: Vec<[i64; 3]>,
-    /// The row that side A switches next, before and after.
+    /// The next row to switch on side A, before and after.
     #[serde(rename = "A_ptr")]
     pub a_ptr: Option<[i64; 2]>,
     /// The same for side B.
     #[serde(rename = "B_ptr")]
     pub b_ptr: Option<[i64; 2]>,
-    /// Updates for which each row of A still does not move, after this one.
+    /// Number of further updates for which each row of A is frozen, after this update.
     #[serde(rename = "fixed_A")]
     pub fixed_a: Option<Vec<i64>>,
     /// The same for side B.
@@ -200,7 +201,7 @@ impl RunLog {
         Ok(())
     }
 
-    /// What is trained.
+    /// Training method, inferred from the keys.
     pub fn kind(&self) -> Kind {
         if self.gap.is_some() {
             return Kind::GaLore;
@@ -221,7 +222,7 @@ impl RunLog {
         logged.or(self.lr).unwrap_or_default()
     }
 
-    /// The largest gradient norm.
+    /// Largest gradient norm; infinite for no limit.
     pub fn max_norm(&self) -> f64 {
         if self.clip > 0.0 {
             self.clip
@@ -230,7 +231,7 @@ impl RunLog {
         }
     }
 
-    /// What an update does besides AdamW, with the run's settings.
+    /// The method's part of an update, in addition to AdamW, with the run's settings.
     pub(super) fn algorithm(&self, path: &Path) -> Result<Algorithm, GoldenError> {
         let algorithm = match (self.kind(), self.gap, self.cycle) {
             (Kind::GaLore, Some(gap), _) => GaLoreConfig::new(self.rank.unwrap_or_default())
@@ -250,7 +251,7 @@ impl RunLog {
         })
     }
 
-    /// The layers with the run's settings; `rank` is that of their factors, which not every log says.
+    /// Settings of the layers. `rank` is the rank of their factors, which not every log has.
     pub(super) fn method(
         &self,
         path: &Path,
@@ -262,7 +263,7 @@ impl RunLog {
         };
         let schedule = match (self.kind(), self.fixed_interval) {
             (Kind::SwitchLora, true) => SwitchSchedule::fixed(required("interval", self.interval)?),
-            // The schedule knows `ratio * total` only, which is the descent step: exactly so with a total of 1.
+            // Only `ratio * total` matters, which is the descent step; with a total of 1 it is exact.
             (Kind::SwitchLora, false) => SwitchSchedule::decaying(
                 required("interval", self.interval)?,
                 required("descent_step", self.descent_step)?,

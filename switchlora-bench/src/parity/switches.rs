@@ -1,4 +1,4 @@
-//! Whether the switches, slots, walks and freezes are those of the log, to the number.
+//! Checks that switches, slots, next rows and freezes equal the log exactly.
 
 use super::error::GoldenError;
 use super::folder::Run;
@@ -7,19 +7,19 @@ use super::tensors::TensorFile;
 use std::fmt::Debug;
 use switchlora_core::{Exchange, LayerState, LayerSwitch};
 
-/// How much of the bookkeeping has been compared, and the first place where it differs.
+/// Number of comparisons, and the first deviation.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Bookkeeping {
-    /// Layers times updates compared with the log.
+    /// Number of pairs of a layer and an update compared with the log.
     pub entries: u64,
-    /// The first difference.
+    /// The first deviation.
     pub deviation: Option<String>,
 }
 
 type States = [(String, LayerState)];
 
 impl Bookkeeping {
-    /// Compares what the last update switched with the log.
+    /// Compares the switches of the last update with the log.
     pub fn compare(
         &mut self,
         run: &Run,
@@ -73,9 +73,13 @@ impl Bookkeeping {
         }
     }
 
-    /// Compares slots, walks and freezes with those of a state file, as far as it has them.
+    /// Compares slots, next rows and freezes with those in a state file.
     ///
-    /// A layer that never switches has none that mean anything.
+    /// Skips layers that never switch, and tensors that the file does not have.
+    ///
+    /// # Errors
+    ///
+    /// A tensor of the file has the wrong dtype.
     pub fn compare_state(
         &mut self,
         update: usize,
@@ -123,7 +127,7 @@ impl Bookkeeping {
     }
 }
 
-/// One layer's part of an update in the form of the log.
+/// Converts the switches of a layer to the form of the log.
 fn logged_form(switch: &LayerSwitch, before: &LayerState, after: &LayerState) -> LoggedSwitch {
     let exchanges = |exchange: &Exchange| {
         let slots = exchange.saved.iter().zip(&exchange.loaded);

@@ -1,4 +1,4 @@
-//! The tensors of one safetensors file, by name.
+//! Reads all tensors of a safetensors file.
 
 use super::error::GoldenError;
 use safetensors::tensor::TensorView;
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Every tensor of a file, in memory.
+/// All tensors of a file, in memory.
 #[derive(Clone, Debug)]
 pub(super) struct TensorFile {
     /// The file.
@@ -20,18 +20,18 @@ pub(super) struct TensorFile {
 pub(super) struct Stored {
     /// Its shape.
     pub shape: Vec<usize>,
-    /// Its numbers.
+    /// Its values.
     pub values: Values,
 }
 
-/// The numbers of a tensor, in row-major order.
+/// The values of a tensor, row-major.
 #[derive(Clone, Debug)]
 pub(super) enum Values {
     Float(Vec<f32>),
     Integer(Vec<i32>),
 }
 
-/// The bytes of a regular file; never waits on a pipe or reads a device without end.
+/// Reads a regular file. Refuses anything else: a pipe may block, and a device may have no end.
 pub(super) fn read(path: &Path, expected: &'static str) -> Result<Vec<u8>, GoldenError> {
     let bytes = fs::metadata(path).and_then(|metadata| match metadata.is_file() {
         true => fs::read(path),
@@ -45,6 +45,11 @@ pub(super) fn read(path: &Path, expected: &'static str) -> Result<Vec<u8>, Golde
 }
 
 impl TensorFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is not a safetensors file, or holds a dtype other than F32 and I32.
     pub fn open(path: &Path) -> Result<Self, GoldenError> {
         let bytes = read(path, "a safetensors file")?;
         let file = SafeTensors::deserialize(&bytes).map_err(|reason| GoldenError::Safetensors {
@@ -66,7 +71,7 @@ impl TensorFile {
         })
     }
 
-    /// The names in the file, in alphabetical order.
+    /// Names of the tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }
@@ -75,7 +80,11 @@ impl TensorFile {
         self.tensors.contains_key(name)
     }
 
-    /// A tensor of floats of the given shape.
+    /// The values of an F32 tensor.
+    ///
+    /// # Errors
+    ///
+    /// The tensor is missing, or has another dtype or shape.
     pub fn floats(&self, name: &str, shape: &[usize]) -> Result<&[f32], GoldenError> {
         let stored = self.stored(name, &format!("F32 {shape:?}"))?;
         match &stored.values {
@@ -89,7 +98,11 @@ impl TensorFile {
         }
     }
 
-    /// A tensor of integers and its shape.
+    /// The values and the shape of an I32 tensor.
+    ///
+    /// # Errors
+    ///
+    /// The tensor is missing, or has another dtype.
     pub fn integers(&self, name: &str) -> Result<(&[i32], &[usize]), GoldenError> {
         let stored = self.stored(name, "I32")?;
         match &stored.values {
@@ -101,7 +114,11 @@ impl TensorFile {
         }
     }
 
-    /// A tensor of step counts, whatever its shape and type.
+    /// The values of a tensor of step counts, of any shape and dtype.
+    ///
+    /// # Errors
+    ///
+    /// The tensor is missing.
     pub fn counts(&self, name: &str) -> Result<Vec<f64>, GoldenError> {
         let stored = self.stored(name, "step counts")?;
         Ok(match &stored.values {
@@ -110,7 +127,7 @@ impl TensorFile {
         })
     }
 
-    /// Shape of a tensor, if it is there.
+    /// Shape of a tensor. `None` if the file does not have it.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.tensors.get(name).map(|stored| stored.shape.as_slice())
     }

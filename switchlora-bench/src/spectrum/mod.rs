@@ -1,6 +1,7 @@
-//! How many directions the accumulated change of each weight has: the spectrum of `W_end - W_start`, factors merged.
+//! The spectrum of each weight's change over a training, `W_end - W_start`, with the adapters merged.
 //!
-//! It is what the title of the paper claims: the change that SwitchLoRA makes has full rank, that of LoRA at most its rank.
+//! It tests the claim in the paper's title: SwitchLoRA's change has full rank, LoRA's change at most the rank of its
+//! factors.
 
 mod report;
 
@@ -17,7 +18,7 @@ use switchlora_train::experiment::WarmStart;
 use switchlora_train::learner::load_model;
 use switchlora_train::model::LlamaForCausalLm;
 
-/// A singular value counts as a direction above this share of the largest.
+/// A singular value above this share of the largest counts as a direction.
 pub const SHARE: f64 = 0.01;
 
 /// The change of one weight over a training.
@@ -25,19 +26,19 @@ pub const SHARE: f64 = 0.01;
 pub struct LayerChange {
     /// Path of the layer in the model.
     pub layer: String,
-    /// `exp` of the entropy of the singular values as shares of their sum.
+    /// Effective rank: `exp` of the entropy of the singular values divided by their sum.
     pub effective_rank: f64,
-    /// Singular values above [`SHARE`] of the largest.
+    /// Number of singular values above [`SHARE`] of the largest.
     pub directions: usize,
-    /// The singular values, the largest first, `min(d_input, d_output)` of them.
+    /// The `min(d_input, d_output)` singular values, largest first.
     pub singular_values: Vec<f64>,
 }
 
-/// The change of every projection between two states of a model.
+/// Computes the change of each projection between two states of a model.
 ///
 /// # Errors
 ///
-/// A weight that is not finite.
+/// A weight is not finite.
 pub fn changes<B: Backend>(
     start: &LlamaForCausalLm<B>,
     end: &LlamaForCausalLm<B>,
@@ -50,7 +51,7 @@ pub fn changes<B: Backend>(
             layer,
             effective_rank: spectrum.effective_rank(),
             directions: spectrum.count_above(SHARE),
-            // Seven digits are all that f32 weights have.
+            // f32 weights have seven digits.
             singular_values: spectrum.values().iter().map(|&v| rounded(v)).collect(),
         })
     };
@@ -59,7 +60,7 @@ pub fn changes<B: Backend>(
 
 type Projection<'a, B> = (String, &'a SwitchLoraLinear<B>);
 
-/// The adapted projections by their paths, in the order of the model.
+/// The adapted projections with their paths, in the order of the model.
 fn projections<B: Backend>(model: &LlamaForCausalLm<B>) -> Vec<Projection<'_, B>> {
     let blocks = model.model.layers.iter().enumerate();
     let of = blocks.flat_map(|(number, block)| {
@@ -82,36 +83,36 @@ fn rounded(value: f64) -> f64 {
     f64::from(value as f32)
 }
 
-/// What a run changed.
+/// The weight changes of a run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunChange {
-    /// What the run is called: its folder.
+    /// Folder of the run.
     pub run: String,
-    /// How it was trained.
+    /// Training method.
     pub method: String,
-    /// Rank of the factors or projections, if there are any.
+    /// Rank of the LoRA factors or projections, if there are any.
     pub rank: Option<usize>,
-    /// Updates done.
+    /// Number of updates.
     pub step: u64,
-    /// Each projection.
+    /// The change of each projection.
     pub layers: Vec<LayerChange>,
 }
 
-/// Compares the newest checkpoint of a run with what the run started from.
+/// Compares the newest checkpoint of a run with its start.
 #[derive(Clone, Debug)]
 pub struct SpectrumJob {
     name: String,
     checkpoint: Checkpoint,
-    /// The run that it started from, if it did not start from random weights.
+    /// Checkpoint from which the run started; `None` for random weights.
     before: Option<Checkpoint>,
 }
 
 impl SpectrumJob {
-    /// Opens a run directory (its newest whole checkpoint) or a checkpoint.
+    /// Opens a checkpoint, or the newest intact checkpoint of a run directory.
     ///
     /// # Errors
     ///
-    /// There is no whole checkpoint, or none of the run that it started from.
+    /// The run, or the run that it started from, has no intact checkpoint.
     pub fn open(path: &Path) -> Result<Self> {
         let checkpoint = checkpoint::resolve(path)?.checkpoint;
         let before = match &checkpoint.state.experiment.warm_start {

@@ -1,16 +1,16 @@
-//! Whether backends compute the same, loss by loss and switch by switch.
+//! Checks that backends compute the same losses and switches.
 
 use crate::cells::CurveResult;
 use crate::results::AgreementRow;
 
-/// How far the first loss may be off.
+/// Tolerance of the first loss.
 const FIRST: f64 = 1e-4;
-/// How far any loss may be off.
+/// Tolerance of all losses.
 const ANY: f64 = 1e-3;
-/// How far any loss in bf16, which keeps 8 bits of a product's operands, may be off one in f32.
+/// Tolerance of losses in bf16 against f32: bf16 keeps 8 bits of a product's operands.
 const ANY_BF16: f64 = 5e-2;
 
-/// Compares each training with the reference of its method: in f32, on the first backend.
+/// Compares each training with its reference: the same method and model in f32 on the first backend.
 pub(super) fn compare(results: &[CurveResult]) -> Vec<AgreementRow> {
     let mut rows = Vec::new();
     for result in results {
@@ -32,7 +32,7 @@ fn row(result: &CurveResult, reference: &CurveResult) -> AgreementRow {
     let (curve, other) = (&result.curve, &reference.curve);
     let pairs = curve.losses.iter().zip(&other.losses);
     let differences: Vec<f64> = pairs.map(|(a, b)| (a - b).abs()).collect();
-    // What is not a number is further away than any number.
+    // NaN counts as an infinite difference.
     let size = |difference: f64| {
         if difference.is_nan() {
             f64::INFINITY

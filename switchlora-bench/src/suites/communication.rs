@@ -1,4 +1,4 @@
-//! What each process of a data-parallel training sends for an update, in closed form.
+//! Computes the bytes that each process of a data-parallel training sends per update.
 
 use super::Settings;
 use crate::results::CommunicationRow;
@@ -6,7 +6,11 @@ use anyhow::Result;
 use switchlora_train::experiment::Method;
 use switchlora_train::model::LlamaConfig;
 
-/// A row for each model and method.
+/// One row per model and method.
+///
+/// # Errors
+///
+/// A model cannot be resolved.
 pub(super) fn rows(settings: &Settings) -> Result<Vec<CommunicationRow>> {
     let mut rows = Vec::new();
     for model in &settings.models {

@@ -1,11 +1,11 @@
-//! What the machine calls itself.
+//! Describes the machine.
 
 use crate::results::Machine;
 use std::thread::available_parallelism;
 use switchlora_train::backend::processor;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-/// This machine.
+/// The machine that this program runs on.
 pub(crate) fn this() -> Machine {
     let what = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     Machine {

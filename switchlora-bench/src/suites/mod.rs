@@ -1,10 +1,10 @@
-//! A whole bench: identical experiments for each backend, method and model, cell by cell, into one folder.
+//! A full benchmark: identical experiments on each backend, method and model, cell by cell, into one folder.
 //!
 //! ```text
 //! bench/
-//!   cells/         what each cell found; a bench that was interrupted goes on after the last
+//!   cells/         result of each cell; an interrupted benchmark resumes after the last
 //!   text.tokens    the embedded text, encoded once
-//!   results.json   everything
+//!   results.json   all results
 //!   report.md      the tables
 //!   report.html    the tables and the plots, in one file
 //! ```

@@ -1,4 +1,4 @@
-//! Which cells a bench is made of.
+//! Plans the cells of a benchmark.
 
 use crate::cells::Cell;
 use clap::ValueEnum;
@@ -6,68 +6,69 @@ use std::path::{Path, PathBuf};
 use switchlora_train::backend::BackendKind;
 use switchlora_train::experiment::{Experiment, Method, Precision};
 
-/// What a bench can measure.
+/// A kind of measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Suite {
-    /// The phases of an update.
+    /// Time of the phases of an update
     Step,
-    /// The memory of a training.
+    /// Memory of a training
     Memory,
-    /// The traffic of a data-parallel training, computed.
+    /// Traffic of data-parallel training, computed
     Communication,
-    /// The loss by update and by time.
+    /// Loss by update and by time
     Convergence,
-    /// Whether every backend computes the same.
+    /// Whether all backends compute the same
     Agreement,
-    /// All of them.
+    /// All of these
     All,
 }
 
-/// What a bench is to measure.
+/// Settings of a benchmark.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What is measured.
+    /// Measurements.
     pub suites: Vec<Suite>,
     /// Presets or config.json files.
     pub models: Vec<String>,
-    /// How they are trained.
+    /// Training methods.
     pub methods: Vec<Method>,
-    /// Only these backends; every one that works if empty.
+    /// Backends; empty for all that work.
     pub backends: Vec<BackendKind>,
-    /// What they are computed in.
+    /// Dtypes of the matrix products.
     pub precisions: Vec<Precision>,
-    /// What frozen weights rest in.
+    /// Dtype of the frozen weights in memory.
     pub frozen: Precision,
-    /// Number of the device.
+    /// Index of the device.
     pub device: usize,
-    /// Rank of the factors; a quarter of the width unless given.
+    /// Rank of the LoRA factors; by default a quarter of the hidden size.
     pub rank: Option<usize>,
-    /// Sequences in a batch.
+    /// Sequences per batch.
     pub batch_size: usize,
-    /// Tokens in a sequence.
+    /// Tokens per sequence.
     pub sequence_length: usize,
-    /// Updates that `step` times.
+    /// Updates to time in `step`.
     pub updates: usize,
-    /// Updates of `convergence`.
+    /// Updates per training in `convergence`.
     pub steps: u64,
-    /// Updates of `agreement`.
+    /// Updates per training in `agreement`.
     pub agreement_steps: u64,
-    /// Where everything is written.
+    /// Output folder.
     pub out: PathBuf,
-    /// Measure again what has been measured.
+    /// Whether to repeat measurements that have a result.
     pub fresh: bool,
 }
 
-/// Sequences, their length and the rate of `agreement`: small enough for every backend, a rate at which rounding does not grow.
+/// Batch size, sequence length and learning rate of `agreement`: small enough for every backend, and a learning rate at
+/// which rounding errors do not grow.
 const AGREEMENT: (usize, usize, f64) = (4, 64, 1e-3);
 
 impl Settings {
-    /// Whether a suite was asked for.
+    /// Whether the settings include a suite.
     pub fn wants(&self, suite: Suite) -> bool {
         self.suites.contains(&suite) || self.suites.contains(&Suite::All)
     }
 
-    /// The cells of the suites asked for, on the backends that work.
+    /// The cells of the selected suites on `backends`.
     pub(super) fn cells(&self, backends: &[BackendKind], tokens: &Path) -> Vec<(Suite, Cell)> {
         let mut cells = Vec::new();
         for &backend in backends {
@@ -75,7 +76,7 @@ impl Settings {
                 self.cells_on(backend, precision, tokens, &mut cells);
             }
         }
-        // One suite after the other, so that what is compared was measured at about the same time.
+        // Suite by suite, so that results to be compared are measured at about the same time.
         cells.sort_by_key(|(suite, _)| *suite as usize);
         cells
     }

@@ -1,4 +1,4 @@
-//! Runs a bench, cell by cell, and keeps what each found.
+//! Runs a benchmark cell by cell, and saves the result of each cell.
 
 use super::{Settings, Suite, agreement, communication, machine};
 use crate::backends::{BackendReport, backends};
@@ -15,13 +15,11 @@ use switchlora_train::data::packed::PackedWriter;
 use switchlora_train::data::{Corpus, Tokenizer};
 use switchlora_train::durable;
 
-/// Measures everything that `settings` ask for, and writes results and reports after every cell.
-///
-/// `say` is told each line for the person who waits.
+/// Runs all cells of `settings`, and writes results and reports after every cell. Passes `say` lines for the user.
 ///
 /// # Errors
 ///
-/// Nothing can be measured, or the folder cannot be written. A cell that fails is a row that says why.
+/// No backend works, or the folder cannot be written. A failed cell is not an error but a [`Failure`].
 pub fn run(settings: &Settings, command: &str, say: impl Fn(&str)) -> Result<Results> {
     let out = &settings.out;
     let cells = out.join("cells");
@@ -35,7 +33,7 @@ pub fn run(settings: &Settings, command: &str, say: impl Fn(&str)) -> Result<Res
         report.works && asked
     };
     let present: Vec<BackendKind> = all.iter().filter(works).map(|r| r.backend).collect();
-    // The CPU first: it is what the others are compared with.
+    // The CPU first: it is the reference for the others.
     let order = [
         BackendKind::Flex,
         BackendKind::Ndarray,
@@ -114,7 +112,11 @@ fn write(out: &Path, results: &Results) -> Result<()> {
     Ok(())
 }
 
-/// What a cell found: before, if it is kept, or now, in a process of its own.
+/// Returns the result of a cell: the saved one, or a new one, measured in its own process and saved to `kept`.
+///
+/// # Errors
+///
+/// The process cannot be started, fails, or prints no result; or the result cannot be saved.
 pub(crate) fn measured(kept: &Path, cell: &Cell, progress: &mut Progress) -> Result<Found> {
     if let Ok(text) = fs::read(kept)
         && let Ok(found) = serde_json::from_slice(&text)
@@ -143,7 +145,11 @@ pub(crate) fn measured(kept: &Path, cell: &Cell, progress: &mut Progress) -> Res
     Ok(found)
 }
 
-/// The embedded text, encoded once for all cells.
+/// Path of the embedded text as a packed token file, which is written if it does not exist.
+///
+/// # Errors
+///
+/// The file cannot be written.
 pub(crate) fn text(out: &Path, say: &impl Fn(&str)) -> Result<PathBuf> {
     let path = std::path::absolute(out)?.join("text.tokens");
     if !path.exists() {
@@ -152,7 +158,7 @@ pub(crate) fn text(out: &Path, say: &impl Fn(&str)) -> Result<PathBuf> {
         let corpus = Corpus::embedded()?;
         let vocabulary = u32::try_from(tokenizer.vocab_size())?;
         let mut writer = PackedWriter::create(&path, vocabulary, tokenizer.sha256_bytes())?;
-        // Held-out documents last, where the held-out part of a packed file is.
+        // The validation documents come last: the end of a packed file is held out.
         for documents in [&corpus.train, &corpus.validation] {
             writer.append(&tokenizer.encode_documents(documents)?)?;
         }
@@ -161,7 +167,7 @@ pub(crate) fn text(out: &Path, say: &impl Fn(&str)) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// How far a bench is, and how long it may still take.
+/// Progress of a benchmark, with an estimate of the time left.
 pub(crate) struct Progress {
     total: usize,
     at: usize,
@@ -179,7 +185,7 @@ impl Progress {
         }
     }
 
-    /// The line before a cell.
+    /// The line to print before a cell.
     fn line(&mut self, name: &str) -> String {
         self.at += 1;
         let left = (self.total - self.at + 1) as f64;
@@ -193,7 +199,7 @@ impl Progress {
         format!("[{}/{}] {name}{left}", self.at, self.total)
     }
 
-    /// `[3/9] text, about 4 min left`, after a cell.
+    /// The line to print after a training, for example `[3/9] text, about 4 min left`.
     pub fn ended(&mut self, text: &str) -> String {
         self.at += 1;
         let left = (self.total - self.at.min(self.total)) as f64;

@@ -1,4 +1,4 @@
-//! `eval`: perplexity of a model on any text.
+//! `eval`: measures the perplexity of a model on text.
 
 use crate::backend::{BackendKind, Job, run_on};
 use crate::commands::packing::packed_once;
@@ -17,24 +17,24 @@ use std::process::ExitCode;
 /// Arguments of `eval`.
 #[derive(Args, Debug)]
 pub struct EvalArgs {
-    /// A run directory (its newest checkpoint), a checkpoint, or a Hugging Face folder.
+    /// Run directory (its newest checkpoint is used), checkpoint, or Hugging Face folder.
     model: PathBuf,
-    /// Files, folders or patterns of text in any form that `train` takes; the embedded text's held-out addresses unless given.
+    /// Files, folders or patterns of text, in any form that `train` reads [default: the embedded validation set].
     #[arg(long, num_args = 1..)]
     data: Vec<PathBuf>,
-    /// The field of a line, or the column, that holds a document's text.
+    /// JSON field or Parquet column of a document's text.
     #[arg(long, default_value = FIELD)]
     field: String,
-    /// A tokenizer.json; the model's own unless given.
+    /// A tokenizer.json [default: the model's own].
     #[arg(long)]
     tokenizer: Option<PathBuf>,
-    /// Tokens in a sequence; as many as the model has positions unless given.
+    /// Sequence length in tokens [default: the model's number of positions].
     #[arg(long)]
     sequence_length: Option<usize>,
-    /// Sequences computed at once.
+    /// Sequences per batch.
     #[arg(long, default_value_t = 8)]
     batch_size: usize,
-    /// What it runs on.
+    /// Backend to run on.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendKind,
     /// Number of the device.
@@ -47,7 +47,11 @@ struct Eval {
     batches: ValidationBatches,
 }
 
-/// Evaluates and prints one line.
+/// Runs the command: evaluates, and prints loss and perplexity.
+///
+/// # Errors
+///
+/// The arguments are wrong, the model or the text cannot be read, or the backend fails.
 pub fn run(args: EvalArgs) -> Result<ExitCode> {
     let source = ModelSource::open(&args.model)?;
     let backend = args.backend.choose()?;

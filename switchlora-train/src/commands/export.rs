@@ -1,4 +1,4 @@
-//! `export`: a model as a Hugging Face folder that `transformers` loads, its adapters merged.
+//! `export`: writes a model, adapters merged, as a Hugging Face folder that `transformers` loads.
 
 use crate::commands::Usage;
 use crate::huggingface::{Card, Evaluated, Export, FileType, check_place, write};
@@ -13,27 +13,34 @@ use std::time::Instant;
 /// Arguments of `export`.
 #[derive(Args, Debug)]
 pub struct ExportArgs {
-    /// A run directory (its newest checkpoint), a checkpoint, or a Hugging Face folder.
+    /// Run directory (its newest checkpoint is used), checkpoint, or Hugging Face folder.
     model: PathBuf,
-    /// The folder to write.
+    /// Folder to write.
     #[arg(long)]
     out: PathBuf,
-    /// What weights are stored in.
+    /// Dtype of the stored weights.
     #[arg(long, value_enum, default_value_t)]
     dtype: FileType,
-    /// A tokenizer.json; the model's own unless given.
+    /// A tokenizer.json [default: the model's own].
     #[arg(long)]
     tokenizer: Option<PathBuf>,
-    /// Replace a Hugging Face folder that is there.
+    /// Replace an existing Hugging Face folder.
     #[arg(long)]
     force: bool,
 }
 
-/// Merges and writes.
+/// Runs the command: merges the adapters and writes the folder.
+///
+/// # Errors
+///
+/// The arguments are wrong, the model cannot be read, or the folder cannot be written.
 pub fn run(args: ExportArgs) -> Result<ExitCode> {
     let started = Instant::now();
     if args.out.file_name().is_none() {
-        let message = format!("--out is {}, expected a folder's name", args.out.display());
+        let message = format!(
+            "--out is {}, expected a path with a folder name",
+            args.out.display()
+        );
         return Err(Usage(message).into());
     }
     check_place(&args.out, args.force)?;
@@ -69,7 +76,7 @@ fn card(source: &ModelSource, name: &str, dtype: FileType) -> String {
         ModelSource::Checkpoint(checkpoint) => Some(&checkpoint.state),
         ModelSource::Pretrained(_) => None,
     };
-    // RUN/checkpoints/step-….
+    // The path is RUN/checkpoints/step-….
     let run = source.path().parent().and_then(Path::parent);
     let journal = state
         .and(run)

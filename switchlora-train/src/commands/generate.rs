@@ -1,4 +1,4 @@
-//! `generate`: text from a model, as it comes, and how long a token took beside what memory allows.
+//! `generate`: prints text as the model generates it, then the time per token and its lower bound by memory bandwidth.
 
 use crate::backend::{BackendKind, Job, bandwidth, run_on};
 use crate::commands::Usage;
@@ -17,27 +17,27 @@ use std::process::ExitCode;
 /// Arguments of `generate`.
 #[derive(Args, Debug)]
 pub struct GenerateArgs {
-    /// A run directory (its newest checkpoint), a checkpoint, or a Hugging Face folder.
+    /// Run directory (its newest checkpoint is used), checkpoint, or Hugging Face folder.
     model: PathBuf,
-    /// The text to continue; empty to begin a new one.
+    /// Text to continue; an empty prompt begins a new text.
     #[arg(long, default_value = "")]
     prompt: String,
-    /// Tokens at most.
+    /// Most tokens to generate.
     #[arg(long, default_value_t = 128)]
     max_tokens: usize,
-    /// Divides the scores; 0 always takes the most probable token.
+    /// Sampling temperature; 0 always takes the most probable token.
     #[arg(long, default_value_t = 0.8)]
     temperature: f32,
-    /// Draw from the smallest set of tokens whose probabilities reach this sum.
+    /// Sample from the smallest set of most probable tokens whose probabilities sum to at least this.
     #[arg(long, default_value_t = 0.95)]
     top_p: f32,
-    /// Names the random numbers.
+    /// Seed of the random numbers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// A tokenizer.json; the model's own unless given.
+    /// A tokenizer.json [default: the model's own].
     #[arg(long)]
     tokenizer: Option<PathBuf>,
-    /// What it runs on.
+    /// Backend to run on.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendKind,
     /// Number of the device.
@@ -52,7 +52,11 @@ struct Generate {
     sampling: Sampling,
 }
 
-/// Generates and prints text.
+/// Runs the command: generates and prints text.
+///
+/// # Errors
+///
+/// The arguments are wrong, the model or the tokenizer cannot be read, or the backend fails.
 pub fn run(args: GenerateArgs) -> Result<ExitCode> {
     let range = |name: &str, value: f32, holds: bool, expected: &str| match holds {
         true => Ok(()),
@@ -109,18 +113,18 @@ impl Job for Generate {
         writeln!(out)?;
         drop(out);
         let config = self.source.config();
-        // Every weight is read for a token; of an embedding that is not the head as well, one row.
-        let passed_over = match config.tie_word_embeddings {
+        // Each token reads every weight, but only one row of an embedding that is not also the head.
+        let unread = match config.tie_word_embeddings {
             true => 0,
             false => (config.vocab_size * config.hidden_size) as u64,
         };
-        let bytes = 4 * (config.num_parameters() - passed_over);
+        let bytes = 4 * (config.num_parameters() - unread);
         report(&generated, bytes, bandwidth::<B::InnerBackend>(&device));
         Ok(())
     }
 }
 
-/// How long it took, beside what it would take if only memory were in the way.
+/// Prints the time per token, and its lower bound: the time to read `bytes` of weights at `bandwidth` bytes per second.
 fn report(generated: &Generated, bytes: u64, bandwidth: f64) {
     let Generated { prompt, tokens, .. } = generated;
     let first = 1e3 * generated.prompt_time.as_secs_f64();
@@ -128,7 +132,7 @@ fn report(generated: &Generated, bytes: u64, bandwidth: f64) {
     if let Some(time) = generated.time_per_token() {
         let (time, floor) = (time.as_secs_f64(), bytes as f64 / bandwidth);
         line += &format!(
-            "; {tokens} tokens, {:.2} ms each ({:.1} a second); floor {:.2} ms: {:.1} MB of weights at {:.1} GB/s",
+            "; {tokens} tokens, {:.2} ms each ({:.1} tokens/s); floor {:.2} ms: {:.1} MB of weights at {:.1} GB/s",
             1e3 * time,
             1.0 / time,
             1e3 * floor,
@@ -136,6 +140,6 @@ fn report(generated: &Generated, bytes: u64, bandwidth: f64) {
             bandwidth / 1e9,
         );
     }
-    // Standard output holds the text and nothing else.
+    // Standard output gets only the text.
     let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -1,4 +1,4 @@
-//! The program's commands, one file each.
+//! The program's commands, one file per command.
 
 mod devices;
 mod ending;
@@ -21,14 +21,14 @@ use crate::run_directory::RunDirectoryError;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Exit status of a run that was interrupted after a clean checkpoint.
+/// Exit status of a run that was interrupted and saved a checkpoint.
 const INTERRUPTED: u8 = 130;
 /// Exit status of wrong arguments.
 const WRONG_ARGUMENTS: u8 = 2;
 
-/// Pre-trains LLaMA models with SwitchLoRA.
+/// Pre-train LLaMA models with SwitchLoRA.
 ///
-/// Without a command it trains: a small LLaMA on the embedded text, with SwitchLoRA.
+/// Without a command: train a small LLaMA on the embedded text with SwitchLoRA.
 #[derive(Parser, Debug)]
 #[command(
     name = "switchlora-train",
@@ -44,25 +44,25 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Train a model (also without a command).
+    /// Train a model (the default command).
     #[command(args_override_self = true)]
     Train(Box<train::TrainArgs>),
-    /// Perplexity of a checkpoint or a Hugging Face folder on any text.
+    /// Measure the perplexity of a checkpoint or a Hugging Face folder on text.
     Eval(eval::EvalArgs),
-    /// Text from a checkpoint or a Hugging Face folder.
+    /// Generate text with a checkpoint or a Hugging Face folder.
     Generate(generate::GenerateArgs),
-    /// Write a checkpoint as a Hugging Face folder, its adapters merged.
+    /// Write a checkpoint as a Hugging Face folder, with its adapters merged.
     Export(export::ExportArgs),
-    /// Encode text once, as a packed file of tokens for `train --data` and `eval --data`.
+    /// Encode text once, into a packed token file for `train --data` and `eval --data`.
     Tokenize(tokenize::TokenizeArgs),
-    /// The devices that each backend of this program sees here.
+    /// List the devices that each backend of this program finds.
     Devices(devices::DevicesArgs),
-    /// What a training takes: parameters, memory and traffic of each method, before anything is allocated.
+    /// Estimate parameters, memory and traffic of each method before training.
     Plan(plan::PlanArgs),
 }
 
 impl Cli {
-    /// Runs the command; an error is one line on standard error.
+    /// Runs the command. Prints an error as one line on standard error.
     pub fn run(self) -> ExitCode {
         let result = match self.command {
             None => train::run(self.train),
@@ -81,7 +81,7 @@ impl Cli {
     }
 }
 
-/// 2 where the arguments were wrong, 1 where the work failed.
+/// Exit status of an error: 2 for wrong arguments, 1 for failed work.
 fn status(error: &anyhow::Error) -> u8 {
     let wrong = error.chain().any(|cause| {
         cause.is::<ExperimentError>()
@@ -120,7 +120,7 @@ fn status(error: &anyhow::Error) -> u8 {
     if wrong { WRONG_ARGUMENTS } else { 1 }
 }
 
-/// Arguments that do not go together, or with what is on the disk.
+/// Arguments that contradict each other, or the files on the disk.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Usage(String);

@@ -1,4 +1,4 @@
-//! What a person sees while text is being packed.
+//! Shows the progress of packing.
 
 use crate::data::pack::{Cached, Malformed, Seen, cached};
 use crate::data::{DataError, Tokenizer};
@@ -7,19 +7,19 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Time between two lines where standard error is no terminal.
+/// Time between two lines if standard error is not a terminal.
 const EVERY: Duration = Duration::from_secs(30);
-/// Time between two changes of the line where it is one.
+/// Time between two updates of the line on a terminal.
 const OFTEN: Duration = Duration::from_millis(200);
 
-/// Shows share, rate and time left: on one line of a terminal, else on a line now and then.
+/// Shows share, throughput and time left: on one line of a terminal, else on a new line from time to time.
 pub(super) struct Watch {
     began: Instant,
     shown: Instant,
     terminal: bool,
     on_line: bool,
     resumed: bool,
-    /// Bytes of the files that were done when it was first heard of, for the time that is left.
+    /// Bytes read when the progress was first reported, from which the time left is estimated.
     first: Option<u64>,
 }
 
@@ -36,18 +36,17 @@ impl Watch {
         }
     }
 
-    /// Seconds since it began.
+    /// Seconds since the start.
     pub fn seconds(&self) -> f64 {
         self.began.elapsed().as_secs_f64()
     }
 
+    /// Shows the progress, unless it was shown a moment ago.
     pub fn see(&mut self, seen: &Seen) {
         if seen.resumed > 0 && !self.resumed {
             self.resumed = true;
             let done = seen.resumed;
-            say(format!(
-                "going on after {done} documents, where it was stopped"
-            ));
+            say(format!("resuming after {done} documents"));
         }
         let first = *self.first.get_or_insert(seen.read);
         let every = if self.terminal { OFTEN } else { EVERY };
@@ -60,7 +59,7 @@ impl Watch {
         let rate = seen.encoded as f64 / 1e6 / seconds;
         let done = (seen.read - first).max(1) as f64;
         let left = (seen.of - seen.read) as f64 / done * seconds;
-        let line = format!("{share:5.1} %  {rate:.1} MB of text a second  {left:.0} s left");
+        let line = format!("{share:5.1} %  {rate:.1} MB/s of text  {left:.0} s left");
         let mut err = io::stderr();
         let _ = match self.terminal {
             true => write!(err, "\r{line}   ").and_then(|()| err.flush()),
@@ -69,7 +68,7 @@ impl Watch {
         self.on_line = self.terminal;
     }
 
-    /// The result, on a line of its own.
+    /// Ends the line on a terminal, and returns `result`.
     pub fn end<T>(&mut self, result: T) -> T {
         if std::mem::take(&mut self.on_line) {
             let _ = writeln!(io::stderr());
@@ -78,7 +77,12 @@ impl Watch {
     }
 }
 
-/// The paths as they are if a run can read them so, else the one file in the cache that holds what is in them.
+/// Packs the documents at `paths` into the cache and returns the path of the packed file, or returns `paths` if they
+/// can be read without packing.
+///
+/// # Errors
+///
+/// The errors of [`cached`].
 pub(super) fn packed_once(
     paths: &[PathBuf],
     field: &str,
@@ -101,7 +105,7 @@ pub(super) fn packed_once(
     Ok(vec![path])
 }
 
-/// How many lines and rows were passed over, and the first of them.
+/// Warns about skipped lines and rows, with the first of them.
 pub(super) fn passed_over(malformed: &Malformed) {
     if malformed.count == 0 {
         return;
@@ -111,7 +115,5 @@ pub(super) fn passed_over(malformed: &Malformed) {
         true => String::new(),
         false => format!(", first {first}"),
     };
-    warn(format!(
-        "{count} lines or rows without text were passed over{shown}"
-    ));
+    warn(format!("skipped {count} lines or rows without text{shown}"));
 }

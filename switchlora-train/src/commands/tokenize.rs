@@ -1,9 +1,10 @@
-//! `tokenize`: text of any form, encoded once, as packed files that any training reads from.
+//! `tokenize`: encodes text of any form into packed token files, for any number of trainings.
 
 use crate::commands::Usage;
 use crate::commands::packing::{Watch, passed_over};
 use crate::data::Tokenizer;
 use crate::data::pack::{FIELD, OnMalformed, Packed, Packing, Validation, pack};
+use crate::data::packed::is_packed;
 use anyhow::Result;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -12,39 +13,43 @@ use std::process::ExitCode;
 /// Arguments of `tokenize`.
 #[derive(Args, Debug)]
 pub struct TokenizeArgs {
-    /// Files, folders of them, or patterns in quotes: text (a document a file), .jsonl or .json (a document a line), each
-    /// also as .gz or .zst, and .parquet (a document a row).
+    /// Files, folders, or quoted patterns: text (a document per file), .jsonl or .json (a document per line), each also
+    /// as .gz or .zst, and .parquet (a document per row).
     #[arg(long, num_args = 1.., required = true)]
     data: Vec<PathBuf>,
-    /// The field of a line, or the column, that holds a document's text.
+    /// JSON field or Parquet column of a document's text.
     #[arg(long, default_value = FIELD)]
     field: String,
-    /// A tokenizer.json; the embedded one unless given.
+    /// A tokenizer.json [default: the embedded tokenizer].
     #[arg(long)]
     tokenizer: Option<PathBuf>,
-    /// The file to write, which ends in .tokens.
+    /// File to write; its name must end in .tokens.
     #[arg(long)]
     out: PathBuf,
     /// Documents to hold out, in the same forms.
     #[arg(long, num_args = 1.., conflicts_with = "validation_share")]
     validation_data: Vec<PathBuf>,
-    /// Share of the documents to hold out, above 0 and below 1, chosen by their content.
+    /// Share of the documents to hold out, between 0 and 1, chosen by a hash of their text.
     #[arg(long)]
     validation_share: Option<f64>,
-    /// The file for what is held out; NAME.validation.tokens beside NAME.tokens unless given.
+    /// File for the held-out documents [default: NAME.validation.tokens beside NAME.tokens].
     #[arg(long)]
     validation_out: Option<PathBuf>,
-    /// What to do about a line or row without text.
+    /// Treatment of lines or rows without text.
     #[arg(long, value_enum, default_value_t)]
     malformed: OnMalformed,
 }
 
-/// Encodes and writes.
+/// Runs the command: encodes the text and writes the files.
+///
+/// # Errors
+///
+/// The arguments are wrong, or packing fails.
 pub fn run(args: TokenizeArgs) -> Result<ExitCode> {
     let validation = match (args.validation_share, args.validation_data.is_empty()) {
         (Some(share), _) if share > 0.0 && share < 1.0 => Validation::Share(share),
         (Some(share), _) => {
-            let message = format!("validation-share is {share}, expected above 0 and below 1");
+            let message = format!("validation-share is {share}, expected a number between 0 and 1");
             return Err(Usage(message).into());
         }
         (None, true) => Validation::None,
@@ -63,7 +68,8 @@ pub fn run(args: TokenizeArgs) -> Result<ExitCode> {
     if packing.validation != Validation::None {
         free("--validation-out", &packing.validation_out)?;
         if packing.out == packing.validation_out {
-            let message = "--out and --validation-out are the same file: name two";
+            let message =
+                "--out and --validation-out are the same file: choose another --validation-out";
             return Err(Usage(message.to_owned()).into());
         }
     }
@@ -78,12 +84,9 @@ pub fn run(args: TokenizeArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether a packed file can be written there.
+/// Checks that `out` has the right extension and does not exist.
 fn free(flag: &str, out: &Path) -> Result<(), Usage> {
-    if out
-        .extension()
-        .is_none_or(|extension| extension != "tokens")
-    {
+    if !is_packed(out) {
         let out = out.display();
         return Err(Usage(format!(
             "{flag} is {out}, expected a name that ends in .tokens"

@@ -1,6 +1,6 @@
-//! Many documents in one text: how the embedded corpus is stored.
+//! Stores many documents in one text; the embedded corpus is stored like this.
 //!
-//! Each document is a line of a form feed and the document's name, then the text as it is, then a newline:
+//! Each document is a form feed, its name, a newline, its text, a newline:
 //!
 //! ```text
 //! <FF>1790-Washington-1
@@ -9,18 +9,18 @@
 //! ...
 //! ```
 //!
-//! No text or name may hold a form feed, no name a newline; so the parts come back exactly as they were.
+//! No text or name may contain a form feed and no name a newline, so the documents come back exactly.
 
 use super::{DataError, Document};
 
-/// Starts a document. It is the character that used to start a page.
+/// Starts a document. It was the page break of printers and does not occur in text.
 const FORM_FEED: char = '\u{c}';
 
-/// Joins documents into one text.
+/// Joins documents to one text.
 ///
 /// # Errors
 ///
-/// [`DataError::Unarchivable`] where a form feed, or a newline in a name, would make the result ambiguous.
+/// [`DataError::Unarchivable`] if a document contains a form feed, or its name a newline.
 pub fn join(documents: &[Document]) -> Result<String, DataError> {
     let mut archive = String::new();
     for document in documents {
@@ -47,11 +47,11 @@ fn unarchivable(document: &Document, reason: &'static str) -> DataError {
     }
 }
 
-/// Takes apart what [`join`] joined.
+/// Splits a text made by [`join`].
 ///
 /// # Errors
 ///
-/// [`DataError::EmbeddedText`] for a text that [`join`] did not make.
+/// [`DataError::EmbeddedText`] if the text was not made by [`join`].
 pub fn split(archive: &str) -> Result<Vec<Document>, DataError> {
     let mut parts = archive.split(FORM_FEED);
     if parts.next() != Some("") {

@@ -1,4 +1,4 @@
-//! Sequences on a device, a batch at a time, as Burn's learner wants them.
+//! Loads batches of sequences to a device, through Burn's `DataLoader`.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,21 +9,21 @@ use burn::tensor::{Int, Tensor, TensorData};
 
 use super::DataError;
 
-/// Sequences and what follows each of their tokens.
+/// Input ids and target ids of a batch.
 #[derive(Clone, Debug)]
 pub struct TokenBatch<B: Backend> {
     /// Token ids. `[batch, sequence]`
     pub inputs: Tensor<B, 2, Int>,
-    /// The inputs shifted by one: the token that comes next. `[batch, sequence]`
+    /// The next token of each input: the inputs shifted by one. `[batch, sequence]`
     pub targets: Tensor<B, 2, Int>,
 }
 
 impl<B: Backend> TokenBatch<B> {
-    /// Puts rows of `sequence_length` ids on a device.
+    /// Puts rows of `sequence_length` ids on a device, row-major.
     ///
     /// # Panics
     ///
-    /// If inputs and targets are not of the same whole number of rows.
+    /// If the length of `inputs` or `targets` is not a multiple of `sequence_length`, or `sequence_length` is 0.
     pub fn new(
         inputs: Vec<i32>,
         targets: Vec<i32>,
@@ -41,27 +41,27 @@ impl<B: Backend> TokenBatch<B> {
     }
 }
 
-/// Batches by number, in host memory.
+/// Batches by number, as token ids in host memory.
 pub trait BatchSource: Send + Sync {
-    /// Tokens in each row of a batch.
+    /// Tokens per row of a batch.
     fn sequence_length(&self) -> usize;
 
-    /// Inputs and targets of batch `k`, row after row.
+    /// Inputs and targets of batch `k`, row-major, `[batch, sequence]`.
     ///
     /// # Errors
     ///
-    /// [`DataError::Packed`] if a file of tokens is not what it was any more.
+    /// [`DataError::Packed`] if a packed file is damaged, has changed since it was opened, or cannot be read.
     fn batch(&self, k: u64) -> Result<(Vec<i32>, Vec<i32>), DataError>;
 }
 
-/// Why batches ended before their range did. Clones share it.
+/// The error that ended a loader early. Clones share it.
 ///
-/// Burn's loaders have no way to fail: one that must ends early and leaves the reason here.
+/// Burn's `DataLoader` cannot return an error, so a [`TokenLoader`] that fails stops and stores the error here.
 #[derive(Clone, Debug, Default)]
 pub struct DataFault(Arc<Mutex<Option<DataError>>>);
 
 impl DataFault {
-    /// The reason, if there is one.
+    /// Takes the error, if there is one.
     pub fn take(&self) -> Option<DataError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -71,7 +71,8 @@ impl DataFault {
     }
 }
 
-/// A range of batches on a device. Its items are batches, so the learner's progress counts batches.
+/// A range of batches of a source, on a device. An item of the `DataLoader` is a batch, so Burn's progress counts
+/// batches.
 pub struct TokenLoader<B: Backend> {
     source: Arc<dyn BatchSource>,
     range: Range<u64>,
@@ -80,7 +81,7 @@ pub struct TokenLoader<B: Backend> {
 }
 
 impl<B: Backend> TokenLoader<B> {
-    /// The batches of `source` with a number in `range`.
+    /// Loads the batches of `source` whose number is in `range`.
     pub fn new(source: Arc<dyn BatchSource>, range: Range<u64>, device: &B::Device) -> Self {
         Self {
             source,
@@ -90,7 +91,7 @@ impl<B: Backend> TokenLoader<B> {
         }
     }
 
-    /// The same batches, which leave the reason in `fault` should they end early.
+    /// Stores the error that ends the loader early in `fault`.
     pub fn reporting_to(mut self, fault: &DataFault) -> Self {
         self.fault = fault.clone();
         self

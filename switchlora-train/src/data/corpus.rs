@@ -1,55 +1,47 @@
-//! The text to train on and the text held out to judge the training.
+//! Splits text into training and validation documents.
 
 use std::path::PathBuf;
 
-use super::{DataError, archive, files};
+use super::{DataError, Document, archive, files};
 
-/// Every how many documents of the embedded text one is held out.
+/// One of this many documents of the embedded text is held out for validation.
 const HELD_OUT_EVERY: usize = 20;
 
-/// Which one of the twenty. Counted from 0, this one holds out thirteen addresses from 1792 (Washington) to 2019 (Trump),
-/// none of them half of a spoken and written pair whose other half would be trained on.
+/// Index within the twenty of the document held out, counted from 0. This choice holds out thirteen addresses from 1792
+/// (Washington) to 2019 (Trump). Some addresses exist in a spoken and a written version; none of those is held out,
+/// since the other version would be trained on.
 const HELD_OUT_OFFSET: usize = 3;
 
-/// The part of a user's file that is held out is one over this: 5 %.
+/// The last 1/20, 5 %, of a user's file is held out for validation.
 pub(super) const TAIL: usize = 20;
 
 /// The addresses to Congress, packed by `examples/embed_sotu.rs`.
 static EMBEDDED: &[u8] = include_bytes!("../../assets/sotu.txt.zst");
 
-/// One text with a beginning and an end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Document {
-    /// What to call it in messages: the address or the file.
-    pub name: String,
-    /// The text.
-    pub text: String,
-}
-
-/// Documents to train on and documents to validate on. No text is in both.
+/// Training and validation documents. No text is in both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Corpus {
-    /// Documents to train on.
+    /// Training documents.
     pub train: Vec<Document>,
-    /// Documents the training never sees.
+    /// Validation documents, never trained on.
     pub validation: Vec<Document>,
 }
 
 impl Corpus {
-    /// The text that is part of the program: the State of the Union addresses from 1790 to 2026, in the public domain.
+    /// The embedded text: the State of the Union addresses from 1790 to 2026, in the public domain.
     ///
-    /// Every twentieth address is held out. See `assets/README.md` for where the text is from.
+    /// Every twentieth address is held out. `assets/README.md` names the source of the text.
     ///
     /// # Errors
     ///
-    /// [`DataError::EmbeddedText`] if the program was built with something else in the text's place.
+    /// [`DataError::EmbeddedText`] if the program was built with a damaged `assets/sotu.txt.zst`.
     pub fn embedded() -> Result<Self, DataError> {
         let archive = zstd::decode_all(EMBEDDED).map_err(|error| broken(&error))?;
         let archive = String::from_utf8(archive).map_err(|error| broken(&error))?;
         Ok(Self::holding_out_every_twentieth(archive::split(&archive)?))
     }
 
-    /// Splits whole documents: one of each twenty is held out.
+    /// Holds out every twentieth document.
     pub fn holding_out_every_twentieth(documents: Vec<Document>) -> Self {
         let (validation, train): (Vec<_>, Vec<_>) = documents
             .into_iter()
@@ -64,13 +56,13 @@ impl Corpus {
         }
     }
 
-    /// A user's own UTF-8 text files, and folders of them.
+    /// Reads a user's UTF-8 text files, and folders of them.
     ///
-    /// Each file is one document; its last 5 % are held out, cut where a line starts if one starts thereabouts.
+    /// Each file is one document. Its last 5 % are held out; the cut is at the start of a line if there is one nearby.
     ///
     /// # Errors
     ///
-    /// As [`Corpus::read_text`].
+    /// The errors of [`Corpus::read_text`].
     pub fn from_paths(paths: &[PathBuf]) -> Result<Self, DataError> {
         let mut corpus = Self {
             train: Vec::new(),
@@ -89,15 +81,13 @@ impl Corpus {
         Ok(corpus)
     }
 
-    /// The same files, whole: what `eval` measures on.
+    /// Reads the same files and holds out nothing, for `eval`.
     ///
-    /// Paths are read in the order given, the files of a folder and of the folders in it in the order of their names.
-    /// Inside a folder, hidden files, empty files and links to folders are skipped.
+    /// The order is that of [`inputs`](super::pack::inputs()).
     ///
     /// # Errors
     ///
-    /// [`DataError::PathMissing`], [`DataError::Unreadable`], [`DataError::EmptyFile`], [`DataError::Binary`],
-    /// [`DataError::NotUtf8`] and [`DataError::NoTextFiles`], with the path at fault.
+    /// The errors of [`inputs`](super::pack::inputs()), [`DataError::Binary`] and [`DataError::NotUtf8`].
     pub fn read_text(paths: &[PathBuf]) -> Result<Vec<Document>, DataError> {
         files::read(paths)
     }
@@ -109,10 +99,10 @@ fn broken(error: &dyn std::error::Error) -> DataError {
     }
 }
 
-/// Where the held-out tail of a text begins.
+/// Byte offset at which the held-out tail of a text begins.
 ///
-/// The first line start in the last 5 %; or the last one in the 5 % before; or, in a text of one long line, the character
-/// at 95 %.
+/// It is the first line start in the last 5 %, else the last line start in the 5 % before, else (one long line) the
+/// character at 95 %.
 fn tail_start(text: &str) -> usize {
     let size = text.len() / TAIL;
     let target = text.floor_char_boundary(text.len() - size);
@@ -140,7 +130,7 @@ mod tests {
         #[test]
         fn a_split_loses_nothing_and_holds_out_at_most_a_tenth(text in "[a-zé\n]{1,400}") {
             let start = tail_start(&text);
-            // Char boundaries can move the cut back by one character of two bytes.
+            // Two roundings to a character boundary move the cut by at most 4 bytes.
             prop_assert!(text.len() - start <= text.len() / TAIL * 2 + 4);
             prop_assert!(start > 0);
             prop_assert!(text.is_char_boundary(start));

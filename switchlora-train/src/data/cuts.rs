@@ -1,22 +1,21 @@
-//! Cuts a long text where its tokenizer would cut it anyway.
+//! Cuts a long text at places that do not change its token ids.
 //!
-//! A tokenizer holds about a hundred bytes for each byte of text while it works, and one text keeps one core busy. Long
-//! texts are therefore encoded in pieces, whose tokens must be those of the whole. Where that holds depends on the tokenizer,
-//! and is tried on it when it is loaded:
+//! The tokenizer needs about a hundred bytes of memory per byte of text, and encodes one text on one core. So long
+//! texts are encoded in pieces, and the ids of the pieces must be the ids of the whole. Where that holds depends on the
+//! tokenizer. [`Cuts::of`] tries these places on samples:
 //!
-//! - before a space between two words, which begins the next piece: the GPT and LLaMA 3 kind, T5;
-//! - at such a space, which belongs to neither: the LLaMA 2 kind, which puts a space in front of each text;
-//! - after a line break in front of a word;
-//! - nowhere: such a tokenizer gets its texts whole.
+//! - at a space between two words; the space begins the next piece (GPT, LLaMA 3, T5);
+//! - at such a space; the space is dropped (LLaMA 2, which puts a space in front of each text);
+//! - after a line break that is followed by a word;
+//! - nowhere: the tokenizer gets each text whole.
 
-use super::Tokenizer;
-
-/// Longer texts are encoded in pieces of about this size, so that one long file keeps every core busy.
+/// Target size of a piece in bytes. A text below twice this size stays whole.
 const PIECE: usize = 64 << 10;
-/// A piece that has no place to cut is cut here between two characters. Text of words and lines has no such piece.
+/// Longest piece in bytes: a text without a place to cut is cut here between two characters. Text of words and lines
+/// never gets here.
 const LONGEST: usize = 1 << 20;
 
-/// What a text is cut between, when it is found out where a tokenizer can be cut.
+/// Pairs of texts between which [`Cuts::of`] tries to cut.
 const SAMPLES: [(&str, &str); 6] = [
     ("The state", "of the union"),
     ("in 1990", "and later"),
@@ -26,29 +25,28 @@ const SAMPLES: [(&str, &str); 6] = [
     ("一個字", "又一個"),
 ];
 
-/// Where texts are cut for one tokenizer.
+/// The places where one tokenizer's texts may be cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cuts {
     space: Option<Space>,
     line: bool,
-    /// The least of a piece.
+    /// Least size of a piece, in bytes.
     size: usize,
-    /// The most.
+    /// Greatest size of a piece, in bytes.
     longest: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Space {
-    /// It begins the next piece.
+    /// The space begins the next piece.
     Kept,
-    /// It is in neither.
+    /// The space is in neither piece.
     Dropped,
 }
 
 impl Cuts {
-    /// Finds out where `tokenizer` can be cut.
-    pub fn of(tokenizer: &Tokenizer) -> Self {
-        let ids = |text: &str| tokenizer.encode(text).ok();
+    /// Finds the places of a tokenizer by encoding [`SAMPLES`] whole and in parts. `ids` encodes a text, or fails.
+    pub fn of(ids: impl Fn(&str) -> Option<Vec<u32>>) -> Self {
         let same = |whole: String, left: &str, right: &str| {
             let parts = ids(left)
                 .zip(ids(right))
@@ -79,12 +77,12 @@ impl Cuts {
         }
     }
 
-    /// Bytes of a text that have to be known for its [`first`](Self::first) piece to be that of the whole.
+    /// Bytes of a text that [`first`](Self::first) must see to find the same first piece as in the whole text.
     pub fn enough(self) -> usize {
         self.longest.saturating_add(8)
     }
 
-    /// The first piece of a text that is not empty, and how many bytes are used up with it.
+    /// The first piece of a non-empty text, and the number of bytes up to the next piece.
     pub fn first(self, text: &str) -> (&str, usize) {
         if text.len() < self.size.saturating_mul(2) {
             return (text, text.len());
@@ -98,7 +96,7 @@ impl Cuts {
         (&text[..piece], used)
     }
 
-    /// Where a piece would end and the next begin, if the space or line break at `at` is a place to cut.
+    /// The end of a piece and the start of the next, if the space or line break at byte `at` is a place to cut.
     fn cut(self, text: &str, at: usize, is_space: bool) -> Option<(usize, usize)> {
         let before = text[..at].chars().next_back()?;
         let after = text[at + 1..].chars().next()?;
@@ -115,7 +113,7 @@ impl Cuts {
         }
     }
 
-    /// The pieces of a whole text; an empty text is one empty piece.
+    /// All pieces of a text. An empty text is one empty piece.
     pub fn pieces(self, text: &str) -> impl Iterator<Item = &str> {
         let mut rest = Some(text);
         std::iter::from_fn(move || {
@@ -127,7 +125,7 @@ impl Cuts {
         })
     }
 
-    /// The same places for pieces of another size.
+    /// The same places with other sizes.
     #[cfg(test)]
     pub fn with_sizes(self, size: usize, longest: usize) -> Self {
         Self {
@@ -140,6 +138,7 @@ impl Cuts {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Tokenizer;
     use super::*;
     use proptest::prelude::*;
     use serde_json::{Value, json};
@@ -181,7 +180,7 @@ mod tests {
         assert_eq!(pieces(""), [""]);
     }
 
-    /// The tokenizers that are tried: the embedded one, and a small one with other ideas of a space.
+    /// A character-level tokenizer with the given treatment of spaces.
     fn small(normalizer: Value, pre_tokenizer: Value) -> Tokenizer {
         let vocab: serde_json::Map<String, Value> = ["</s>", "<unk>", "▁", "\n"]
             .into_iter()
@@ -208,16 +207,16 @@ mod tests {
 
     #[test]
     fn where_a_tokenizer_can_be_cut_is_found_out() {
-        let embedded = Cuts::of(&Tokenizer::embedded().unwrap());
+        let embedded = Tokenizer::embedded().unwrap().cuts();
         assert_eq!((embedded.space, embedded.line), (Some(Space::Kept), true));
         let replace = json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"});
         let prepend = json!({"type": "Prepend", "prepend": "▁"});
         let llama2 = json!({"type": "Sequence", "normalizers": [prepend, replace]});
-        let cuts = Cuts::of(&small(llama2, Value::Null));
+        let cuts = small(llama2, Value::Null).cuts();
         assert_eq!((cuts.space, cuts.line), (Some(Space::Dropped), false));
-        // Something in front of each text that a space is not replaced by.
+        // A prefix in front of each text that no space is replaced by: no place to cut.
         let never = json!({"type": "Prepend", "prepend": "a"});
-        let cuts = Cuts::of(&small(never, Value::Null));
+        let cuts = small(never, Value::Null).cuts();
         assert_eq!((cuts.space, cuts.line), (None, false));
         let text = "word ".repeat(100_000);
         assert_eq!(cuts.pieces(&text).count(), 1);
@@ -230,7 +229,7 @@ mod tests {
         let llama2 = json!({"type": "Sequence", "normalizers": [prepend, replace]});
         let text = "some words, in lines\nand more of them. and so on\n".repeat(50);
         for tokenizer in [Tokenizer::embedded().unwrap(), small(llama2, Value::Null)] {
-            let cuts = Cuts::of(&tokenizer);
+            let cuts = tokenizer.cuts();
             for size in [8, 33, 100] {
                 let pieces = cuts.with_sizes(size, 20 * size).pieces(&text);
                 let parts: Vec<_> = pieces

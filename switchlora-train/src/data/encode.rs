@@ -1,9 +1,9 @@
-//! Whole corpora to token ids, on every core.
+//! Encodes documents to token ids, on all cores.
 
 use super::{DataError, Document, Tokenizer};
 use tokenizers::utils::parallelism::MaybeParallelIterator;
 
-/// Pieces given to the cores at a time, between two reports of progress.
+/// Pieces encoded in parallel between two reports of progress.
 const PIECES_PER_ROUND: usize = 128;
 
 struct Piece<'a> {
@@ -13,28 +13,31 @@ struct Piece<'a> {
 }
 
 impl Tokenizer {
-    /// The ids of documents, one after the other, each followed by [`Tokenizer::end_of_text`].
+    /// Encodes documents one after the other, each followed by [`Tokenizer::end_of_text`].
     ///
-    /// All cores work; `TOKENIZERS_PARALLELISM=false` and `RAYON_NUM_THREADS` in the environment are obeyed.
+    /// Uses all cores, within `TOKENIZERS_PARALLELISM=false` and `RAYON_NUM_THREADS` of the environment.
     ///
     /// # Errors
     ///
-    /// [`DataError::Encode`] as for [`Tokenizer::encode`].
+    /// The errors of [`Tokenizer::encode`].
     pub fn encode_documents(&self, documents: &[Document]) -> Result<Vec<u32>, DataError> {
         self.encode_documents_with(documents, |_| ())
     }
 
-    /// [`Tokenizer::encode_documents`] that reports from time to time how many bytes of text it has done.
+    /// [`Tokenizer::encode_documents`]; calls `progress` with the bytes of text encoded so far.
     ///
     /// # Errors
     ///
-    /// [`DataError::Encode`] as for [`Tokenizer::encode`].
+    /// The errors of [`Tokenizer::encode`].
     pub fn encode_documents_with(
         &self,
         documents: &[Document],
         mut progress: impl FnMut(usize),
     ) -> Result<Vec<u32>, DataError> {
-        let pieces: Vec<_> = documents.iter().flat_map(|one| self.cut(one)).collect();
+        let pieces: Vec<_> = documents
+            .iter()
+            .flat_map(|document| self.cut(document))
+            .collect();
         let mut tokens = Vec::new();
         let mut done = 0;
         for round in pieces.chunks(PIECES_PER_ROUND) {
@@ -53,7 +56,11 @@ impl Tokenizer {
         Ok(tokens)
     }
 
-    /// The ids of each text. An encoding is a hundred times the size of its text: of each only the ids are kept, at once.
+    /// Encodes each text, in parallel. `name(i)` names text `i` in an error.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Encode`] if the tokenizer refuses a text.
     pub(super) fn encode_each(
         &self,
         texts: &[&str],

@@ -1,14 +1,14 @@
-//! Everything that can be wrong with text, a tokenizer or the tokens made with it.
+//! Errors of text files, tokenizers and token ids.
 
 use super::packed::PackedError;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// Why text could not become batches. Each message stands alone: what was found, where, and what to do about it.
+/// Why text could not become batches. Each message says what was found, where, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// A path that was given does not exist.
+    /// A given path does not exist.
     #[error("{}: no such file or folder; check the path", path.display())]
     PathMissing {
         /// The path as it was given.
@@ -20,18 +20,18 @@ pub enum DataError {
     Unreadable {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's message.
         reason: io::Error,
     },
 
-    /// A file that was named holds nothing.
+    /// A file given by name is empty.
     #[error("{}: the file is empty; give a file with text in it", path.display())]
     EmptyFile {
         /// The file.
         path: PathBuf,
     },
 
-    /// A file holds a NUL byte, which no text does.
+    /// A file contains a NUL byte, so it is not text.
     #[error(
         "{}: not text, byte {offset} is NUL; leave the file out, or convert it to UTF-8 if it is UTF-16",
         path.display()
@@ -52,7 +52,7 @@ pub enum DataError {
         offset: usize,
     },
 
-    /// A folder, with all the folders in it, holds no file with text.
+    /// A folder and its subfolders contain no text.
     #[error(
         "{}: no text files in this folder (hidden and empty files are skipped); give a folder of UTF-8 text files",
         path.display()
@@ -62,54 +62,54 @@ pub enum DataError {
         path: PathBuf,
     },
 
-    /// A line or row holds no text where it should.
-    #[error("{}: {place}: {reason}; correct it, or pass such lines over with --malformed skip", path.display())]
+    /// A line or row has no text in the expected field.
+    #[error("{}: {place}: {reason}; correct it, or skip such lines with --malformed skip", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// The line or row, counted from 1.
+        /// The line or row, counted from 1, for example `line 7`.
         place: String,
-        /// What is wrong with it.
+        /// Description of the fault.
         reason: String,
     },
 
-    /// A Parquet file is not one, or has no such column.
+    /// A Parquet file is damaged or lacks the text column.
     #[error("{}: {reason}", path.display())]
     Parquet {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the fault.
         reason: String,
     },
 
-    /// Nothing in the inputs is a document.
-    #[error("{}: not one document ({first}); check the files and --field", path.display())]
+    /// The inputs contain no document.
+    #[error("{}: no document found ({first}); check the files and --field", path.display())]
     NoDocuments {
         /// The first of the inputs.
         path: PathBuf,
-        /// What was passed over first.
+        /// The first line or row that was skipped, and why.
         first: String,
     },
 
-    /// The system refused to write.
+    /// The system refused to write a file.
     #[error("{}: cannot be written ({reason}); check the folder, its permissions and the free space", path.display())]
     Unwritable {
-        /// What was to be written.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's message.
         reason: io::Error,
     },
 
-    /// The text that is part of the program cannot be decoded.
+    /// The embedded text is damaged.
     #[error(
-        "the embedded text cannot be decoded ({reason}); make it again as assets/README.md says, and rebuild"
+        "the embedded text cannot be decoded ({reason}); make it again as assets/README.md describes, and rebuild"
     )]
     EmbeddedText {
-        /// What is wrong with it.
+        /// Description of the fault.
         reason: String,
     },
 
-    /// A document cannot be stored in an archive.
+    /// A document cannot be stored in an archive without ambiguity.
     #[error("document {name:?} cannot be archived: {reason}; remove the character")]
     Unarchivable {
         /// Name of the document.
@@ -118,21 +118,21 @@ pub enum DataError {
         reason: &'static str,
     },
 
-    /// A tokenizer file is not a tokenizer.
+    /// A file is not a tokenizer.
     #[error("{origin}: not a tokenizer ({reason}); give a Hugging Face `tokenizer.json`")]
     TokenizerFormat {
-        /// The file, or what else the JSON was read from.
+        /// The file or other source of the JSON.
         origin: String,
-        /// What the reader said.
+        /// The parser's message.
         reason: String,
     },
 
-    /// A tokenizer has no token that ends a document.
-    #[error("{origin}: no end-of-text token, looked for {}; add one of them to the vocabulary", looked_for.join(", "))]
+    /// A tokenizer has no end-of-text token.
+    #[error("{origin}: no end-of-text token (looked for {}); add one of them to the vocabulary", looked_for.join(", "))]
     NoEndOfText {
-        /// The file, or what else the JSON was read from.
+        /// The file or other source of the JSON.
         origin: String,
-        /// The tokens that would have done.
+        /// The accepted end-of-text tokens.
         looked_for: &'static [&'static str],
     },
 
@@ -141,20 +141,20 @@ pub enum DataError {
         "{document}: the tokenizer cannot encode it ({reason}); check the tokenizer's model and its unknown token"
     )]
     Encode {
-        /// Name of the document, or of the documents encoded together.
+        /// Name of the document.
         document: String,
-        /// What the tokenizer said.
+        /// The tokenizer's message.
         reason: String,
     },
 
-    /// The tokenizer refused to turn tokens back into text.
+    /// The tokenizer refused to decode ids.
     #[error(
         "the tokenizer cannot decode {tokens} tokens ({reason}); check the decoder in its file"
     )]
     Decode {
-        /// How many tokens were given.
+        /// Number of ids.
         tokens: usize,
-        /// What the tokenizer said.
+        /// The tokenizer's message.
         reason: String,
     },
 
@@ -176,10 +176,10 @@ pub enum DataError {
         needed: usize,
     },
 
-    /// A token that the model has no embedding for.
+    /// An id for which the model has no embedding.
     #[error(
-        "token {position} of the text is {token}, the model knows ids below {vocab_size}; \
-         use the tokenizer the model was made for, or a model with a larger vocabulary"
+        "token {position} of the text is {token}, but the model's ids are below {vocab_size}; \
+         use the tokenizer the model was trained with, or a model with a larger vocabulary"
     )]
     TokenOutOfRange {
         /// The token id.
@@ -190,46 +190,63 @@ pub enum DataError {
         vocab_size: usize,
     },
 
-    /// A packed file is not one, or not what it was any more.
+    /// Not a packed token file, damaged, or changed since it was opened.
     #[error(transparent)]
     Packed(#[from] PackedError),
 
     /// A packed file was made with another tokenizer.
-    #[error("{}: packed with another tokenizer; give the --tokenizer it was made with, or pack it again", path.display())]
+    #[error("{}: packed with another tokenizer; pass that one with --tokenizer, or pack the text again", path.display())]
     OtherTokenizer {
         /// The file.
         path: PathBuf,
     },
 
-    /// A packed file holds ids the model does not know.
+    /// A packed file's vocabulary is larger than the model's.
     #[error(
-        "{}: its vocabulary has {found} tokens, the model knows {vocab_size}; use a model with a larger vocabulary",
+        "{}: its vocabulary has {found} tokens, the model's has {vocab_size}; use a model with a larger vocabulary",
         path.display()
     )]
     Vocabulary {
         /// The file.
         path: PathBuf,
-        /// The vocabulary it was packed with.
+        /// Vocabulary size in the file's header.
         found: u32,
         /// Size of the model's vocabulary.
         vocab_size: usize,
     },
 
-    /// Weights that are not one for each file.
+    /// The weights of the files are unusable.
     #[error(
-        "weights are {found:?}, expected a number above 0 for each of {files} files with at least one sequence each"
+        "weights are {found:?}, expected one number above 0 for each of {files} files, each with at least one sequence"
     )]
     Weights {
         /// The weights.
         found: Vec<f64>,
-        /// How many files there are.
+        /// Number of files.
         files: usize,
     },
 
     /// Packed files and text were given together.
     #[error("{}: not a .tokens file like the others; give packed files only, or text only", path.display())]
     Mixed {
-        /// The first that is not a packed file.
+        /// The first path that is not a packed file.
         path: PathBuf,
     },
+}
+
+impl DataError {
+    /// The error of a failed read: [`PathMissing`](Self::PathMissing) or [`Unreadable`](Self::Unreadable).
+    pub(super) fn unreadable(path: &Path, reason: io::Error) -> Self {
+        let path = path.to_path_buf();
+        match reason.kind() {
+            io::ErrorKind::NotFound => Self::PathMissing { path },
+            _ => Self::Unreadable { path, reason },
+        }
+    }
+
+    /// The error of a failed write.
+    pub(super) fn unwritable(path: &Path, reason: io::Error) -> Self {
+        let path = path.to_path_buf();
+        Self::Unwritable { path, reason }
+    }
 }

@@ -1,58 +1,33 @@
-//! Reads a user's text files, and says exactly what is wrong with one that is not text.
+//! Reads a user's text files, and says exactly what is wrong with a file that is not text.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-
+use super::pack::inputs;
 use super::{DataError, Document};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::slice;
 
-/// The documents at these paths: files as they are, folders with everything in them.
+/// Reads the files at these paths, one document per file, in the order of [`inputs`].
 pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Document>, DataError> {
     let mut documents = Vec::new();
     for path in paths {
-        let metadata = fs::metadata(path).map_err(|error| refused(path, error))?;
-        if metadata.is_dir() {
-            let found = documents.len();
-            read_folder(path, &mut documents)?;
-            if documents.len() == found {
-                return Err(DataError::NoTextFiles { path: path.clone() });
-            }
-        } else {
-            let document =
-                read_file(path)?.ok_or_else(|| DataError::EmptyFile { path: path.clone() })?;
-            documents.push(document);
+        let before = documents.len();
+        for input in inputs(slice::from_ref(path))? {
+            documents.extend(read_file(&input.path)?);
+        }
+        if documents.len() == before {
+            let path = path.clone();
+            return Err(match path.is_dir() {
+                true => DataError::NoTextFiles { path },
+                false => DataError::EmptyFile { path },
+            });
         }
     }
     Ok(documents)
 }
 
-/// Appends the files of a folder, in the order of their names, those of inner folders in their place.
-fn read_folder(folder: &Path, documents: &mut Vec<Document>) -> Result<(), DataError> {
-    let entries = fs::read_dir(folder)
-        .and_then(|entries| entries.collect::<io::Result<Vec<_>>>())
-        .map_err(|error| refused(folder, error))?;
-    let mut paths: Vec<_> = entries
-        .iter()
-        .filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."))
-        .map(|entry| entry.path())
-        .collect();
-    paths.sort();
-
-    for path in paths {
-        let metadata = fs::metadata(&path).map_err(|error| refused(&path, error))?;
-        if metadata.is_file() {
-            documents.extend(read_file(&path)?);
-        } else if metadata.is_dir() && !path.is_symlink() {
-            // A link to a folder could lead back here.
-            read_folder(&path, documents)?;
-        }
-    }
-    Ok(())
-}
-
-/// One file, or none if it is empty. A byte order mark is not part of the text.
+/// Reads one file, without its byte order mark. `None` if there is no text in it.
 fn read_file(path: &Path) -> Result<Option<Document>, DataError> {
-    let bytes = fs::read(path).map_err(|error| refused(path, error))?;
+    let bytes = fs::read(path).map_err(|reason| DataError::unreadable(path, reason))?;
     let path = path.to_path_buf();
     if let Some(offset) = bytes.iter().position(|&byte| byte == 0) {
         return Err(DataError::Binary { path, offset });
@@ -69,14 +44,6 @@ fn read_file(path: &Path) -> Result<Option<Document>, DataError> {
     }
     let name = path.display().to_string();
     Ok((!text.is_empty()).then_some(Document { name, text }))
-}
-
-fn refused(path: &Path, reason: io::Error) -> DataError {
-    let path = path.to_path_buf();
-    match reason.kind() {
-        io::ErrorKind::NotFound => DataError::PathMissing { path },
-        _ => DataError::Unreadable { path, reason },
-    }
 }
 
 #[cfg(test)]

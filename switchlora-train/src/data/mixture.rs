@@ -1,24 +1,26 @@
-//! Several files with weights: which file each sequence of a stream is from, known by its number alone.
+//! Mixes weighted files: computes the file of each training sequence from the sequence's number alone.
 //!
-//! A period of 4096 sequences has of each file as many as its weight says, in an order that the seed chooses; it repeats. So
-//! the `n`-th sequence is from a known file and is a known one of that file, and nothing has to be counted to get there.
+//! A period of 4096 sequences takes a number of sequences of each file in proportion to its weight, in an order that
+//! the seed chooses. The period repeats. So the file of sequence `n`, and its number within that file, are computed
+//! without counting from the start.
 
 use super::Permutation;
 
-/// Sequences after which the pattern repeats.
+/// Length of the repeating pattern, in sequences.
 const PERIOD: usize = 4096;
 
-/// A pattern of files.
+/// The repeating pattern.
 #[derive(Debug)]
 pub(super) struct Mixture {
-    /// The file of each sequence of a period, and how many before it are from the same one.
+    /// For each sequence of a period: its file, and the number of earlier sequences of the period from that file.
     slots: Vec<(usize, u64)>,
-    /// Sequences of each file in a period.
+    /// Sequences of each file per period.
     counts: Vec<u64>,
 }
 
 impl Mixture {
-    /// A pattern for files of these weights, which are above 0; none if a weight is not, or there are more than a period.
+    /// The pattern for files of these weights. `None` if there is no weight, more than 4096, or one that is not finite
+    /// and above 0.
     pub fn new(weights: &[f64], seed: u64) -> Option<Self> {
         let sound = |weight: &f64| weight.is_finite() && *weight > 0.0;
         let total: f64 = weights.iter().sum();
@@ -29,7 +31,7 @@ impl Mixture {
         {
             return None;
         }
-        // Each file once, the rest to whoever lacks most of its share.
+        // Each file gets one slot; every further slot goes to the file furthest below its share.
         let mut counts = vec![1_u64; weights.len()];
         for _ in weights.len()..PERIOD {
             let lacks = |file: usize| weights[file] / total * PERIOD as f64 - counts[file] as f64;
@@ -54,7 +56,7 @@ impl Mixture {
         })
     }
 
-    /// The file of sequence `number`, and which sequence of that file it is, counted over all periods.
+    /// The file of sequence `number`, and the sequence's number within that file, counted over all periods.
     pub fn of(&self, number: u64) -> (usize, u64) {
         let (file, before) = self.slots[(number % PERIOD as u64) as usize];
         (file, number / PERIOD as u64 * self.counts[file] + before)
@@ -81,7 +83,7 @@ mod tests {
             }
             let total: f64 = weights.iter().sum();
             for (weight, count) in weights.iter().zip(next) {
-                // Within one sequence a period, or the one that every file has.
+                // Off by at most one sequence per period, or by the slot that every file gets.
                 prop_assert!((count as f64 - 2.0 * PERIOD as f64 * weight / total).abs() <= 2.0 + weights.len() as f64);
             }
         }

@@ -4,19 +4,20 @@
 //! Corpus --Tokenizer--> Tokens --Windows--> TrainBatches ------\
 //! packed file ------------/             \-> ValidationBatches --> TokenLoader --> TokenBatch
 //!      ^
-//! documents of any form and size --pack
+//! text, JSON lines or Parquet, of any size --pack
 //! ```
 //!
-//! A [`Corpus`] is text split into training and validation documents: the embedded one, or a user's own files. A
-//! [`Tokenizer`] makes one row of token ids of it, [`Windows`] cuts that row into sequences and refuses what no model
-//! can train on, and the two kinds of batches say which sequences come when; files may have weights, and processes share
-//! them by rank. [`mod@pack`] makes a packed file of what is too large for memory, or is no plain text. A [`TokenLoader`] puts
-//! them on a device.
+//! A [`Corpus`] splits text into training and validation documents: the embedded text, or a user's files. A
+//! [`Tokenizer`] encodes it as token ids. [`Windows`] cuts the ids into sequences of one length and refuses ids that
+//! the model has no embedding for. [`TrainBatches`] and [`ValidationBatches`] define the order of the sequences;
+//! training batches can weight files and divide the sequences among processes. [`mod@pack`] encodes text that is too
+//! large for memory, or not plain text, into a packed file. A [`TokenLoader`] puts batches on a device.
 
 pub mod archive;
 mod batches;
 mod corpus;
 mod cuts;
+mod document;
 mod encode;
 mod error;
 mod files;
@@ -34,7 +35,8 @@ mod windows;
 mod words;
 
 pub use batches::{BatchSource, DataFault, TokenBatch, TokenLoader};
-pub use corpus::{Corpus, Document};
+pub use corpus::Corpus;
+pub use document::Document;
 pub use error::DataError;
 pub use permutation::Permutation;
 pub use prepared::{Prepared, all_tokens};

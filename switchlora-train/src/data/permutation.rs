@@ -1,15 +1,15 @@
-//! A shuffle of `0..n` that is computed, not stored.
+//! A pseudo-random permutation of `0..n` that is computed, not stored.
 //!
 //! A Feistel network permutes the `2^(2h)` numbers of `2h` bits, whatever its round function is:
 //!
 //! `(left, right) -> (right, left xor f(right, round))`.
 //!
-//! With the smallest `h` such that `2^(2h) >= n`, a result that is `n` or more is permuted again until it is below `n`
-//! ("cycle walking", Black and Rogaway 2002); what remains is a permutation of `0..n`. Fewer than four rounds of walking
-//! are expected, no memory is needed, and the i-th element is known without the ones before it, so a run resumes anywhere.
+//! `h` is the smallest number with `2^(2h) >= n`. A result of `n` or more is permuted again until it is below `n`
+//! ("cycle walking", Black and Rogaway 2002), which leaves a permutation of `0..n`. Fewer than four applications are
+//! expected. Any element is known without the elements before it, so a run can resume anywhere.
 
-/// Rounds of the network. Four suffice against an adversary with a good round function (Luby and Rackoff); eight keep the
-/// halves of one or two bits of a tiny `n` well mixed too.
+/// Rounds of the network. Four suffice against an adversary with a good round function (Luby and Rackoff); eight also
+/// mix the halves of one or two bits that a tiny `n` has.
 const ROUNDS: u64 = 8;
 
 /// A pseudo-random permutation of `0..n`, chosen by a key.
@@ -69,8 +69,8 @@ impl Permutation {
     }
 }
 
-/// Scrambles two numbers into one: two steps of splitmix64 (Steele, Lea and Flood 2014), whose every output bit depends on
-/// every input bit.
+/// Hashes two numbers to one by two steps of splitmix64 (Steele, Lea and Flood 2014): every output bit depends on every
+/// input bit.
 pub(super) fn mix(a: u64, b: u64) -> u64 {
     splitmix64(splitmix64(a) ^ b)
 }

@@ -1,36 +1,36 @@
-//! Text files and packed files as tokens: to train on, and held out.
+//! Training and validation tokens from text files or packed files.
 
 use super::corpus::TAIL;
-use super::packed::PackedTokens;
+use super::packed::{PackedTokens, is_packed};
 use super::{Corpus, DataError, Document, Tokenizer, Tokens};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Tokens to train on, and tokens the training never sees.
+/// Training and validation tokens.
 #[derive(Clone, Debug)]
 pub struct Prepared {
-    /// Tokens to train on.
+    /// Training tokens.
     pub train: Vec<Tokens>,
-    /// Tokens to judge the training by.
+    /// Validation tokens, never trained on.
     pub validation: Vec<Tokens>,
 }
 
 impl Prepared {
-    /// The embedded text.
+    /// Encodes the embedded text.
     ///
     /// # Errors
     ///
-    /// Those of [`Corpus::embedded`] and [`Tokenizer::encode_documents`].
+    /// The errors of [`Corpus::embedded`] and [`Tokenizer::encode_documents`].
     pub fn embedded(tokenizer: &Tokenizer) -> Result<Self, DataError> {
         Self::of(&Corpus::embedded()?, tokenizer)
     }
 
-    /// A user's own text files, encoded now, or packed files, read while the training goes on. The last 5 % of each are held
-    /// out.
+    /// Encodes text files, or opens packed files, which are read on demand. Holds out the last 5 % of each file.
     ///
     /// # Errors
     ///
-    /// Those of [`Corpus::from_paths`] and [`PackedTokens::open`], and [`DataError::Mixed`] for both kinds at once.
+    /// The errors of [`Corpus::from_paths`], [`Tokenizer::encode_documents`] and [`PackedTokens::open`];
+    /// [`DataError::Mixed`] if some of the files are packed and some are not; [`DataError::OtherTokenizer`].
     pub fn from_paths(paths: &[PathBuf], tokenizer: &Tokenizer) -> Result<Self, DataError> {
         let Some(files) = packed_files(paths, tokenizer)? else {
             return Self::of(&Corpus::from_paths(paths)?, tokenizer);
@@ -52,11 +52,11 @@ impl Prepared {
     }
 }
 
-/// Everything in text files or packed files, nothing held out.
+/// Encodes text files, or opens packed files, and holds out nothing.
 ///
 /// # Errors
 ///
-/// As [`Prepared::from_paths`].
+/// The errors of [`Prepared::from_paths`].
 pub fn all_tokens(paths: &[PathBuf], tokenizer: &Tokenizer) -> Result<Vec<Tokens>, DataError> {
     let Some(files) = packed_files(paths, tokenizer)? else {
         return encoded(&Corpus::read_text(paths)?, tokenizer);
@@ -70,20 +70,15 @@ fn encoded(documents: &[Document], tokenizer: &Tokenizer) -> Result<Vec<Tokens>,
     Ok(vec![Tokens::Memory(tokens.into())])
 }
 
-/// The paths as packed files; none if they are not.
+/// Opens the paths as packed files. `None` if none of them is a packed file.
 fn packed_files(
     paths: &[PathBuf],
     tokenizer: &Tokenizer,
 ) -> Result<Option<Vec<Arc<PackedTokens>>>, DataError> {
-    let packed = |path: &&PathBuf| {
-        path.extension()
-            .is_some_and(|extension| extension == "tokens")
-    };
-    let count = paths.iter().filter(packed).count();
-    if count == 0 {
+    if !paths.iter().any(|path| is_packed(path)) {
         return Ok(None);
     }
-    if let Some(text) = paths.iter().find(|path| !packed(path)) {
+    if let Some(text) = paths.iter().find(|path| !is_packed(path)) {
         return Err(DataError::Mixed { path: text.clone() });
     }
     let open = |path: &PathBuf| {

@@ -1,15 +1,15 @@
-//! Text from ids that arrive one at a time.
+//! Decodes token ids to text as they arrive, one at a time.
 //!
-//! One character may take several ids, and the text of an id may depend on the ids before it. So the ids since the last
-//! whole character are decoded together with the ones just before them, and what is new is handed out once it does not end
-//! in U+FFFD, which is how half a character decodes.
+//! A character may take several ids, and the text of an id may depend on the ids before it. So the decoder keeps the
+//! ids since the last complete character and the ids just before them, and decodes them together. It returns new text
+//! once that text does not end in U+FFFD, the replacement character that an incomplete character decodes to.
 
 use super::{DataError, Tokenizer};
 
-/// Stands for bytes that are not, or not yet, a character.
-const HALF_A_CHARACTER: char = '\u{fffd}';
+/// Decoded from bytes that are not, or not yet, a character.
+const INCOMPLETE: char = '\u{fffd}';
 
-/// Decodes a stream of ids without ever showing half a character. Made by [`Tokenizer::stream`].
+/// Decodes a stream of ids and never returns part of a character. Made by [`Tokenizer::stream`].
 ///
 /// ```
 /// # fn main() -> Result<(), switchlora_train::data::DataError> {
@@ -29,25 +29,28 @@ const HALF_A_CHARACTER: char = '\u{fffd}';
 #[derive(Clone, Debug)]
 pub struct StreamDecoder<'a> {
     tokenizer: &'a Tokenizer,
-    /// Ids already shown, which the next ones may depend on, then ids not yet shown in full.
+    /// Ids whose text was returned, as context for the next, then ids whose text is still held back.
     ids: Vec<u32>,
-    /// How many of `ids` were complete when text was last shown.
+    /// Number of ids at the front whose text was returned.
     shown_ids: usize,
-    /// How many bytes of the text of `ids` are shown.
+    /// Bytes of the text of `ids` that were returned.
     shown_bytes: usize,
 }
 
-impl<'a> StreamDecoder<'a> {
-    pub(super) fn new(tokenizer: &'a Tokenizer) -> Self {
-        Self {
-            tokenizer,
+impl Tokenizer {
+    /// Decodes ids one at a time, as a model generates them.
+    pub fn stream(&self) -> StreamDecoder<'_> {
+        StreamDecoder {
+            tokenizer: self,
             ids: Vec::new(),
             shown_ids: 0,
             shown_bytes: 0,
         }
     }
+}
 
-    /// Takes the next id; gives the text that is now certain, if there is any.
+impl StreamDecoder<'_> {
+    /// Takes the next id. Returns the text that is now complete, if any.
     ///
     /// # Errors
     ///
@@ -55,7 +58,7 @@ impl<'a> StreamDecoder<'a> {
     pub fn push(&mut self, id: u32) -> Result<Option<String>, DataError> {
         self.ids.push(id);
         let text = self.tokenizer.decode(&self.ids)?;
-        let whole = text.trim_end_matches(HALF_A_CHARACTER);
+        let whole = text.trim_end_matches(INCOMPLETE);
         let new = match whole.get(self.shown_bytes..) {
             Some(new) if !new.is_empty() => new.to_string(),
             _ => return Ok(None),
@@ -67,7 +70,7 @@ impl<'a> StreamDecoder<'a> {
         Ok(Some(new))
     }
 
-    /// The text that was held back as half a character, once no more ids come.
+    /// Returns the text still held back as an incomplete character, after the last id.
     ///
     /// # Errors
     ///
@@ -78,7 +81,7 @@ impl<'a> StreamDecoder<'a> {
         Ok((!rest.is_empty()).then(|| rest.to_string()))
     }
 
-    /// Keeps only the ids since the last whole character: context enough, and the work of an id stays constant.
+    /// Drops all but the ids since the last complete character, so that the work per id stays constant.
     fn forget(&mut self) -> Result<(), DataError> {
         self.ids.drain(..self.shown_ids);
         self.shown_ids = self.ids.len();
@@ -109,7 +112,7 @@ mod tests {
         fn the_parts_are_the_text_and_no_part_is_half_a_character(text in "[a-z é€😀世\n]{0,40}") {
             let tokenizer = Tokenizer::embedded().unwrap();
             let parts = streamed(&tokenizer, &tokenizer.encode(&text).unwrap());
-            prop_assert!(parts.iter().all(|part| !part.contains(HALF_A_CHARACTER)));
+            prop_assert!(parts.iter().all(|part| !part.contains(INCOMPLETE)));
             prop_assert_eq!(parts.concat(), text);
         }
 

@@ -1,28 +1,27 @@
-//! Text to token ids and back, with the tokenizer that is part of the program or a Hugging Face `tokenizer.json`.
+//! Encodes text to token ids and back, with the embedded tokenizer or a Hugging Face `tokenizer.json`.
 
 use std::fmt;
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 
+use super::DataError;
 use super::cuts::Cuts;
 use super::words::Words;
-use super::{DataError, StreamDecoder};
 use crate::hexadecimal;
 use crate::quietly::quietly;
 
-/// Tokens that end a document, in the order in which they are looked for: GPT, LLaMA 1 and 2, LLaMA 3, and others.
+/// End-of-text tokens in order of preference: GPT, LLaMA 1 and 2, LLaMA 3, others.
 const END_OF_TEXT: &[&str] = &["<|endoftext|>", "</s>", "<|end_of_text|>", "<eos>"];
 
 /// The byte-level BPE tokenizer of 4096 tokens that `examples/embed_sotu.rs` trained on the embedded text.
 static EMBEDDED: &[u8] = include_bytes!("../../assets/tokenizer.json");
 
-/// A tokenizer, together with the exact JSON it was read from, so that a checkpoint can keep it.
+/// A tokenizer and the exact JSON it was read from, which checkpoints and exports copy.
 ///
-/// Encoding adds no special tokens and never truncates or pads, whatever the JSON asks for.
+/// Encoding adds no special tokens and never truncates or pads, whatever the JSON says.
 #[derive(Clone)]
 pub struct Tokenizer {
     pub(super) inner: tokenizers::Tokenizer,
@@ -35,45 +34,39 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// The tokenizer that is part of the program: 4096 tokens, every byte among them.
+    /// The embedded byte-level BPE tokenizer of 4096 tokens. It encodes any text.
     ///
     /// # Errors
     ///
-    /// [`DataError::TokenizerFormat`] if the program was built with something else in its place.
+    /// [`DataError::TokenizerFormat`] if the program was built with a damaged `assets/tokenizer.json`.
     pub fn embedded() -> Result<Self, DataError> {
         Self::from_json("the embedded tokenizer", EMBEDDED)
     }
 
-    /// A `tokenizer.json` as Hugging Face writes it.
+    /// Reads a `tokenizer.json` as Hugging Face writes it.
     ///
     /// # Errors
     ///
-    /// [`DataError::PathMissing`] or [`DataError::Unreadable`], and those of [`Tokenizer::from_json`].
+    /// [`DataError::PathMissing`], [`DataError::Unreadable`], and the errors of [`Tokenizer::from_json`].
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
-        let json = fs::read(path).map_err(|reason| match reason.kind() {
-            io::ErrorKind::NotFound => DataError::PathMissing { path: path.into() },
-            _ => DataError::Unreadable {
-                path: path.into(),
-                reason,
-            },
-        })?;
+        let json = fs::read(path).map_err(|reason| DataError::unreadable(path, reason))?;
         Self::from_json(&path.display().to_string(), json)
     }
 
-    /// The contents of a `tokenizer.json`. `origin` says in messages where they are from.
+    /// Reads the contents of a `tokenizer.json`. Error messages name their source as `origin`.
     ///
     /// # Errors
     ///
-    /// [`DataError::TokenizerFormat`] for anything that is not a tokenizer, [`DataError::NoEndOfText`] for one without a
-    /// token that ends a document.
+    /// [`DataError::TokenizerFormat`] if `json` is not a tokenizer, [`DataError::NoEndOfText`] if its vocabulary has no
+    /// end-of-text token.
     pub fn from_json(origin: &str, json: impl Into<Arc<[u8]>>) -> Result<Self, DataError> {
         let json = json.into();
         let malformed = |error: tokenizers::Error| DataError::TokenizerFormat {
             origin: origin.to_string(),
             reason: error.to_string(),
         };
-        // The library panics over some damaged files.
+        // The `tokenizers` crate panics on some damaged files.
         let read = quietly(|| tokenizers::Tokenizer::from_bytes(&json));
         let read = read.unwrap_or_else(|panic| Err(panic.into()));
         let mut inner = read.map_err(malformed)?;
@@ -103,33 +96,35 @@ impl Tokenizer {
         })
     }
 
-    /// How many ids a model needs: one more than the highest, added tokens included.
+    /// Vocabulary size a model needs: one more than the highest id, added tokens included.
     pub fn vocab_size(&self) -> usize {
         self.vocab_size
     }
 
-    /// The id that ends a document.
+    /// Id of the end-of-text token, which ends every document.
     pub fn end_of_text(&self) -> u32 {
         self.end_of_text
     }
 
-    /// Where long texts are cut.
+    /// Where long texts may be cut; found on first use.
     pub(super) fn cuts(&self) -> Cuts {
-        *self.cuts.get_or_init(|| Cuts::of(self))
+        *self
+            .cuts
+            .get_or_init(|| Cuts::of(|text| self.encode(text).ok()))
     }
 
-    /// The token with this id, as it is written in the vocabulary.
+    /// The token with this id, as written in the vocabulary.
     pub fn token(&self, id: u32) -> Option<String> {
         self.inner.id_to_token(id)
     }
 
-    /// The ids of a text.
+    /// Encodes a text to ids.
     ///
-    /// A special token written out in the text becomes its id: files that separate documents that way mean it.
+    /// A special token written out in the text becomes its id: files that separate documents with it rely on that.
     ///
     /// # Errors
     ///
-    /// [`DataError::Encode`] if the tokenizer refuses, as one without a token for unknown text does.
+    /// [`DataError::Encode`] if the tokenizer refuses, for example because it has no token for unknown text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, DataError> {
         let encoding = self
             .inner
@@ -141,7 +136,7 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// The text of ids. Special tokens are not text and leave no trace, neither do ids the tokenizer does not know.
+    /// Decodes ids to text. Special tokens and unknown ids are left out.
     ///
     /// # Errors
     ///
@@ -155,22 +150,17 @@ impl Tokenizer {
             })
     }
 
-    /// Decodes ids one at a time, as a model generates them.
-    pub fn stream(&self) -> StreamDecoder<'_> {
-        StreamDecoder::new(self)
-    }
-
-    /// The JSON this tokenizer was read from, to the byte.
+    /// The JSON this tokenizer was read from, byte for byte.
     pub fn json(&self) -> &[u8] {
         &self.json
     }
 
-    /// [`Tokenizer::json`] with an owner more.
+    /// A shared handle to [`Tokenizer::json`].
     pub fn shared_json(&self) -> Arc<[u8]> {
         self.json.clone()
     }
 
-    /// SHA-256 of [`Tokenizer::json`]: equal for equal tokenizers.
+    /// SHA-256 of [`Tokenizer::json`].
     pub fn sha256_bytes(&self) -> [u8; 32] {
         self.sha256
     }
@@ -242,7 +232,7 @@ mod tests {
     fn the_hash_is_the_sha256_of_the_json() {
         let tokenizer = Tokenizer::embedded().unwrap();
         let again = Tokenizer::from_json("a copy", tokenizer.json()).unwrap();
-        // What `sha256sum` says.
+        // assets/README.md holds the output of `sha256sum`.
         let readme = include_str!("../../assets/README.md");
         assert!(readme.contains(&tokenizer.sha256()));
         assert_eq!(tokenizer.sha256(), again.sha256());
@@ -291,7 +281,7 @@ mod tests {
         let missing = Tokenizer::from_file(&path).unwrap_err();
         assert!(matches!(missing, DataError::PathMissing { .. }));
 
-        // The decoder is of no kind, which the library answers with a panic.
+        // A decoder of an unknown type makes the `tokenizers` crate panic.
         let no_kind = String::from_utf8(EMBEDDED.to_vec()).unwrap();
         let no_kind = no_kind.replacen("\"ByteLevel\"", "\"Other\"", 2);
         let wrong = ["", "{}", "[1, 2]", "\u{0}", r#"{"model": {"type": "BPE"}}"#];

@@ -1,26 +1,26 @@
-//! Where tokens are: in memory, or in a packed file of which a run reads what it needs when it needs it.
+//! Token ids in memory or in a packed file, which is read on demand.
 
 use super::DataError;
 use super::packed::PackedTokens;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A row of tokens. Cheap to clone.
+/// A sequence of token ids of any length. Cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Tokens {
-    /// All of them in memory.
+    /// Held in memory.
     Memory(Arc<[u32]>),
-    /// A part of a packed file.
+    /// A range of a packed file.
     Packed {
-        /// The file, which stays open.
+        /// The open file.
         file: Arc<PackedTokens>,
-        /// Which of its tokens.
+        /// Positions in the file, in tokens.
         range: Range<u64>,
     },
 }
 
 impl Tokens {
-    /// How many there are.
+    /// Number of tokens.
     pub fn count(&self) -> u64 {
         match self {
             Self::Memory(tokens) => tokens.len() as u64,
@@ -28,7 +28,7 @@ impl Tokens {
         }
     }
 
-    /// The first `count` of them, and the others.
+    /// Splits a packed file into its first `count` tokens and the rest.
     pub(super) fn split_packed(file: Arc<PackedTokens>, count: u64) -> (Self, Self) {
         let part = |range| Self::Packed {
             file: file.clone(),
@@ -37,11 +37,11 @@ impl Tokens {
         (part(0..count), part(count..file.count()))
     }
 
-    /// Reads those from `start` on into `ids`.
+    /// Fills `ids` with the tokens from position `start` on.
     ///
     /// # Errors
     ///
-    /// [`DataError::Packed`] if the file is not what it was any more: says where.
+    /// [`DataError::Packed`] if the packed file is damaged, has changed since it was opened, or cannot be read.
     pub(super) fn read(&self, start: u64, ids: &mut [u32]) -> Result<(), DataError> {
         match self {
             Self::Memory(tokens) => {
@@ -53,9 +53,14 @@ impl Tokens {
         }
     }
 
-    /// Checks that every token is below `vocab_size`, by what the file promises where there is one.
+    /// Checks that every id is below `vocab_size`. A packed file is judged by the vocabulary size in its header,
+    /// without reading its tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::TokenOutOfRange`] for ids in memory, [`DataError::Vocabulary`] for a packed file.
     pub(super) fn check(&self, vocab_size: usize) -> Result<(), DataError> {
-        // Batches hold ids as `i32`, the integers every backend has.
+        // Batches hold ids as `i32`, which every backend supports.
         let known = vocab_size.min(i32::MAX as usize);
         match self {
             Self::Memory(tokens) => {
@@ -79,7 +84,7 @@ impl Tokens {
         }
     }
 
-    /// What tells these tokens from others: themselves, or the fingerprint of their file and which part of it they are.
+    /// Feeds a hash with the ids, or with the packed file's fingerprint and the range.
     pub(super) fn fingerprint(&self, mut add: impl FnMut(&[u8])) {
         match self {
             Self::Memory(tokens) => tokens.iter().for_each(|token| add(&token.to_le_bytes())),

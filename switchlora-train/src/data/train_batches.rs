@@ -1,11 +1,12 @@
-//! An endless stream of batches to train on, any of which is known by its number alone.
+//! An endless stream of training batches, each computed from its number alone.
 //!
-//! The `j`-th sequence of batch `k` is number `k * batch_size + j` of the stream. `number / windows` is its epoch, and
-//! `number % windows` its place in that epoch's own shuffle of the windows. Nothing is drawn from a generator that would
-//! have to be saved: a run that resumes at batch `k` continues exactly as it would have.
+//! Sequence `j` of batch `k` is number `k * batch_size + j` of the stream. Its epoch is `number / windows`, and its place
+//! in that epoch's shuffle of the windows is `number % windows`. No random generator has a state to save: a run that
+//! resumes at batch `k` continues exactly as an uninterrupted run.
 //!
-//! With weights, each file has epochs of its own, and a fixed pattern says which file a sequence is from. Among `n` processes,
-//! process `r` takes every `n`-th batch of the stream, from the `r`-th on: together they train on what one alone would.
+//! With weights, each file has its own epochs, and a fixed pattern (`mixture.rs`) gives the file of each sequence. Of
+//! `n` processes, process `r` takes batches `r`, `r + n`, `r + 2 n`, ... of the stream; together they train on the same
+//! sequences as one process.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,14 +17,14 @@ use super::mixture::Mixture;
 use super::permutation::mix;
 use super::{BatchSource, DataError, Permutation, TokenLoader, Windows};
 
-/// Shuffled batches without end: each epoch has every window once, in an order of its own.
+/// Endless shuffled batches: each epoch has every window once, in its own order.
 #[derive(Clone, Debug)]
 pub struct TrainBatches {
     windows: Windows,
     batch_size: usize,
     seed: u64,
     mixture: Option<Arc<Mixture>>,
-    /// Which of how many processes this is.
+    /// Rank of this process, and number of processes.
     rank: (u64, u64),
 }
 
@@ -46,12 +47,12 @@ impl TrainBatches {
         })
     }
 
-    /// The same, with one weight for each row of tokens: of two files with weights 3 and 1, three of four sequences are from the
-    /// first, however long they are.
+    /// Weights each row of tokens (each file): with weights 3 and 1, three of four sequences are from the first file,
+    /// whatever the lengths of the files.
     ///
     /// # Errors
     ///
-    /// [`DataError::Weights`] if there is not one number above 0 for each row, or a row has no whole sequence.
+    /// [`DataError::Weights`] unless there is one number above 0 per row and every row has a whole sequence.
     pub fn with_weights(mut self, weights: &[f64]) -> Result<Self, DataError> {
         let rows = self.windows.rows();
         let mixture = Mixture::new(weights, mix(self.seed, 1));
@@ -67,7 +68,7 @@ impl TrainBatches {
         }
     }
 
-    /// The part of the stream for process `rank` of `processes`, without overlap and without a gap.
+    /// The share of process `rank` of `processes`; the shares are disjoint and complete.
     ///
     /// # Panics
     ///
@@ -78,16 +79,16 @@ impl TrainBatches {
         self
     }
 
-    /// The windows the batches are made of.
+    /// The windows from which the batches are taken.
     pub fn windows(&self) -> &Windows {
         &self.windows
     }
 
-    /// Inputs and targets of batch `k`, `batch_size` rows of `sequence_length` each.
+    /// Inputs and targets of batch `k`, row-major, `[batch, sequence]`.
     ///
     /// # Errors
     ///
-    /// [`DataError::Packed`] if a file of tokens is not what it was any more.
+    /// [`DataError::Packed`] if a packed file is damaged, has changed since it was opened, or cannot be read.
     pub fn batch(&self, k: u64) -> Result<(Vec<i32>, Vec<i32>), DataError> {
         let (rank, processes) = self.rank;
         let first = (k * processes + rank) * self.batch_size as u64;
@@ -95,12 +96,12 @@ impl TrainBatches {
             .gather((0..self.batch_size).map(|j| self.position(first + j as u64)))
     }
 
-    /// The batches with a number in `range`, on a device.
+    /// Loads the batches whose number is in `range` to a device.
     pub fn loader<B: Backend>(&self, range: Range<u64>, device: &B::Device) -> TokenLoader<B> {
         TokenLoader::new(Arc::new(self.clone()), range, device)
     }
 
-    /// The window that is sequence `number` of the stream.
+    /// The window of sequence `number` of the stream.
     fn position(&self, number: u64) -> u64 {
         let shuffled = |seed, number, windows| {
             Permutation::new(windows, mix(seed, number / windows)).get(number % windows)
@@ -135,7 +136,7 @@ mod tests {
         TrainBatches::new(windows, batch_size, seed).unwrap()
     }
 
-    /// First inputs of the sequences in these batches: each window has another one.
+    /// First input of each sequence in these batches, which differs between windows.
     fn starts(stream: &TrainBatches, batches: Range<u64>) -> Vec<i32> {
         batches
             .flat_map(|k| stream.batch(k).unwrap().0.into_iter().step_by(3))
@@ -145,7 +146,7 @@ mod tests {
     proptest! {
         #[test]
         fn each_epoch_has_every_window_once(windows in 1_usize..60, batch_size in 1_usize..9, seed: u64) {
-            // As many batches as windows are `batch_size` epochs.
+            // `windows` batches are `batch_size` epochs.
             let starts = starts(&stream(windows, batch_size, seed), 0..windows as u64);
             for epoch in starts.chunks(windows) {
                 let mut epoch = epoch.to_vec();

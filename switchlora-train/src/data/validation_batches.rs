@@ -1,4 +1,4 @@
-//! The held-out text in order, all of it or windows spread evenly over it.
+//! Batches of the validation set: all windows in order, or a number of them spread evenly.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use burn::tensor::backend::Backend;
 
 use super::{BatchSource, DataError, TokenLoader, Windows};
 
-/// Batches to measure on: the same ones in the same order, each time.
+/// Validation batches, the same in every evaluation.
 #[derive(Clone, Debug)]
 pub struct ValidationBatches {
     windows: Windows,
@@ -15,7 +15,7 @@ pub struct ValidationBatches {
 }
 
 impl ValidationBatches {
-    /// Batches of `batch_size` windows, the last one of those that are left.
+    /// Batches of `batch_size` windows; the last batch may be smaller.
     ///
     /// A `limit` below the number of windows chooses that many, evenly spaced from the first on.
     ///
@@ -39,26 +39,27 @@ impl ValidationBatches {
         })
     }
 
-    /// The windows the batches are made of.
+    /// The windows from which the batches are taken.
     pub fn windows(&self) -> &Windows {
         &self.windows
     }
 
-    /// How many sequences are measured.
+    /// Number of sequences evaluated.
     pub fn sequences(&self) -> u64 {
         self.chosen
     }
 
-    /// How many batches they make.
+    /// Number of batches.
     pub fn count(&self) -> u64 {
         self.chosen.div_ceil(self.batch_size as u64)
     }
 
-    /// Inputs and targets of batch `k`; nothing if there are not so many.
+    /// Inputs and targets of batch `k`, row-major, `[batch, sequence]`; empty if `k` is not below
+    /// [`count`](Self::count).
     ///
     /// # Errors
     ///
-    /// [`DataError::Packed`] if a file of tokens is not what it was any more.
+    /// [`DataError::Packed`] if a packed file is damaged, has changed since it was opened, or cannot be read.
     pub fn batch(&self, k: u64) -> Result<(Vec<i32>, Vec<i32>), DataError> {
         let size = self.batch_size as u64;
         let first = (k * size).min(self.chosen);
@@ -67,14 +68,14 @@ impl ValidationBatches {
             .gather((0..rows).map(|j| self.position(first + j as u64)))
     }
 
-    /// All of them, on a device.
+    /// Loads all batches to a device.
     pub fn loader<B: Backend>(&self, device: &B::Device) -> TokenLoader<B> {
         TokenLoader::new(Arc::new(self.clone()), 0..self.count(), device)
     }
 
-    /// The window that is the `i`-th of the chosen ones.
+    /// The window of the `i`-th chosen sequence.
     fn position(&self, i: u64) -> u64 {
-        // In 128 bits, where the product of two numbers of 64 fits.
+        // The product may exceed 64 bits.
         let position = u128::from(i) * u128::from(self.windows.count()) / u128::from(self.chosen);
         position as u64
     }

@@ -1,7 +1,8 @@
-//! A row of tokens cut into sequences of one length.
+//! Cuts token ids into sequences of one length.
 //!
-//! Window `i` is tokens `i s ..= (i + 1) s`, for a sequence length of `s`: `s + 1` tokens, of which the first `s` are the
-//! inputs and the last `s` the targets. So every token but the first is predicted exactly once, up to the last window.
+//! For a sequence length of `s`, window `i` is tokens `i s ..= (i + 1) s`: `s + 1` tokens, the first `s` of which are
+//! the inputs and the last `s` the targets. So every token but the first is a target exactly once, up to the last whole
+//! window.
 
 use std::sync::Arc;
 
@@ -9,7 +10,9 @@ use super::{DataError, Tokens};
 use crate::hexadecimal;
 use sha2::{Digest, Sha256};
 
-/// Tokens, checked against a model, as sequences. Cheap to clone. No sequence goes from one row of tokens into another.
+/// Token ids as sequences of one length, checked against a vocabulary size. Cheap to clone.
+///
+/// The ids come in rows, one per file or text. No sequence crosses from one row into the next.
 #[derive(Clone, Debug)]
 pub struct Windows {
     rows: Arc<[Row]>,
@@ -20,16 +23,16 @@ pub struct Windows {
 #[derive(Debug)]
 struct Row {
     tokens: Tokens,
-    /// Windows in the rows before.
+    /// Number of windows in all earlier rows.
     before: u64,
 }
 
 impl Windows {
-    /// Cuts `tokens` into sequences for a model of `vocab_size` tokens.
+    /// Cuts one row of ids into sequences for a model of `vocab_size` tokens.
     ///
     /// # Errors
     ///
-    /// As [`Windows::over`].
+    /// The errors of [`Windows::over`].
     pub fn new(
         tokens: impl Into<Arc<[u32]>>,
         sequence_length: usize,
@@ -42,12 +45,12 @@ impl Windows {
         )
     }
 
-    /// Cuts several rows of tokens into sequences for a model of `vocab_size` tokens.
+    /// Cuts several rows of ids into sequences for a model of `vocab_size` tokens.
     ///
     /// # Errors
     ///
-    /// [`DataError::ZeroSize`] for a sequence length of 0, [`DataError::TooShort`] for less than one window of tokens,
-    /// [`DataError::TokenOutOfRange`] or [`DataError::Vocabulary`] for a token the model does not know.
+    /// [`DataError::ZeroSize`] for a sequence length of 0, [`DataError::TooShort`] if no row has a whole window,
+    /// [`DataError::TokenOutOfRange`] or [`DataError::Vocabulary`] for an id that is not below `vocab_size`.
     pub fn over(
         rows: Vec<Tokens>,
         sequence_length: usize,
@@ -80,12 +83,12 @@ impl Windows {
         })
     }
 
-    /// How many sequences there are; at least one.
+    /// Number of sequences, at least 1.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Number of the first sequence of each row of tokens, and how many it has.
+    /// For each row: the number of its first sequence, and its number of sequences.
     pub(super) fn rows(&self) -> Vec<(u64, u64)> {
         let starts = self.rows.iter().map(|row| row.before);
         let ends = starts.clone().skip(1).chain([self.count]);
@@ -95,16 +98,16 @@ impl Windows {
             .collect()
     }
 
-    /// Inputs, and targets, in a sequence.
+    /// Length of a sequence, in tokens.
     pub fn sequence_length(&self) -> usize {
         self.sequence_length
     }
 
-    /// Inputs and targets of the sequences at these positions, one after the other.
+    /// Inputs and targets of the sequences at `positions`, row-major, `[positions, sequence]`.
     ///
     /// # Errors
     ///
-    /// [`DataError::Packed`] if a file of tokens is not what it was any more.
+    /// [`DataError::Packed`] if a packed file is damaged, has changed since it was opened, or cannot be read.
     pub(super) fn gather(
         &self,
         positions: impl ExactSizeIterator<Item = u64>,
@@ -123,7 +126,8 @@ impl Windows {
         Ok((inputs, targets))
     }
 
-    /// SHA-256, in hexadecimal, of what tells these sequences from others.
+    /// SHA-256, in hexadecimal, of the ids, or of the packed files' fingerprints. It does not depend on the sequence
+    /// length.
     pub fn fingerprint(&self) -> String {
         let mut sha = Sha256::new();
         for row in &*self.rows {
@@ -149,7 +153,7 @@ mod tests {
             let covered = windows.count() as usize * length;
             prop_assert!(inputs.iter().copied().eq(0..covered as i32));
             prop_assert!(targets.iter().copied().eq(1..covered as i32 + 1));
-            // Less than a window is left over.
+            // The tokens left over are fewer than a window.
             prop_assert!(total - 1 - covered < length);
         }
     }

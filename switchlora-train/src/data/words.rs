@@ -1,26 +1,32 @@
-//! The ids of a text, word by word: a word that has been seen is looked up, not encoded again.
+//! Encodes a text word by word and caches the ids of each word, so that a repeated word is not encoded again.
 //!
-//! What a tokenizer's own `encode` makes of a text beside its ids (tokens, offsets, masks) is most of its work. Here the text is
-//! normalized and divided by the tokenizer, and each word goes to its model once.
+//! `Tokenizer::encode` of the `tokenizers` crate also computes token strings, offsets and masks, which are not needed
+//! here and take most of its time. This module lets the tokenizer normalize and pre-tokenize the text, then calls its
+//! model once per word.
 
 use hashbrown::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokenizers::models::ModelWrapper;
 use tokenizers::{Model, OffsetReferential, OffsetType, PreTokenizer, Result};
 
-/// Words that a cache holds; when it is full it begins again. Text has most of its words from a few ten thousand.
+/// Most words in a cache; a full cache is emptied. A few ten thousand distinct words make up most of a text.
 const MOST: usize = 1 << 16;
-/// Bytes of the longest word that is kept.
+/// Longest word that is cached, in bytes.
 const LONGEST: usize = 64;
 
 type Cache = HashMap<Box<str>, Box<[u32]>>;
 
-/// What is known about words, in a cache for each thread that works at a time.
+/// Caches from a word to its ids. Each thread that encodes takes one cache for the time of a call.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Words(Arc<Mutex<Vec<Cache>>>);
 
 impl Words {
-    /// The ids of `text`, those that `tokenizer.encode_fast(text, false)` has, for the tokenizer that this belongs to.
+    /// Encodes `text` to the same ids as `tokenizer.encode_fast(text, false)`. The caches belong to one tokenizer:
+    /// always pass the same `tokenizer`.
+    ///
+    /// # Errors
+    ///
+    /// The error of the tokenizer's pre-tokenizer or model.
     pub fn ids(&self, tokenizer: &tokenizers::Tokenizer, text: &str) -> Result<Vec<u32>> {
         let free = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut cache = free().pop().unwrap_or_default();
@@ -37,8 +43,9 @@ fn ids(cache: &mut Cache, tokenizer: &tokenizers::Tokenizer, text: &str) -> Resu
         divides.pre_tokenize(&mut words)?;
     }
     let model = tokenizer.get_model();
-    // With dropout a word has other ids each time.
-    let by_chance = matches!(model, ModelWrapper::BPE(bpe) if bpe.dropout.is_some_and(|p| p > 0.0));
+    // BPE dropout encodes a word differently each time, so nothing is cached.
+    let has_dropout =
+        matches!(model, ModelWrapper::BPE(bpe) if bpe.dropout.is_some_and(|p| p > 0.0));
     let mut ids = Vec::with_capacity(text.len() / 3);
     for (word, _, tokens) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
         if let Some(tokens) = tokens {
@@ -48,7 +55,7 @@ fn ids(cache: &mut Cache, tokenizer: &tokenizers::Tokenizer, text: &str) -> Resu
         } else {
             let from = ids.len();
             ids.extend(model.tokenize(word)?.into_iter().map(|token| token.id));
-            if word.len() <= LONGEST && !by_chance {
+            if word.len() <= LONGEST && !has_dropout {
                 if cache.len() >= MOST {
                     cache.clear();
                 }
@@ -69,7 +76,7 @@ mod tests {
         #[test]
         fn ids_are_those_of_the_tokenizer_itself(texts in prop::collection::vec("([a-c é世\n.]|<\\|endoftext\\|>|\\PC){0,40}", 1..5)) {
             let tokenizer = Tokenizer::embedded().unwrap();
-            // Twice: what is looked up is what was found.
+            // The second pass reads from the cache.
             for text in texts.iter().chain(&texts) {
                 let expected = tokenizer.inner.encode_fast(text.as_str(), false).unwrap();
                 let found = tokenizer.words.ids(&tokenizer.inner, text).unwrap();

@@ -1,42 +1,42 @@
-//! The model card: what the model is, how it was trained, what came of it, how to use it.
+//! The model card: architecture, training, results and use of the model.
 
 use super::numbers::FileType;
 use crate::checkpoint::State;
 use crate::model::LlamaConfig;
 use std::fmt::Write;
 
-/// An evaluation, as the journal of a run has it.
+/// An evaluation from the journal of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Evaluated {
-    /// Updates done before it.
+    /// Number of updates before the evaluation.
     pub step: u64,
-    /// Mean cross-entropy, in nats a token.
+    /// Mean cross-entropy on the validation set, in nats per token.
     pub loss: f64,
 }
 
-/// What a model card is made of.
+/// Contents of a model card.
 #[derive(Debug)]
 pub struct Card<'a> {
     /// Name of the model.
     pub name: String,
-    /// Its sizes.
+    /// The model configuration.
     pub config: &'a LlamaConfig,
-    /// What its weights are stored in.
+    /// Dtype of the stored weights.
     pub dtype: FileType,
-    /// The training; none if the weights come from elsewhere.
+    /// State of the training; `None` for weights that were not trained here.
     pub state: Option<&'a State>,
-    /// The evaluations up to this state, oldest first.
+    /// Evaluations up to this state, oldest first.
     pub evaluations: Vec<Evaluated>,
 }
 
 impl Card<'_> {
-    /// The card in Markdown, with the head that Hugging Face's sites read.
+    /// Renders Markdown with the YAML header that the Hugging Face Hub reads.
     pub fn render(&self) -> String {
         let mut text = format!(
             "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- llama\n- switchlora\n---\n\n# {}\n\n",
             self.name
         );
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = self.body(&mut text);
         text
     }
@@ -105,7 +105,7 @@ impl Card<'_> {
                 writeln!(text, "| {step} | {loss:.4} | {:.2} |", loss.exp())?;
             }
         }
-        // Where files lay on the machine that trained is nobody else's business.
+        // Only file names: the paths on the training machine are private.
         let mut public = experiment.clone();
         let name = |path: &std::path::PathBuf| path.file_name().unwrap_or_default().into();
         public.data = public.data.iter().map(name).collect();
@@ -118,7 +118,7 @@ impl Card<'_> {
     }
 }
 
-/// At most twenty of them, the last among them.
+/// At most twenty evenly spaced evaluations, including the last.
 fn thinned(all: &[Evaluated]) -> impl Iterator<Item = &Evaluated> {
     let every = all.len().div_ceil(20).max(1);
     all.iter()
@@ -134,7 +134,7 @@ const USE: &str = r#"from transformers import AutoModelForCausalLM, AutoTokenize
 folder = "."  # this folder
 model = AutoModelForCausalLM.from_pretrained(folder)
 tokenizer = AutoTokenizer.from_pretrained(folder)
-# In training every text followed the end of another: that token comes first.
+# The model was trained with an end-of-text token before every text, so the prompt starts with it.
 prompt = tokenizer(tokenizer.bos_token + "The", add_special_tokens=False, return_tensors="pt")
 print(tokenizer.decode(model.generate(prompt.input_ids, max_new_tokens=50)[0], skip_special_tokens=True))
 "#;

@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a Hugging Face folder, and with writing one.
+//! Errors of reading and writing Hugging Face folders.
 
 use crate::model::config::ConfigProblem;
 use crate::model::{LlamaConfigError, NameError};
@@ -6,93 +6,93 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// How many names of one kind are listed.
+/// Most tensor names listed in a message.
 const LISTED: usize = 6;
-/// How many problems are listed: where one size is wrong, hundreds of tensors are.
+/// Most problems listed in a message. One wrong size can make hundreds of tensors wrong.
 const MOST: usize = 12;
 
-/// Why a folder cannot be used as a model.
+/// Why a folder cannot be loaded as a model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FolderError {
-    /// There is no `config.json`, or it is not JSON.
+    /// `config.json` is missing or is not JSON.
     #[error(transparent)]
     Config(#[from] LlamaConfigError),
-    /// There are no weights.
+    /// The folder has no weights in safetensors format.
     #[error("{} has neither model.safetensors nor model.safetensors.index.json{hint}", path.display())]
     NoWeights {
         /// The folder.
         path: PathBuf,
-        /// What to do about it, where there are weights in another form.
+        /// Advice, if the folder has weights in another format.
         hint: &'static str,
     },
-    /// What it holds is not a LLaMA that can be built here: everything that is wrong.
+    /// The folder does not hold a supported LLaMA.
     #[error("{} cannot be used: {}", path.display(), joined(problems))]
     Problems {
         /// The folder.
         path: PathBuf,
-        /// Everything that is wrong with it.
+        /// All problems.
         problems: Vec<Problem>,
     },
-    /// A file could not be read.
+    /// A file cannot be read.
     #[error("cannot read {}: {reason}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's message.
         reason: io::Error,
     },
-    /// The tensors do not fit the model after all.
+    /// The tensors do not fit the model.
     #[error("{}: {reason}", path.display())]
     Names {
         /// The folder.
         path: PathBuf,
-        /// What does not fit.
+        /// The tensor that does not fit.
         reason: NameError,
     },
 }
 
-/// One thing that is wrong with a folder.
+/// One problem of a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
-    /// A key of `config.json` that is wrong or not supported.
+    /// A key of `config.json` has a wrong or unsupported value.
     Key(ConfigProblem),
-    /// A file that is not what its name says.
+    /// A file is damaged, or not of the type that its name says.
     File {
         /// Name of the file.
         file: String,
-        /// What is wrong with it.
+        /// Description of the fault.
         reason: String,
     },
-    /// Tensors that the model needs and the files do not have.
+    /// Tensors that the model needs are missing.
     Missing(Vec<String>),
-    /// Tensors that the model has no place for.
+    /// The files contain tensors that the model does not have.
     Unknown(Vec<String>),
-    /// A tensor of another shape.
+    /// A tensor has the wrong shape.
     Shape {
-        /// Its name.
+        /// Name of the tensor.
         name: String,
         /// Its shape.
         found: Vec<usize>,
         /// The shape that the model needs.
         expected: Vec<usize>,
     },
-    /// A tensor in a type of numbers that is not read here.
+    /// A tensor has an unsupported dtype.
     Type {
-        /// Its name.
+        /// Name of the tensor.
         name: String,
-        /// Its type.
+        /// Its dtype.
         found: String,
     },
-    /// A tensor with an entry that is no finite number.
+    /// A tensor has an entry that is not finite.
     NotFinite {
-        /// Its name.
+        /// Name of the tensor.
         name: String,
-        /// Which entry, counted from 0.
+        /// Index of the entry, row-major, counted from 0.
         entry: usize,
     },
-    /// A head that differs from the embedding it should be.
+    /// The head differs from the embedding although the configuration ties them.
     Untied,
 }
 
@@ -107,7 +107,7 @@ impl fmt::Display for Problem {
             Self::File { file, reason } => write!(f, "{file}: {reason}"),
             Self::Missing(names) => write!(f, "missing tensors: {}", listed(names)),
             Self::Unknown(names) => {
-                write!(f, "tensors the model has no place for: {}", listed(names))
+                write!(f, "tensors that the model does not have: {}", listed(names))
             }
             Self::Shape {
                 name,
@@ -135,12 +135,12 @@ fn joined(problems: &[Problem]) -> String {
         .collect();
     match problems.len().saturating_sub(MOST) {
         0 => texts.join("; "),
-        more => format!("{}; and {more} more of that kind", texts.join("; ")),
+        more => format!("{}; and {more} more problems", texts.join("; ")),
     }
 }
 
 fn listed(names: &[String]) -> String {
-    // A name from a stranger may hold anything, a line break too.
+    // Names in untrusted files may contain anything, including line breaks.
     let name = |name: &String| name.escape_debug().to_string();
     let first: Vec<_> = names.iter().take(LISTED).map(name).collect();
     match names.len().saturating_sub(LISTED) {
@@ -153,28 +153,28 @@ fn listed(names: &[String]) -> String {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
-    /// There is something at the place already.
+    /// A Hugging Face folder exists at the path.
     #[error("{} exists: add --force to replace it, or choose another --out", .0.display())]
     Exists(PathBuf),
-    /// What is at the place is no folder of this kind, so that nobody can have meant it to be replaced.
+    /// Something else exists at the path; it is never replaced.
     #[error("{} exists and is not a Hugging Face folder: choose another --out", .0.display())]
     NotAModel(PathBuf),
-    /// A weight does not fit into the type of numbers asked for.
-    #[error("{name} holds {value}, which {dtype} cannot: choose --dtype f32 or bf16")]
+    /// A weight overflows the dtype.
+    #[error("{name} holds {value}, which exceeds {dtype}: choose --dtype f32 or bf16")]
     TooLarge {
         /// Name of the tensor.
         name: String,
         /// The weight.
         value: f32,
-        /// What it was to be written in.
+        /// Name of the dtype.
         dtype: &'static str,
     },
     /// The system refused.
     #[error("cannot write {}: {reason}; free some space, or choose another --out", path.display())]
     Write {
-        /// What was being written.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's message.
         reason: io::Error,
     },
 }

@@ -1,34 +1,37 @@
-//! The files with a folder's weights: which there are, and what each says it holds.
+//! Finds the tensors in a folder's safetensors files.
 
 use super::numbers::FileType;
 use super::{FolderError, INDEX, Problem, WEIGHTS};
 use crate::checkpoint::read_header;
-use crate::model::config::hf::read_json;
 use safetensors::Dtype;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
-/// Bytes that are read and converted at a time.
+/// Bytes read and converted per step.
 const CHUNK: usize = 1 << 20;
-/// An index has some hundred bytes for each tensor of a model; more than this is some other file.
+/// Largest accepted index, in bytes. An index has about a hundred bytes per tensor.
 const LARGEST_INDEX: u64 = 64 << 20;
 
-/// Where a tensor is, and what it is.
+/// Location, shape and dtype of a tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    /// The file.
+    /// The file that holds it.
     pub file: PathBuf,
-    /// Where its numbers begin.
+    /// Offset of its data in the file, in bytes.
     pub offset: u64,
-    /// Its shape, of which the file has all.
+    /// Its shape. The file is long enough for it.
     pub shape: Vec<usize>,
-    /// What its numbers are.
+    /// Its dtype in the file.
     pub dtype: Dtype,
 }
 
-/// Every tensor of a folder by its name. What is wrong with a file goes to `problems`.
+/// All tensors of a folder by name. Faults of single files go to `problems`.
+///
+/// # Errors
+///
+/// [`FolderError::NoWeights`].
 pub(super) fn places(
     folder: &Path,
     problems: &mut Vec<Problem>,
@@ -84,7 +87,7 @@ fn problem(file: &str, reason: String) -> Problem {
     Problem::File { file, reason }
 }
 
-/// A name and nothing else: a path from a stranger could lead anywhere.
+/// Whether `name` is a plain file name. A path in an untrusted index could lead anywhere.
 fn is_plain(name: &str) -> bool {
     let mut parts = Path::new(name).components();
     matches!(
@@ -93,7 +96,7 @@ fn is_plain(name: &str) -> bool {
     ) && !name.contains(['/', '\\'])
 }
 
-/// Which tensor an index says is in which file.
+/// Reads the index: the shard of each tensor.
 fn weight_map(path: &Path) -> Result<BTreeMap<String, String>, String> {
     #[derive(serde::Deserialize)]
     struct Index {
@@ -114,7 +117,7 @@ fn weight_map(path: &Path) -> Result<BTreeMap<String, String>, String> {
     Ok(index.weight_map)
 }
 
-/// Adds the tensors that the header of a file names.
+/// Adds the tensors in the header of a file to `places`, or its fault to `problems`.
 fn add(
     folder: &Path,
     name: &str,
@@ -159,9 +162,11 @@ fn add(
 }
 
 impl Place {
-    /// The numbers of the tensor as f32.
+    /// Reads the tensor as f32, row-major.
     ///
-    /// The file had room for all of them when its header was read.
+    /// # Errors
+    ///
+    /// The system's error, or not enough memory.
     pub fn read(&self, dtype: FileType) -> io::Result<Vec<f32>> {
         let count: usize = self.shape.iter().product();
         let mut file = File::open(&self.file)?;
@@ -178,9 +183,4 @@ impl Place {
         }
         Ok(values)
     }
-}
-
-/// The JSON object in a small file; none if there is no such file or it is something else.
-pub(super) fn optional_json(path: &Path) -> Option<serde_json::Map<String, serde_json::Value>> {
-    read_json(path).ok()
 }

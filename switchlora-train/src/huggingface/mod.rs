@@ -1,18 +1,19 @@
-//! Folders as Hugging Face's programs write and read them.
+//! Reads and writes model folders in the format of Hugging Face's `transformers`.
 //!
 //! ```text
 //! folder/
-//!   config.json               the model's sizes                                    read and written
+//!   config.json               the model configuration                              read and written
 //!   model.safetensors         its weights in f32, f16 or bf16                      read and written
-//!   model.safetensors.index.json and the shards it names, instead of that file     read
-//!   generation_config.json    the tokens that begin and end a text                 read and written
+//!   model.safetensors.index.json and the shards it names, in place of that file    read
+//!   generation_config.json    begin-of-text and end-of-text tokens                 read and written
 //!   tokenizer.json            the tokenizer                                        read and written
-//!   tokenizer_config.json     how it is to be loaded                               written
+//!   tokenizer_config.json     how to load the tokenizer                            written
 //!   README.md                 the model card                                       written
 //! ```
 //!
-//! [`Pretrained`] reads one that anybody may have made: sizes, offsets and counts are checked before anything is allocated by
-//! them, and everything that is wrong or not supported is named in one error. [`write()`] makes one, in full or not at all.
+//! [`Pretrained`] reads a folder from any source: it checks sizes, offsets and counts before it allocates memory for
+//! them, and reports everything that is wrong or unsupported in one error. [`write()`] writes a folder completely or
+//! not at all.
 
 mod card;
 mod error;
@@ -31,17 +32,17 @@ pub use read::Pretrained;
 pub use text_ends::TextEnds;
 pub use write::{Export, check_place, write};
 
-/// Name of the file with the sizes of a model.
+/// File name of the model configuration.
 pub const CONFIG: &str = "config.json";
-/// Name of the file with the weights.
+/// File name of the weights.
 pub const WEIGHTS: &str = "model.safetensors";
-/// Name of the file that says which weight is in which shard.
+/// File name of the index, which maps each weight to a shard.
 pub const INDEX: &str = "model.safetensors.index.json";
-/// Name of the file with the tokens that begin and end a text.
+/// File name of the begin-of-text and end-of-text tokens.
 pub const GENERATION: &str = "generation_config.json";
-/// Name of the tokenizer's file.
+/// File name of the tokenizer.
 pub const TOKENIZER: &str = "tokenizer.json";
-/// Name of the file that says how the tokenizer is to be loaded.
+/// File name of the settings to load the tokenizer with.
 pub const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
-/// Name of the model card.
+/// File name of the model card.
 pub const CARD: &str = "README.md";

@@ -1,24 +1,24 @@
-//! The types of numbers in which weights are stored: f32, f16 and bf16.
+//! Dtypes of stored weights: f32, bf16 and f16.
 
 use clap::ValueEnum;
 use half::{bf16, f16};
 use safetensors::Dtype;
 
-/// What weights are stored in.
+/// Dtype of the weights in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "lowercase")]
 pub enum FileType {
-    /// 32 bits.
+    /// 32-bit float
     #[default]
     F32,
-    /// The upper 16 of those 32: the range of f32, 8 bits of mantissa.
+    /// 16 bits: the range of f32, 8 significant bits
     Bf16,
-    /// 16 bits: 11 of mantissa, up to 65504.
+    /// 16 bits: 11 significant bits, largest value 65504
     F16,
 }
 
 impl FileType {
-    /// The type by its name in a safetensors file; none for one that is not read here.
+    /// Converts a safetensors dtype. `None` if it is not supported.
     pub(super) fn of(dtype: Dtype) -> Option<Self> {
         match dtype {
             Dtype::F32 => Some(Self::F32),
@@ -28,7 +28,7 @@ impl FileType {
         }
     }
 
-    /// Its name in a safetensors file.
+    /// Converts to a safetensors dtype.
     pub(super) fn in_file(self) -> Dtype {
         match self {
             Self::F32 => Dtype::F32,
@@ -37,7 +37,7 @@ impl FileType {
         }
     }
 
-    /// Its name in a `config.json`.
+    /// Name in `config.json`.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "float32",
@@ -46,7 +46,7 @@ impl FileType {
         }
     }
 
-    /// Bytes of a number.
+    /// Bytes per weight.
     pub fn bytes(self) -> usize {
         match self {
             Self::F32 => 4,
@@ -54,7 +54,7 @@ impl FileType {
         }
     }
 
-    /// Appends the numbers in `bytes`, little endian, to `values`.
+    /// Converts little-endian `bytes` to f32 and appends them to `values`.
     pub(super) fn decode(self, bytes: &[u8], values: &mut Vec<f32>) {
         match self {
             Self::F32 => values.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))),
@@ -69,7 +69,11 @@ impl FileType {
         }
     }
 
-    /// Appends `values` to `bytes`, rounded to the nearest number there is. Gives the first finite one that has none.
+    /// Rounds `values` to the nearest numbers of this dtype and appends them to `bytes`, little-endian.
+    ///
+    /// # Errors
+    ///
+    /// The first finite value that overflows this dtype.
     pub(super) fn encode(self, values: &[f32], bytes: &mut Vec<u8>) -> Result<(), f32> {
         for &value in values {
             let stored = match self {
@@ -112,7 +116,7 @@ mod tests {
                 prop_assert_eq!(bytes.len(), values.len() * kind.bytes());
                 kind.decode(&bytes, &mut back);
                 for (value, stored) in values.iter().zip(&back) {
-                    // Half a unit in the last place; below 2^-14, f16 has a fixed step of 2^-24.
+                    // Half a unit in the last place. Below 2^-14, f16 has a fixed step of 2^-24.
                     let error = (value.abs() * 2_f32.powi(-mantissa)).max(2_f32.powi(-25));
                     prop_assert!((value - stored).abs() <= error, "{value} {stored}");
                 }

@@ -1,4 +1,4 @@
-//! A model from a Hugging Face folder: looked at as a whole first, its weights read when they are wanted.
+//! Reads a Hugging Face folder: `open` checks all of it, the weights are read later.
 
 use super::files::{Place, places};
 use super::numbers::FileType;
@@ -15,30 +15,29 @@ use switchlora_core::SwitchLoraConfig;
 const HEAD: &str = "lm_head.weight";
 const EMBEDDING: &str = "model.embed_tokens.weight";
 
-/// A folder whose files fit a LLaMA that can be built here; its weights are still on the disk.
+/// A checked folder with a LLaMA that this program can build. Its weights are still on the disk.
 #[derive(Clone, Debug)]
 pub struct Pretrained {
     path: PathBuf,
     config: LlamaConfig,
-    /// Exactly the tensors that the model needs.
+    /// File, offset, shape and dtype of exactly the tensors that the model needs.
     places: BTreeMap<String, (Place, FileType)>,
 }
 
 impl Pretrained {
-    /// Whether there is such a folder at `path`, sound or not.
+    /// Whether `path` is a folder with a `config.json`, valid or not.
     pub fn is_at(path: &Path) -> bool {
         path.join(CONFIG).is_file()
     }
 
-    /// Looks at the folder.
+    /// Checks the folder.
     ///
-    /// The tables of rotary frequencies that old files hold are passed over, and so is a head that equals the embedding it is
-    /// tied to.
+    /// Rotary frequency tables of old files are ignored. So is a head that equals the embedding it is tied to.
     ///
     /// # Errors
     ///
-    /// There is no `config.json` or there are no weights; or [`FolderError::Problems`] with every key, file and tensor that is
-    /// wrong, missing, unknown or not supported.
+    /// [`FolderError::Config`] without a readable `config.json`; [`FolderError::NoWeights`]; else
+    /// [`FolderError::Problems`] with every key, file and tensor that is wrong, missing, unknown or unsupported.
     pub fn open(path: &Path) -> Result<Self, FolderError> {
         let (config, problems) = LlamaConfig::examine(read_json(&path.join(CONFIG))?);
         let sized = !SIZES.iter().any(|key| problems.mention(key));
@@ -69,36 +68,39 @@ impl Pretrained {
         }
     }
 
-    /// The folder.
+    /// Path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The model's sizes.
+    /// The model configuration.
     pub fn config(&self) -> &LlamaConfig {
         &self.config
     }
 
-    /// The tokenizer's file, if the folder has one.
+    /// Path of the tokenizer, if the folder has one.
     pub fn tokenizer(&self) -> Option<PathBuf> {
         let file = self.path.join(TOKENIZER);
         file.is_file().then_some(file)
     }
 
-    /// The tokens that begin and end a text; `otherwise` where the folder does not say.
+    /// The begin-of-text and end-of-text tokens. `otherwise` replaces those that the folder does not name.
     pub fn text_ends(&self, otherwise: u32) -> TextEnds {
         TextEnds::of_folder(&self.path, self.config.vocab_size, otherwise)
     }
 
-    /// Reads the weights as f32, by Hugging Face's names.
+    /// Reads the weights as f32, under their Hugging Face names.
     ///
     /// # Errors
     ///
-    /// A file cannot be read any more, or a weight is not a finite number.
+    /// [`FolderError::Read`] if a file cannot be read, [`FolderError::Problems`] if a weight is not finite.
     pub fn tensors(&self) -> Result<Tensors, FolderError> {
         let mut tensors = Tensors::new();
         for (name, (place, dtype)) in &self.places {
-            let values = read(place, *dtype)?;
+            let values = place.read(*dtype).map_err(|reason| FolderError::Read {
+                path: place.file.clone(),
+                reason,
+            })?;
             if let Some(entry) = values.iter().position(|value| !value.is_finite()) {
                 return Err(FolderError::Problems {
                     path: self.path.clone(),
@@ -113,12 +115,12 @@ impl Pretrained {
         Ok(tensors)
     }
 
-    /// The model without adapters, its products in the precision of `method`, for which it may then be
-    /// [adapted](LlamaForCausalLm::adapted).
+    /// Builds the model without adapters and loads the weights. `method` sets the precision of its matrix products;
+    /// pass the same `method` to [`adapted`](LlamaForCausalLm::adapted) to add adapters.
     ///
     /// # Errors
     ///
-    /// Those of [`tensors`](Self::tensors).
+    /// The errors of [`tensors`](Self::tensors), and [`FolderError::Names`].
     pub fn load<B: Backend>(
         &self,
         method: &SwitchLoraConfig,
@@ -132,14 +134,7 @@ impl Pretrained {
     }
 }
 
-fn read(place: &Place, dtype: FileType) -> Result<Vec<f32>, FolderError> {
-    place.read(dtype).map_err(|reason| FolderError::Read {
-        path: place.file.clone(),
-        reason,
-    })
-}
-
-/// Whether two tensors hold the same; what cannot be compared is judged later, by what the model needs.
+/// Whether head and embedding hold the same values. True if they cannot be compared: [`fit`] reports shape and dtype.
 fn same(head: &Place, embedding: Option<&Place>) -> bool {
     let Some(embedding) = embedding.filter(|embedding| embedding.shape == head.shape) else {
         return true;
@@ -151,7 +146,7 @@ fn same(head: &Place, embedding: Option<&Place>) -> bool {
     }
 }
 
-/// The tensors that the model needs, and what is wrong with those that were found.
+/// Selects the tensors that the model needs, and adds what is missing, unknown or wrong to `problems`.
 fn fit(
     config: &LlamaConfig,
     mut found: BTreeMap<String, Place>,

@@ -1,4 +1,4 @@
-//! The laws of a folder: what is written is read, what does not fit is named, and nothing a stranger writes does harm.
+//! Properties of model folders: a written folder is read back, faults are named, and untrusted files do no harm.
 
 use super::*;
 use crate::checkpoint::Tensors;
@@ -26,7 +26,7 @@ fn config(tied: bool) -> LlamaConfig {
     }
 }
 
-/// Numbers that every type holds exactly.
+/// Weights that every dtype represents exactly.
 fn tensors(config: &LlamaConfig) -> Tensors {
     let tensor = |(name, shape): (String, Vec<usize>)| {
         let count: usize = shape.iter().product();
@@ -63,7 +63,7 @@ fn refusal(path: &Path) -> String {
     error
 }
 
-/// Two shards and their index, with the tensors of a model divided between them as `first` says.
+/// Splits the weights into two shards and an index; `first` selects the tensors of the first shard.
 fn shard(out: &Path, config: &LlamaConfig, first: impl Fn(&str) -> bool) {
     fs::remove_file(out.join(WEIGHTS)).unwrap();
     let mut map = serde_json::Map::new();
@@ -95,7 +95,7 @@ fn what_is_written_is_read_in_every_type_tied_and_untied_whole_and_in_shards() {
             assert_eq!(read.text_ends(9), TextEnds::both(0));
             let length = fs::metadata(out.join(WEIGHTS)).unwrap().len();
             assert!(length >= config.num_parameters() * dtype.bytes() as u64);
-            // Nothing else is left beside it.
+            // No temporary folder is left.
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 
             shard(&out, &config, |name| name.contains("layers.0"));
@@ -129,7 +129,7 @@ fn one_error_names_every_key_tensor_and_shape_that_is_wrong() {
         "`attention_bias` is true (expected false)",
         "`model_type` is \"mistral\"",
         "missing tensors: model.norm.weight",
-        "has no place for: model.layers.0.self_attn.q_proj.bias",
+        "does not have: model.layers.0.self_attn.q_proj.bias",
         "up_proj.weight has shape [2, 3] (expected [12, 8])",
     ] {
         assert!(error.contains(part), "no {part:?} in: {error}");
@@ -145,7 +145,7 @@ fn a_wrong_size_does_not_list_every_tensor() {
     });
     let error = refusal(&out);
     assert!(
-        error.contains("more of that kind") && error.len() < 1500,
+        error.contains("more problems") && error.len() < 1500,
         "{error}"
     );
     edit(&out.join(CONFIG), |config| {
@@ -320,7 +320,7 @@ proptest! {
         let path = out.join(file);
         prop_assume!(path.exists());
         let mut content = fs::read(&path).unwrap();
-        // Headers are at the beginning.
+        // The header is at the start of the file.
         let at = at.index(content.len().min(2000));
         let end = (at + bytes.len()).min(content.len());
         content[at..end].copy_from_slice(&bytes[..end - at]);

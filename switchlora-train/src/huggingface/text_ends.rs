@@ -1,21 +1,21 @@
-//! The tokens that begin and end a text, as `config.json` and `generation_config.json` name them.
+//! Reads the begin-of-text and end-of-text tokens from `generation_config.json` and `config.json`.
 
-use super::files::optional_json;
 use super::{CONFIG, GENERATION};
+use crate::model::config::hf::read_json;
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// The tokens that begin and end a text.
+/// The begin-of-text and end-of-text tokens of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextEnds {
-    /// Put before every text.
+    /// Begin-of-text token, put before every text.
     pub begin: u32,
-    /// Each of them ends a text; at least one.
+    /// End-of-text tokens, at least one. Each of them ends a text.
     pub end: Vec<u32>,
 }
 
 impl TextEnds {
-    /// One token for both: each text begins after the end of another, as in a packed corpus.
+    /// One token for both, as in a packed corpus, where the end-of-text token of a document precedes the next document.
     pub fn both(token: u32) -> Self {
         Self {
             begin: token,
@@ -23,11 +23,12 @@ impl TextEnds {
         }
     }
 
-    /// What a folder says, for ids below `vocab_size`; `otherwise` for what it does not say.
+    /// Reads the tokens from a folder, and ignores ids that are not below `vocab_size`. `otherwise` replaces tokens
+    /// that the folder does not name.
     ///
-    /// `generation_config.json` wins over `config.json`, as in transformers.
+    /// `generation_config.json` takes precedence over `config.json`, as in transformers.
     pub(super) fn of_folder(folder: &Path, vocab_size: usize, otherwise: u32) -> Self {
-        let files = [GENERATION, CONFIG].map(|name| optional_json(&folder.join(name)));
+        let files = [GENERATION, CONFIG].map(|name| read_json(&folder.join(name)).ok());
         let ids = |key: &str| {
             let mut files = files.iter().flatten();
             files.find_map(|file| ids(file, key, vocab_size))
@@ -39,7 +40,7 @@ impl TextEnds {
     }
 }
 
-/// The id, or ids, under a key; none if there is none that the model knows.
+/// The ids below `vocab_size` under a key, which holds one id or a list. `None` if there is none.
 fn ids(file: &Map<String, Value>, key: &str, vocab_size: usize) -> Option<Vec<u32>> {
     let values = match file.get(key)? {
         Value::Array(values) => values.as_slice(),

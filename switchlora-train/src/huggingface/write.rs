@@ -1,4 +1,4 @@
-//! Writes a folder that `transformers`, and whatever reads that form, loads: complete or not at all.
+//! Writes a folder that `transformers` and compatible programs load, completely or not at all.
 
 use super::numbers::FileType;
 use super::{
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::checkpoint::{Tensors, header};
 use crate::data::Tokenizer;
-use crate::durable::{put_folder, sync_folder};
+use crate::durable::{hidden, put_folder, sync_folder};
 use crate::model::LlamaConfig;
 use burn::tensor::TensorData;
 use safetensors::tensor::TensorInfo;
@@ -14,52 +14,56 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Numbers that are converted at a time.
+/// Weights converted per step.
 const CHUNK: usize = 1 << 18;
 
-/// What a folder is made of.
+/// Contents of a folder.
 #[derive(Debug)]
 pub struct Export<'a> {
-    /// The model's sizes.
+    /// The model configuration.
     pub config: &'a LlamaConfig,
-    /// Its weights in f32, without adapters, by Hugging Face's names.
+    /// The weights in f32, adapters merged, under their Hugging Face names.
     pub tensors: &'a Tensors,
-    /// What they are stored in.
+    /// Dtype of the weights in the file.
     pub dtype: FileType,
-    /// The tokenizer; copied to the byte.
+    /// The tokenizer; its JSON is copied byte for byte.
     pub tokenizer: &'a Tokenizer,
-    /// The tokens that begin and end a text.
+    /// The begin-of-text and end-of-text tokens.
     pub ends: &'a TextEnds,
     /// The model card, in Markdown.
     pub card: String,
 }
 
-/// Writes the folder beside its place, flushes it, and gives it its name; gives the bytes of the weights.
+/// Writes the folder under a temporary name, flushes it, and renames it to `out`. Returns the size of the weights in
+/// bytes.
 ///
-/// With `replace` a Hugging Face folder that is there goes once the new one is in its place; an empty folder is always taken.
+/// With `replace`, an existing Hugging Face folder is removed once the new one is in place. An empty folder is always
+/// replaced.
 ///
 /// # Errors
 ///
-/// There is something there, a weight does not fit its type, or the system refuses; then nothing has changed.
+/// Something is at `out` already, a weight overflows the dtype, or the system refuses. Then nothing has changed.
 pub fn write(out: &Path, export: &Export, replace: bool) -> Result<u64, ExportError> {
     let out = std::path::absolute(out).map_err(|reason| refused(out, reason))?;
     check_place(&out, replace)?;
-    let beside = hidden(&out, "writing");
-    let bytes = write_files(&beside, export).inspect_err(|_| {
-        // Half a model would only take the space that may be missing.
-        let _ = fs::remove_dir_all(&beside);
+    let beside = |suffix| hidden(&out, suffix).map_err(|reason| refused(&out, reason));
+    let (writing, replaced) = (beside("writing")?, beside("replaced")?);
+    let bytes = write_files(&writing, export).inspect_err(|_| {
+        // Free the space of the incomplete folder.
+        let _ = fs::remove_dir_all(&writing);
     })?;
-    put_folder(&beside, &out, &hidden(&out, "replaced")).map_err(|reason| refused(&out, reason))?;
+    put_folder(&writing, &out, &replaced).map_err(|reason| refused(&out, reason))?;
     Ok(bytes)
 }
 
-/// Whether a folder may be written at `out`.
+/// Checks that a folder may be written at `out`.
 ///
 /// # Errors
 ///
-/// There is something there that is not to be replaced.
+/// [`ExportError::Exists`] for a Hugging Face folder without `replace`, [`ExportError::NotAModel`] for anything else
+/// that is not an empty folder.
 pub fn check_place(out: &Path, replace: bool) -> Result<(), ExportError> {
     if !out.exists() && !out.is_symlink() {
         return Ok(());
@@ -71,12 +75,6 @@ pub fn check_place(out: &Path, replace: bool) -> Result<(), ExportError> {
         (_, true, false) => Err(ExportError::Exists(out.to_path_buf())),
         _ => Err(ExportError::NotAModel(out.to_path_buf())),
     }
-}
-
-/// `.NAME.doing` in the same folder.
-fn hidden(out: &Path, doing: &str) -> PathBuf {
-    let name = out.file_name().unwrap_or_default().to_string_lossy();
-    out.with_file_name(format!(".{name}.{doing}"))
 }
 
 fn write_files(folder: &Path, export: &Export) -> Result<u64, ExportError> {
@@ -123,7 +121,7 @@ fn write_weights(path: &Path, export: &Export) -> Result<u64, ExportError> {
         (name.clone(), info)
     });
     let infos = infos.collect();
-    // Without it older versions of transformers refuse the file.
+    // Older versions of transformers refuse a file without this key.
     let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let header = header(Some(format), infos).map_err(refused)?;
     let mut writer = BufWriter::with_capacity(1 << 20, File::create(path).map_err(refused)?);

@@ -1,5 +1,6 @@
-//! Text that a training is given, packed once in a cache: the next run on it begins at once.
+//! Caches the packed form of training text, so that the next run on the same text starts at once.
 
+use super::super::packed::is_packed;
 use super::super::{DataError, Tokenizer};
 use super::inputs::{Compression, Form, inputs};
 use super::malformed::OnMalformed;
@@ -9,44 +10,45 @@ use super::work::{Packed, Packing, Seen, pack};
 use std::fs;
 use std::path::PathBuf;
 
-/// Plain text of no more bytes is encoded anew each time: that takes seconds.
+/// Plain text up to this many bytes is not cached: encoding it takes seconds.
 const SMALL: u64 = 32 << 20;
-/// Names the folder of the cache.
+/// Environment variable with the folder of the cache.
 const VARIABLE: &str = "SWITCHLORA_CACHE";
 
-/// Packed tokens in the cache.
+/// A packed file in the cache.
 #[derive(Clone, Debug)]
 pub struct Cached {
     /// The packed file.
     pub path: PathBuf,
-    /// What was done to make it; none if it was there.
+    /// Result of packing; `None` if the file was in the cache already.
     pub made: Option<Packed>,
 }
 
-/// The documents of `data` as a packed file in the cache, made now if they have changed or are new; none if they are packed
-/// files themselves, or so little plain text that they need none.
+/// Packs the documents of `data` into the cache, unless the packed file is there already. A change of a file, its time
+/// of modification, `field` or the tokenizer gives another packed file.
 ///
-/// The cache is the folder that `SWITCHLORA_CACHE` names, else `switchlora` where programs keep such things. Lines and rows
-/// without text are passed over.
+/// Returns `None` if `data` can be read without packing: packed files, or a small amount of plain text.
+///
+/// The cache is the folder in `SWITCHLORA_CACHE`, else `switchlora` in the user's cache folder. Lines and rows without
+/// text are skipped.
 ///
 /// # Errors
 ///
-/// As [`pack`].
+/// The errors of [`pack`].
 pub fn cached(
     data: &[PathBuf],
     field: &str,
     tokenizer: &Tokenizer,
     seen: impl FnMut(Seen),
 ) -> Result<Option<Cached>, DataError> {
-    let packed = |path: &PathBuf| path.extension().is_some_and(|e| e == "tokens");
-    if data.iter().any(packed) {
+    if data.iter().any(|path| is_packed(path)) {
         return Ok(None);
     }
     let found = inputs(data)?;
     let plain =
         |input: &super::Input| input.form == Form::Text && input.compression == Compression::None;
     let bytes: u64 = found.iter().map(|input| input.bytes).sum();
-    // A pattern is not a path that can be read as it is.
+    // A pattern is always packed.
     if bytes <= SMALL && found.iter().all(plain) && data.iter().all(|path| path.exists()) {
         return Ok(None);
     }
@@ -57,10 +59,7 @@ pub fn cached(
     if path.exists() {
         return Ok(Some(Cached { path, made: None }));
     }
-    fs::create_dir_all(&folder).map_err(|reason| DataError::Unwritable {
-        path: folder,
-        reason,
-    })?;
+    fs::create_dir_all(&folder).map_err(|reason| DataError::unwritable(&folder, reason))?;
     let packing = Packing {
         data: data.to_vec(),
         field: field.to_owned(),

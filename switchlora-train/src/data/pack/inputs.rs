@@ -1,40 +1,43 @@
-//! Which files there are, in order, and what form each has.
+//! Lists the input files in order, with form and compression.
 
 use super::super::DataError;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A file of documents.
+/// An input file.
+///
+/// The `Debug` text of its fields is part of the key of cached and half-done work (`progress::key`). Renaming a field
+/// or a variant would pack everything again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Input {
-    /// The file.
+    /// Path of the file.
     pub path: PathBuf,
-    /// What is in it.
+    /// Form of its documents.
     pub form: Form,
-    /// How it is compressed.
+    /// Compression.
     pub compression: Compression,
-    /// Bytes it has.
+    /// Size in bytes.
     pub bytes: u64,
-    /// When it was changed, in nanoseconds since 1970; 0 where the system does not say.
+    /// Time of modification, in nanoseconds since 1970; 0 where the system does not report it.
     pub changed: u64,
 }
 
-/// What is in a file.
+/// Form of the documents in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// One text.
+    /// The whole file is one document.
     Text,
-    /// A JSON object a line.
+    /// Each line is a JSON object with a document.
     Lines,
-    /// Rows of columns.
+    /// Each row of the Parquet file has a document.
     Parquet,
 }
 
-/// How a file is compressed.
+/// Compression of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
-    /// Not at all.
+    /// None.
     None,
     /// gzip.
     Gzip,
@@ -43,7 +46,7 @@ pub enum Compression {
 }
 
 impl Form {
-    /// The form and the compression that a file's name says.
+    /// Derives form and compression from the file's extensions.
     pub fn of(path: &Path) -> (Self, Compression) {
         let extension = |path: &Path| {
             let extension = path.extension().unwrap_or_default();
@@ -63,22 +66,22 @@ impl Form {
     }
 }
 
-/// The files that paths name: files as they are, folders with everything in them, and patterns (`*`, `?`, `[…]`, `**`) where
-/// there is no file of that name.
+/// Lists the files at `paths`: files, folders with their subfolders, and patterns (`*`, `?`, `[…]`, `**`) that are not
+/// the name of a file.
 ///
-/// Paths keep their order; files of a folder, and those that a pattern matches, come in the order of their names. In a folder,
-/// hidden and empty files and links to folders are passed over; so are empty files that match a pattern.
+/// Paths keep their order; the files of a folder or pattern are sorted by name. In a folder, hidden files, empty files
+/// and links to folders are skipped; empty files that match a pattern are skipped too.
 ///
 /// # Errors
 ///
-/// [`DataError::PathMissing`], [`DataError::Unreadable`], [`DataError::EmptyFile`] and [`DataError::NoTextFiles`], with the
-/// path at fault.
+/// [`DataError::PathMissing`], [`DataError::Unreadable`], [`DataError::EmptyFile`] and [`DataError::NoTextFiles`], with
+/// the path at fault.
 pub fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>, DataError> {
     let mut found = Vec::new();
     for path in paths {
         for path in matches(path)? {
             let before = found.len();
-            let metadata = fs::metadata(&path).map_err(|error| refused(&path, error))?;
+            let metadata = metadata(&path)?;
             match metadata.is_dir() {
                 true => add_folder(&path, &mut found)?,
                 false if metadata.len() == 0 => return Err(DataError::EmptyFile { path }),
@@ -92,7 +95,7 @@ pub fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>, DataError> {
     Ok(found)
 }
 
-/// The path itself, or what it matches as a pattern.
+/// The path itself, or the files it matches as a pattern.
 fn matches(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     let missing = || DataError::PathMissing {
         path: path.to_path_buf(),
@@ -102,9 +105,9 @@ fn matches(path: &Path) -> Result<Vec<PathBuf>, DataError> {
         return Ok(vec![path.to_path_buf()]);
     }
     let found = glob::glob(&text).map_err(|_| missing())?;
-    let mut found: Vec<PathBuf> = found
-        .collect::<Result<_, _>>()
-        .map_err(|error| refused(error.path(), io::Error::other(error.to_string())))?;
+    let mut found: Vec<PathBuf> = found.collect::<Result<_, _>>().map_err(|error| {
+        DataError::unreadable(error.path(), io::Error::other(error.to_string()))
+    })?;
     let has_text = |path: &PathBuf| {
         fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
     };
@@ -119,17 +122,17 @@ fn matches(path: &Path) -> Result<Vec<PathBuf>, DataError> {
 fn add_folder(folder: &Path, found: &mut Vec<Input>) -> Result<(), DataError> {
     let entries = fs::read_dir(folder)
         .and_then(|entries| entries.collect::<io::Result<Vec<_>>>())
-        .map_err(|error| refused(folder, error))?;
+        .map_err(|reason| DataError::unreadable(folder, reason))?;
     let hidden = |entry: &fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(b".");
     let entries = entries.iter().filter(|entry| !hidden(entry));
     let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
     paths.sort();
     for path in paths {
-        let metadata = fs::metadata(&path).map_err(|error| refused(&path, error))?;
+        let metadata = metadata(&path)?;
         if metadata.is_file() && metadata.len() > 0 {
             found.push(input(&path, &metadata));
         } else if metadata.is_dir() && !path.is_symlink() {
-            // A link to a folder could lead back here.
+            // A link to a folder may lead back here, so links are skipped.
             add_folder(&path, found)?;
         }
     }
@@ -149,12 +152,8 @@ fn input(path: &Path, metadata: &fs::Metadata) -> Input {
     }
 }
 
-pub(super) fn refused(path: &Path, reason: io::Error) -> DataError {
-    let path = path.to_path_buf();
-    match reason.kind() {
-        io::ErrorKind::NotFound => DataError::PathMissing { path },
-        _ => DataError::Unreadable { path, reason },
-    }
+fn metadata(path: &Path) -> Result<fs::Metadata, DataError> {
+    fs::metadata(path).map_err(|reason| DataError::unreadable(path, reason))
 }
 
 #[cfg(test)]
@@ -221,7 +220,7 @@ mod tests {
             names(&[folder.path().join("**/*.tx?")]),
             ["in/deep/c.txt", "x[1].txt", "z.txt"]
         );
-        // A file whose name looks like a pattern is that file.
+        // A path that exists is a file even if it looks like a pattern.
         assert_eq!(names(&[folder.path().join("x[1].txt")]), ["x[1].txt"]);
         let error = |name: &str| inputs(&[folder.path().join(name)]).unwrap_err();
         assert!(matches!(error("*.none"), DataError::PathMissing { .. }));

@@ -1,7 +1,6 @@
-//! Lines of JSON objects, one field of which is a document's text.
+//! Reads files with one JSON object per line, one field of which is a document's text.
 
 use super::super::DataError;
-use super::inputs::refused;
 use super::malformed::Malformed;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
@@ -9,10 +8,11 @@ use std::fmt;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
-/// The longest line; a longer one is malformed. Files from strangers are hostile, and no document has as many.
+/// Longest line in bytes; a longer line is malformed. It bounds the memory that a hostile file can take; no document is
+/// as long.
 const LONGEST: usize = 64 << 20;
 
-/// The texts of a file of lines, in order.
+/// The texts of a file of JSON lines, in order.
 pub(super) struct Lines {
     reader: Box<dyn BufRead>,
     path: PathBuf,
@@ -32,11 +32,15 @@ impl Lines {
         }
     }
 
-    /// The next text; malformed lines before it are added to `malformed`.
+    /// Reads the next text. Malformed lines before it are added to `malformed`.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Unreadable`], or the errors of [`Malformed::add`].
     pub fn next(&mut self, malformed: &mut Malformed) -> Result<Option<String>, DataError> {
         loop {
             let whole = read_line(&mut self.reader, &mut self.line, LONGEST);
-            let whole = whole.map_err(|error| refused(&self.path, error))?;
+            let whole = whole.map_err(|reason| DataError::unreadable(&self.path, reason))?;
             let Some(whole) = whole else { return Ok(None) };
             self.number += 1;
             let line = match self.number {
@@ -64,8 +68,8 @@ impl Lines {
     }
 }
 
-/// Makes `line` the next line without its end. False if it is longer than `longest`, in which case it is passed over; none at
-/// the end of the file.
+/// Reads the next line into `line`, without its line break. Returns `Some(true)`; `Some(false)` if the line is longer
+/// than `longest` and was skipped; `None` at the end of the file.
 fn read_line(
     reader: &mut impl BufRead,
     line: &mut Vec<u8>,
@@ -97,7 +101,7 @@ fn read_line(
     }
 }
 
-/// The string under `field` of the JSON object in `line`; everything else is passed over.
+/// The string in `field` of the JSON object in `line`. Other fields are skipped.
 fn text_of(line: &[u8], field: &str) -> Result<String, String> {
     let mut json = serde_json::Deserializer::from_slice(line);
     let found = Field(field)
@@ -115,7 +119,7 @@ fn text_of(line: &[u8], field: &str) -> Result<String, String> {
     }
 }
 
-/// Takes one field out of an object.
+/// Deserializes one field of an object.
 struct Field<'a>(&'a str);
 
 impl<'de> DeserializeSeed<'de> for Field<'_> {
@@ -145,7 +149,7 @@ impl<'de> Visitor<'de> for Field<'_> {
     }
 }
 
-/// A key, borrowed where it is written plainly.
+/// A key, borrowed if it has no escapes.
 #[derive(serde::Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 

@@ -1,20 +1,20 @@
-//! Lines and rows that hold no text where it should be: counted, the first few kept with their place, passed over or fatal.
+//! Malformed lines and rows, which have no text in the expected field: counted and skipped, or an error.
 
 use super::super::DataError;
 use clap::ValueEnum;
 use std::path::Path;
 
-/// How many are kept to be shown.
+/// Number of malformed lines kept for the report.
 const SHOWN: usize = 5;
 
-/// What is done about a malformed line or row.
+/// Treatment of malformed lines and rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "lowercase")]
 pub enum OnMalformed {
-    /// It is counted and passed over.
+    /// Count and skip them
     #[default]
     Skip,
-    /// It ends the work.
+    /// Stop with an error
     Fail,
 }
 
@@ -22,9 +22,9 @@ pub enum OnMalformed {
 #[derive(Clone, Debug, Default)]
 pub struct Malformed {
     on: OnMalformed,
-    /// How many.
+    /// Number of malformed lines and rows.
     pub count: u64,
-    /// The first few, each with file, place and reason.
+    /// The first five, each with file, line or row, and reason.
     pub first: Vec<String>,
 }
 
@@ -37,7 +37,11 @@ impl Malformed {
         }
     }
 
-    /// One more, at `place` (`line 7`) of a file.
+    /// Adds a malformed line or row at `place` (for example `line 7`) of a file.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Malformed`] with [`OnMalformed::Fail`].
     pub(super) fn add(
         &mut self,
         path: &Path,

@@ -1,8 +1,8 @@
-//! Documents of any form and size, packed as token files: on every core, in bounded memory, resumable after a kill.
+//! Packs documents of any form and size into token files: on all cores, in bounded memory, resumable after a kill.
 //!
 //! ```text
 //! files, folders, globs --inputs--> each file --text | lines | rows--> documents in parts
-//!   --> rounds of a few MB --every core--> ids --> PackedWriter, of the training or of the validation
+//!   --> rounds of 4 MiB --all cores--> ids --> PackedWriter of the training or validation file
 //! ```
 //!
 //! | form | a document is |
@@ -11,9 +11,9 @@
 //! | `.parquet` | the text column of each row |
 //! | any other name | the whole file |
 //!
-//! All but Parquet, which compresses itself, also as `.gz` or `.zst`. A document is cut where its tokenizer would cut it
-//! anyway (`cuts.rs`), so its ids are those of the whole; its last part is followed by the end of text. The
-//! output depends on nothing but the inputs, their order, and the options.
+//! Text and JSON lines may also be compressed (`.gz`, `.zst`); Parquet compresses itself. A long document is cut at
+//! places that do not change its ids (`cuts.rs`), and the end-of-text token follows its last part. The output depends
+//! only on the inputs, their order and the options.
 
 mod cache;
 mod inputs;
@@ -36,5 +36,5 @@ pub use malformed::{Malformed, OnMalformed};
 pub use side::{Side, Validation};
 pub use work::{Packed, Packing, Seen, pack};
 
-/// The field, or column, that holds the text of a document unless another is named: that of C4 and of most others.
+/// Default field or column of a document's text, as in C4 and most other datasets.
 pub const FIELD: &str = "text";

@@ -1,22 +1,27 @@
-//! A file as the bytes of its text: decompressed as it is read, and counted.
+//! Opens a file for reading: decompresses as it reads, and counts the bytes read.
 
 use super::super::DataError;
-use super::inputs::{Compression, Input, refused};
+use super::inputs::{Compression, Input};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes that are decompressed at a time.
+/// Buffer size in bytes.
 const BUFFER: usize = 256 << 10;
 
-/// Bytes of files that have been read, for who watches.
-pub(super) type Read64 = Arc<AtomicU64>;
+/// Number of bytes read from files so far, for the progress display.
+pub(super) type BytesRead = Arc<AtomicU64>;
 
-/// Opens the file. What is held of it at a time does not depend on its size.
-pub(super) fn open(input: &Input, read: &Read64) -> Result<Box<dyn BufRead>, DataError> {
-    let file = File::open(&input.path).map_err(|error| refused(&input.path, error))?;
+/// Opens the file. The memory does not depend on the size of the file.
+///
+/// # Errors
+///
+/// [`DataError::PathMissing`] or [`DataError::Unreadable`].
+pub(super) fn open(input: &Input, read: &BytesRead) -> Result<Box<dyn BufRead>, DataError> {
+    let refused = |reason| DataError::unreadable(&input.path, reason);
+    let file = File::open(&input.path).map_err(refused)?;
     let file = BufReader::with_capacity(
         BUFFER,
         Counted {
@@ -28,8 +33,7 @@ pub(super) fn open(input: &Input, read: &Read64) -> Result<Box<dyn BufRead>, Dat
         Compression::None => Box::new(file),
         Compression::Gzip => Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file))),
         Compression::Zstd => {
-            let decoder = zstd::stream::read::Decoder::with_buffer(file);
-            let decoder = decoder.map_err(|error| refused(&input.path, error))?;
+            let decoder = zstd::stream::read::Decoder::with_buffer(file).map_err(refused)?;
             Box::new(BufReader::with_capacity(BUFFER, decoder))
         }
     })
@@ -37,7 +41,7 @@ pub(super) fn open(input: &Input, read: &Read64) -> Result<Box<dyn BufRead>, Dat
 
 struct Counted {
     file: File,
-    read: Read64,
+    read: BytesRead,
 }
 
 impl Read for Counted {

@@ -1,53 +1,55 @@
-//! All documents of all inputs, cut into parts, from any place on.
+//! Iterates over the documents of all inputs, cut into parts, from any position.
 
 use super::super::DataError;
 use super::super::cuts::Cuts;
 use super::inputs::{Form, Input};
 use super::lines::Lines;
 use super::malformed::Malformed;
-use super::open::{Read64, open};
+use super::open::{BytesRead, open};
 use super::rows::Rows;
 use super::text::Text;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
-/// A part of a document.
+/// A part of a document, encoded on its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
     pub text: String,
-    /// Whether a document begins with it.
+    /// Whether it is the first part of the document.
     pub first: bool,
-    /// Whether the document ends with it.
+    /// Whether it is the last part of the document.
     pub last: bool,
 }
 
-/// A place between two parts.
+/// A position between two parts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Position {
-    /// The input, counted from 0.
+    /// Index of the input.
     pub input: usize,
-    /// Parts of it that are before the place.
+    /// Number of parts of that input before the position.
     pub parts: u64,
-    /// Malformed lines and rows of the inputs before it.
+    /// Malformed lines and rows in earlier inputs.
     pub malformed: u64,
 }
 
-/// The parts of all documents of all inputs.
+/// Iterator over the parts of all documents of all inputs.
 pub(super) struct Parts {
     inputs: Vec<Input>,
     field: String,
     cuts: Cuts,
-    read: Read64,
+    read: BytesRead,
     position: Position,
     source: Option<Source>,
-    /// Parts of a document that is cut and not given away, and how many.
+    /// Parts of the current document that [`next`](Self::next) has not returned yet.
     waiting: VecDeque<Part>,
-    /// What was passed over.
+    /// Malformed lines and rows so far.
     pub malformed: Malformed,
 }
 
+/// The open input.
 enum Source {
+    /// The text, and whether its first part is still to come.
     Text(Box<Text>, bool),
     Lines(Box<Lines>),
     Rows(Box<Rows>),
@@ -59,7 +61,7 @@ impl Parts {
         field: &str,
         cuts: Cuts,
         malformed: Malformed,
-        read: &Read64,
+        read: &BytesRead,
     ) -> Self {
         Self {
             inputs,
@@ -73,21 +75,30 @@ impl Parts {
         }
     }
 
-    /// The place before the next part.
+    /// The position before the next part.
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// Goes to a place that [`position`](Self::position) gave; gives what was last passed over that a document began with.
+    /// Moves to a position that [`position`](Self::position) returned. Returns the first part of the document that the
+    /// position is in, or of the document before it.
     ///
-    /// Inputs before are not opened; what is before it in its input is read again, and not encoded.
-    pub fn seek(&mut self, place: Position) -> Result<Option<Part>, DataError> {
-        let before: u64 = self.inputs.iter().take(place.input).map(|i| i.bytes).sum();
+    /// Inputs before the position are not opened. The input with the position is read from its start, but not encoded.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`next`](Self::next).
+    pub fn seek(&mut self, position: Position) -> Result<Option<Part>, DataError> {
+        let inputs = self.inputs.iter().take(position.input);
+        let before: u64 = inputs.map(|input| input.bytes).sum();
         self.read.fetch_add(before, Ordering::Relaxed);
-        self.position = Position { parts: 0, ..place };
-        self.malformed.count = place.malformed;
+        self.position = Position {
+            parts: 0,
+            ..position
+        };
+        self.malformed.count = position.malformed;
         let mut first = None;
-        while self.position.parts < place.parts {
+        while self.position.parts < position.parts {
             let Some(part) = self.next()? else { break };
             if part.first {
                 first = Some(part);
@@ -96,7 +107,11 @@ impl Parts {
         Ok(first)
     }
 
-    /// The next part.
+    /// Returns the next part, or `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// An input cannot be read or is damaged, or is not text, or the errors of [`Malformed::add`].
     pub fn next(&mut self) -> Result<Option<Part>, DataError> {
         loop {
             if let Some(part) = self.waiting.pop_front() {
@@ -138,7 +153,7 @@ impl Parts {
 }
 
 impl Source {
-    fn open(input: &Input, field: &str, cuts: Cuts, read: &Read64) -> Result<Self, DataError> {
+    fn open(input: &Input, field: &str, cuts: Cuts, read: &BytesRead) -> Result<Self, DataError> {
         Ok(match input.form {
             Form::Text => {
                 let text = Text::new(open(input, read)?, &input.path, cuts);
@@ -153,7 +168,7 @@ impl Source {
     }
 }
 
-/// The parts of a document that is in memory.
+/// Cuts a document in memory into parts.
 fn cut(text: String, cuts: Cuts) -> Vec<Part> {
     if text.len() < cuts.enough() {
         let (first, last) = (true, true);

@@ -1,37 +1,37 @@
-//! What a killed process leaves behind, so that the next goes on: `.NAME.progress` beside the file that is being written.
+//! Saves the progress of packing in `.NAME.progress` beside the output file, so that it resumes after a kill.
 
 use super::super::packed::WriterState;
 use super::inputs::Input;
 use super::parts::Position;
-use crate::durable;
+use crate::durable::{self, hidden};
 use crate::hexadecimal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Version of the format.
+/// Format version of the file.
 const FORMAT: u32 = 1;
 
-/// A place up to which everything is on the disk.
+/// A position up to which everything is on the disk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Progress {
     format: u32,
-    /// Of the work it belongs to.
+    /// [`key`] of the work.
     key: String,
-    /// The place in the inputs.
+    /// Position in the inputs.
     pub position: Position,
-    /// Documents that end before it, to train on and held out.
+    /// Training and validation documents that end before the position.
     pub documents: [u64; 2],
-    /// Bytes of their text.
+    /// Bytes of text before the position.
     pub bytes: u64,
-    /// The files, as far as they are written.
+    /// States of the training and validation writers.
     pub writers: [Option<WriterState>; 2],
 }
 
 impl Progress {
-    /// Nothing done yet.
+    /// The progress before the first document.
     pub fn none(key: String) -> Self {
         Self {
             format: FORMAT,
@@ -43,31 +43,31 @@ impl Progress {
         }
     }
 
-    /// What is known about the work `key` on the file `out`.
+    /// Loads the progress of the work `key` on the output `out`. `None` if there is none, or it is of other work.
     pub fn load(out: &Path, key: &str) -> Option<Self> {
-        let text = fs::read(path(out)).ok()?;
+        let text = fs::read(hidden(out, "progress").ok()?).ok()?;
         let progress: Self = serde_json::from_slice(&text).ok()?;
         (progress.format == FORMAT && progress.key == key).then_some(progress)
     }
 
-    /// Writes it down.
+    /// Writes the progress durably.
+    ///
+    /// # Errors
+    ///
+    /// The system's error.
     pub fn save(&self, out: &Path) -> io::Result<()> {
-        durable::write(&path(out), &serde_json::to_vec(self)?)
+        durable::write(&hidden(out, "progress")?, &serde_json::to_vec(self)?)
     }
 
-    /// Removes what was written down, once it is not needed any more.
+    /// Removes the file once the work is done.
     pub fn remove(out: &Path) {
-        // If it stays it does no harm: the next work on the file has another key, or is the same.
-        let _ = fs::remove_file(path(out));
+        // A file that stays does no harm: other work on `out` has another key.
+        let _ = hidden(out, "progress").and_then(fs::remove_file);
     }
 }
 
-fn path(out: &Path) -> PathBuf {
-    let name = out.file_name().unwrap_or_default().to_string_lossy();
-    out.with_file_name(format!(".{name}.progress"))
-}
-
-/// Names a piece of work: its inputs, as they are on the disk now, and everything that the output depends on.
+/// Identifies a piece of work by its inputs, including sizes and times of modification, and everything else that the
+/// output depends on.
 pub(super) fn key(inputs: &[Input], options: &[&dyn std::fmt::Debug]) -> String {
     let mut sha = Sha256::new();
     sha.update(format!("{FORMAT} {inputs:?} {options:?}"));

@@ -1,9 +1,9 @@
-//! Rows of a Parquet file, one column of which is a document's text.
+//! Reads Parquet files, one column of which holds the documents' texts.
 
 use super::super::DataError;
 use super::inputs::Input;
 use super::malformed::Malformed;
-use super::open::Read64;
+use super::open::BytesRead;
 use crate::quietly::panic_message;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
@@ -20,20 +20,25 @@ pub(super) struct Rows {
     rows: RowIter<'static>,
     path: PathBuf,
     number: u64,
-    /// Bytes of the file that a row stands for.
+    /// File size over the number of rows, for the progress display.
     bytes_a_row: u64,
-    read: Read64,
+    read: BytesRead,
 }
 
 impl Rows {
-    /// Opens the file and finds the column `field` of strings.
-    pub fn new(input: &Input, field: &str, read: &Read64) -> Result<Self, DataError> {
+    /// Opens the file and finds the string column `field`.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::PathMissing`] or [`DataError::Unreadable`]; [`DataError::Parquet`] if the file is damaged or lacks
+    /// the column.
+    pub fn new(input: &Input, field: &str, read: &BytesRead) -> Result<Self, DataError> {
         let path = input.path.clone();
         let wrong = |reason: String| DataError::Parquet {
             path: path.clone(),
             reason,
         };
-        let file = File::open(&path).map_err(|error| super::inputs::refused(&path, error))?;
+        let file = File::open(&path).map_err(|reason| DataError::unreadable(&path, reason))?;
         let opened = guarded(|| SerializedFileReader::new(file)).map_err(wrong)?;
         let metadata = opened.metadata().file_metadata();
         let columns = metadata.schema().get_fields();
@@ -41,7 +46,7 @@ impl Rows {
         let Some(column) = column else {
             let names: Vec<_> = columns.iter().map(|column| column.name()).collect();
             return Err(wrong(format!(
-                "it has no column {field:?} but {}; name one with --field",
+                "it has no column {field:?}, its columns are {}; choose one with --field",
                 names.join(", ")
             )));
         };
@@ -65,7 +70,11 @@ impl Rows {
         })
     }
 
-    /// The next text; malformed rows before it are added to `malformed`.
+    /// Reads the next text. Malformed rows before it are added to `malformed`.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Parquet`] if the file is damaged, or the errors of [`Malformed::add`].
     pub fn next(&mut self, malformed: &mut Malformed) -> Result<Option<String>, DataError> {
         loop {
             let row = guarded(|| self.rows.next().transpose());
@@ -98,7 +107,7 @@ fn text_of(row: Row) -> Result<String, &'static str> {
     }
 }
 
-/// The reader of a stranger's file may give up by a panic.
+/// Turns a panic of the `parquet` crate into an error: it panics on some damaged files.
 fn guarded<T>(
     work: impl FnOnce() -> Result<T, parquet::errors::ParquetError>,
 ) -> Result<T, String> {

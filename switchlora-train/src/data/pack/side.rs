@@ -1,35 +1,35 @@
-//! Which documents are held out: those of other inputs, a share by their content, or none.
+//! Divides documents between training and validation file.
 
 use super::parts::Part;
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 
-/// Bytes at the beginning of a document that decide; fewer than the first part of any document has.
+/// Bytes at the start of a document that decide its side. The first part of a long document has more.
 const DECIDING: usize = 16 << 10;
 
-/// Where a document goes.
+/// The output file of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// What is trained on.
+    /// Training.
     Train,
-    /// What is held out.
+    /// Validation.
     Validation,
 }
 
-/// What is held out.
+/// Which documents go to the validation file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Validation {
-    /// Nothing.
+    /// None.
     #[default]
     None,
-    /// The documents whose content falls into a share of all, 0 to 1. Equal documents are on the same side, in any order and
-    /// among whatever others.
+    /// A share of the documents, 0 to 1, chosen by a hash of their first 16 KiB. Equal documents are on the same side,
+    /// whatever the order and the other documents.
     Share(f64),
-    /// The documents of other inputs.
+    /// The documents of separate inputs.
     Paths(Vec<PathBuf>),
 }
 
-/// The side of the document that begins with `part`, when `share` of all are held out.
+/// The side of the document that begins with `part`, if `share` of all documents are held out.
 pub(super) fn side(part: &Part, share: f64) -> Side {
     let bytes = part.text.as_bytes();
     let digest = Sha256::digest(&bytes[..bytes.len().min(DECIDING)]);

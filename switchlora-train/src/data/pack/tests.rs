@@ -1,4 +1,5 @@
-//! The laws of packing: every form gives the same tokens, in any pieces, after any stop, and as the tokenizer alone gives them.
+//! Properties of packing: every form gives the ids that the tokenizer gives each document, in any pieces, and resumed
+//! at any point.
 
 use super::super::packed::PackedTokens;
 use super::super::{DataError, Tokenizer};
@@ -63,7 +64,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A Parquet file with a column of numbers before that of texts, none of which is null unless it is `None`.
+/// A Parquet file with a column of numbers, then the column of texts; `None` is null.
 fn parquet_file(
     path: &Path,
     column: &str,
@@ -123,7 +124,7 @@ fn every_form_gives_the_tokens_that_the_tokenizer_gives_each_document() {
         ("a.jsonl", plain.clone()),
         ("a.json", plain.clone()),
         ("a.jsonl.gz", gzip(&plain)),
-        // A file of two parts, as parallel compressors write.
+        // Two gzip members, as parallel compressors write.
         (
             "b.jsonl.gz",
             [gzip(&plain[..5000]), gzip(&plain[5000..])].concat(),
@@ -241,7 +242,7 @@ fn work_that_was_stopped_anywhere_goes_on_and_ends_with_the_same_files() {
         let [train, held_out] = [&work.out, &work.validation_out];
         fs::remove_file(train).unwrap();
         fs::remove_file(held_out).unwrap();
-        // What stops it is a panic in the middle, which leaves on the disk what a kill leaves.
+        // A panic in the middle leaves on the disk the same files as a kill.
         let mut count = 0;
         let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             pack(&work, &tokenizer, |_| {
@@ -316,7 +317,7 @@ fn what_is_no_document_is_named_with_its_place() {
     let none = put("none.jsonl", b"{\"content\": \"x\"}\n");
     let said = error(none, Skip);
     assert!(
-        said.contains("not one document") && said.contains("line 1") && said.contains("--field"),
+        said.contains("no document found") && said.contains("line 1") && said.contains("--field"),
         "{said}"
     );
     assert!(error(put("a.txt", b"text\0"), Skip).contains("byte 4 is NUL"));
@@ -340,7 +341,7 @@ fn what_is_no_document_is_named_with_its_place() {
     );
     let said = error(path.clone(), Skip);
     assert!(
-        said.contains("no column \"text\" but id, content"),
+        said.contains("no column \"text\", its columns are id, content"),
         "{said}"
     );
     let field = |field: &str, on_malformed| Packing {

@@ -1,12 +1,11 @@
-//! A file that is one text, read and cut as it comes.
+//! Reads a file that is one document, and cuts it into pieces as it reads.
 
 use super::super::DataError;
 use super::super::cuts::Cuts;
-use super::inputs::refused;
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
-/// Bytes read at a time.
+/// Bytes per read.
 const CHUNK: u64 = 256 << 10;
 
 /// The pieces of one text.
@@ -14,12 +13,12 @@ pub(super) struct Text {
     reader: Box<dyn BufRead>,
     path: PathBuf,
     cuts: Cuts,
-    /// What has been read and is not given away, from `given` on.
+    /// Text that has been read; from byte `given` on it has not been returned.
     held: String,
     given: usize,
-    /// Bytes after it that are not yet a whole character.
+    /// Bytes after `held` that are not a complete character yet.
     half: Vec<u8>,
-    /// Bytes of the file before those in `half`.
+    /// Offset in the file of the first byte of `half`.
     offset: usize,
     ended: bool,
 }
@@ -38,7 +37,11 @@ impl Text {
         }
     }
 
-    /// The next piece, and whether it is the last; none after it, or where there is no text at all.
+    /// Reads the next piece, and whether it is the last. `None` at the end of the text.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Unreadable`], [`DataError::Binary`] or [`DataError::NotUtf8`].
     pub fn next(&mut self) -> Result<Option<(String, bool)>, DataError> {
         loop {
             let rest = &self.held[self.given..];
@@ -61,26 +64,22 @@ impl Text {
         }
     }
 
+    /// Reads more of the file into `held`.
     fn fill(&mut self) -> Result<(), DataError> {
         let begins = self.offset == 0 && self.half.is_empty();
         let read = self.reader.by_ref().take(CHUNK).read_to_end(&mut self.half);
-        let read = read.map_err(|error| refused(&self.path, error))?;
+        let read = read.map_err(|reason| DataError::unreadable(&self.path, reason))?;
         self.ended = read == 0;
-        let path = || self.path.clone();
         let whole = match std::str::from_utf8(&self.half) {
             Ok(text) => text.len(),
-            // Not wrong, only not all there.
+            // The last character is incomplete, not wrong.
             Err(error) if error.error_len().is_none() && !self.ended => error.valid_up_to(),
             Err(error) => {
-                let offset = self.offset + error.valid_up_to();
-                // A NUL before it says more about what the file is.
-                return Err(match self.nul(error.valid_up_to()) {
-                    Some(error) => error,
-                    None => DataError::NotUtf8 {
-                        path: path(),
-                        offset,
-                    },
-                });
+                // A NUL before the wrong byte tells more: the file is binary.
+                return Err(self.nul(error.valid_up_to()).unwrap_or(DataError::NotUtf8 {
+                    path: self.path.clone(),
+                    offset: self.offset + error.valid_up_to(),
+                }));
             }
         };
         if let Some(error) = self.nul(whole) {
@@ -96,6 +95,7 @@ impl Text {
         Ok(())
     }
 
+    /// The error for a NUL in the first `whole` bytes of `half`, if there is one.
     fn nul(&self, whole: usize) -> Option<DataError> {
         let at = self.half[..whole].iter().position(|&byte| byte == 0)?;
         Some(DataError::Binary {

@@ -1,47 +1,48 @@
-//! The work from beginning to end: read, encode, write, and know where to go on.
+//! Packs documents: reads, encodes, writes, and saves the progress.
 
 use super::super::packed::PackedWriter;
 use super::super::{DataError, Tokenizer};
 use super::inputs::{Input, inputs};
 use super::malformed::{Malformed, OnMalformed};
+use super::open::BytesRead;
 use super::parts::Parts;
 use super::progress::{Progress, key};
 use super::rounds::{HeldOut, Round, read};
-use super::side::{Side, Validation};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use super::side::Validation;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Rounds that may wait to be encoded.
 const WAITING: usize = 2;
-/// Time between two places from which the work could go on.
+/// Time between two saves of the progress.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 
-/// Work to do.
+/// What to pack, and where to.
 #[derive(Clone, Debug)]
 pub struct Packing {
     /// Files, folders and patterns, in order.
     pub data: Vec<PathBuf>,
-    /// The field or column with a document's text.
+    /// Field or column of a document's text.
     pub field: String,
-    /// What is held out.
+    /// Which documents are held out.
     pub validation: Validation,
-    /// What is done about lines and rows without text.
+    /// Treatment of lines and rows without text.
     pub on_malformed: OnMalformed,
-    /// The packed file to train on.
+    /// The packed training file.
     pub out: PathBuf,
-    /// The packed file of what is held out, needed where something is.
+    /// The packed validation file. Not written if nothing is held out.
     pub validation_out: PathBuf,
 }
 
-/// What was done; of pairs, the first is to train on, the second held out.
+/// Result of packing. The first number of a pair is for training, the second for validation.
 #[derive(Clone, Debug)]
 pub struct Packed {
-    /// Documents.
+    /// Number of documents.
     pub documents: [u64; 2],
-    /// Tokens, the ends of texts among them.
+    /// Number of tokens, including the end-of-text tokens.
     pub tokens: [u64; 2],
     /// Bytes of text.
     pub bytes: u64,
@@ -49,25 +50,26 @@ pub struct Packed {
     pub malformed: Malformed,
 }
 
-/// How far it is.
+/// Progress of packing, for display.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen {
-    /// Bytes of the files that have been read, of all.
+    /// Bytes of the input files read.
     pub read: u64,
-    /// Bytes of all files.
+    /// Bytes of all input files.
     pub of: u64,
-    /// Bytes of text that have been encoded since the process began.
+    /// Bytes of text encoded by this process.
     pub encoded: u64,
-    /// Documents done before the process began; above 0 it goes on where another was stopped.
+    /// Documents packed by an earlier process whose work this process resumed, or 0.
     pub resumed: u64,
 }
 
-/// Does the work, telling `seen` how far it is after every round; goes on where an earlier process doing the same was stopped.
+/// Packs documents, and reports the progress to `seen` after every round. Resumes the same work of an earlier process
+/// that was stopped.
 ///
 /// # Errors
 ///
-/// An input cannot be read or encoded, nothing in them is a document, or a file cannot be written. What is done by then is
-/// kept where it is worth it, and the next attempt goes on from there.
+/// An input cannot be read or encoded, the inputs contain no document, or an output cannot be written. Saved progress
+/// is kept, and the next call resumes from it.
 pub fn pack(
     packing: &Packing,
     tokenizer: &Tokenizer,
@@ -90,24 +92,12 @@ pub fn pack(
             &tokenizer.sha256(),
         ],
     );
-    let two = packing.validation != Validation::None;
-    let mut work = Work::begin(packing, tokenizer, key, two)?;
-    let reader = Reading {
-        of: all.iter().map(|input| input.bytes).sum(),
-        read: Arc::default(),
-        held_out,
-    };
-    work.run(all, reader, &mut seen)?;
+    let mut work = Work::begin(packing, tokenizer, key)?;
+    work.run(all, held_out, &mut seen)?;
     work.finish()
 }
 
-/// The other thread.
-struct Reading {
-    of: u64,
-    read: Arc<AtomicU64>,
-    held_out: HeldOut,
-}
-
+/// Work in progress. Pairs are for training and validation.
 struct Work<'a> {
     packing: &'a Packing,
     tokenizer: &'a Tokenizer,
@@ -118,16 +108,15 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    /// From the beginning, or from where it was stopped.
+    /// Resumes from the saved progress, if there is any for this work; else begins anew.
     fn begin(
         packing: &'a Packing,
         tokenizer: &'a Tokenizer,
         key: String,
-        two: bool,
     ) -> Result<Self, DataError> {
         let outs = [&packing.out, &packing.validation_out];
         let (vocab_size, sha) = (tokenizer.vocab_size() as u32, tokenizer.sha256_bytes());
-        let wanted = [true, two];
+        let wanted = [true, packing.validation != Validation::None];
         let mut work = Self {
             packing,
             tokenizer,
@@ -137,16 +126,12 @@ impl<'a> Work<'a> {
             malformed: Malformed::new(packing.on_malformed, 0),
         };
         if let Some(before) = Progress::load(&packing.out, &key) {
-            let mut writers = [None, None];
-            for (index, state) in before.writers.iter().enumerate() {
-                if let Some(state) = state {
-                    writers[index] = PackedWriter::resume(outs[index], vocab_size, sha, state)?;
-                }
-            }
-            if [0, 1]
-                .iter()
-                .all(|&index| writers[index].is_some() == wanted[index])
-            {
+            let resume = |index: usize| match &before.writers[index] {
+                Some(state) => PackedWriter::resume(outs[index], vocab_size, sha, state),
+                None => Ok(None),
+            };
+            let writers = [resume(0)?, resume(1)?];
+            if writers.each_ref().map(Option::is_some) == wanted {
                 work.writers = writers;
                 work.resumed = before.documents.iter().sum();
                 work.malformed = Malformed::new(packing.on_malformed, before.position.malformed);
@@ -163,24 +148,27 @@ impl<'a> Work<'a> {
         Ok(work)
     }
 
+    /// Encodes and writes all rounds, which another thread reads.
     fn run(
         &mut self,
         all: Vec<Input>,
-        reading: Reading,
+        held_out: HeldOut,
         seen: &mut dyn FnMut(Seen),
     ) -> Result<(), DataError> {
         let (send, rounds) = mpsc::sync_channel(WAITING);
-        let place = self.progress.position;
-        let (field, cuts) = (self.packing.field.clone(), self.tokenizer.cuts());
+        let of = all.iter().map(|input| input.bytes).sum();
+        let bytes_read = BytesRead::default();
+        let (field, cuts) = (&self.packing.field, self.tokenizer.cuts());
         let malformed = self.malformed.clone();
+        let position = self.progress.position;
         let before = self.progress.bytes;
         thread::scope(|scope| {
-            // Should this end early, the sender finds nobody, and ends as well.
+            // Dropped if this closure returns early, which ends the reading thread.
             let rounds = rounds;
-            let bytes = reading.read.clone();
+            let counter = bytes_read.clone();
             scope.spawn(move || {
-                let parts = Parts::new(all, &field, cuts, malformed, &bytes);
-                read(parts, place, reading.held_out, &send);
+                let parts = Parts::new(all, field, cuts, malformed, &counter);
+                read(parts, position, held_out, &send);
             });
             let mut saved: Option<Instant> = None;
             for round in &rounds {
@@ -190,8 +178,8 @@ impl<'a> Work<'a> {
                     saved = Some(Instant::now());
                 }
                 seen(Seen {
-                    read: reading.read.load(Ordering::Relaxed).min(reading.of),
-                    of: reading.of,
+                    read: bytes_read.load(Ordering::Relaxed).min(of),
+                    of,
                     encoded: self.progress.bytes - before,
                     resumed: self.resumed,
                 });
@@ -200,6 +188,7 @@ impl<'a> Work<'a> {
         })
     }
 
+    /// Encodes a round and appends its ids to the files.
     fn encode(&mut self, round: Round) -> Result<(), DataError> {
         let texts: Vec<&str> = round
             .parts
@@ -208,19 +197,14 @@ impl<'a> Work<'a> {
             .collect();
         let done: u64 = self.progress.documents.iter().sum();
         let name = |at: usize| {
-            let before = round.parts[..at]
-                .iter()
-                .filter(|(part, _)| part.last)
-                .count() as u64;
+            let parts = round.parts[..at].iter();
+            let before = parts.filter(|(part, _)| part.last).count() as u64;
             format!("document {}", done + before + 1)
         };
         let ids = self.tokenizer.encode_each(&texts, name)?;
         let end = [self.tokenizer.end_of_text()];
         for ((part, side), ids) in round.parts.iter().zip(ids) {
-            let index = match side {
-                Side::Train => 0,
-                Side::Validation => 1,
-            };
+            let index = *side as usize;
             if let Some(writer) = &mut self.writers[index] {
                 writer.append(&ids)?;
                 if part.last {
@@ -235,6 +219,7 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
+    /// Flushes the files and saves the progress.
     fn save(&mut self) -> Result<(), DataError> {
         for (writer, state) in self.writers.iter_mut().zip(&mut self.progress.writers) {
             *state = writer.as_mut().map(PackedWriter::checkpoint).transpose()?;
@@ -242,9 +227,10 @@ impl<'a> Work<'a> {
         let out = &self.packing.out;
         self.progress
             .save(out)
-            .map_err(|reason| unsaved(out, reason))
+            .map_err(|reason| DataError::unwritable(out, reason))
     }
 
+    /// Completes the files and removes the saved progress.
     fn finish(self) -> Result<Packed, DataError> {
         let documents = self.progress.documents;
         if documents == [0, 0] {
@@ -256,7 +242,7 @@ impl<'a> Work<'a> {
             });
         }
         let mut tokens = [0; 2];
-        // What is trained on comes last: where it is, everything is.
+        // The training file is completed last: if it exists, the work is done.
         for (writer, count) in self.writers.into_iter().zip(&mut tokens).rev() {
             if let Some(writer) = writer {
                 *count = writer.finish()?;
@@ -269,12 +255,5 @@ impl<'a> Work<'a> {
             bytes: self.progress.bytes,
             malformed: self.malformed,
         })
-    }
-}
-
-fn unsaved(out: &Path, reason: std::io::Error) -> DataError {
-    DataError::Unwritable {
-        path: out.to_path_buf(),
-        reason,
     }
 }

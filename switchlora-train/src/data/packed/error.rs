@@ -1,21 +1,21 @@
-//! Everything that can be wrong with a packed token file.
+//! Errors of packed token files.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why tokens could not be packed or read back. Each message stands alone: what was found, where, and what to do about
-/// it. Offsets are in bytes from the start of the file, positions in tokens; both count from 0.
+/// Why tokens could not be packed or read back. Each message says what was found, where, and what to do about it.
+/// Offsets are in bytes from the start of the file, positions in tokens; both count from 0.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PackedError {
-    /// There is no file at the path.
+    /// No file exists at the path.
     #[error("{}: no such file; check the path, or pack the text first", path.display())]
     Missing {
         /// The path as it was given.
         path: PathBuf,
     },
 
-    /// The file is something else.
+    /// The file is not a packed token file.
     #[error(
         "{}: not a packed token file, byte 0 begins \"{}\" and not \"SLTOKENS\"; give a `.tokens` file",
         path.display(),
@@ -24,11 +24,11 @@ pub enum PackedError {
     NotPacked {
         /// The file.
         path: PathBuf,
-        /// Its first bytes, eight if it has them.
+        /// The first bytes of the file, at most eight.
         found: Vec<u8>,
     },
 
-    /// The file was written by another version of the program.
+    /// The file has another format version.
     #[error(
         "{}: byte 8 says format version {found}, this program reads version {expected}; \
          pack the text again with this program",
@@ -43,7 +43,7 @@ pub enum PackedError {
         expected: u32,
     },
 
-    /// The header is damaged, or says what no writer writes.
+    /// The header is damaged, or a field has a value that no writer produces.
     #[error(
         "{}: the header is damaged, its {field} at byte {offset} is {found} and must be {expected}; \
          copy the file again, or pack the text again",
@@ -54,11 +54,11 @@ pub enum PackedError {
         path: PathBuf,
         /// Name of the field.
         field: &'static str,
-        /// Where the field begins.
+        /// Offset of the field.
         offset: u64,
-        /// What it holds.
+        /// The value of the field.
         found: u64,
-        /// What it may hold.
+        /// The allowed values.
         expected: String,
     },
 
@@ -70,13 +70,13 @@ pub enum PackedError {
     Length {
         /// The file.
         path: PathBuf,
-        /// The length that follows from the header; the least there is, where the header itself is cut short.
+        /// The length that follows from the header, or the least possible length if the header itself is cut short.
         expected: u64,
         /// The length of the file.
         found: u64,
     },
 
-    /// The table of the blocks' checksums is damaged.
+    /// The table of checksums is damaged.
     #[error(
         "{}: the table at byte {offset} is damaged, its crc32 is {found:08x} and must be {expected:08x}; \
          copy the file again, or pack the text again",
@@ -85,11 +85,11 @@ pub enum PackedError {
     Table {
         /// The file.
         path: PathBuf,
-        /// Where the table begins.
+        /// Offset of the table.
         offset: u64,
-        /// The crc32 in the file.
+        /// The CRC-32 stored in the file.
         expected: u32,
-        /// The crc32 of the table in the file.
+        /// The CRC-32 computed from the table.
         found: u32,
     },
 
@@ -102,38 +102,38 @@ pub enum PackedError {
     Block {
         /// The file.
         path: PathBuf,
-        /// Which block, counted from 0.
+        /// Number of the block, counted from 0.
         block: u64,
-        /// Where the block begins.
+        /// Offset of the block.
         offset: u64,
-        /// The crc32 in the table.
+        /// The CRC-32 stored in the table.
         expected: u32,
-        /// The crc32 of the block in the file.
+        /// The CRC-32 computed from the block.
         found: u32,
     },
 
-    /// The file was deleted or replaced while it was open, so that no run could go on from it.
+    /// The file was deleted or replaced while it was open. A run that continued from it could not be resumed.
     #[error(
-        "{}: deleted or replaced when it was to be read from byte {offset} on; put the same file back",
+        "{}: deleted or replaced while it was in use (next read: byte {offset}); put the same file back",
         path.display()
     )]
     Vanished {
-        /// Where the file was.
+        /// The path at which the file was opened.
         path: PathBuf,
-        /// What was to be read next.
+        /// Offset of the read that failed.
         offset: u64,
     },
 
     /// The length of the file changed while it was open.
     #[error(
-        "{}: had {expected} bytes when it was opened and has {found} now, it is not the same from byte {offset} on; \
+        "{}: had {expected} bytes when it was opened and has {found} now, so it differs from byte {offset} on; \
          put the same file back",
         path.display()
     )]
     Truncated {
         /// The file.
         path: PathBuf,
-        /// The first byte that is missing, or the first too many.
+        /// Offset of the first missing or added byte.
         offset: u64,
         /// The length when it was opened.
         expected: u64,
@@ -141,10 +141,10 @@ pub enum PackedError {
         found: u64,
     },
 
-    /// An id that is not in the vocabulary: refused when it is packed, an error when it is read.
+    /// An id is not below the vocabulary size, in tokens to pack or in a packed file.
     #[error(
-        "{}: token {position} (byte {offset}) is {token}, the ids here are below {vocab_size}; \
-         pack the text with the tokenizer the vocabulary is of",
+        "{}: token {position} (byte {offset}) is {token}, expected an id below {vocab_size}; \
+         pack the text with the tokenizer that the vocabulary size belongs to",
         path.display()
     )]
     TokenOutOfRange {
@@ -152,34 +152,34 @@ pub enum PackedError {
         path: PathBuf,
         /// The id.
         token: u32,
-        /// Its position among the tokens.
+        /// Position of the id.
         position: u64,
-        /// Its place in the file.
+        /// Offset of the id.
         offset: u64,
-        /// Size of the vocabulary.
+        /// Vocabulary size of the file.
         vocab_size: u32,
     },
 
-    /// More tokens were asked for than there are.
+    /// A read reaches beyond the last token.
     #[error(
-        "{}: tokens from {start} on, {length} of them, were asked for and the file has {count}; ask for fewer",
+        "{}: a read of {length} tokens from position {start} on exceeds the file's {count} tokens; read fewer",
         path.display()
     )]
     Beyond {
         /// The file.
         path: PathBuf,
-        /// Position of the first token asked for.
+        /// Position of the first token of the read.
         start: u64,
-        /// How many were asked for.
+        /// Number of tokens of the read.
         length: usize,
-        /// How many there are.
+        /// Number of tokens in the file.
         count: u64,
     },
 
-    /// A vocabulary of nothing, in which no token has an id.
-    #[error("{}: a vocabulary of 0 tokens cannot be packed; make it at least 1", path.display())]
+    /// The vocabulary size is 0.
+    #[error("{}: the vocabulary size is 0; make it at least 1", path.display())]
     NoVocabulary {
-        /// The file that was to be.
+        /// The file to be written.
         path: PathBuf,
     },
 
@@ -189,11 +189,11 @@ pub enum PackedError {
         path.display()
     )]
     Write {
-        /// The file that was to be.
+        /// The file to be written.
         path: PathBuf,
-        /// Where it was to be written.
+        /// Offset of the write that failed.
         offset: u64,
-        /// What the system said.
+        /// The system's message.
         reason: io::Error,
     },
 
@@ -202,9 +202,9 @@ pub enum PackedError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Where it was to be read.
+        /// Offset of the read that failed.
         offset: u64,
-        /// What the system said.
+        /// The system's message.
         reason: io::Error,
     },
 }

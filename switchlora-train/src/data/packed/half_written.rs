@@ -1,87 +1,51 @@
-//! A file that has its name when it is whole, and not before.
+//! A file that gets its name when it is complete.
 
-use std::ffi::OsString;
+use crate::durable::{hidden, sync_folder_of};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A file `.NAME.writing` beside its place. It is removed when this is dropped, unless it was published or is to be kept.
+/// The temporary file `.NAME.writing` of a file NAME. It is removed on drop, unless it was published or kept.
 #[derive(Debug)]
 pub(super) struct HalfWritten {
     path: PathBuf,
-    published: bool,
-    kept: bool,
+    remove: bool,
 }
 
 impl HalfWritten {
-    /// An empty file for what will be at `path`, over what a killed process left.
+    /// Creates the temporary file of `path`. A file left by a killed process is overwritten.
     pub(super) fn create(path: &Path) -> io::Result<(Self, File)> {
-        let path = beside(path)?;
+        let path = hidden(path, "writing")?;
         let file = File::create(&path)?;
-        let (published, kept) = (false, false);
-        let half_written = Self {
-            path,
-            published,
-            kept,
-        };
-        Ok((half_written, file))
+        Ok((Self { path, remove: true }, file))
     }
 
-    /// The file that an earlier process left to be gone on with.
+    /// Opens the temporary file that an earlier process kept, and keeps it.
     pub(super) fn open(path: &Path) -> io::Result<(Self, File)> {
-        let path = beside(path)?;
+        let path = hidden(path, "writing")?;
         let file = File::options().read(true).write(true).open(&path)?;
-        let (published, kept) = (false, true);
-        let half_written = Self {
-            path,
-            published,
-            kept,
-        };
-        Ok((half_written, file))
+        let remove = false;
+        Ok((Self { path, remove }, file))
     }
 
-    /// Keeps the file when this is dropped, for another process to go on with.
+    /// Keeps the temporary file on drop, so that another process can continue it.
     pub(super) fn keep(&mut self) {
-        self.kept = true;
+        self.remove = false;
     }
 
-    /// Gives the file its name, and makes sure that the name is on the disk.
+    /// Renames the temporary file to `path`, and flushes the folder.
     pub(super) fn publish(mut self, path: &Path) -> io::Result<()> {
         fs::rename(&self.path, path)?;
-        self.published = true;
+        self.remove = false;
         sync_folder_of(path)
     }
 }
 
-/// `.NAME.writing` in the folder of `path`.
-fn beside(path: &Path) -> io::Result<PathBuf> {
-    let Some(name) = path.file_name() else {
-        let reason = "the path names no file";
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
-    };
-    let mut beside = OsString::from(".");
-    beside.push(name);
-    beside.push(".writing");
-    Ok(path.with_file_name(beside))
-}
-
 impl Drop for HalfWritten {
     fn drop(&mut self) {
-        if !self.published && !self.kept {
-            // There is nobody to tell, and the file does no harm.
+        if self.remove {
+            // A file that cannot be removed does no harm.
             let _ = fs::remove_file(&self.path);
         }
     }
-}
-
-#[cfg(unix)]
-fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| *folder != Path::new(""));
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-}
-
-/// There, a folder cannot be synced.
-#[cfg(windows)]
-fn sync_folder_of(_path: &Path) -> io::Result<()> {
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! The first 80 bytes of a packed token file, and the layout that follows from them.
+//! The 80-byte header of a packed token file, and the file's layout.
 
 use std::ops::Range;
 use std::path::Path;
@@ -6,36 +6,36 @@ use std::path::Path;
 use super::PackedError;
 use super::width::Width;
 
-/// Bytes in a header.
+/// Length of the header, in bytes.
 pub(super) const HEADER: usize = 80;
-/// Bytes in a crc32.
+/// Length of a CRC-32, in bytes.
 pub(super) const CRC: usize = 4;
-/// The least a file can have: a header, no tokens, and the crc32 of no table.
+/// Least length of a file, in bytes: a header, no tokens, and the CRC-32 of an empty table.
 pub(super) const SHORTEST: u64 = (HEADER + CRC) as u64;
-/// What every packed token file begins with.
+/// First bytes of every packed token file.
 pub(super) const MAGIC: [u8; 8] = *b"SLTOKENS";
-/// The format written and read here.
+/// Format version.
 const VERSION: u32 = 1;
-/// The most tokens in a block: 4 MiB, so that no header can make a first touch expensive.
+/// Most tokens in a block. A block is at most 4 MiB, so no header can make the first read of a block expensive.
 const LARGEST_BLOCK: u32 = 1 << 20;
 
-/// What a header says.
+/// The fields of a header.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Header {
-    /// Bytes of a token.
+    /// Bytes per token.
     pub(super) width: Width,
-    /// How many tokens there are.
+    /// Number of tokens.
     pub(super) count: u64,
-    /// Every id is below it.
+    /// Vocabulary size; every id is below it.
     pub(super) vocab_size: u32,
-    /// Tokens in a block; the last may have fewer.
+    /// Tokens per block; the last block may have fewer.
     pub(super) block: u32,
-    /// SHA-256 of the tokenizer's file.
+    /// SHA-256 of the tokenizer's JSON.
     pub(super) tokenizer_sha256: [u8; 32],
 }
 
 impl Header {
-    /// The bytes of the header, sealed with their crc32.
+    /// Encodes the header, with its CRC-32.
     pub(super) fn encode(&self) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
         bytes[..8].copy_from_slice(&MAGIC);
@@ -50,8 +50,12 @@ impl Header {
         bytes
     }
 
-    /// The header of the file at `path`, if there can be such a file, and the length the file must have. The magic has
-    /// been seen.
+    /// Decodes the header of the file at `path`. Returns it with the length that the file must have. The caller has
+    /// checked the magic.
+    ///
+    /// # Errors
+    ///
+    /// [`PackedError::Version`], or [`PackedError::Header`] for a wrong CRC-32 or a field that no writer produces.
     pub(super) fn decode(bytes: &[u8; HEADER], path: &Path) -> Result<(Self, u64), PackedError> {
         let u32_at = |offset| u32::from_le_bytes(array(bytes, offset));
         let version = u32_at(8);
@@ -106,35 +110,39 @@ impl Header {
         }
     }
 
-    /// The length of the file, unless it is more than any file can have.
+    /// Length of the file in bytes. `None` if it exceeds 64 bits.
     fn file_length(&self) -> Option<u64> {
         let tokens = self.count.checked_mul(self.width.bytes() as u64)?;
         let table = self.blocks().checked_mul(CRC as u64)?;
         SHORTEST.checked_add(tokens)?.checked_add(table)
     }
 
-    /// How many blocks there are.
+    /// Number of blocks.
     pub(super) fn blocks(&self) -> u64 {
         self.count.div_ceil(self.block.into())
     }
 
-    /// The positions of the tokens in a block.
+    /// Positions of the tokens in a block.
     pub(super) fn tokens_of(&self, block: u64) -> Range<u64> {
         let start = block * u64::from(self.block);
         start..self.count.min(start + u64::from(self.block))
     }
 
-    /// Where the token at this position is, or the table, for the position after the last.
+    /// Offset of the token at this position. The position after the last token gives the offset of the table.
     pub(super) fn offset_of(&self, position: u64) -> u64 {
         HEADER as u64 + position * self.width.bytes() as u64
     }
 
-    /// Where the table is.
+    /// Offset of the table.
     pub(super) fn table_offset(&self) -> u64 {
         self.offset_of(self.count)
     }
 
-    /// Refuses ids that are not in the vocabulary; the first of them is at `position`.
+    /// Checks that all ids are below the vocabulary size. The position of `ids[0]`, for the message, is `position`.
+    ///
+    /// # Errors
+    ///
+    /// [`PackedError::TokenOutOfRange`].
     pub(super) fn check_ids(
         &self,
         ids: &[u32],
@@ -154,7 +162,11 @@ impl Header {
     }
 }
 
-/// The `N` bytes at `offset`, which are there.
+/// The `N` bytes at `offset`.
+///
+/// # Panics
+///
+/// If `bytes` ends before `offset + N`.
 pub(super) fn array<const N: usize>(bytes: &[u8], offset: usize) -> [u8; N] {
     std::array::from_fn(|index| bytes[offset + index])
 }
@@ -176,7 +188,7 @@ mod tests {
         Header::decode(bytes, Path::new("a.tokens")).map(|(header, _)| header)
     }
 
-    /// A header in which other bytes are written over some, and the crc32 is right all the same.
+    /// A sound header with some bytes overwritten and the CRC-32 corrected.
     fn forged(offset: usize, bytes: &[u8]) -> [u8; HEADER] {
         let mut header = SOUND.encode();
         header[offset..offset + bytes.len()].copy_from_slice(bytes);
@@ -195,7 +207,7 @@ mod tests {
         ) {
             let width = Width::of(vocab_size);
             let header = Header { width, count, vocab_size, block, tokenizer_sha256 };
-            // With a block of one or two tokens the table can be as large as the tokens: 12 bytes a token, at most.
+            // No file length overflows: with blocks of one token, tokens and table take at most 8 bytes per token.
             prop_assert_eq!(decode(&header.encode()).unwrap(), header);
         }
     }
@@ -224,7 +236,7 @@ mod tests {
     #[test]
     fn a_field_that_cannot_be_is_named_though_the_crc_is_right() {
         let largest = u64::MAX.to_le_bytes();
-        // Times two bytes, it wraps to 0.
+        // Times two bytes, this wraps to 0.
         let half = (1_u64 << 63).to_le_bytes();
         let forgeries: [(&str, usize, &[u8]); 8] = [
             ("width", 12, &[3]),

@@ -1,6 +1,6 @@
-//! Packed token files: a corpus, tokenized once, that any run can read from the middle.
+//! Packed token files: a corpus, encoded once, from which a run reads any range.
 //!
-//! A `.tokens` file is little endian, and its header fixes its length to the byte:
+//! A `.tokens` file is little-endian. Its header determines its length:
 //!
 //! ```text
 //! header   80 bytes           magic "SLTOKENS"  version u32 = 1   width u32 = 2 or 4   count u64
@@ -11,13 +11,13 @@
 //! crc32    4 bytes            of the table
 //! ```
 //!
-//! [`PackedWriter`] makes one in bounded memory, and nothing lies at its path before all of it does. [`PackedTokens`]
-//! checks header, length and table when it opens, and each block the first time it is touched: a damaged file is an
-//! error, not other tokens. A block that was verified is trusted from then on; who overwrites it in place, under a run
-//! that has read it, is not caught by its crc32.
+//! [`PackedWriter`] writes a file in bounded memory; the file gets its name when it is complete. [`PackedTokens`]
+//! checks header, length and table when it opens a file, and each block when it is first read, so a damaged file is an
+//! error and never gives wrong tokens. A checked block is trusted from then on: a process that overwrites it in place,
+//! while a run uses the file, is not detected by the CRC-32.
 //!
-//! The file is not mapped into memory. A file that is cut short under a map kills the process with SIGBUS; a positional
-//! read gives an error, and a training run can turn an error into a clean stop.
+//! The file is not memory-mapped: truncating a mapped file kills the process with SIGBUS. A positional read returns an
+//! error instead, on which a training run stops cleanly.
 
 mod error;
 mod half_written;
@@ -31,6 +31,14 @@ mod verified;
 mod width;
 mod writer;
 
+use std::path::Path;
+
 pub use error::PackedError;
 pub use reader::PackedTokens;
 pub use writer::{PackedWriter, WriterState};
+
+/// Whether the path has the extension of a packed token file, `.tokens`.
+pub(crate) fn is_packed(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "tokens")
+}

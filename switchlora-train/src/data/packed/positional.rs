@@ -1,15 +1,19 @@
-//! Reading from a place in a file, by any number of threads at once.
+//! Positional reads from a file, by several threads at once.
 
 use std::fs::File;
 use std::io;
 
-/// Fills `bytes` from `offset` on. A file that ends before is [`io::ErrorKind::UnexpectedEof`].
+/// Fills `bytes` from `offset` on.
+///
+/// # Errors
+///
+/// [`io::ErrorKind::UnexpectedEof`] if the file ends too early, or the system's error.
 #[cfg(unix)]
 pub(super) fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
 }
 
-/// Fills `bytes` from `offset` on. A file that ends before is [`io::ErrorKind::UnexpectedEof`].
+/// Fills `bytes` from `offset` on. Errors as on Unix.
 #[cfg(windows)]
 pub(super) fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
     use std::os::windows::fs::FileExt;
@@ -28,13 +32,13 @@ pub(super) fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) 
     Ok(())
 }
 
-/// Whether an open file no longer has a name: it was deleted, or another was moved over it.
+/// Whether an open file no longer has a name: it was deleted, or another file was moved over it.
 #[cfg(unix)]
 pub(super) fn is_unlinked(metadata: &std::fs::Metadata) -> bool {
     std::os::unix::fs::MetadataExt::nlink(metadata) == 0
 }
 
-/// Whether an open file no longer has a name: not known here.
+/// Windows does not tell whether an open file still has a name.
 #[cfg(windows)]
 pub(super) fn is_unlinked(_metadata: &std::fs::Metadata) -> bool {
     false

@@ -1,4 +1,4 @@
-//! Reads a packed token file, from any place and any thread, and believes none of it unchecked.
+//! Reads ranges of a packed token file, from any thread, and checks everything it reads.
 
 use std::path::Path;
 
@@ -9,31 +9,31 @@ use super::header::{self, CRC, HEADER, Header, MAGIC, SHORTEST};
 use super::source::Source;
 use super::verified::Verified;
 
-/// An open packed token file. It keeps the table in memory, 4 bytes a block, and not the tokens.
+/// An open packed token file. Memory: 4 bytes per block for the table; no tokens.
 #[derive(Debug)]
 pub struct PackedTokens {
     source: Source,
     header: Header,
-    /// The crc32 of each block, as in the file.
+    /// CRC-32 of each block, as stored in the file.
     table: Vec<u8>,
     verified: Verified,
     fingerprint: [u8; 32],
 }
 
 impl PackedTokens {
-    /// Opens the file and checks its header, its length and its table.
+    /// Opens the file and checks its header, length and table.
     ///
     /// # Errors
     ///
-    /// [`PackedError::Missing`] and [`PackedError::Read`] if it cannot be read; [`PackedError::NotPacked`],
-    /// [`PackedError::Version`], [`PackedError::Header`], [`PackedError::Length`] and [`PackedError::Table`] for what is
-    /// wrong with it.
+    /// [`PackedError::Missing`] and [`PackedError::Read`] if the file cannot be read; [`PackedError::NotPacked`],
+    /// [`PackedError::Version`], [`PackedError::Header`], [`PackedError::Length`] and [`PackedError::Table`] if its
+    /// contents are wrong.
     pub fn open(path: &Path) -> Result<Self, PackedError> {
         let source = Source::open(path)?;
         let header_bytes = read_header(&source)?;
         let (header, length) = Header::decode(&header_bytes, path)?;
         expect_length(&source, length)?;
-        // The file is as long as its header says, so what is allocated from here on is smaller than the file.
+        // The length matches the header, so every allocation from here on is smaller than the file.
         let table = read_table(&source, &header)?;
         let blocks = table.len() / CRC;
         let verified = Verified::none_of(blocks).map_err(|reason| PackedError::Read {
@@ -55,17 +55,17 @@ impl PackedTokens {
         })
     }
 
-    /// How many tokens there are.
+    /// Number of tokens.
     pub fn count(&self) -> u64 {
         self.header.count
     }
 
-    /// The size of the vocabulary; every id is below it.
+    /// Vocabulary size; every id is below it.
     pub fn vocab_size(&self) -> u32 {
         self.header.vocab_size
     }
 
-    /// SHA-256 of the file of the tokenizer that made the ids.
+    /// SHA-256 of the JSON of the tokenizer that made the ids.
     pub fn tokenizer_sha256(&self) -> [u8; 32] {
         self.header.tokenizer_sha256
     }
@@ -75,22 +75,22 @@ impl PackedTokens {
         self.source.path()
     }
 
-    /// SHA-256 of the header and the table, which tells one content from another without reading it.
+    /// SHA-256 of the header and the table: identifies the contents without reading the tokens.
     ///
-    /// As strong as the crc32 of each block: good against accidents, not against a forger.
+    /// Only as strong as the CRC-32 of each block: it detects accidents, not forgery.
     pub fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint
     }
 
-    /// Fills `ids` with the tokens from `start` on. After an error `ids` holds nothing to rely on.
+    /// Fills `ids` with the tokens from position `start` on. After an error the contents of `ids` are unspecified.
     ///
-    /// A block that is touched for the first time is read and checked as a whole.
+    /// A block that is read for the first time is read and checked as a whole.
     ///
     /// # Errors
     ///
-    /// [`PackedError::Beyond`] for more tokens than there are; [`PackedError::Vanished`] (on Unix) and
-    /// [`PackedError::Truncated`] for a file that is no longer what was opened; [`PackedError::Block`] and
-    /// [`PackedError::TokenOutOfRange`] for a damaged one; [`PackedError::Read`] if the system refuses.
+    /// [`PackedError::Beyond`] for a range past the last token; [`PackedError::Vanished`] (on Unix) and
+    /// [`PackedError::Truncated`] if the file changed since it was opened; [`PackedError::Block`] and
+    /// [`PackedError::TokenOutOfRange`] if it is damaged; [`PackedError::Read`] if the system refuses.
     pub fn read(&self, start: u64, ids: &mut [u32]) -> Result<(), PackedError> {
         let end = start.checked_add(ids.len() as u64);
         if end.is_none_or(|end| end > self.count()) {
@@ -108,7 +108,7 @@ impl PackedTokens {
         let mut rest = ids;
         while !rest.is_empty() {
             let block = position / u64::from(self.header.block);
-            // At most 2^20, a block.
+            // At most a block, 2^20 tokens.
             let left = (self.header.tokens_of(block).end - position) as usize;
             let (now, later) = rest.split_at_mut(left.min(rest.len()));
             self.read_within(block, position, now, &mut bytes)?;
@@ -118,7 +118,7 @@ impl PackedTokens {
         Ok(())
     }
 
-    /// Fills `ids` with tokens from `position` on, all in one block, by way of `bytes`.
+    /// Fills `ids` with the tokens from `position` on, all of one block. `bytes` is a buffer.
     fn read_within(
         &self,
         block: u64,
@@ -127,7 +127,7 @@ impl PackedTokens {
         bytes: &mut Vec<u8>,
     ) -> Result<(), PackedError> {
         let width = self.header.width;
-        // The table is in memory, so the number of a block is a `usize`.
+        // The table is in memory, so a block number fits `usize`.
         let skipped = if self.verified.contains(block as usize) {
             let offset = self.header.offset_of(position);
             self.source.read(offset, ids.len() * width.bytes(), bytes)?;
@@ -140,7 +140,7 @@ impl PackedTokens {
         self.header.check_ids(ids, position, self.path())
     }
 
-    /// Makes `bytes` those of the whole block, and remembers that they were right.
+    /// Reads a whole block into `bytes`, checks its CRC-32, and marks it as checked.
     fn read_and_verify(&self, block: u64, bytes: &mut Vec<u8>) -> Result<(), PackedError> {
         let tokens = self.header.tokens_of(block);
         let offset = self.header.offset_of(tokens.start);
@@ -164,7 +164,7 @@ impl PackedTokens {
     }
 }
 
-/// The first bytes of a file, if they are those of a packed one.
+/// Reads the header and checks its magic and length.
 fn read_header(source: &Source) -> Result<[u8; HEADER], PackedError> {
     let mut bytes = Vec::new();
     let length = source.length().min(HEADER as u64) as usize;
@@ -182,7 +182,7 @@ fn read_header(source: &Source) -> Result<[u8; HEADER], PackedError> {
     }
 }
 
-/// The table, if it is as it was written.
+/// Reads the table and checks its CRC-32.
 fn read_table(source: &Source, header: &Header) -> Result<Vec<u8>, PackedError> {
     let mut table = Vec::new();
     let offset = header.table_offset();

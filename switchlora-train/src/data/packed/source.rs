@@ -1,4 +1,4 @@
-//! The open file behind a reader, which says exactly what happened to it.
+//! The open file of a reader. It detects deletion, replacement and truncation.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::PackedError;
 use super::positional::{is_unlinked, read_exact_at};
 
-/// An open file, with its path and the length it had when it was opened.
+/// An open file, its path, and its length when it was opened.
 #[derive(Debug)]
 pub(super) struct Source {
     file: File,
@@ -17,6 +17,10 @@ pub(super) struct Source {
 
 impl Source {
     /// Opens the file.
+    ///
+    /// # Errors
+    ///
+    /// [`PackedError::Missing`] or [`PackedError::Read`].
     pub(super) fn open(path: &Path) -> Result<Self, PackedError> {
         let file = File::open(path).map_err(|reason| match reason.kind() {
             io::ErrorKind::NotFound => PackedError::Missing {
@@ -34,12 +38,16 @@ impl Source {
         &self.path
     }
 
-    /// The length when it was opened.
+    /// Length in bytes when it was opened.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// Makes `bytes` the `length` bytes from `offset` on.
+    /// Replaces `bytes` by the `length` bytes from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check_unchanged`](Self::check_unchanged) if the file changed, else [`PackedError::Read`].
     pub(super) fn read(
         &self,
         offset: u64,
@@ -52,13 +60,17 @@ impl Source {
             .map_err(|reason| refused(&self.path, offset, reason.into()))?;
         bytes.resize(length, 0);
         read_exact_at(&self.file, bytes, offset).or_else(|reason| {
-            // If it ends too early, its length says more.
+            // A changed file explains a short read better than the system's message.
             self.check_unchanged(offset)?;
             Err(refused(&self.path, offset, reason))
         })
     }
 
-    /// Asks the system whether the file still has a name, and its length, before what is at `offset` is read.
+    /// Checks that the file still has a name and its length, before a read at `offset`.
+    ///
+    /// # Errors
+    ///
+    /// [`PackedError::Vanished`] or [`PackedError::Truncated`].
     pub(super) fn check_unchanged(&self, offset: u64) -> Result<(), PackedError> {
         let metadata = metadata(&self.file, &self.path)?;
         if is_unlinked(&metadata) {
@@ -138,7 +150,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let missing = Source::open(&folder.path().join("a")).unwrap_err();
         assert!(matches!(missing, PackedError::Missing { .. }));
-        // Some systems refuse to open it, the others to read it.
+        // Some systems refuse to open a folder, others to read it.
         let refused = Source::open(folder.path())
             .and_then(|source| source.read(0, 1, &mut Vec::new()))
             .unwrap_err();

@@ -1,4 +1,4 @@
-//! The laws of a packed token file: what is written is read, what is damaged is refused.
+//! Properties of packed token files: tokens written are read back, and damage is detected.
 
 mod while_open;
 
@@ -14,7 +14,7 @@ use super::{PackedError, PackedTokens, PackedWriter};
 const BLOCK: u32 = 8;
 const TOKENIZER: [u8; 32] = [7; 32];
 
-/// A folder with one packed file of blocks of 8 tokens.
+/// A folder with one packed file, 8 tokens per block.
 fn pack(ids: &[u32], vocab_size: u32) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.tokens");
@@ -31,7 +31,7 @@ fn read_all(path: &Path) -> Result<Vec<u32>, PackedError> {
     Ok(ids)
 }
 
-/// A vocabulary of each width, and ids of it: as many as fill no block, one, or a few, give or take one.
+/// A vocabulary size of each width, and ids that fill zero, one or several blocks, exactly or not.
 fn packed() -> impl Strategy<Value = (u32, Vec<u32>)> {
     let vocab_size = prop_oneof![Just(1), Just(1 << 16), Just((1 << 16) + 1), Just(u32::MAX)];
     let count = prop_oneof![Just(0), Just(1), Just(7), Just(8), Just(9), 0_usize..40];
@@ -77,7 +77,7 @@ proptest! {
             prop_assert_eq!(&found[..], &ids[start..start + length]);
         }
 
-        // However it was split, it is the same file.
+        // The file does not depend on how the calls split the tokens.
         let (_folder, at_once) = pack(&ids, vocab_size);
         prop_assert_eq!(fs::read(&path).unwrap(), fs::read(&at_once).unwrap());
     }
@@ -187,7 +187,7 @@ fn each_place_that_can_be_damaged_has_its_own_error() {
 #[test]
 fn a_file_of_another_writer_is_not_trusted_with_its_ids() {
     let (_folder, path) = pack(&[1, 2, 3], 9);
-    // All checksums are right, for a vocabulary of 3.
+    // All checksums are right, but the header says a vocabulary size of 3.
     let mut bytes = fs::read(&path).unwrap();
     bytes[24] = 3;
     let crc = crc32fast::hash(&bytes[..76]);

@@ -1,19 +1,23 @@
-//! Which blocks have been checked, one bit each, for any number of threads at once.
+//! The set of checked blocks, one bit per block, shared by threads.
 
 use std::collections::TryReserveError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A set of blocks that only grows.
 ///
-/// Relaxed order is enough: a bit says something about the file, not about memory that another thread wrote. At worst
-/// two threads check the same block.
+/// Relaxed ordering is enough: a bit is about the file, not about memory that another thread wrote. At worst two
+/// threads check the same block.
 #[derive(Debug)]
 pub(super) struct Verified {
     words: Vec<AtomicU64>,
 }
 
 impl Verified {
-    /// None of `blocks` blocks.
+    /// The empty set, with room for `blocks` blocks.
+    ///
+    /// # Errors
+    ///
+    /// There is not enough memory.
     pub(super) fn none_of(blocks: usize) -> Result<Self, TryReserveError> {
         let length = blocks.div_ceil(64);
         let mut words = Vec::new();
@@ -22,12 +26,12 @@ impl Verified {
         Ok(Self { words })
     }
 
-    /// Whether the block has been checked.
+    /// Whether the block is in the set.
     pub(super) fn contains(&self, block: usize) -> bool {
         self.words[block / 64].load(Ordering::Relaxed) >> (block % 64) & 1 == 1
     }
 
-    /// Remembers that the block has been checked.
+    /// Adds the block.
     pub(super) fn insert(&self, block: usize) {
         self.words[block / 64].fetch_or(1 << (block % 64), Ordering::Relaxed);
     }

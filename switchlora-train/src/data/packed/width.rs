@@ -1,16 +1,16 @@
-//! How an id is stored.
+//! Storage of a token id in 2 or 4 bytes.
 
-/// Bytes in which an id is stored.
+/// Number of bytes per id.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Width {
-    /// `u16`, for a vocabulary of at most 65536.
+    /// `u16`, for vocabularies of at most 65536 tokens.
     Two,
     /// `u32`.
     Four,
 }
 
 impl Width {
-    /// The narrowest that holds every id of the vocabulary.
+    /// The narrowest width for every id of the vocabulary.
     pub(super) fn of(vocab_size: u32) -> Self {
         if vocab_size <= 1 << 16 {
             Self::Two
@@ -19,7 +19,7 @@ impl Width {
         }
     }
 
-    /// How many bytes that is.
+    /// Bytes per id.
     pub(super) fn bytes(self) -> usize {
         match self {
             Self::Two => 2,
@@ -27,7 +27,7 @@ impl Width {
         }
     }
 
-    /// Appends the ids to `bytes`. Each fits: it is below a vocabulary size this width is for.
+    /// Appends the ids to `bytes`, little-endian. Each id must be below a vocabulary size of this width.
     pub(super) fn encode(self, ids: &[u32], bytes: &mut Vec<u8>) {
         match self {
             Self::Two => bytes.extend(ids.iter().flat_map(|&id| (id as u16).to_le_bytes())),
@@ -35,7 +35,7 @@ impl Width {
         }
     }
 
-    /// Fills `ids` from as many bytes as they need.
+    /// Fills `ids` from the start of `bytes`.
     pub(super) fn decode(self, bytes: &[u8], ids: &mut [u32]) {
         match self {
             Self::Two => {

@@ -1,4 +1,4 @@
-//! Writes a packed token file, beside its place until it is whole.
+//! Writes a packed token file under a temporary name, and renames it when it is complete.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -12,47 +12,47 @@ use super::width::Width;
 use crate::hexadecimal;
 use serde::{Deserialize, Serialize};
 
-/// Tokens in a block. A first touch reads and checks a whole block, 32 KiB at two bytes a token; the table of a file of
-/// 10^10 tokens has 2.4 MB.
+/// Tokens per block. The first read of a block reads and checks all of it: 32 KiB at two bytes per token. The table of
+/// a file of 10^10 tokens takes 2.4 MB.
 const BLOCK: u32 = 16384;
 
-/// How far a file is written, for another process to go on from.
+/// State of a half-written file, from which another process can continue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriterState {
-    /// Tokens that were appended.
+    /// Tokens appended.
     count: u64,
-    /// The crc32 of the table of whole blocks.
+    /// CRC-32 of the table of the full blocks.
     table_crc: u32,
-    /// The bytes of the block that is not whole, in hexadecimal.
+    /// Bytes of the last, partial block, in hexadecimal.
     rest: String,
 }
 
-/// Packs tokens into a file, in the memory of one block and of 4 bytes for each block before it.
+/// Packs tokens into a file. Memory: one block, and 4 bytes per block written.
 ///
-/// Everything goes to `.NAME.writing` in the same folder until [`finish`](Self::finish) gives the file its name and
-/// replaces what had it. A writer that is dropped before removes what it wrote. One writer at a time for a path.
+/// The tokens go to `.NAME.writing` in the same folder. [`finish`](Self::finish) renames it to NAME and replaces an
+/// older file. A writer that is dropped earlier removes its file. Only one writer may use a path at a time.
 #[derive(Debug)]
 pub struct PackedWriter {
-    // Before `half_written`, so that the file is closed when it is removed.
+    // Declared before `half_written`, so that the file is closed before it is removed.
     file: File,
     half_written: HalfWritten,
     path: PathBuf,
-    /// What was appended, the block that is not full included.
+    /// Describes all tokens appended, including those of the partial block.
     header: Header,
-    /// Bytes of the block that is not full.
+    /// Bytes of the partial block.
     block: Vec<u8>,
-    /// The crc32 of each block that is.
+    /// CRC-32 of each full block.
     table: Vec<u8>,
-    /// Whether the system refused to write a block, so that tokens are missing.
+    /// Whether a write failed, so that tokens are missing from the file.
     incomplete: bool,
 }
 
 impl PackedWriter {
-    /// Begins a file at `path`, for ids below `vocab_size` made with the tokenizer whose file has this SHA-256.
+    /// Begins a file at `path` for ids below `vocab_size`. `tokenizer_sha256` is the SHA-256 of the tokenizer's JSON.
     ///
     /// # Errors
     ///
-    /// [`PackedError::NoVocabulary`] for a vocabulary of 0, [`PackedError::Write`] if the folder takes no file.
+    /// [`PackedError::NoVocabulary`] for a vocabulary size of 0, [`PackedError::Write`] if no file can be created.
     pub fn create(
         path: &Path,
         vocab_size: u32,
@@ -61,7 +61,7 @@ impl PackedWriter {
         Self::with_block(path, vocab_size, tokenizer_sha256, BLOCK)
     }
 
-    /// [`create`](Self::create), with another number of tokens in a block.
+    /// [`create`](Self::create) with `block` tokens per block.
     pub(super) fn with_block(
         path: &Path,
         vocab_size: u32,
@@ -92,12 +92,12 @@ impl PackedWriter {
         })
     }
 
-    /// Makes sure that what was appended is on the disk; gives the state from which another process can
-    /// [go on](Self::resume), and keeps the file for it.
+    /// Flushes the full blocks to the disk. Returns the state from which another process can [resume](Self::resume),
+    /// and keeps the half-written file for it even if this writer is dropped.
     ///
     /// # Errors
     ///
-    /// [`PackedError::Write`] if the system refuses.
+    /// [`PackedError::Write`] if this or an earlier write failed.
     pub fn checkpoint(&mut self) -> Result<WriterState, PackedError> {
         let offset = self.header.table_offset();
         if self.incomplete {
@@ -115,13 +115,14 @@ impl PackedWriter {
         })
     }
 
-    /// Goes on with what an earlier process wrote up to `state`; none if that is not on the disk any more.
+    /// Continues a file that an earlier process wrote up to `state`. `None` if the half-written file is missing or does
+    /// not match `state`.
     ///
-    /// Every block is read and checked.
+    /// Every full block is read and checked.
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create), and [`PackedError::Write`] if the system refuses to read what is there.
+    /// [`PackedError::Write`] if the half-written file cannot be read or truncated.
     pub fn resume(
         path: &Path,
         vocab_size: u32,
@@ -156,7 +157,7 @@ impl PackedWriter {
         if crc32fast::hash(&table) != state.table_crc {
             return Ok(None);
         }
-        // What was written after the state was taken comes again.
+        // Tokens written after the checkpoint are appended again.
         let end = header.table_offset().min(length);
         file.set_len(end).map_err(refused)?;
         header.count = state.count;
@@ -171,13 +172,12 @@ impl PackedWriter {
         }))
     }
 
-    /// Appends tokens. Of a call that is refused for an id, nothing is appended; after one that could not be written,
-    /// the file cannot be finished.
+    /// Appends tokens: all of them, or none if an id is out of range. After a failed write the file cannot be finished.
     ///
     /// # Errors
     ///
     /// [`PackedError::TokenOutOfRange`] for an id that is not below the vocabulary size, [`PackedError::Write`] if the
-    /// system refuses.
+    /// system refuses to write.
     pub fn append(&mut self, ids: &[u32]) -> Result<(), PackedError> {
         self.header.check_ids(ids, self.header.count, &self.path)?;
         let mut rest = ids;
@@ -195,13 +195,13 @@ impl PackedWriter {
         Ok(())
     }
 
-    /// Writes what is left, makes sure that it is on the disk, and gives the file its name. Returns how many tokens it
-    /// has.
+    /// Writes the partial block, the table and the header, flushes the file, and renames it. Returns the number of
+    /// tokens.
     ///
     /// # Errors
     ///
-    /// [`PackedError::Write`] if the system refuses; then there is no file, or, if it is the folder that cannot be made
-    /// sure of, a whole one.
+    /// [`PackedError::Write`] if the system refuses. Then there is no new file, except that a complete file is there if
+    /// only flushing the folder failed.
     pub fn finish(mut self) -> Result<u64, PackedError> {
         if self.incomplete {
             let reason = io::Error::other("an earlier write failed");
@@ -222,7 +222,7 @@ impl PackedWriter {
             ..
         } = self;
         write(&mut file, &path, header.table_offset(), &table)?;
-        // Last, so that what a killed process leaves has zeros for a header.
+        // Last, so that the file of a killed process has a header of zeros.
         write(&mut file, &path, 0, &header.encode())?;
         file.sync_all()
             .map_err(|reason| refused(&path, 0, reason))?;
@@ -233,7 +233,7 @@ impl PackedWriter {
         Ok(header.count)
     }
 
-    /// Writes the tokens of the block, which are the last ones appended, and begins another.
+    /// Writes the block of the tokens appended last, and begins a new one.
     fn write_block(&mut self) -> Result<(), PackedError> {
         let offset = self.header.table_offset() - self.block.len() as u64;
         let written = write(&mut self.file, &self.path, offset, &self.block);
@@ -245,7 +245,7 @@ impl PackedWriter {
     }
 }
 
-/// The crc32 of each of the first `blocks` blocks of a file.
+/// Computes the CRC-32 of each of the first `blocks` blocks of a file, of `bytes` bytes each.
 fn read_table(file: &File, blocks: u64, bytes: usize) -> io::Result<Vec<u8>> {
     let mut block = vec![0; bytes];
     let mut table = Vec::new();
@@ -256,7 +256,7 @@ fn read_table(file: &File, blocks: u64, bytes: usize) -> io::Result<Vec<u8>> {
     Ok(table)
 }
 
-/// The bytes that [`hexadecimal()`] wrote; none if it did not.
+/// Inverse of [`hexadecimal()`]. `None` if `text` is not hexadecimal.
 fn from_hexadecimal(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| (byte as char).to_digit(16);
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();

@@ -1,11 +1,11 @@
-//! What happens to a file under a run that reads it.
+//! Changes to a packed file while a run reads it.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
 
 use super::{PackedError, PackedTokens, PackedWriter, TOKENIZER, pack};
 
-/// An open file, of whose three blocks the first has been read.
+/// An open file of three blocks, the first of which has been read.
 fn opened() -> (tempfile::TempDir, PathBuf, PackedTokens) {
     let (folder, path) = pack(&[1; 20], 9);
     let tokens = PackedTokens::open(&path).unwrap();
@@ -65,7 +65,7 @@ fn a_block_that_is_overwritten_while_open_is_damaged() {
         }
     ));
 
-    // The first block has been verified: its checksum is not looked at again, its ids are.
+    // The first block is verified: its checksum is not checked again, but its ids are.
     tokens.read(0, &mut [0; 8]).unwrap();
     bytes[82] = 9;
     fs::write(&path, &bytes).unwrap();
