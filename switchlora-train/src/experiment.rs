@@ -2,8 +2,8 @@
 
 use crate::backend::BackendKind;
 use crate::data::pack::FIELD;
-use crate::learner::Decay;
 use crate::model::{LlamaConfig, LlamaConfigError};
+use crate::training::Decay;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

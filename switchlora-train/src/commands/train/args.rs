@@ -2,7 +2,7 @@
 
 use crate::backend::BackendKind;
 use crate::experiment::{Experiment, Method, Precision, WarmStart};
-use crate::learner::Decay;
+use crate::training::Decay;
 use clap::Args;
 use std::path::PathBuf;
 

@@ -1,14 +1,11 @@
 //! The learning rate at each update: linear warmup, then constant, linear or cosine to a minimum.
 
 use crate::experiment::{Experiment, Method};
-use burn::optim::LearningRate;
-use burn::optim::lr_scheduler::LrScheduler;
-use burn::tensor::backend::Backend;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
-/// How the rate falls after warmup.
+/// How the learning rate falls after warmup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Decay {
@@ -24,36 +21,34 @@ pub enum Decay {
 /// The learning rate as a function of the update, counted from 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LearningRateSchedule {
-    /// The highest rate.
+    /// The highest learning rate.
     pub peak: f64,
-    /// Updates over which the rate rises to the peak.
+    /// Updates over which it rises to the peak.
     pub warmup: u64,
     /// Updates of the whole training.
     pub total: u64,
     /// How it falls afterwards.
     pub decay: Decay,
-    /// The lowest rate, as a share of the peak.
+    /// The lowest learning rate, as a fraction of the peak.
     pub minimum: f64,
-    /// Updates in full rank at the beginning, and their peak as a share of the other's.
+    /// Updates in full rank at the beginning, and their peak as a fraction of the method's.
     pub full_rank: Option<(u64, f64)>,
     /// Restarts of ReLoRA.
     pub restarts: Option<RateRestarts>,
-    /// The update that [`LrScheduler::step`] gives the rate of next.
-    pub next: u64,
 }
 
-/// The rate is zero at each restart and rises again to where it would have been without.
+/// Restarts of the learning rate: zero at each restart, then a linear rise back to the schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateRestarts {
     /// Updates between two restarts.
     pub cycle: u64,
-    /// Updates over which the rate rises again; 0 for no fall either.
+    /// Updates over which it rises again; 0 for no restarts of the learning rate.
     pub warmup: u64,
 }
 
 impl LearningRateSchedule {
-    /// The schedule of a resolved experiment, at its update `next`.
-    pub fn of(experiment: &Experiment, next: u64) -> Self {
+    /// The schedule of a resolved experiment.
+    pub fn of(experiment: &Experiment) -> Self {
         let peak = experiment.lr.unwrap_or_default();
         let full_rank = experiment.full_rank_updates();
         let share = experiment.warm_start_lr.map_or(1.0, |rate| rate / peak);
@@ -68,13 +63,12 @@ impl LearningRateSchedule {
             total: experiment.steps,
             decay: experiment.schedule.decay,
             minimum: experiment.schedule.minimum,
-            next,
         }
     }
 
-    /// The rate of update `update`.
+    /// The learning rate of update `update`.
     ///
-    /// After updates in full rank the method's own begin with a warmup of their own: its moments are empty.
+    /// After updates in full rank the method begins with a warmup of its own, because its moments are empty.
     pub fn rate(&self, update: u64) -> f64 {
         let (full_rank, share) = self.full_rank.unwrap_or((0, 1.0));
         let Some(since) = update.checked_sub(full_rank) else {
@@ -93,7 +87,7 @@ impl LearningRateSchedule {
         self.through(update)
     }
 
-    /// The rate without restarts, warmup once at the beginning.
+    /// The learning rate without restarts, warmup once at the beginning.
     fn through(&self, update: u64) -> f64 {
         if update < self.warmup {
             return self.peak * (update + 1) as f64 / self.warmup as f64;
@@ -106,24 +100,6 @@ impl LearningRateSchedule {
             Decay::Constant => 1.0,
         };
         self.peak * (self.minimum + (1.0 - self.minimum) * left)
-    }
-}
-
-impl LrScheduler for LearningRateSchedule {
-    type Record<B: Backend> = usize;
-
-    fn step(&mut self) -> LearningRate {
-        self.next += 1;
-        self.rate(self.next - 1)
-    }
-
-    fn to_record<B: Backend>(&self) -> usize {
-        self.next as usize
-    }
-
-    fn load_record<B: Backend>(mut self, record: usize) -> Self {
-        self.next = record as u64;
-        self
     }
 }
 
@@ -140,7 +116,6 @@ mod tests {
             minimum: 0.1,
             full_rank: None,
             restarts: None,
-            next: 0,
         }
     }
 
@@ -189,14 +164,5 @@ mod tests {
         assert!((warm.rate(30) - plain.rate(30) * 0.1).abs() < 1e-12);
         assert_eq!(warm.rate(45), plain.rate(45));
         assert_eq!((warm.rate(50), warm.rate(54)), (0.0, plain.rate(54)));
-    }
-
-    #[test]
-    fn the_scheduler_steps_through_the_function_and_resumes_anywhere() {
-        let mut whole = schedule(Decay::Cosine);
-        let rates: Vec<f64> = (0..110).map(|_| whole.step()).collect();
-        let mut resumed = schedule(Decay::Cosine);
-        resumed.next = 37;
-        assert_eq!(resumed.step(), rates[37]);
     }
 }
