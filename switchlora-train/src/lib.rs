@@ -1,8 +1,9 @@
 //! Pre-trains LLaMA models with SwitchLoRA on Burn.
 //!
-//! The room of each idea: [`experiment`] is what a person chooses, [`data`] gives batches, [`model`] is LLaMA, [`learner`]
-//! trains it through burn-train, [`checkpoint`] keeps it in a [`run_directory`], [`huggingface`] exchanges models with others, [`backend`] runs any of it on CPU or GPU, [`commands`] are what
-//! the program offers.
+//! One module for each idea: [`experiment`] is what a user chooses, [`data`] gives batches, [`model`] is LLaMA, [`training`]
+//! trains it update by update, [`learner`] runs that through burn-train with dashboard and checkpoints, [`checkpoint`] keeps
+//! its state in a [`run_directory`], [`huggingface`] reads and writes Hugging Face folders, [`backend`] runs any of it on CPU
+//! or GPU, [`commands`] are the program's.
 
 pub mod backend;
 pub mod checkpoint;
@@ -21,5 +22,6 @@ pub mod plan;
 mod quietly;
 pub mod run_directory;
 mod say;
+pub mod training;
 
 pub use hexadecimal::hexadecimal;

@@ -1,9 +1,8 @@
-//! A trained model on the disk, whoever made it: a checkpoint of a run, or a Hugging Face folder.
+//! A trained model on the disk: a checkpoint of a run, or a Hugging Face folder.
 
 use crate::checkpoint::{self, Checkpoint, TOKENIZER, Tensors};
 use crate::data::Tokenizer;
 use crate::huggingface::{Pretrained, TextEnds};
-use crate::learner::load_model;
 use crate::model::{LlamaConfig, LlamaForCausalLm, import, merge_adapters};
 use crate::say::warn;
 use anyhow::{Context, Result, bail};
@@ -11,7 +10,7 @@ use burn::tensor::backend::Backend;
 use std::path::Path;
 use switchlora_core::{Precision, SwitchLoraConfig, SwitchSchedule};
 
-/// A trained model on the disk; its weights are read when they are wanted.
+/// A trained model on the disk. Its weights are read on demand.
 #[derive(Clone, Debug)]
 pub enum ModelSource {
     /// A checkpoint of a run.
@@ -21,12 +20,12 @@ pub enum ModelSource {
 }
 
 impl ModelSource {
-    /// What `path` names: a Hugging Face folder, a checkpoint, or the newest whole checkpoint of a run directory, with a
-    /// warning about newer ones that are damaged.
+    /// Opens `path`: a Hugging Face folder, a checkpoint, or the newest valid checkpoint of a run directory, with a warning
+    /// about newer ones that are damaged.
     ///
     /// # Errors
     ///
-    /// There is none of them, or it cannot be used.
+    /// `path` is none of these, or what it holds cannot be used.
     pub fn open(path: &Path) -> Result<Self> {
         if Pretrained::is_at(path) {
             return Ok(Self::Pretrained(Pretrained::open(path)?));
@@ -55,11 +54,11 @@ impl ModelSource {
         }
     }
 
-    /// The tokenizer in `given`, else the one that the model was trained with.
+    /// The tokenizer in the file `given`, else the one that the model was trained with.
     ///
     /// # Errors
     ///
-    /// There is none, it is not a tokenizer, or it has ids that the model does not know.
+    /// There is no tokenizer, its file is not one, or it has more entries than the model's vocabulary.
     pub fn tokenizer(&self, given: Option<&Path>) -> Result<Tokenizer> {
         let tokenizer = match (given, self) {
             (Some(file), _) => Tokenizer::from_file(file)?,
@@ -93,7 +92,7 @@ impl ModelSource {
         }
     }
 
-    /// The model as it was trained, adapters and all.
+    /// The model as it was trained, with its adapters.
     ///
     /// # Errors
     ///
@@ -123,7 +122,7 @@ impl ModelSource {
         }
     }
 
-    /// The model with its adapters merged: it computes the same, and reads less memory for a token.
+    /// The model with its adapters merged: the same outputs, less memory traffic for each token.
     ///
     /// # Errors
     ///
@@ -134,7 +133,7 @@ impl ModelSource {
         import::<B, _>(model, self.merged()?).with_context(place)
     }
 
-    /// No adapters; products in the precision of the training where the device has it.
+    /// The configuration of layers without adapters, in the training's precision if the device supports it.
     fn plain<B: Backend>(&self, device: &B::Device) -> Result<SwitchLoraConfig> {
         let trained = match self {
             Self::Checkpoint(checkpoint) => checkpoint.state.method.precision,
@@ -149,4 +148,40 @@ impl ModelSource {
             ..SwitchLoraConfig::new(None, SwitchSchedule::Never)?
         })
     }
+}
+
+/// Loads the model of a checkpoint, in the dtypes it was trained in; in f32 if the device does not support them.
+///
+/// # Errors
+///
+/// The weights cannot be read or do not fit the model.
+pub fn load_model<B: Backend>(
+    checkpoint: &Checkpoint,
+    device: &B::Device,
+) -> Result<LlamaForCausalLm<B>> {
+    let method = &checkpoint.state.method;
+    let here = |precision: Precision| match B::supports_dtype(device, precision.dtype()) {
+        true => precision,
+        false => Precision::F32,
+    };
+    let layers = SwitchLoraConfig {
+        precision: here(method.precision),
+        frozen: here(method.frozen),
+        factors: checkpoint.state.factors,
+        ..method.clone()
+    };
+    load_model_as(checkpoint, &checkpoint.state.model, &layers, device)
+        .with_context(|| checkpoint.path().display().to_string())
+}
+
+/// Loads the weights of a checkpoint into a model of the given sizes and layers.
+pub(crate) fn load_model_as<B: Backend>(
+    checkpoint: &Checkpoint,
+    config: &LlamaConfig,
+    layers: &SwitchLoraConfig,
+    device: &B::Device,
+) -> Result<LlamaForCausalLm<B>> {
+    let tensors = checkpoint.model()?;
+    let model = LlamaForCausalLm::new(config, layers, 0, device);
+    Ok(import::<B, _>(model, tensors)?)
 }

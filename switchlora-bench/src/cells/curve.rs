@@ -16,8 +16,8 @@ use switchlora_train::data::{
 };
 use switchlora_train::experiment::{Experiment, WarmStart};
 use switchlora_train::hexadecimal;
-use switchlora_train::learner::{LearningRateSchedule, mean_loss, scalar};
 use switchlora_train::model::{LlamaConfig, LlamaForCausalLm};
+use switchlora_train::training::{LearningRateSchedule, mean_loss, scalar};
 
 /// A curve, and a fingerprint of every switch in it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -106,7 +106,7 @@ impl CurveJob {
             }
         };
         let mut optimizer = ClipGradNorm::new(experiment.clip, first);
-        let schedule = LearningRateSchedule::of(experiment, 0);
+        let schedule = LearningRateSchedule::of(experiment);
         let mut curve = Curve {
             backend: experiment.backend.name().to_owned(),
             method: experiment.method.name().to_owned(),

@@ -15,8 +15,8 @@ use switchlora_core::{Spectrum, SwitchLoraConfig, SwitchLoraLinear};
 use switchlora_train::backend::Job;
 use switchlora_train::checkpoint::{self, Checkpoint};
 use switchlora_train::experiment::WarmStart;
-use switchlora_train::learner::load_model;
 use switchlora_train::model::LlamaForCausalLm;
+use switchlora_train::model_source::load_model;
 
 /// A singular value above this share of the largest counts as a direction.
 pub const SHARE: f64 = 0.01;

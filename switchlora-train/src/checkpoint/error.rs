@@ -1,29 +1,29 @@
-//! Everything that can go wrong with a checkpoint.
+//! Errors of checkpoints.
 
 use super::FOLDER;
 use std::fmt::{self, Display};
 use std::io;
 use std::path::PathBuf;
 
-/// What is wrong with one checkpoint on the disk.
+/// A defect of one checkpoint on the disk.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// A file of it is not there.
+    /// A file is missing.
     #[error("{file} is missing")]
     Missing {
         /// Name of the file.
         file: String,
     },
-    /// A file of it cannot be read.
+    /// A file cannot be read.
     #[error("{file} cannot be read ({reason})")]
     Unreadable {
         /// Name of the file.
         file: String,
-        /// What the system said.
+        /// The system's error.
         reason: io::Error,
     },
-    /// The manifest is not one.
+    /// The manifest is malformed.
     #[error("{file}: {reason}")]
     Manifest {
         /// Name of the manifest.
@@ -31,13 +31,13 @@ pub enum Fault {
         /// What is wrong with it.
         reason: String,
     },
-    /// A file does not have the checksum of the manifest.
+    /// The checksum of a file differs from the manifest.
     #[error("{file} does not match its checksum")]
     Checksum {
         /// Name of the file.
         file: String,
     },
-    /// A file matches its checksum and still does not hold what it should.
+    /// A file matches its checksum but its content is invalid.
     #[error("{file}: {reason}")]
     Content {
         /// Name of the file.
@@ -47,12 +47,12 @@ pub enum Fault {
     },
 }
 
-/// A checkpoint that was not used, and why.
+/// A checkpoint that was not used, and its defect.
 #[derive(Debug)]
 pub struct Rejected {
     /// Its folder.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// Its defect.
     pub fault: Fault,
 }
 
@@ -62,19 +62,19 @@ impl Display for Rejected {
     }
 }
 
-/// Why there is no checkpoint to write or to read.
+/// Why a checkpoint cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
     /// A file or folder could not be written.
     #[error("cannot write {}: {reason}; free some space (or --keep fewer checkpoints), or make it writable", path.display())]
     Write {
-        /// What was being written.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         reason: io::Error,
     },
-    /// What was written is not what is on the disk.
+    /// The checkpoint differs from what was written, right after it was written.
     #[error("{rejected} right after it was written: the disk does not keep what it is given")]
     Unverified {
         /// The checkpoint.
@@ -83,23 +83,23 @@ pub enum CheckpointError {
     /// A file or folder could not be read.
     #[error("cannot read {}: {reason}", path.display())]
     Read {
-        /// What was being read.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         reason: io::Error,
     },
-    /// There is no checkpoint there.
+    /// The path holds no checkpoint.
     #[error("no checkpoint in {}: give a run directory or one of its {FOLDER}/step-… folders", .0.display())]
     None(PathBuf),
-    /// The one checkpoint that was asked for is damaged.
+    /// The checkpoint that was asked for is damaged.
     #[error("{0}; use another checkpoint")]
     Damaged(Rejected),
-    /// None of the checkpoints there are is whole.
+    /// Every checkpoint of the run is damaged.
     #[error("no valid checkpoint in {}, tried {}", run.display(), listed(tried))]
     NoneValid {
         /// The run directory.
         run: PathBuf,
-        /// What was tried, newest first.
+        /// The damaged checkpoints, newest first.
         tried: Vec<Rejected>,
     },
 }

@@ -1,4 +1,4 @@
-//! The names of folders of checkpoints: whole ones, and those that are being written or removed.
+//! Names of checkpoint folders: whole ones, and those that are being written or removed.
 
 use std::path::{Path, PathBuf};
 
@@ -7,25 +7,25 @@ pub(super) fn whole(folder: &Path, step: u64) -> PathBuf {
     folder.join(format!("step-{step:08}"))
 }
 
-/// A hidden folder beside it, which is not a checkpoint and is swept away when a run begins.
+/// A hidden folder beside the checkpoint of `step`. It is not a checkpoint, and is removed when a run begins.
 pub(super) fn beside(folder: &Path, step: u64, doing: &str) -> PathBuf {
     folder.join(format!(".step-{step:08}.{doing}"))
 }
 
-/// The step that a folder's name gives.
+/// The step in a folder's name.
 pub(super) fn step(path: &Path) -> Option<u64> {
     let digits = path.file_name()?.to_str()?.strip_prefix("step-")?;
     let plain = digits.len() >= 8 && digits.bytes().all(|digit| digit.is_ascii_digit());
     digits.parse().ok().filter(|_| plain)
 }
 
-/// Whether a folder was being written or removed when a process ended.
+/// Whether the name is that of a folder that was being written or removed when a process ended.
 pub(super) fn is_left_over(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     name.is_some_and(|name| name.starts_with(".step-"))
 }
 
-/// The checkpoint that was moved here to make room for another of its name.
+/// The path of the checkpoint that was moved to `path` to make room for another of its name.
 pub(super) fn replaced(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_str()?;
     let name = name.strip_prefix('.')?.strip_suffix(".replaced")?;

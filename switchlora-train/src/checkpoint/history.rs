@@ -1,24 +1,24 @@
-//! The checkpoints of a run: which there are, which is the newest whole one, and which may go.
+//! The checkpoints of a run: the list, the newest valid one, and removal of old ones.
 
 use super::{Checkpoint, CheckpointError, FOLDER, Fault, MANIFEST, Rejected, folder};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The newest whole checkpoint of a run, and the newer ones that are not.
+/// The newest valid checkpoint of a run, and newer ones that are damaged.
 #[derive(Debug)]
 pub struct Found {
-    /// Whole: every file of it matches its checksum.
+    /// The checkpoint; every file matches its checksum.
     pub checkpoint: Checkpoint,
-    /// Newer ones that were passed over, newest first.
+    /// Newer checkpoints that are damaged, newest first.
     pub rejected: Vec<Rejected>,
 }
 
-/// Checkpoints of a run by step, oldest first. What is not named like one is passed over.
+/// Checkpoints of a run by step, oldest first. Other names are ignored.
 ///
 /// # Errors
 ///
-/// The folder cannot be read; that there is none is no error.
+/// The folder cannot be read. A missing folder is not an error.
 pub fn list(run: &Path) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
     let paths = entries(&run.join(FOLDER))?.into_iter();
     let mut found: Vec<_> = paths
@@ -28,16 +28,16 @@ pub fn list(run: &Path) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
     Ok(found)
 }
 
-/// Whether `run` has a checkpoint of update `step`, whole or not.
+/// Whether `run` has a checkpoint of update `step`, valid or damaged.
 pub fn exists(run: &Path, step: u64) -> bool {
     folder::whole(&run.join(FOLDER), step).is_dir()
 }
 
-/// The newest checkpoint of `run` that is whole; none if there is no checkpoint at all.
+/// The newest valid checkpoint of `run`; `None` if it has no checkpoint.
 ///
 /// # Errors
 ///
-/// [`CheckpointError::NoneValid`] if there are checkpoints and none is whole.
+/// [`CheckpointError::NoneValid`] if there are checkpoints and all are damaged.
 pub fn newest_valid(run: &Path) -> Result<Option<Found>, CheckpointError> {
     let mut rejected = Vec::new();
     for (_, path) in list(run)?.into_iter().rev() {
@@ -60,11 +60,11 @@ pub fn newest_valid(run: &Path) -> Result<Option<Found>, CheckpointError> {
     }
 }
 
-/// The checkpoint that `path` names: itself, or the newest whole one of a run directory.
+/// Opens the checkpoint at `path`, or the newest valid one if `path` is a run directory.
 ///
 /// # Errors
 ///
-/// There is none, or it is damaged.
+/// There is no checkpoint, or it is damaged.
 pub fn resolve(path: &Path) -> Result<Found, CheckpointError> {
     if folder::step(path).is_some() || path.join(MANIFEST).exists() {
         let path = path.to_path_buf();
@@ -85,8 +85,8 @@ pub fn resolve(path: &Path) -> Result<Found, CheckpointError> {
     newest_valid(path)?.ok_or_else(|| CheckpointError::None(path.to_path_buf()))
 }
 
-/// Renames checkpoints that are not whole to `….damaged`, so that they are neither tried again nor counted among those
-/// that are kept. Nothing of them is lost.
+/// Renames damaged checkpoints to `….damaged`, so that they are neither tried again nor counted among those to keep.
+/// Their files stay.
 ///
 /// # Errors
 ///
@@ -110,7 +110,7 @@ pub fn set_aside(rejected: &[Rejected]) -> Result<(), CheckpointError> {
     Ok(())
 }
 
-/// Removes all but the `keep` newest checkpoints of `run` and the one of step `best`. Call it once a newer one is verified.
+/// Removes all but the `keep` newest checkpoints of `run` and the one of step `best`. Call it after a newer one is verified.
 ///
 /// # Errors
 ///
@@ -126,8 +126,8 @@ pub fn prune(run: &Path, keep: usize, best: Option<u64>) -> Result<(), Checkpoin
     Ok(())
 }
 
-/// Removes what a process that was killed left half written or half removed, and puts back what it had moved out of the way.
-/// Only who holds the run's lock may do that.
+/// Removes folders that a killed process left half written or half removed, and restores the ones it had moved away.
+/// Only the holder of the run's lock may call it.
 ///
 /// # Errors
 ///
@@ -144,7 +144,7 @@ pub fn sweep(run: &Path) -> Result<(), CheckpointError> {
     Ok(())
 }
 
-/// First it is no checkpoint any more, then it is gone: one that is half removed must not look like one.
+/// Renames the folder before removing it: a half-removed checkpoint must not look like a checkpoint.
 fn remove(path: &Path, step: u64) -> io::Result<()> {
     let beside = folder::beside(path.parent().unwrap_or(Path::new(".")), step, "removing");
     if beside.exists() {
@@ -160,7 +160,7 @@ fn whole(path: &Path) -> Result<Checkpoint, Fault> {
     Ok(checkpoint)
 }
 
-/// What is in a folder; nothing if it is not there.
+/// The entries of a folder; none if it does not exist.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     let failed = |reason| CheckpointError::Read {
         path: folder.to_path_buf(),

@@ -1,4 +1,4 @@
-//! `SHA256SUMS`: the checksum of each file of a checkpoint, in the form that `sha256sum` writes and checks.
+//! `SHA256SUMS`: the checksum of each file of a checkpoint, in the format of `sha256sum`.
 
 use super::{FILES, Fault};
 use crate::hexadecimal;
@@ -13,7 +13,7 @@ pub const MANIFEST: &str = "SHA256SUMS";
 pub(super) struct Manifest(pub [String; FILES.len()]);
 
 impl Manifest {
-    /// The manifest as text: there is exactly one way to write it.
+    /// The manifest as text. Every manifest has exactly one text.
     pub fn render(&self) -> String {
         let lines = self.0.iter().zip(FILES);
         lines
@@ -21,7 +21,7 @@ impl Manifest {
             .collect()
     }
 
-    /// Reads a manifest. Whatever is not written as [`render`](Self::render) would is refused.
+    /// Reads a manifest. Text that [`render`](Self::render) would not write is refused.
     pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
         let bad = |reason: &str| Fault::Manifest {
             file: MANIFEST,
@@ -49,7 +49,7 @@ impl Manifest {
     }
 }
 
-/// A reader or writer that computes the SHA-256 of what passes through it.
+/// A reader or writer that computes the SHA-256 of the bytes that pass through it.
 #[derive(Debug)]
 pub(super) struct Hashing<T> {
     inner: T,
@@ -68,7 +68,7 @@ impl<T> Hashing<T> {
         }
     }
 
-    /// What is inside, and the checksum in hexadecimal.
+    /// The inner reader or writer, and the checksum in hexadecimal.
     pub fn finish(self) -> (T, String) {
         (self.inner, hexadecimal(self.sha.finalize()))
     }

@@ -1,4 +1,4 @@
-//! A checkpoint: a folder that holds all it takes to evaluate, generate, or go on training.
+//! A checkpoint: a folder with everything needed to evaluate, to generate, or to go on training.
 //!
 //! ```text
 //! checkpoints/step-00000600/
@@ -9,11 +9,11 @@
 //!   SHA256SUMS              a checksum of each of them; `sha256sum -c SHA256SUMS` reads it too
 //! ```
 //!
-//! There is no state of a random generator in it and none is needed: every random number, and the order of the data, follows
-//! from the seed and the update's number.
+//! It has no state of a random number generator: every random number, and the order of the data, follows from the seed and
+//! the update's number.
 //!
-//! A checkpoint exists completely or not at all. It is written beside, as `.step-….writing`, flushed to the disk, renamed,
-//! and read back; older ones go only after that. One that does not match its checksums is passed over for the one before.
+//! A checkpoint exists completely or not at all. It is written as `.step-….writing`, flushed to the disk, renamed, and read
+//! back; only then are older ones removed. If one does not match its checksums, the one before it is used.
 
 mod error;
 mod folder;
@@ -41,9 +41,9 @@ pub const FOLDER: &str = "checkpoints";
 pub const STATE: &str = "state.json";
 /// Name of the file with the weights.
 pub const MODEL: &str = "model.safetensors";
-/// Name of the file with moments and candidates.
+/// Name of the file with moments and candidate vectors.
 pub const OPTIMIZER: &str = "optimizer.safetensors";
 /// Name of the file with the tokenizer.
 pub const TOKENIZER: &str = "tokenizer.json";
-/// The files that a manifest names, in its order.
+/// The files in a manifest, in its order.
 pub const FILES: [&str; 4] = [MODEL, OPTIMIZER, STATE, TOKENIZER];

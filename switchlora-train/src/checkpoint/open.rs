@@ -1,4 +1,4 @@
-//! One checkpoint on the disk: opened, checked against its manifest, and read.
+//! Opens one checkpoint, checks it against its manifest, and reads it.
 
 use super::manifest::{Hashing, Manifest};
 use super::tensors::{Tensors, read_tensors};
@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// A checkpoint whose manifest, state and tokenizer are read and match; its tensors are still on the disk.
+/// A checkpoint whose manifest, state and tokenizer have been read and checked. Its tensors are still on the disk.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     path: PathBuf,
@@ -23,7 +23,7 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// The first defect.
     pub fn open(path: &Path) -> Result<Self, Fault> {
         let manifest = fs::read(path.join(MANIFEST)).map_err(|error| unread(MANIFEST, error))?;
         let manifest = Manifest::parse(&manifest)?;
@@ -55,11 +55,11 @@ impl Checkpoint {
         &self.path
     }
 
-    /// Reads every file once more and compares it with its checksum; gives the bytes of all of them.
+    /// Reads every file again, compares it with its checksum, and returns the size of all files in bytes.
     ///
     /// # Errors
     ///
-    /// The first file that is not as it was written.
+    /// The first file that differs from its checksum.
     pub fn verify(&self) -> Result<u64, Fault> {
         let mut bytes = 0;
         for file in FILES {
@@ -75,16 +75,16 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// The file is not as it was written.
+    /// The file differs from its checksum.
     pub fn model(&self) -> Result<Tensors, Fault> {
         self.tensors(MODEL)
     }
 
-    /// Moments and candidates.
+    /// Moments and candidate vectors.
     ///
     /// # Errors
     ///
-    /// The file is not as it was written.
+    /// The file differs from its checksum.
     pub fn optimizer(&self) -> Result<Tensors, Fault> {
         self.tensors(OPTIMIZER)
     }
@@ -102,7 +102,7 @@ impl Checkpoint {
     }
 }
 
-/// What of a state can be read whatever its format.
+/// The part of a state that every format has.
 #[derive(serde::Deserialize)]
 struct Format {
     format: u32,

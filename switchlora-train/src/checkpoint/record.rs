@@ -1,11 +1,11 @@
-//! The optimizer's record by the names of the parameters: tensors for one file, the rest for another.
+//! The optimizer's record by parameter names: tensors for one file, host state for another.
 
 use super::{OptimizerState, Tensors};
 use crate::model::NamedTensor;
 use std::collections::BTreeMap;
 use switchlora_core::{LayerRecord, MomentsRecord, OptimizerRecord};
 
-/// Takes a record apart into tensors and host state, by the names of the model's parameters.
+/// Splits a record into tensors and host state, both by the names of the model's parameters.
 pub fn split(record: OptimizerRecord, names: &[NamedTensor]) -> (Tensors, OptimizerState) {
     let mut tensors = Tensors::new();
     let mut state = OptimizerState {
@@ -39,11 +39,11 @@ pub fn split(record: OptimizerRecord, names: &[NamedTensor]) -> (Tensors, Optimi
     (tensors, state)
 }
 
-/// Puts a record together again, for a model whose parameters have the given names.
+/// Joins tensors and host state to the record of a model whose parameters have the given names.
 ///
 /// # Errors
 ///
-/// A tensor is missing or belongs to nothing; says which.
+/// Names a tensor that is missing, or that no parameter or layer has.
 pub fn join(
     mut tensors: Tensors,
     state: OptimizerState,

@@ -18,7 +18,7 @@ pub struct State {
     pub step: u64,
     /// Tokens trained on.
     pub tokens: u64,
-    /// Micro-batches trained on, which is the position in the data.
+    /// Micro-batches trained on: the position in the data.
     pub batches: u64,
     /// Updates skipped because their loss or gradient norm was not finite.
     pub skipped: u64,
@@ -30,11 +30,11 @@ pub struct State {
     pub model: LlamaConfig,
     /// The method.
     pub method: SwitchLoraConfig,
-    /// How the factors started.
+    /// Initialization of the factors.
     pub factors: FactorInit,
     /// SHA-256 of the tokenizer's file.
     pub tokenizer_sha256: String,
-    /// SHA-256 of the tokens it is trained on, and of those it is evaluated on.
+    /// SHA-256 of the training tokens and of the validation tokens.
     pub data_sha256: String,
     /// The best evaluation so far.
     pub best: Option<Best>,
@@ -42,25 +42,25 @@ pub struct State {
     pub optimizer: OptimizerState,
 }
 
-/// The best evaluation of a run.
+/// An evaluation of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Best {
     /// Updates done before it.
     pub step: u64,
-    /// Its mean cross-entropy.
+    /// Mean cross-entropy, in nats a token.
     pub loss: f64,
 }
 
-/// What of the optimizer's state lives on the host.
+/// The optimizer's state on the host.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OptimizerState {
-    /// Updates that happened, the position of the switch schedule.
+    /// Updates done without those that were skipped: the position of the switch schedule.
     pub updates: u64,
     /// Step counts by parameter.
     pub counts: BTreeMap<String, Vec<u32>>,
     /// Slots, walks and freezes by layer, in the order of the walk.
     pub layers: Vec<(String, LayerState)>,
-    /// Projections of GaLore that could not be computed so far.
+    /// GaLore projections that could not be computed so far.
     #[serde(default)]
     pub failed_projections: u64,
 }

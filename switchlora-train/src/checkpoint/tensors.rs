@@ -1,7 +1,7 @@
-//! Files of f32 tensors in the safetensors format, read and written one tensor at a time.
+//! safetensors files of f32 tensors, read and written one tensor at a time.
 //!
-//! The format's own crate reads from and writes to whole buffers; a checkpoint may be as large as memory, and its checksum
-//! is computed as it passes. The header is read and checked by that crate.
+//! The `safetensors` crate works on whole buffers, but a checkpoint may be as large as memory, and its checksum is computed
+//! while it is read or written. The crate reads and checks the header.
 
 use burn::tensor::TensorData;
 use safetensors::Dtype;
@@ -12,16 +12,16 @@ use std::io::{self, Read, Write};
 /// Tensors by name.
 pub type Tensors = BTreeMap<String, TensorData>;
 
-/// Bytes of the number before the header that says how long the header is.
+/// Bytes of the header's length, before the header.
 const PREFIX: u64 = 8;
-/// The longest header; the format's own limit.
+/// The longest header that the format allows, in bytes.
 const LONGEST_HEADER: u64 = 100_000_000;
 
 /// Writes tensors of f32.
 ///
 /// # Errors
 ///
-/// The writer's, and [`io::ErrorKind::InvalidInput`] for a tensor of another type.
+/// The writer's errors, and [`io::ErrorKind::InvalidInput`] for a tensor of another dtype.
 pub fn write_tensors(mut writer: impl Write, tensors: &Tensors) -> io::Result<()> {
     let mut offset = 0;
     let mut infos = Vec::with_capacity(tensors.len());
@@ -46,13 +46,13 @@ pub fn write_tensors(mut writer: impl Write, tensors: &Tensors) -> io::Result<()
     Ok(())
 }
 
-/// Reads a file of f32 tensors of which `length` bytes are there.
+/// Reads a file of f32 tensors with `length` bytes.
 ///
-/// Nothing is allocated that the file could not fill.
+/// It never allocates more than the file could fill.
 ///
 /// # Errors
 ///
-/// What is wrong with the file.
+/// The defect of the file.
 pub fn read_tensors(mut reader: impl Read, length: u64) -> Result<Tensors, String> {
     let (metadata, _) = read_header(&mut reader, length)?;
     let mut tensors = Tensors::new();
@@ -74,7 +74,7 @@ pub fn read_tensors(mut reader: impl Read, length: u64) -> Result<Tensors, Strin
     Ok(tensors)
 }
 
-/// What a file begins with: the length of the header, and the header.
+/// The beginning of a file: the length of the header, and the header.
 pub(crate) fn header(
     metadata: Option<HashMap<String, String>>,
     infos: Vec<(String, TensorInfo)>,
@@ -88,9 +88,9 @@ pub(crate) fn header(
     Ok(bytes)
 }
 
-/// Reads and checks the header of a file of `length` bytes; gives also where the tensors begin.
+/// Reads and checks the header of a file of `length` bytes. Returns it and the offset of the first tensor.
 ///
-/// Nothing is allocated that the file could not fill, and what the header names is the file to the byte.
+/// It never allocates more than the file could fill. The tensors in the header cover the file exactly.
 pub(crate) fn read_header(mut reader: impl Read, length: u64) -> Result<(Metadata, u64), String> {
     let mut prefix = [0; PREFIX as usize];
     fill(&mut reader, &mut prefix, "the length of the header")?;

@@ -1,4 +1,4 @@
-//! Writes one checkpoint so that it exists completely or not at all.
+//! Writes a checkpoint atomically.
 
 use super::manifest::{Hashing, MANIFEST, Manifest};
 use super::tensors::{Tensors, write_tensors};
@@ -13,42 +13,42 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A state of a run, copied to the host.
+/// The state of a training, copied to the host.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Everything that is not a tensor.
     pub state: State,
     /// The weights.
     pub model: HostParameters,
-    /// Moments and candidates.
+    /// Moments and candidate vectors.
     pub optimizer: Tensors,
-    /// The content of the tokenizer's file.
+    /// Content of `tokenizer.json`.
     pub tokenizer: Arc<[u8]>,
 }
 
 /// A checkpoint that has been written and read back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saved {
-    /// Updates done before it.
+    /// Updates done.
     pub step: u64,
     /// Its folder.
     pub path: PathBuf,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
 }
 
-/// Writes a checkpoint of `run`: beside, flushed, renamed, its folder flushed, and read back from the disk.
+/// Writes a checkpoint of `run` to a hidden folder, flushes it, renames it, and reads it back from the disk.
 ///
 /// # Errors
 ///
-/// Something could not be written, or is not on the disk as it was written; checkpoints of other steps are untouched.
+/// A file cannot be written, or differs from what was written. Checkpoints of other steps are untouched.
 pub fn write(run: &Path, snapshot: Snapshot) -> Result<Saved, CheckpointError> {
     let step = snapshot.state.step;
     let checkpoints = run.join(FOLDER);
     let path = folder::whole(&checkpoints, step);
     let beside = folder::beside(&checkpoints, step, "writing");
     let failed = |reason: io::Error| {
-        // What was half written would only take the space that is missing.
+        // Half a checkpoint only takes space, which may be what is missing.
         let _ = fs::remove_dir_all(&beside);
         CheckpointError::Write {
             path: path.clone(),
@@ -100,7 +100,7 @@ fn write_files(beside: &Path, snapshot: Snapshot) -> io::Result<()> {
     sync_folder(beside)
 }
 
-/// What is read next of these files comes from the disk.
+/// Drops the files from the page cache, so that the next read comes from the disk.
 fn forget(path: &Path) {
     for file in FILES {
         if let Ok(file) = File::open(path.join(file)) {

@@ -1,12 +1,13 @@
-//! The end of a training: what it did, where it put it, and a sample of what the model writes.
+//! The end of a run: its summary, where its files are, and a sample of text.
 
-use crate::backend::{Choice, Job, run_on};
+use crate::backend::{Job, run_on};
 use crate::commands::INTERRUPTED;
 use crate::durable;
 use crate::generation::{Sampling, generate};
 use crate::learner::{Outcome, Progress, Session, duration};
 use crate::model_source::ModelSource;
 use crate::say::say;
+use crate::training::Setup;
 use anyhow::{Context, Result};
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
@@ -15,22 +16,17 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// What the run did, where it put it, and a sample.
-pub(super) fn finish(
-    session: &Session,
-    backend: &Choice,
-    ended: Outcome,
-    started: Instant,
-) -> Result<ExitCode> {
+/// Writes the summary, prints it, and prints a sample of text.
+pub(super) fn finish(session: &Session, ended: Outcome, started: Instant) -> Result<ExitCode> {
     let out = session.out.display();
     let seconds = started.elapsed().as_secs_f64();
     let conclude = |progress: &Progress, status: &str| {
-        let summary = summary(session, backend, progress, status, seconds);
+        let summary = summary(session, progress, status, seconds);
         write_file(&session.out.join("summary.json"), &format!("{summary:#}\n"))
     };
     let progress = match ended {
         Outcome::Failed(error, progress) => {
-            // On a full disk this fails as well; what made the run fail is the better answer.
+            // On a full disk this fails as well. The error that ended the run matters more.
             let _ = conclude(&progress, "failed");
             return Err(error);
         }
@@ -48,7 +44,7 @@ pub(super) fn finish(
     say(format!(
         "finished {} updates ({} tokens) in {}",
         progress.step,
-        progress.step * session.experiment.tokens_per_update(),
+        progress.step * session.setup.experiment.tokens_per_update(),
         duration(seconds)
     ));
     if let Some(evaluation) = progress.evaluation {
@@ -64,7 +60,7 @@ pub(super) fn finish(
         ));
     }
     let sample = Sample(session.clone());
-    let text = run_on(backend.backend, session.experiment.device, sample)??;
+    let text = run_on(session.backend, session.setup.experiment.device, sample)??;
     say(format!("\nsample:\n{}\n", text.trim()));
     say(format!("run directory: {out}"));
     Ok(ExitCode::SUCCESS)
@@ -72,23 +68,22 @@ pub(super) fn finish(
 
 fn summary(
     session: &Session,
-    backend: &Choice,
     progress: &Progress,
     status: &str,
     seconds: f64,
 ) -> serde_json::Value {
-    let experiment = &session.experiment;
+    let experiment = &session.setup.experiment;
     let rank = experiment.rank;
     let cost = experiment
         .method
-        .cost(&session.model.shape(), rank.unwrap_or(0));
+        .cost(&session.setup.model.shape(), rank.unwrap_or(0));
     let from = session.from.as_ref().map_or(0, |from| from.state.step);
     json!({
         "status": status,
         "method": experiment.method.name(),
         "model": experiment.model,
         "rank": rank,
-        "backend": backend.backend.name(),
+        "backend": session.backend.name(),
         "total_parameters": cost.total_parameters,
         "trainable_parameters": cost.trainable_parameters,
         "steps": progress.step,
@@ -105,13 +100,13 @@ fn summary(
     })
 }
 
-/// Writes a file of the run directory, in full or not at all.
+/// Writes a file of the run directory atomically.
 pub(super) fn write_file(path: &Path, content: &str) -> Result<()> {
     durable::write(path, content.as_bytes())
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// A few sentences of the trained model.
+/// Generates a few sentences with the trained model.
 struct Sample(Session);
 
 impl Job for Sample {
@@ -120,16 +115,21 @@ impl Job for Sample {
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<String> {
         let source = ModelSource::open(&self.0.out)?;
         let model = source.load_merged::<B>(&device)?.valid();
-        let ends = source.text_ends(&self.0.tokenizer);
+        let Setup {
+            experiment,
+            tokenizer,
+            ..
+        } = &*self.0.setup;
+        let ends = source.text_ends(tokenizer);
         let sampling = Sampling {
             temperature: 0.8,
             top_p: 0.95,
-            seed: self.0.experiment.seed,
+            seed: experiment.seed,
             max_tokens: 96,
         };
         let mut text = String::new();
         let write = |piece: &str| text.push_str(piece);
-        generate(&model, &self.0.tokenizer, &ends, "", sampling, write)?;
+        generate(&model, tokenizer, &ends, "", sampling, write)?;
         Ok(text)
     }
 }

@@ -18,6 +18,7 @@ use crate::huggingface::ExportError;
 use crate::model::LlamaConfigError;
 use crate::plan::PlanError;
 use crate::run_directory::RunDirectoryError;
+use crate::training::SetupError;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -88,6 +89,10 @@ fn status(error: &anyhow::Error) -> u8 {
             || cause.is::<LlamaConfigError>()
             || cause.is::<PlanError>()
             || cause.is::<Usage>()
+            || matches!(
+                cause.downcast_ref::<SetupError>(),
+                Some(SetupError::Vocabulary { .. } | SetupError::Positions { .. })
+            )
             || matches!(
                 cause.downcast_ref::<RunDirectoryError>(),
                 Some(

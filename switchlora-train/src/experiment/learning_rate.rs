@@ -1,46 +1,41 @@
 //! Learning rate schedule: linear warmup, then constant, linear or cosine decay to a minimum.
 
 use super::config::Experiment;
-use switchlora_core::Method;
 use super::settings::Decay;
-use burn::optim::LearningRate;
-use burn::optim::lr_scheduler::LrScheduler;
-use burn::tensor::backend::Backend;
 use std::f64::consts::PI;
+use switchlora_core::Method;
 
 /// The learning rate as a function of the update, counted from 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LearningRateSchedule {
-    /// Peak learning rate.
+    /// The highest learning rate.
     pub peak: f64,
-    /// Updates of linear warmup.
+    /// Updates over which it rises to the peak.
     pub warmup: u64,
     /// Updates of the whole training.
     pub total: u64,
-    /// How the learning rate falls after warmup.
+    /// How it falls afterwards.
     pub decay: Decay,
-    /// The lowest learning rate, as a share of the peak.
+    /// The lowest learning rate, as a fraction of the peak.
     pub minimum: f64,
-    /// Full-rank updates at the beginning, and their peak as a share of the method's.
+    /// Updates in full rank at the beginning, and their peak as a fraction of the method's.
     pub full_rank: Option<(u64, f64)>,
     /// Restarts of ReLoRA.
     pub restarts: Option<RateRestarts>,
-    /// The update whose learning rate [`LrScheduler::step`] returns next.
-    pub next: u64,
 }
 
-/// Restarts of ReLoRA: the learning rate is 0 at each restart and rises back to the value it would have without.
+/// Restarts of the learning rate: zero at each restart, then a linear rise back to the schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateRestarts {
     /// Updates between two restarts.
     pub cycle: u64,
-    /// Updates over which the learning rate rises again; 0 for no restart of the learning rate.
+    /// Updates over which it rises again; 0 for no restarts of the learning rate.
     pub warmup: u64,
 }
 
 impl LearningRateSchedule {
-    /// The schedule of a resolved experiment, at update `next`.
-    pub fn of(experiment: &Experiment, next: u64) -> Self {
+    /// The schedule of a resolved experiment.
+    pub fn of(experiment: &Experiment) -> Self {
         let peak = experiment.lr.unwrap_or_default();
         let full_rank = experiment.full_rank_updates();
         let share = experiment.warm_start_lr.map_or(1.0, |rate| rate / peak);
@@ -55,13 +50,12 @@ impl LearningRateSchedule {
             total: experiment.steps,
             decay: experiment.schedule.decay,
             minimum: experiment.schedule.minimum,
-            next,
         }
     }
 
-    /// Returns the learning rate of update `update`.
+    /// The learning rate of update `update`.
     ///
-    /// After full-rank updates the method begins with another warmup, because its moments are empty.
+    /// After updates in full rank the method begins with a warmup of its own, because its moments are empty.
     pub fn rate(&self, update: u64) -> f64 {
         let (full_rank, share) = self.full_rank.unwrap_or((0, 1.0));
         let Some(since) = update.checked_sub(full_rank) else {
@@ -80,7 +74,7 @@ impl LearningRateSchedule {
         self.through(update)
     }
 
-    /// The learning rate without restarts, with one warmup at the beginning.
+    /// The learning rate without restarts, warmup once at the beginning.
     fn through(&self, update: u64) -> f64 {
         if update < self.warmup {
             return self.peak * (update + 1) as f64 / self.warmup as f64;
@@ -93,24 +87,6 @@ impl LearningRateSchedule {
             Decay::Constant => 1.0,
         };
         self.peak * (self.minimum + (1.0 - self.minimum) * left)
-    }
-}
-
-impl LrScheduler for LearningRateSchedule {
-    type Record<B: Backend> = usize;
-
-    fn step(&mut self) -> LearningRate {
-        self.next += 1;
-        self.rate(self.next - 1)
-    }
-
-    fn to_record<B: Backend>(&self) -> usize {
-        self.next as usize
-    }
-
-    fn load_record<B: Backend>(mut self, record: usize) -> Self {
-        self.next = record as u64;
-        self
     }
 }
 
@@ -127,7 +103,6 @@ mod tests {
             minimum: 0.1,
             full_rank: None,
             restarts: None,
-            next: 0,
         }
     }
 
@@ -176,14 +151,5 @@ mod tests {
         assert!((warm.rate(30) - plain.rate(30) * 0.1).abs() < 1e-12);
         assert_eq!(warm.rate(45), plain.rate(45));
         assert_eq!((warm.rate(50), warm.rate(54)), (0.0, plain.rate(54)));
-    }
-
-    #[test]
-    fn the_scheduler_steps_through_the_function_and_resumes_anywhere() {
-        let mut whole = schedule(Decay::Cosine);
-        let rates: Vec<f64> = (0..110).map(|_| whole.step()).collect();
-        let mut resumed = schedule(Decay::Cosine);
-        resumed.next = 37;
-        assert_eq!(resumed.step(), rates[37]);
     }
 }

@@ -1,7 +1,7 @@
-//! burn-train's terminal dashboard, with Ctrl-C kept working in it.
+//! burn-train's terminal dashboard, in which Ctrl-C still works.
 //!
-//! The dashboard puts the terminal in raw mode, in which Ctrl-C is a key like any other and no signal. Asking for signals
-//! again leaves everything else of raw mode as it is.
+//! The dashboard puts the terminal in raw mode, in which Ctrl-C sends a key instead of a signal. This module turns signals on
+//! again and leaves the rest of raw mode as it is.
 
 use burn::train::Interrupter;
 use burn::train::LearnerSummary;
@@ -22,29 +22,29 @@ use std::time::Duration;
 /// The dashboard.
 pub struct Dashboard {
     inner: TuiMetricsRendererWrapper,
-    /// Gone when the dashboard is.
+    /// Dropped with the dashboard.
     _shown: Arc<()>,
 }
 
-/// Time between two looks at the terminal's mode.
+/// Time between two checks of the terminal's mode.
 const LOOK: Duration = Duration::from_millis(100);
 
 impl Dashboard {
-    /// Takes over the terminal; `interrupter` is told when the person asks to stop.
+    /// Takes over the terminal. The dashboard's quit key stops the run through `interrupter`.
     pub fn new(interrupter: Interrupter) -> Self {
-        // burn-train 0.21 draws from a thread that never sleeps, which would take one core from the training. A thread
-        // inherits how considerate its parent is.
+        // burn-train 0.21 draws from a thread that never sleeps and would take one core from the training. A thread inherits
+        // the priority of its parent.
         let made = std::thread::spawn({
             let interrupter = interrupter.clone();
             move || {
-                be_considerate();
+                lower_priority();
                 TuiMetricsRendererWrapper::new(interrupter, None)
             }
         });
         let made = made.join();
         let inner = made.unwrap_or_else(|_| TuiMetricsRendererWrapper::new(interrupter, None));
         let shown = Arc::new(());
-        // The mode changes some time after this, in a thread of burn-train's, and an update may take long.
+        // A thread of burn-train changes the mode some time later, and an update may take long.
         let watched = Arc::downgrade(&shown);
         std::thread::spawn(move || {
             while watched.strong_count() > 0 {
@@ -60,15 +60,15 @@ impl Dashboard {
 }
 
 impl Dashboard {
-    /// Gives the terminal back at once, for a process that ends without ending its training.
+    /// Restores the terminal at once, for a process that ends without ending its training.
     pub fn leave() {
         let _ = disable_raw_mode();
         let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
     }
 }
 
-/// The calling thread gets what the others leave.
-fn be_considerate() {
+/// Gives the calling thread the lowest priority.
+fn lower_priority() {
     #[cfg(target_os = "linux")]
     // SAFETY: the call takes numbers only. On Linux, 0 is the calling thread, not its process.
     unsafe {
@@ -76,7 +76,7 @@ fn be_considerate() {
     }
 }
 
-/// Lets the terminal turn Ctrl-C into SIGINT, in whatever mode it is.
+/// Makes the terminal turn Ctrl-C into SIGINT, in any mode.
 fn allow_signals() {
     #[cfg(unix)]
     // SAFETY: both calls only read and write the structure they are given, which lives on this stack.

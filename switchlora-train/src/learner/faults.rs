@@ -1,17 +1,17 @@
-//! Updates that were skipped because their loss or gradient norm was not finite: told one by one, and too many end the run.
+//! Updates that were skipped because their loss or gradient norm was not finite: each is reported, too many end the run.
 //!
-//! A verdict about an update is asked for one update later, when the device has long decided it: no update waits.
+//! The verdict about an update is read one update later, when the device has decided it: no update waits.
 
-use super::report::Report;
+use crate::training::Report;
 use std::collections::VecDeque;
 use switchlora_core::Deferred;
 
-/// Updates that are looked back on.
+/// The number of latest updates among which skipped ones are counted.
 pub const WINDOW: u64 = 100;
-/// Updates among them that may be skipped: 5 %.
+/// How many of them may be skipped: 5 %.
 pub const MOST: usize = 5;
 
-/// So many updates were skipped that going on makes no sense.
+/// Too many updates were skipped.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error(
     "{count} of the last {WINDOW} updates were skipped because their loss or gradient norm was not finite; the last: {last}. \
@@ -21,13 +21,13 @@ pub const MOST: usize = 5;
 pub struct TooManyFaults {
     /// Skipped updates among the last [`WINDOW`].
     pub count: usize,
-    /// The last of them in words.
+    /// Description of the last of them.
     pub last: String,
     /// Its learning rate.
     pub lr: f64,
 }
 
-/// Watches over the updates of a run.
+/// Counts the skipped updates of a run.
 #[derive(Debug, Default)]
 pub struct Faults {
     recent: VecDeque<u64>,
@@ -35,7 +35,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Goes on from a run in which the updates `recent` were skipped.
+    /// Goes on after the updates `recent` were skipped.
     pub fn new(recent: Vec<u64>) -> Self {
         Self {
             recent: recent.into(),
@@ -43,16 +43,16 @@ impl Faults {
         }
     }
 
-    /// An update that has been queued.
+    /// Adds an update that has been queued.
     pub fn watch(&mut self, report: Deferred<Report>) {
         self.undecided.push_back(report);
     }
 
-    /// Hears about every update but the `later` newest, and tells `tell` of each that was skipped.
+    /// Reads the reports of all updates but the `later` newest, and calls `tell` for each that was skipped.
     ///
     /// # Errors
     ///
-    /// More than [`MOST`] of the last [`WINDOW`] updates were skipped, and one of them was among those heard about now.
+    /// More than [`MOST`] of the last [`WINDOW`] updates were skipped, the last of them among the reports read now.
     pub fn settle(
         &mut self,
         later: usize,
@@ -82,7 +82,7 @@ impl Faults {
         verdict
     }
 
-    /// The updates among the last [`WINDOW`] that were skipped, as far as heard about.
+    /// The skipped updates among the last [`WINDOW`], as far as their reports were read.
     pub fn recent(&self) -> Vec<u64> {
         self.recent.iter().copied().collect()
     }

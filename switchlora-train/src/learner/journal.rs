@@ -1,12 +1,12 @@
-//! `metrics.jsonl`: one line for every update, evaluation, checkpoint and event, written by a thread of its own.
+//! `metrics.jsonl`: one line for every update, evaluation, checkpoint and event, written by a separate thread.
 //!
-//! The numbers of an update may still be on the device when it is announced; the thread waits for them, the training does
-//! not. Lines are in the order in which they were announced. [`Journal::flush`] waits until all of them are in the file. A
-//! line that cannot be written is kept and tried again with the next; there is never half a line in the file.
+//! The numbers of an update may still be on the device when it is added; the thread waits for them, the training does not.
+//! Lines keep the order in which they were added. [`Journal::flush`] waits until all of them are in the file. A line that
+//! cannot be written is kept and tried again with the next; the file never has half a line.
 
-use super::report::Report;
 use crate::checkpoint::Saved;
 use crate::durable;
+use crate::training::Report;
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -31,7 +31,7 @@ enum Entry {
 }
 
 impl Journal {
-    /// Opens the journal of a run, keeping the lines of updates up to `step` and dropping what comes after them.
+    /// Opens the journal of a run. Keeps the lines of updates up to `step` and drops later ones.
     ///
     /// # Errors
     ///
@@ -73,46 +73,46 @@ impl Journal {
         Ok(Self { entries, failed })
     }
 
-    /// Hears, without waiting, whether a line could not be written since last asked.
+    /// Returns, without waiting, the error of a line that could not be written since the last call.
     ///
     /// # Errors
     ///
-    /// One could not.
+    /// A line could not be written.
     pub fn check(&self) -> io::Result<()> {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         failed.take().map_or(Ok(()), Err)
     }
 
-    /// Announces an update.
+    /// Adds an update.
     pub fn update(&self, report: Deferred<Report>) {
         let _ = self.entries.send(Entry::Train(report));
     }
 
-    /// An evaluation after `step` updates.
+    /// Adds an evaluation after `step` updates.
     pub fn evaluation(&self, step: u64, loss: f64) {
         self.line(json!({"kind": "eval", "step": step, "loss": loss, "perplexity": loss.exp()}));
     }
 
-    /// A checkpoint in the folder `path` of the run: the seconds for which training waited, and those it took in all.
+    /// Adds a checkpoint in the folder `path` of the run, with the seconds that the training waited and the seconds it took.
     pub fn checkpoint(&self, saved: &Saved, path: &str, waited: f64, seconds: f64) {
         let (step, bytes) = (saved.step, saved.bytes);
         self.line(json!({"kind": "checkpoint", "step": step, "path": path, "bytes": bytes, "waited_seconds": waited,
             "seconds": seconds}));
     }
 
-    /// An update that was skipped.
+    /// Adds a skipped update.
     pub fn skipped(&self, report: &Report) {
         let (step, batches) = (report.step, report.batches);
         let message = format!("skipped {}", report.fault());
         self.line(json!({"kind": "event", "step": step, "event": "skipped", "batches": batches, "message": message}));
     }
 
-    /// Anything else worth knowing.
+    /// Adds any other event.
     pub fn event(&self, step: u64, message: &str) {
         self.line(json!({"kind": "event", "step": step, "message": message}));
     }
 
-    /// Waits until every line announced so far is on the disk.
+    /// Waits until every line added so far is on the disk.
     ///
     /// # Errors
     ///
@@ -139,13 +139,13 @@ fn train_line(report: &Report) -> Value {
     line
 }
 
-/// The step of a line; none if it is not a whole one.
+/// The step of a line; `None` if the line is incomplete.
 fn step_of(line: &str) -> Option<u64> {
     let line: Value = serde_json::from_str(line).ok()?;
     line["step"].as_u64()
 }
 
-/// Step and folder of the newest checkpoint that the journal at `path` knows of.
+/// Step and folder of the newest checkpoint in the journal at `path`.
 pub fn last_checkpoint(path: &Path) -> Option<(u64, String)> {
     let text = std::fs::read(path).ok()?;
     let text = String::from_utf8_lossy(&text);
@@ -157,7 +157,7 @@ pub fn last_checkpoint(path: &Path) -> Option<(u64, String)> {
     lines.max()
 }
 
-/// Step and loss of every evaluation in the journal at `path`, in its order; none if there is no journal.
+/// Step and loss of every evaluation in the journal at `path`, in its order; empty if there is no journal.
 pub fn evaluations(path: &Path) -> Vec<(u64, f64)> {
     let text = std::fs::read(path).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
@@ -169,7 +169,7 @@ pub fn evaluations(path: &Path) -> Vec<(u64, f64)> {
     lines.collect()
 }
 
-/// The file, and the lines that are not in it yet.
+/// The file, and the lines still to write.
 struct Lines {
     file: File,
     /// Bytes of whole lines in the file.
@@ -185,7 +185,7 @@ impl Lines {
                 self.length += self.waiting.len() as u64;
                 self.waiting.clear();
             }
-            // Half a line may be there.
+            // Removes half a line.
             Err(_) => self.file.set_len(self.length)?,
         }
         written

@@ -1,6 +1,6 @@
 //! The numbers of a [`Report`] as burn-train metrics.
 
-use super::report::Report;
+use crate::training::Report;
 use burn::train::metric::{
     Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry,
     SerializedEntry, format_float,
@@ -14,7 +14,7 @@ pub struct ReportMetric {
     unit: Option<&'static str>,
     higher_is_better: bool,
     value: fn(&Report) -> f64,
-    /// From the mean of the values to what is shown.
+    /// Maps the mean of the values to the shown value.
     shown: fn(f64) -> f64,
     sum: f64,
     count: usize,
@@ -40,7 +40,7 @@ impl ReportMetric {
         Self::new("Loss", false, |report| report.loss)
     }
 
-    /// `exp` of the mean cross-entropy; over several batches, of the mean of their losses.
+    /// Perplexity: `exp` of the mean cross-entropy, over several batches of the mean of their losses.
     pub fn perplexity() -> Self {
         Self {
             shown: f64::exp,
@@ -53,7 +53,7 @@ impl ReportMetric {
         Self::new("Learning rate", true, |report| report.lr)
     }
 
-    /// Tokens a second.
+    /// Throughput, in tokens a second.
     pub fn tokens_per_second() -> Self {
         Self {
             unit: Some("tokens/s"),
@@ -61,7 +61,7 @@ impl ReportMetric {
         }
     }
 
-    /// LoRA vectors exchanged in an update.
+    /// LoRA vectors switched in an update.
     pub fn switches() -> Self {
         Self::new("Switches", true, |report| report.switches as f64)
     }
@@ -77,7 +77,7 @@ impl Metric for ReportMetric {
 
     fn update(&mut self, report: &Report, _metadata: &MetricMetadata) -> SerializedEntry {
         self.current = (self.value)(report);
-        // What is not finite (a skipped update) is shown and kept out of the mean.
+        // Values that are not finite (of skipped updates) are shown but not averaged.
         if self.current.is_finite() {
             self.sum += self.current;
             self.count += 1;

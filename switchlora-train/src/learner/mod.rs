@@ -1,29 +1,26 @@
-//! The learner: burn-train's `SupervisedTraining` counted in optimizer updates instead of epochs.
+//! The learner: a [`Training`](crate::training::Training) run by burn-train, with dashboard, journal and checkpoints.
+//!
+//! ```text
+//! session --starts--> strategy --runs--> run --> saving, journal, faults, events
+//! ```
 
-mod accumulate;
 mod dashboard;
-mod evaluation;
+mod events;
 mod faults;
 mod journal;
 mod metrics;
 mod plain;
-mod report;
+mod progress;
+mod run;
 mod saving;
 mod session;
-mod shared;
 mod step;
 mod strategy;
 
-pub use crate::experiment::{Decay, LearningRateSchedule, RateRestarts};
 pub use dashboard::Dashboard;
-pub use evaluation::mean_loss;
-pub use faults::{Faults, MOST, TooManyFaults, WINDOW};
-pub use journal::{Journal, evaluations, last_checkpoint};
-pub use metrics::ReportMetric;
-pub use plain::PlainRenderer;
+pub use faults::{MOST, TooManyFaults, WINDOW};
+pub use journal::{evaluations, last_checkpoint};
 pub(crate) use plain::duration;
-pub use report::{Report, StepOutput, scalar};
-pub use saving::Saver;
-pub use session::{Display, Session, load_model};
-pub use shared::Shared;
-pub use strategy::{ByUpdates, Outcome, Progress, SecondPhase, Spans};
+pub use progress::{Outcome, Progress};
+pub use session::{Display, Session};
+pub use step::StepOutput;

@@ -1,4 +1,4 @@
-//! A run as plain lines, for a pipe or a file: no escape codes, the same facts as the dashboard.
+//! Progress as plain lines, for a pipe or a file: no escape codes, the same facts as on the dashboard.
 
 use crate::say::say;
 use burn::train::metric::{MetricDefinition, MetricEntry, MetricId, NumericEntry};
@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 /// Time between two lines.
 const BETWEEN: Duration = Duration::from_secs(5);
 
-/// Prints a line now and then.
+/// Prints a line every few seconds.
 #[derive(Debug)]
 pub struct PlainRenderer {
     names: HashMap<MetricId, String>,
     values: HashMap<String, f64>,
     started: Instant,
     printed: Option<Instant>,
-    /// Updates done when the first line was due, for the time left.
+    /// Updates done before the first line, for the time left.
     first: Option<usize>,
 }
 

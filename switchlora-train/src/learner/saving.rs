@@ -1,75 +1,51 @@
-//! Saves checkpoints while the training goes on: it waits for the copy to the host, a thread of its own waits for the disk.
+//! Writes checkpoints while the training goes on: the training waits for the copy to the host, a thread waits for the disk.
 
 use super::journal::Journal;
-use super::session::Session;
-use super::strategy::{Optim, Progress};
-use crate::checkpoint::{self, FORMAT, Saved, Snapshot, State};
-use crate::model::{HostParameters, LlamaForCausalLm, parameter_names};
-use anyhow::{Context, Result};
-use burn::module::AutodiffModule;
-use burn::optim::Optimizer;
-use burn::tensor::backend::AutodiffBackend;
-use std::sync::{Mutex, PoisonError};
+use crate::checkpoint::{self, Saved, Snapshot};
+use anyhow::{Context, Result, anyhow};
+use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-/// Saves the state of a run.
-pub trait Saver<B: AutodiffBackend>: Send + Sync {
-    /// Copies model and optimizer to the host and begins to write them. What was begun before must have been
-    /// [heard of](Self::finished).
-    ///
-    /// # Errors
-    ///
-    /// Writing could not begin.
-    fn begin(
-        &self,
-        model: &LlamaForCausalLm<B>,
-        optimizer: &Optim<B>,
-        progress: &Progress,
-    ) -> Result<()>;
-
-    /// The checkpoint that has been written and read back since last asked; if `wait`, the one that is being written.
-    ///
-    /// # Errors
-    ///
-    /// It could not be written.
-    fn finished(&self, wait: bool) -> Result<Option<Saved>>;
-}
-
-/// Saves checkpoints in the run directory.
-pub(super) struct ToFolder {
-    session: Session,
+/// Writes the checkpoints of a run, one at a time.
+pub(super) struct Writer {
+    /// The run directory.
+    run: PathBuf,
+    /// How many of the newest checkpoints to keep, besides the best.
+    keep: usize,
     journal: Journal,
-    writing: Mutex<Option<JoinHandle<Result<Saved>>>>,
+    writing: Option<JoinHandle<Result<Saved>>>,
+    /// Updates before the newest checkpoint that is written and read back.
+    pub saved: Option<u64>,
 }
 
-impl ToFolder {
-    pub fn new(session: Session, journal: Journal) -> Self {
+impl Writer {
+    /// A writer for the run directory `run`, whose newest checkpoint is that of update `saved`.
+    pub fn new(run: PathBuf, keep: usize, journal: Journal, saved: Option<u64>) -> Self {
         Self {
-            session,
+            run,
+            keep,
             journal,
-            writing: Mutex::new(None),
+            writing: None,
+            saved,
         }
     }
-}
 
-impl<B: AutodiffBackend> Saver<B> for ToFolder {
-    fn begin(
-        &self,
-        model: &LlamaForCausalLm<B>,
-        optimizer: &Optim<B>,
-        progress: &Progress,
-    ) -> Result<()> {
-        let began = Instant::now();
-        let snapshot = self.session.snapshot(model, optimizer, progress);
+    /// Begins to write a snapshot, whose copying to the host began at `began`. The checkpoint before must have been
+    /// [waited for](Self::settle).
+    ///
+    /// # Errors
+    ///
+    /// The thread cannot be started.
+    pub fn begin(&mut self, snapshot: Snapshot, began: Instant) -> Result<()> {
         let waited = began.elapsed().as_secs_f64();
-        let (run, journal) = (self.session.out.clone(), self.journal.clone());
-        let keep = self.session.experiment.keep;
-        // While updates fail the state does not get better: older checkpoints stay until one succeeds.
-        let sound = !progress.recent_skips.contains(&progress.step);
-        let best = snapshot.state.best.map(|best| best.step);
+        let (run, journal, keep) = (self.run.clone(), self.journal.clone(), self.keep);
+        let state = &snapshot.state;
+        // While updates are skipped the state does not get better: older checkpoints stay until one is done.
+        let sound = !state.recent_skips.contains(&state.step);
+        let best = state.best.map(|best| best.step);
         let write = move || -> Result<Saved> {
-            // What a checkpoint says has been done is in the journal before the checkpoint exists.
+            // The journal has every update of the checkpoint before the checkpoint exists.
             journal.flush().context("cannot write metrics.jsonl")?;
             let saved = checkpoint::write(&run, snapshot)?;
             if sound {
@@ -81,55 +57,23 @@ impl<B: AutodiffBackend> Saver<B> for ToFolder {
             Ok(saved)
         };
         let thread = thread::Builder::new().name("checkpoint".to_owned());
-        let thread = thread.spawn(write).context("cannot start a thread")?;
-        *self.writing.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        self.writing = Some(thread.spawn(write).context("cannot start a thread")?);
         Ok(())
     }
 
-    fn finished(&self, wait: bool) -> Result<Option<Saved>> {
-        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(thread) = writing.take_if(|thread| wait || thread.is_finished()) else {
-            return Ok(None);
-        };
-        let ended = thread.join();
-        ended
-            .map_err(|_| anyhow::anyhow!("the thread that writes checkpoints ended early"))?
-            .map(Some)
-    }
-}
-
-impl Session {
-    /// The state of the run, copied to the host.
-    fn snapshot<B: AutodiffBackend>(
-        &self,
-        model: &LlamaForCausalLm<B>,
-        optimizer: &Optim<B>,
-        progress: &Progress,
-    ) -> Snapshot {
-        let names = parameter_names::<B, _>(model);
-        let (record, skipped) = Optimizer::<LlamaForCausalLm<B>, B>::to_record(optimizer);
-        let (tensors, host) = checkpoint::split(record, &names);
-        let state = State {
-            format: FORMAT,
-            step: progress.step,
-            tokens: progress.step * self.experiment.tokens_per_update(),
-            batches: progress.step * self.experiment.accumulation as u64,
-            skipped,
-            recent_skips: progress.recent_skips.clone(),
-            experiment: self.experiment.clone(),
-            model: self.model.clone(),
-            method: self.layers_at(progress.step),
-            factors: self.method.factors,
-            tokenizer_sha256: self.tokenizer.sha256(),
-            data_sha256: self.data_sha256.clone(),
-            best: progress.best,
-            optimizer: host,
-        };
-        Snapshot {
-            state,
-            model: HostParameters::copy::<B::InnerBackend, _>(&model.valid()),
-            optimizer: tensors,
-            tokenizer: self.tokenizer.shared_json(),
+    /// Takes note of the checkpoint that is being written if it is done, or waits for it (`wait`).
+    ///
+    /// # Errors
+    ///
+    /// It could not be written.
+    pub fn settle(&mut self, wait: bool) -> Result<()> {
+        let writing = &mut self.writing;
+        if let Some(thread) = writing.take_if(|thread| wait || thread.is_finished()) {
+            let ended = thread.join();
+            let saved =
+                ended.map_err(|_| anyhow!("the thread that writes checkpoints ended early"))??;
+            self.saved = Some(saved.step);
         }
+        Ok(())
     }
 }

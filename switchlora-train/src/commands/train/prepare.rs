@@ -1,56 +1,26 @@
-//! What a training needs before it begins: a model that fits the tokenizer, and the text as batches.
+//! What a run says and reads before it starts.
 
 use crate::backend::Choice;
-use crate::commands::Usage;
 use crate::commands::packing::packed_once;
-use crate::data::{
-    DataError, Prepared, Tokenizer, Tokens, TrainBatches, ValidationBatches, Windows, all_tokens,
-};
-use crate::experiment::Experiment;
-use crate::model::{LlamaConfig, PRESETS};
 use crate::plan::{bytes, millions};
 use crate::say::say;
-use anyhow::{Context, Result};
-use std::path::PathBuf;
+use crate::training::{Setup, Start, Text};
+use anyhow::Result;
 use std::time::Instant;
-use switchlora_core::SwitchLoraConfig;
 
-/// A preset takes the tokenizer's vocabulary and the experiment's positions; a config.json must have them.
-pub(super) fn fit(
-    model: &mut LlamaConfig,
-    experiment: &Experiment,
-    tokenizer: &Tokenizer,
-) -> Result<()> {
-    let (vocabulary, length) = (tokenizer.vocab_size(), experiment.sequence_length);
-    if PRESETS.iter().any(|preset| preset.name == experiment.model) {
-        model.vocab_size = model.vocab_size.max(vocabulary);
-        model.max_position_embeddings = model.max_position_embeddings.max(length);
-    }
-    let problem = if model.vocab_size < vocabulary {
-        format!(
-            "{vocabulary} entries of the tokenizer do not fit its vocabulary of {}",
-            model.vocab_size
-        )
-    } else if model.max_position_embeddings < length {
-        let most = model.max_position_embeddings;
-        format!("sequence-length {length} is above its {most} positions")
-    } else {
-        return Ok(model.validate()?);
-    };
-    Err(Usage(format!("model {}: {problem}", experiment.model)).into())
-}
-
-/// What the run will do, before it does any of it.
-pub(super) fn announce(
-    experiment: &Experiment,
-    model: &LlamaConfig,
-    method: &SwitchLoraConfig,
-    backend: &Choice,
-) {
+/// Prints what the run will do.
+pub(super) fn announce(setup: &Setup, backend: &Choice) {
+    let Setup {
+        experiment,
+        model,
+        method,
+        start,
+        ..
+    } = setup;
     let cost = experiment
         .method
         .cost(&model.shape(), experiment.rank.unwrap_or(0))
-        .with_frozen(method.frozen);
+        .with_frozen(method.layers.frozen);
     let rank = experiment
         .rank
         .map(|rank| format!(", rank {rank}"))
@@ -87,47 +57,22 @@ pub(super) fn announce(
         "  backend     {} ({})",
         backend.backend, backend.reason
     ));
+    if let Start::Pretrained(pretrained) = start {
+        let path = pretrained.path().display();
+        say(format!("  start       the weights of {path}"));
+    }
 }
 
-/// Reads, splits, encodes and cuts the text.
-pub(super) fn batches(
-    experiment: &Experiment,
-    model: &LlamaConfig,
-    tokenizer: &Tokenizer,
-) -> Result<(TrainBatches, ValidationBatches)> {
+/// Reads the text, and prints how much there is.
+pub(super) fn read(setup: &Setup) -> Result<Text> {
     let started = Instant::now();
     say("  text        reading and encoding");
-    let cache = |paths: &[PathBuf]| packed_once(paths, &experiment.field, tokenizer);
-    let mut prepared = match (experiment.data.is_empty(), experiment.validation.is_empty()) {
-        (true, _) => Prepared::embedded(tokenizer)?,
-        (false, true) => Prepared::from_paths(&cache(&experiment.data)?, tokenizer)?,
-        (false, false) => Prepared {
-            train: all_tokens(&cache(&experiment.data)?, tokenizer)?,
-            validation: Vec::new(),
-        },
-    };
-    if !experiment.validation.is_empty() {
-        prepared.validation = all_tokens(&cache(&experiment.validation)?, tokenizer)?;
-    }
-    let cut = |tokens: Vec<Tokens>| -> Result<Windows, DataError> {
-        Windows::over(tokens, experiment.sequence_length, model.vocab_size)
-    };
-    let train = cut(prepared.train).context("the training text")?;
-    let validation = cut(prepared.validation).context("the held-out text")?;
+    let text = Text::read(setup, packed_once)?;
     say(format!(
         "  text        {} sequences to train on, {} held out ({:.1} s)",
-        train.count(),
-        validation.count(),
+        text.train.windows().count(),
+        text.validation.windows().count(),
         started.elapsed().as_secs_f64()
     ));
-    let limit = Some(experiment.eval_sequences).filter(|&limit| limit > 0);
-    let train = TrainBatches::new(train, experiment.batch_size, experiment.seed)?;
-    let train = match experiment.weights.is_empty() {
-        true => train,
-        false => train.with_weights(&experiment.weights)?,
-    };
-    Ok((
-        train,
-        ValidationBatches::new(validation, experiment.batch_size, limit)?,
-    ))
+    Ok(text)
 }

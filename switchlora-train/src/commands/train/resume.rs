@@ -1,18 +1,17 @@
-//! `--resume`: the newest whole checkpoint of a run, and whether the experiment still is the one it belongs to.
+//! `--resume`: finds the newest valid checkpoint of a run and checks that the experiment still fits it.
 
 use super::TrainArgs;
 use crate::checkpoint::{self, Checkpoint, Found, Rejected};
 use crate::commands::Usage;
-use crate::data::Tokenizer;
 use crate::experiment::Experiment;
 use crate::learner::last_checkpoint;
-use crate::model::LlamaConfig;
 use crate::run_directory::{CONFIG, RunDirectory, RunDirectoryError};
 use crate::say::{say, warn};
+use crate::training::Setup;
 use anyhow::{Result, bail};
 use std::path::Path;
 
-/// Keys that change neither what the state means nor what has been done: how long, how often, where, how fast.
+/// Keys that may change: they alter neither the meaning of the state nor the updates done so far.
 const FREE: [&str; 9] = [
     "steps",
     "eval_every",
@@ -26,17 +25,18 @@ const FREE: [&str; 9] = [
 ];
 /// Tables of such keys.
 const FREE_TABLES: [&str; 1] = ["schedule."];
-/// Keys with paths, where what counts is what is there: [`Resumed::check`] looks. So it does for a model that is a file or a folder.
+/// Keys with paths. Their contents count, not their names, and so it is with a model that is a file or a folder:
+/// [`Resumed::check`] compares them.
 const PATHS: [&str; 3] = ["tokenizer", "data", "validation"];
 
-/// A run to go on with, which is this process's.
+/// A run to go on with, locked by this process.
 pub(super) struct Resumed {
     directory: RunDirectory,
     from: Option<Checkpoint>,
     rejected: Vec<Rejected>,
 }
 
-/// Takes the run in `out`, finds its newest whole checkpoint, and what of its experiment is to change.
+/// Locks the run in `out`, finds its newest valid checkpoint, and resolves which keys of its experiment change.
 pub(super) fn begin(args: &TrainArgs, out: &Path) -> Result<(Experiment, Resumed)> {
     let config = out.join(CONFIG);
     let checkpoints = checkpoint::list(out)?;
@@ -79,7 +79,7 @@ pub(super) fn begin(args: &TrainArgs, out: &Path) -> Result<(Experiment, Resumed
     Ok((now, resumed))
 }
 
-/// The newest whole checkpoint, with a warning about each newer one that is damaged or missing.
+/// The newest valid checkpoint, with a warning about each newer one that is damaged or missing.
 fn newest(out: &Path) -> Result<Option<Found>> {
     let newest = checkpoint::list(out)?.last().map(|(step, _)| *step);
     let known = last_checkpoint(&out.join("metrics.jsonl"));
@@ -107,7 +107,7 @@ fn newest(out: &Path) -> Result<Option<Found>> {
     Ok(Some(found))
 }
 
-/// Says what of the experiment has changed since the checkpoint; refuses what would change what its state means.
+/// Prints the keys that have changed since the checkpoint. Refuses changes that alter the meaning of its state.
 fn changes(out: &Path, done: &Experiment, now: &Experiment) -> Result<()> {
     let changes = done.differences(now)?;
     let free = |key: &str| {
@@ -131,25 +131,23 @@ fn changes(out: &Path, done: &Experiment, now: &Experiment) -> Result<()> {
 }
 
 impl Resumed {
-    /// Whether there is a checkpoint to go on from; without one the run starts from its beginning.
+    /// Whether there is a checkpoint to go on from. Without one the run starts from the beginning.
     pub(super) fn has_checkpoint(&self) -> bool {
         self.from.is_some()
     }
 
-    /// Checks that model, tokenizer and text are what the checkpoint belongs to, whatever their files are called now.
-    pub(super) fn check(
-        &self,
-        model: &LlamaConfig,
-        tokenizer: &Tokenizer,
-        data_sha256: &str,
-    ) -> Result<()> {
+    /// Checks that model, tokenizer and text are those of the checkpoint; the names of their files may have changed.
+    pub(super) fn check(&self, setup: &Setup, data_sha256: &str) -> Result<()> {
         let Some(from) = &self.from else {
             return Ok(());
         };
         let state = &from.state;
         let same = [
-            ("model", state.model == *model),
-            ("tokenizer", state.tokenizer_sha256 == tokenizer.sha256()),
+            ("model", state.model == setup.model),
+            (
+                "tokenizer",
+                state.tokenizer_sha256 == setup.tokenizer.sha256(),
+            ),
             ("text (data)", state.data_sha256 == data_sha256),
         ];
         match same.iter().find(|(_, same)| !same) {
@@ -162,8 +160,8 @@ impl Resumed {
         }
     }
 
-    /// The directory and the checkpoint to go on from. From now on damaged newer ones are out of the way, and so are older
-    /// ones than the `keep` newest.
+    /// The directory and the checkpoint to go on from. Sets newer damaged checkpoints aside, and removes all but the `keep`
+    /// newest and the best.
     pub(super) fn into_parts(self, keep: usize) -> Result<(RunDirectory, Option<Checkpoint>)> {
         checkpoint::set_aside(&self.rejected)?;
         if let Some(from) = &self.from {

@@ -6,7 +6,7 @@ use anyhow::Result;
 use burn::train::Interrupter;
 use std::io::{self, Write};
 
-/// Told by the first Ctrl-C, SIGTERM or SIGHUP to finish the update and to save.
+/// An interrupter that the first Ctrl-C, SIGTERM or SIGHUP stops: the run finishes its update and saves.
 pub(super) fn interrupter(display: Display) -> Result<Interrupter> {
     let interrupter = Interrupter::new();
     let handle = interrupter.clone();
@@ -26,7 +26,7 @@ pub(super) fn interrupter(display: Display) -> Result<Interrupter> {
     Ok(interrupter)
 }
 
-/// Ends the process without waiting for what other threads do.
+/// Ends the process without waiting for other threads.
 fn end_now() -> ! {
     #[cfg(unix)]
     // SAFETY: the call takes a number and does not return. No exit handlers: they may wait for the threads.

@@ -1,4 +1,4 @@
-//! Gradients of several micro-batches, averaged.
+//! The mean of the gradients of several micro-batches.
 
 use burn::module::{AutodiffModule, ModuleVisitor, Param};
 use burn::optim::{GradientsAccumulator, GradientsParams};
@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use std::marker::PhantomData;
 
-/// The mean of the gradients of `count` micro-batches, which `sum` added up.
+/// Divides the gradients that `sum` added up by `count`, the number of micro-batches.
 pub(super) fn mean<B: AutodiffBackend, M: AutodiffModule<B>>(
     sum: &mut GradientsAccumulator<M>,
     model: &M,

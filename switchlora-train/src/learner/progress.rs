@@ -1,0 +1,48 @@
+//! Where a run is, and how it ended.
+
+use crate::checkpoint::{self, Best, State};
+use std::path::Path;
+
+/// Where a run is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// Updates done, skipped ones included.
+    pub step: u64,
+    /// Updates skipped because their loss or gradient norm was not finite.
+    pub skipped: u64,
+    /// Which of the last hundred updates were skipped.
+    pub recent_skips: Vec<u64>,
+    /// The last training loss.
+    pub loss: Option<f64>,
+    /// The last evaluation.
+    pub evaluation: Option<Best>,
+    /// The best evaluation of a state that has a checkpoint.
+    pub best: Option<Best>,
+}
+
+impl Progress {
+    /// Where the run in `out` was when it wrote the checkpoint with `state`.
+    pub(super) fn of(state: &State, out: &Path) -> Self {
+        // The best checkpoint may have been removed, or set aside as damaged.
+        let kept = |best: &Best| checkpoint::exists(out, best.step);
+        Self {
+            step: state.step,
+            skipped: state.skipped,
+            recent_skips: state.recent_skips.clone(),
+            loss: None,
+            evaluation: state.best,
+            best: state.best.filter(kept),
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// All updates are done.
+    Finished(Progress),
+    /// It was asked to stop; the work is saved.
+    Interrupted(Progress),
+    /// It failed; what could be saved is.
+    Failed(anyhow::Error, Progress),
+}

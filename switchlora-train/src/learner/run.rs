@@ -1,0 +1,256 @@
+//! The loop of a run: when it evaluates, saves and stops, what it writes to the journal, and what it says.
+//!
+//! It saves at intervals, at the end, when it is interrupted, and when something goes wrong.
+
+use super::events::Events;
+use super::faults::Faults;
+use super::journal::Journal;
+use super::progress::Progress;
+use super::saving::Writer;
+use crate::checkpoint::{Best, State};
+use crate::data::{DataFault, TokenBatch};
+use crate::training::{OutOfBatches, Report, Setup, Summation, Training};
+use anyhow::{Context, Result, anyhow};
+use burn::data::dataloader::DataLoader;
+use burn::tensor::backend::AutodiffBackend;
+use burn::train::Interrupter;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
+use switchlora_core::Deferred;
+
+/// A run before it starts: everything but the training itself.
+pub(super) struct Plan {
+    pub setup: Arc<Setup>,
+    pub data_sha256: String,
+    /// Where the run starts.
+    pub start: Progress,
+    /// Why batches ended early, if they did.
+    pub data: DataFault,
+    /// The run directory.
+    pub out: PathBuf,
+    pub journal: Journal,
+    /// Prints a line in plain output.
+    pub say: fn(&str),
+}
+
+/// Batches of burn-train.
+pub(super) type Loader<B> = Arc<dyn DataLoader<B, TokenBatch<B>>>;
+
+/// A run under way.
+pub(super) struct Run<'a, B: AutodiffBackend> {
+    plan: &'a Plan,
+    pub training: Training<B>,
+    pub events: Events<B>,
+    pub progress: Progress,
+    interrupter: Interrupter,
+    valid: Loader<B::InnerBackend>,
+    writer: Writer,
+    faults: Faults,
+    last_report: Option<Deferred<Report>>,
+    /// Updates skipped so far, counted by the reader thread.
+    skipped: Arc<AtomicU64>,
+    /// The end of the last update, evaluation or save.
+    updated: Instant,
+}
+
+impl<'a, B: AutodiffBackend> Run<'a, B> {
+    pub fn new(
+        plan: &'a Plan,
+        training: Training<B>,
+        events: Events<B>,
+        interrupter: Interrupter,
+        valid: Loader<B::InnerBackend>,
+    ) -> Self {
+        let progress = plan.start.clone();
+        let (out, keep) = (plan.out.clone(), plan.setup.experiment.keep);
+        let saved = (progress.step > 0).then_some(progress.step);
+        Self {
+            plan,
+            training,
+            events,
+            interrupter,
+            valid,
+            writer: Writer::new(out, keep, plan.journal.clone(), saved),
+            faults: Faults::new(progress.recent_skips.clone()),
+            last_report: None,
+            skipped: Arc::new(AtomicU64::new(progress.skipped)),
+            updated: Instant::now(),
+            progress,
+        }
+    }
+
+    /// Trains to the end, or until it is interrupted.
+    ///
+    /// # Errors
+    ///
+    /// Text, journal or checkpoint cannot be read or written, or too many updates were skipped. The state is saved if it can
+    /// be, and the error says from which checkpoint the run can go on.
+    pub fn train(&mut self, batches: Loader<B>) -> Result<()> {
+        let ended = self.updates(&mut *batches.iter());
+        let ended = ended.and_then(|()| self.writer.settle(true));
+        ended.map_err(|error| self.keep(&error))
+    }
+
+    fn updates(&mut self, batches: &mut dyn Iterator<Item = TokenBatch<B>>) -> Result<()> {
+        let experiment = &self.plan.setup.experiment;
+        while self.progress.step < experiment.steps {
+            self.update(batches)?;
+            self.settle(1)?;
+            self.writer.settle(false)?;
+            let journal = &self.plan.journal;
+            journal.check().context("cannot write metrics.jsonl")?;
+            let step = self.progress.step;
+            let last = step == experiment.steps;
+            let due = |every: u64| last || (every > 0 && step.is_multiple_of(every));
+            let (evaluate, save) = (due(experiment.eval_every), due(experiment.checkpoint_every));
+            if evaluate && !self.interrupter.should_stop() {
+                self.evaluate(save)?;
+            }
+            let stop = self.interrupter.should_stop();
+            if save || stop {
+                self.save()?;
+            }
+            // Evaluating and saving do not count for the throughput of the next update.
+            if save || evaluate {
+                self.updated = Instant::now();
+            }
+            if stop {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does one update and announces it. If that fails, the training is as it was before.
+    fn update(&mut self, batches: &mut dyn Iterator<Item = TokenBatch<B>>) -> Result<()> {
+        let update = self.training.update(batches, &mut ());
+        let update = update.map_err(|ended| self.ended_early(ended))?;
+        let step = update.step;
+        if update.method_began {
+            let done = self.progress.step;
+            let message = format!("{done} updates in full rank are done, the method begins");
+            self.plan.journal.event(done, &message);
+            (self.plan.say)(&message);
+        }
+        self.progress.step = step;
+        for remark in self.training.optimizer().inner().remarks() {
+            self.plan.journal.event(step, &remark);
+            (self.plan.say)(&format!("update {step}: {remark}"));
+        }
+        let seconds = self.updated.elapsed().as_secs_f64();
+        self.updated = Instant::now();
+        let report = update.report(seconds, self.skipped.clone());
+        self.plan.journal.update(report.clone());
+        self.faults.watch(report.clone());
+        self.last_report = Some(report.clone());
+        self.events
+            .update(step, update.loss, report, update.learning_rate);
+        Ok(())
+    }
+
+    /// Takes note of the verdict about every update but the `later` newest.
+    fn settle(&mut self, later: usize) -> Result<()> {
+        let (journal, say) = (&self.plan.journal, self.plan.say);
+        let heard = self.faults.settle(later, |report| {
+            journal.skipped(report);
+            say(&format!("skipped {}", report.fault()));
+        });
+        Ok(heard?)
+    }
+
+    /// Evaluates on the held-out text. The evaluation can become the best one if the state is `saved` next.
+    fn evaluate(&mut self, saved: bool) -> Result<()> {
+        let Self {
+            events,
+            interrupter,
+            valid,
+            ..
+        } = self;
+        events.evaluating();
+        let total = valid.num_items();
+        let (mut number, mut stopped) = (0, false);
+        let batches = valid.iter().take_while(|_| {
+            stopped = interrupter.should_stop();
+            !stopped
+        });
+        let each = |loss| {
+            number += 1;
+            events.evaluated_batch(number, total, loss);
+        };
+        let loss = self.training.evaluate(batches, Summation::Device, each);
+        if stopped {
+            // Half an evaluation is none.
+            return Ok(());
+        }
+        let step = self.progress.step;
+        if number < total {
+            return Err(self.ended_early(OutOfBatches(step)));
+        }
+        self.events.evaluated();
+        let found = Best { step, loss };
+        let better = self.progress.best.is_none_or(|best| loss < best.loss);
+        self.progress.evaluation = Some(found);
+        if saved && loss.is_finite() && better {
+            self.progress.best = Some(found);
+        }
+        self.plan.journal.evaluation(step, loss);
+        (self.plan.say)(&format!(
+            "update {step}: validation loss {loss:.4}, perplexity {:.2}",
+            loss.exp()
+        ));
+        Ok(())
+    }
+
+    /// Copies the state to the host and begins to write it, after the checkpoint before is written.
+    fn save(&mut self) -> Result<()> {
+        self.settle(0)?;
+        self.writer.settle(true)?;
+        if let Some(report) = &self.last_report {
+            self.progress.loss = Some(report.get().loss);
+        }
+        self.progress.recent_skips = self.faults.recent();
+        self.progress.skipped = self.training.optimizer().skipped();
+        let began = Instant::now();
+        let Plan {
+            setup, data_sha256, ..
+        } = self.plan;
+        let state = State {
+            recent_skips: self.progress.recent_skips.clone(),
+            best: self.progress.best,
+            ..setup.state(self.progress.step, data_sha256)
+        };
+        let tokenizer = setup.tokenizer.shared_json();
+        let snapshot = self.training.snapshot(state, tokenizer);
+        self.writer.begin(snapshot, began)
+    }
+
+    /// Saves the state after `error` and adds to it from which checkpoint the run can go on.
+    fn keep(&mut self, error: &anyhow::Error) -> anyhow::Error {
+        let step = self.progress.step;
+        // A checkpoint and a verdict may still be pending. If they are bad too, the first error is reported.
+        let _ = self.writer.settle(true);
+        let _ = self.settle(0);
+        if step > self.plan.start.step && self.writer.saved != Some(step) {
+            let _ = self.save().and_then(|()| self.writer.settle(true));
+        }
+        let out = self.plan.out.display();
+        match self.writer.saved {
+            Some(saved) if saved == step => anyhow!(
+                "{error:#}. Everything up to update {step} is saved: go on with --out {out} --resume"
+            ),
+            Some(saved) => anyhow!(
+                "{error:#}. Stopped after update {step}, the last good checkpoint is of update {saved}: go on with \
+                 --out {out} --resume"
+            ),
+            None => anyhow!("{error:#}. Stopped after update {step}, there is no checkpoint"),
+        }
+    }
+
+    /// Why there are too few batches.
+    fn ended_early(&self, ended: OutOfBatches) -> anyhow::Error {
+        let fault = self.plan.data.take();
+        fault.map_or_else(|| ended.into(), Into::into)
+    }
+}

@@ -1,0 +1,34 @@
+//! One training: a model, its optimizer, its learning rates and its position, an update at a time.
+//!
+//! ```text
+//! Experiment --Setup::new--> Setup --Training::new-----> Training --update, evaluate, snapshot
+//!                              |     Training::restore ---^
+//!                              `----Text::read--> batches --^
+//! ```
+//!
+//! [`Setup`] resolves an experiment (model, method, tokenizer, weights to start from), [`Text`] makes batches of its text.
+//! A [`Training`] is made from them, from a checkpoint, or from parts. The learner, the comparison of methods, the replay of
+//! the authors' program and the benches all train through [`Training::update`]; an [`Observer`] sees its phases.
+//!
+//! Every update does the same, whoever asks for it: forward and backward inside [`switchlora_ops::in_pool`], gradients
+//! averaged over the micro-batches, the loss beside them for the guard, then the optimizer's step.
+
+mod accumulate;
+mod evaluate;
+mod observer;
+mod report;
+mod setup;
+mod snapshot;
+mod start;
+#[cfg(test)]
+mod tests;
+mod text;
+mod update;
+
+pub use evaluate::{Summation, evaluate, mean_loss};
+pub use observer::{Observer, Phase};
+pub use report::{Report, scalar};
+pub use setup::{Setup, SetupError, Start};
+pub use text::{Text, packed};
+pub use update::{Optim, OutOfBatches, Training, Update};
+pub(crate) use update::{backward, forward};

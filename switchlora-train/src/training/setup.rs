@@ -1,0 +1,188 @@
+//! What an experiment trains: the resolved experiment, the model, the method, the tokenizer, and the weights to start from.
+
+use crate::checkpoint::{self, Checkpoint};
+use crate::data::Tokenizer;
+use crate::experiment::{Experiment, WarmStart};
+use crate::huggingface::{Pretrained, TOKENIZER};
+use crate::model::LlamaConfig;
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use switchlora_core::MethodConfig;
+
+/// A resolved experiment with everything it takes but the text.
+#[derive(Clone)]
+pub struct Setup {
+    /// The resolved experiment.
+    pub experiment: Experiment,
+    /// The model's sizes.
+    pub model: LlamaConfig,
+    /// The method.
+    pub method: MethodConfig,
+    /// The tokenizer.
+    pub tokenizer: Tokenizer,
+    /// The weights that a new training starts from.
+    pub start: Start,
+}
+
+/// The weights that a new training starts from.
+#[derive(Clone, Debug)]
+pub enum Start {
+    /// Random weights, drawn from the experiment's seed.
+    Random,
+    /// The weights of a Hugging Face folder.
+    Pretrained(Pretrained),
+    /// The weights of another run, its factors merged.
+    WarmStart(Box<Checkpoint>),
+}
+
+/// Why an experiment cannot be trained.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The tokenizer has more entries than the model's vocabulary.
+    #[error(
+        "model {model}: {entries} entries of the tokenizer do not fit its vocabulary of {vocabulary}"
+    )]
+    Vocabulary {
+        /// The model.
+        model: String,
+        /// Entries of the tokenizer.
+        entries: usize,
+        /// The model's vocabulary.
+        vocabulary: usize,
+    },
+    /// The sequences are longer than the model's positions.
+    #[error("model {model}: sequence-length {length} is above its {positions} positions")]
+    Positions {
+        /// The model.
+        model: String,
+        /// Tokens in a sequence.
+        length: usize,
+        /// The model's positions.
+        positions: usize,
+    },
+    /// Both the model and the warm start have weights.
+    #[error(
+        "model {} and warm-start {} both have the weights to start from: give one of them",
+        model.display(),
+        warm_start.display()
+    )]
+    TwoStarts {
+        /// The Hugging Face folder.
+        model: PathBuf,
+        /// The run or checkpoint.
+        warm_start: PathBuf,
+    },
+    /// The run to start from was trained with another tokenizer.
+    #[error("its tokenizer is another one: give --tokenizer {}", .0.display())]
+    OtherTokenizer(PathBuf),
+}
+
+impl Setup {
+    /// Resolves an experiment, opens its tokenizer and the weights to start from, and fits the model to the tokenizer.
+    ///
+    /// A preset takes the tokenizer's vocabulary and the experiment's sequence length; a `config.json` must have them. The
+    /// tokenizer of a Hugging Face folder is the experiment's unless it names another. A training that is to be
+    /// [restored](super::Training::restore) (`restored`) needs no weights to start from: they are not opened.
+    ///
+    /// # Errors
+    ///
+    /// The experiment, its model, tokenizer or weights cannot be used, or do not fit each other ([`SetupError`]).
+    pub fn new(experiment: Experiment, restored: bool) -> Result<Self> {
+        let (mut experiment, mut model, method) = experiment.resolve()?;
+        let folder = pretrained_folder(&experiment);
+        if let (Some(folder), None) = (&folder, &experiment.tokenizer) {
+            let file = folder.join(TOKENIZER);
+            experiment.tokenizer = file.is_file().then_some(file);
+        }
+        let start = match restored {
+            true => Start::Random,
+            false => Start::open(&experiment, folder)?,
+        };
+        let tokenizer = match &experiment.tokenizer {
+            Some(path) => Tokenizer::from_file(path)?,
+            None => Tokenizer::embedded()?,
+        };
+        if let Start::WarmStart(from) = &start
+            && from.state.tokenizer_sha256 != tokenizer.sha256()
+        {
+            let other = SetupError::OtherTokenizer(from.path().join(checkpoint::TOKENIZER));
+            let place = format!("cannot start from {}", from.path().display());
+            return Err(other).context(place);
+        }
+        fit(&mut model, &experiment, &tokenizer)?;
+        Ok(Self {
+            experiment,
+            model,
+            method,
+            tokenizer,
+            start,
+        })
+    }
+
+    /// The method of the state after `step` updates: full rank while the warm start lasts.
+    ///
+    /// The method itself begins with the update that follows the last one in full rank.
+    pub(super) fn phase(&self, step: u64) -> MethodConfig {
+        let full_rank = self.experiment.full_rank_updates();
+        match full_rank == 0 || step > full_rank {
+            true => self.method.clone(),
+            false => self.method.full_rank(),
+        }
+    }
+}
+
+impl Start {
+    fn open(experiment: &Experiment, folder: Option<PathBuf>) -> Result<Self> {
+        let pretrained = folder.map(|folder| Pretrained::open(&folder)).transpose()?;
+        match (pretrained, &experiment.warm_start) {
+            (None, Some(WarmStart::From(path))) => {
+                let found = checkpoint::resolve(path);
+                let found = found.context("the run to start from (warm-start)")?;
+                Ok(Self::WarmStart(Box::new(found.checkpoint)))
+            }
+            (Some(pretrained), Some(WarmStart::From(path))) => Err(SetupError::TwoStarts {
+                model: pretrained.path().to_path_buf(),
+                warm_start: path.clone(),
+            }
+            .into()),
+            (Some(pretrained), _) => Ok(Self::Pretrained(pretrained)),
+            (None, _) => Ok(Self::Random),
+        }
+    }
+}
+
+/// The Hugging Face folder that the experiment names as its model.
+fn pretrained_folder(experiment: &Experiment) -> Option<PathBuf> {
+    let path = Path::new(&experiment.model);
+    (!is_preset(experiment) && path.is_dir()).then(|| path.to_path_buf())
+}
+
+fn is_preset(experiment: &Experiment) -> bool {
+    LlamaConfig::preset(&experiment.model).is_some()
+}
+
+fn fit(model: &mut LlamaConfig, experiment: &Experiment, tokenizer: &Tokenizer) -> Result<()> {
+    let (entries, length) = (tokenizer.vocab_size(), experiment.sequence_length);
+    if is_preset(experiment) {
+        model.vocab_size = model.vocab_size.max(entries);
+        model.max_position_embeddings = model.max_position_embeddings.max(length);
+    }
+    let name = experiment.model.clone();
+    if model.vocab_size < entries {
+        return Err(SetupError::Vocabulary {
+            model: name,
+            entries,
+            vocabulary: model.vocab_size,
+        }
+        .into());
+    }
+    if model.max_position_embeddings < length {
+        return Err(SetupError::Positions {
+            model: name,
+            length,
+            positions: model.max_position_embeddings,
+        }
+        .into());
+    }
+    Ok(model.validate()?)
+}

@@ -1,0 +1,58 @@
+//! The state of a training, copied to the host for a checkpoint.
+
+use super::setup::Setup;
+use super::update::Training;
+use crate::checkpoint::{self, FORMAT, OptimizerState, Snapshot, State};
+use crate::model::{HostParameters, LlamaForCausalLm, parameter_names};
+use burn::module::AutodiffModule;
+use burn::optim::Optimizer;
+use burn::tensor::backend::AutodiffBackend;
+use std::sync::Arc;
+
+impl Setup {
+    /// Everything of a checkpoint after `step` updates that is neither a tensor nor of the optimizer.
+    ///
+    /// `data_sha256` is that of the [text](super::Text).
+    pub fn state(&self, step: u64, data_sha256: &str) -> State {
+        let method = self.phase(step).layers;
+        State {
+            format: FORMAT,
+            step,
+            tokens: step * self.experiment.tokens_per_update(),
+            batches: step * self.experiment.accumulation as u64,
+            skipped: 0,
+            recent_skips: Vec::new(),
+            experiment: self.experiment.clone(),
+            model: self.model.clone(),
+            factors: method.factors,
+            method,
+            tokenizer_sha256: self.tokenizer.sha256(),
+            data_sha256: data_sha256.to_owned(),
+            best: None,
+            optimizer: OptimizerState::default(),
+        }
+    }
+}
+
+impl<B: AutodiffBackend> Training<B> {
+    /// Copies model and optimizer to the host.
+    ///
+    /// `state` describes the training; its `skipped` and `optimizer` are filled in here. `tokenizer` is the content of
+    /// `tokenizer.json`.
+    pub fn snapshot(&self, state: State, tokenizer: Arc<[u8]>) -> Snapshot {
+        let model = self.model();
+        let record = Optimizer::<LlamaForCausalLm<B>, B>::to_record(self.optimizer());
+        let (record, skipped) = record;
+        let (tensors, optimizer) = checkpoint::split(record, &parameter_names::<B, _>(model));
+        Snapshot {
+            state: State {
+                skipped,
+                optimizer,
+                ..state
+            },
+            model: HostParameters::copy::<B::InnerBackend, _>(&model.valid()),
+            optimizer: tensors,
+            tokenizer,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The state that a training starts from: a new model, or a checkpoint.
+
+use super::setup::{Setup, Start};
+use super::update::{Optim, SecondPhase, Training};
+use crate::checkpoint::{self, Checkpoint};
+use crate::model::{LlamaForCausalLm, parameter_names};
+use crate::model_source::{load_model, load_model_as};
+use anyhow::{Context, Result, anyhow};
+use burn::optim::Optimizer;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use crate::experiment::LearningRateSchedule;
+use switchlora_core::{ClipGradNorm, Precision, SwitchLoraConfig};
+
+impl Setup {
+    /// The model that a new training starts from.
+    ///
+    /// # Errors
+    ///
+    /// The weights of the start cannot be read or do not fit the model.
+    pub fn new_model<B: Backend>(&self, device: &B::Device) -> Result<LlamaForCausalLm<B>> {
+        let (layers, seed) = (self.phase(0).layers, self.experiment.seed);
+        let model = match &self.start {
+            Start::Random => {
+                return Ok(LlamaForCausalLm::new(&self.model, &layers, seed, device));
+            }
+            Start::Pretrained(pretrained) => pretrained.load::<B>(&self.method.layers, device)?,
+            Start::WarmStart(checkpoint) => {
+                let trained = SwitchLoraConfig {
+                    precision: self.method.layers.precision,
+                    frozen: Precision::F32,
+                    ..checkpoint.state.method.clone()
+                };
+                load_model_as(checkpoint, &self.model, &trained, device)
+                    .with_context(|| format!("cannot start from {}", checkpoint.path().display()))?
+            }
+        };
+        Ok(model.adapted(&layers, seed))
+    }
+
+    /// The optimizer of the state after `step` updates, empty.
+    fn optimizer<B: AutodiffBackend>(&self, step: u64) -> Optim<B> {
+        ClipGradNorm::new(self.experiment.clip, self.phase(step).optimizer())
+    }
+}
+
+impl<B: AutodiffBackend> Training<B> {
+    /// A new training.
+    ///
+    /// # Errors
+    ///
+    /// The weights to start from cannot be read or do not fit the model.
+    pub fn new(setup: &Setup, device: &B::Device) -> Result<Self> {
+        let (model, optimizer) = (setup.new_model(device)?, setup.optimizer(0));
+        Ok(Self::assemble(setup, 0, model, optimizer))
+    }
+
+    /// The training that `checkpoint` was written by, bit for bit.
+    ///
+    /// # Errors
+    ///
+    /// The checkpoint cannot be read or does not fit the model.
+    pub fn restore(setup: &Setup, checkpoint: &Checkpoint, device: &B::Device) -> Result<Self> {
+        let state = &checkpoint.state;
+        let place = || checkpoint.path().display().to_string();
+        let model = load_model::<B>(checkpoint, device)?;
+        let tensors = checkpoint.optimizer().with_context(place)?;
+        let names = parameter_names::<B, _>(&model);
+        let record = checkpoint::join(tensors, state.optimizer.clone(), &names)
+            .map_err(|reason| anyhow!("{}: {reason}", place()))?;
+        let optimizer = setup.optimizer::<B>(state.step);
+        let record = (record, state.skipped);
+        let optimizer = Optimizer::<LlamaForCausalLm<B>, B>::load_record(optimizer, record);
+        Ok(Self::assemble(setup, state.step, model, optimizer))
+    }
+
+    fn assemble(
+        setup: &Setup,
+        step: u64,
+        model: LlamaForCausalLm<B>,
+        optimizer: Optim<B>,
+    ) -> Self {
+        let experiment = &setup.experiment;
+        let schedule = LearningRateSchedule::of(experiment);
+        let rate = move |update| schedule.rate(update);
+        let mut training =
+            Self::from_parts(model, optimizer, rate, experiment.accumulation).at(step);
+        let after = experiment.full_rank_updates();
+        if after > 0 && step <= after {
+            training.method = Some(SecondPhase {
+                after,
+                layers: setup.method.layers.clone(),
+                optimizer: setup.optimizer(after + 1),
+                seed: experiment.seed,
+            });
+        }
+        training
+    }
+}
