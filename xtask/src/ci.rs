@@ -50,18 +50,27 @@ const STEPS: [(&str, &str); 13] = [
 
 /// Runs every step. Stops at the first that fails.
 pub fn run() -> Result<()> {
-    let wgpu = gpu_features().contains(&"wgpu");
     for (name, command) in STEPS {
-        let runs = command.starts_with("run") || command.starts_with("test");
-        let needs_wgpu = runs && command.contains("wgpu");
-        match needs_wgpu && !wgpu {
-            true => {
-                eprintln!("== {name}: left out, this machine has no Vulkan loader (libvulkan.so.1)")
-            }
-            false => step(name, command)?,
+        match missing(command) {
+            Some(missing) => eprintln!("== {name}: left out, this machine has no {missing}"),
+            None => step(name, command)?,
         }
     }
     Ok(())
+}
+
+/// Returns what a command needs and this machine lacks.
+fn missing(command: &str) -> Option<&'static str> {
+    let runs = command.starts_with("run") || command.starts_with("test");
+    if runs && command.contains("wgpu") && !gpu_features().contains(&"wgpu") {
+        return Some("Vulkan loader (libvulkan.so.1)");
+    }
+    let mut deny = cargo();
+    deny.args(["deny", "--version"]);
+    if command.starts_with("deny") && !deny.output().is_ok_and(|output| output.status.success()) {
+        return Some("cargo-deny (cargo install cargo-deny --locked)");
+    }
+    None
 }
 
 fn step(name: &str, command: &str) -> Result<()> {
