@@ -17,3 +17,4 @@ pub mod saving;
 pub mod spectrum;
 pub mod step;
 pub mod suites;
+mod tokens;

@@ -1,23 +1,20 @@
-//! The losses of one training, update by update, and what it switched.
+//! The losses and switches of one training, update by update.
 
 use crate::results::Curve;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use burn::data::dataloader::DataLoader;
 use burn::module::AutodiffModule;
-use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::backend::AutodiffBackend;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 use std::time::Instant;
-use switchlora_core::{Algorithm, ClipGradNorm, SwitchLoraConfig, SwitchSchedule};
+use switchlora_core::{LayerState, LayerSwitch, replay};
 use switchlora_train::backend::Job;
-use switchlora_train::data::{
-    Prepared, TokenBatch, Tokenizer, TrainBatches, ValidationBatches, Windows,
-};
-use switchlora_train::experiment::{Experiment, WarmStart};
+use switchlora_train::data::DataFault;
+use switchlora_train::experiment::Experiment;
 use switchlora_train::hexadecimal;
-use switchlora_train::model::{LlamaConfig, LlamaForCausalLm};
-use switchlora_train::training::{LearningRateSchedule, mean_loss, scalar};
+use switchlora_train::training::{Setup, Text, Training, mean_loss, packed, scalar};
 
 /// A curve, and a fingerprint of every switch in it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,90 +27,40 @@ pub struct CurveResult {
 
 /// One training, the same on every backend: initial weights, data, order and switches follow from the seed.
 pub(super) struct CurveJob {
-    experiment: Experiment,
-    model: LlamaConfig,
-    method: SwitchLoraConfig,
-    train: TrainBatches,
-    validation: ValidationBatches,
-}
-
-impl CurveJob {
-    pub fn new(experiment: Experiment, tokens: &[PathBuf]) -> Result<Self> {
-        let (experiment, mut model, method) = experiment.resolve()?;
-        let tokenizer = Tokenizer::embedded()?;
-        model.vocab_size = model.vocab_size.max(tokenizer.vocab_size());
-        let length = experiment.sequence_length;
-        model.max_position_embeddings = model.max_position_embeddings.max(length);
-        let prepared = Prepared::from_paths(tokens, &tokenizer)?;
-        let cut = |rows| Windows::over(rows, length, model.vocab_size);
-        let (train, validation) = (cut(prepared.train)?, cut(prepared.validation)?);
-        let (batch, limit) = (
-            experiment.batch_size,
-            Some(experiment.eval_sequences.max(1)),
-        );
-        Ok(Self {
-            train: TrainBatches::new(train, batch, experiment.seed)?,
-            validation: ValidationBatches::new(validation, batch, limit)?,
-            experiment,
-            model,
-            method,
-        })
-    }
+    pub setup: Setup,
+    text: Text,
 }
 
 /// A training that has ended.
 pub(super) struct Trained<B: AutodiffBackend> {
     pub result: CurveResult,
-    pub model: LlamaForCausalLm<B>,
-    pub skipped: u64,
+    pub training: Training<B>,
 }
 
 impl CurveJob {
-    /// The model before the first update.
-    pub fn model<B: AutodiffBackend>(&self, device: &B::Device) -> LlamaForCausalLm<B> {
-        let experiment = &self.experiment;
-        let layers = match experiment.full_rank_updates() {
-            0 => self.method.clone(),
-            _ => SwitchLoraConfig {
-                rank: None,
-                schedule: SwitchSchedule::Never,
-                ..self.method.clone()
-            },
-        };
-        LlamaForCausalLm::new(&self.model, &layers, experiment.seed, device)
+    /// The training of `experiment` on the text in `data`.
+    pub fn new(experiment: Experiment, data: Vec<PathBuf>) -> Result<Self> {
+        let setup = Setup::new(Experiment { data, ..experiment }, false)?;
+        let text = Text::read(&setup, packed)?;
+        Ok(Self { setup, text })
     }
 
     /// Trains, update by update.
     pub fn train<B: AutodiffBackend>(&self, device: &B::Device) -> Result<Trained<B>> {
-        let experiment = &self.experiment;
-        if let Some(WarmStart::From(path)) = &experiment.warm_start {
-            bail!(
-                "warm_start is {}, expected a number of updates: a comparison starts every training from its seed",
-                path.display()
-            );
-        }
-        let mut model = self.model::<B>(device);
-        let full_rank = experiment.full_rank_updates();
-        let method = || experiment.algorithm().map(|a| a.optimizer(&self.method));
-        let first = match full_rank {
-            0 => method()?,
-            _ => {
-                let plain = SwitchLoraConfig {
-                    schedule: SwitchSchedule::Never,
-                    ..self.method.clone()
-                };
-                Algorithm::SwitchLora.optimizer(&plain)
-            }
-        };
-        let mut optimizer = ClipGradNorm::new(experiment.clip, first);
-        let schedule = LearningRateSchedule::of(experiment);
+        let experiment = &self.setup.experiment;
+        let mut training = Training::<B>::new(&self.setup, device)?;
+        let fault = DataFault::default();
+        let batches = 0..experiment.steps * experiment.accumulation as u64;
+        let loader = self.text.train.loader::<B>(batches, device);
+        let loader = loader.reporting_to(&fault);
+        let mut batches = loader.iter();
         let mut curve = Curve {
             backend: experiment.backend.name().to_owned(),
             method: experiment.method.name().to_owned(),
             model: experiment.model.clone(),
             precision: experiment.numbers(),
             rank: experiment.rank,
-            lr: schedule.peak,
+            lr: experiment.lr.unwrap_or_default(),
             tokens_per_update: experiment.tokens_per_update(),
             losses: Vec::new(),
             seconds: Vec::new(),
@@ -122,54 +69,64 @@ impl CurveJob {
         };
         let mut sha = Sha256::new();
         let mut seconds = 0.0;
-        for update in 0..experiment.steps {
+        while training.step() < experiment.steps {
             let began = Instant::now();
-            if full_rank > 0 && update == full_rank {
-                model = model.adapted(&self.method, experiment.seed);
-                let skipped = optimizer.skipped();
-                optimizer = ClipGradNorm::new(experiment.clip, method()?).with_skipped(skipped);
-            }
-            let (inputs, targets) = self.train.batch(update)?;
-            let length = experiment.sequence_length;
-            let batch = TokenBatch::<B>::new(inputs, targets, length, device);
-            let loss = model.loss(batch.inputs, batch.targets);
-            let value = loss.clone().inner();
-            let gradients = GradientsParams::from_grads(loss.backward(), &model);
-            model = optimizer.step(schedule.rate(update), model, gradients);
-            curve.losses.push(scalar(value));
+            let before = training.optimizer().inner().layer_states().to_vec();
+            let updated = training.update(&mut batches, &mut ());
+            let update = updated.map_err(|end| match fault.take() {
+                Some(error) => error.into(),
+                None => anyhow::Error::from(end),
+            })?;
+            curve.losses.push(scalar(update.loss));
             B::sync(device).context("the device was lost")?;
-            // Evaluations are not the training's time.
+            // Evaluations do not count as training time.
             seconds += began.elapsed().as_secs_f64();
             curve.seconds.push(seconds);
-            curve
-                .switches
-                .push(optimizer.inner().last_switch_count() as u64);
-            let switchlora = optimizer.inner().switchlora();
-            for switch in switchlora.map_or(&[][..], |inner| inner.last_switches()) {
-                let (a, b) = (&switch.a, &switch.b);
-                let log = (
-                    &switch.path,
-                    [&a.rows, &b.rows],
-                    [&a.saved, &b.saved, &a.loaded, &b.loaded],
-                );
+            curve.switches.push(update.switches as u64);
+            let optimizer = training.optimizer().inner();
+            let after = optimizer.layer_states();
+            for log in switch_logs(optimizer.last_switches(), &before, after) {
                 sha.update(serde_json::to_vec(&log)?);
             }
-            let done = update + 1;
-            let every = experiment.eval_every;
+            let (done, every) = (update.step, experiment.eval_every);
             if done == experiment.steps || (every > 0 && done.is_multiple_of(every)) {
-                let loss = mean_loss(&model.valid(), &self.validation, device)?;
+                let model = training.model().valid();
+                let loss = mean_loss(&model, &self.text.validation, device)?;
                 curve.evaluations.push((done, loss));
             }
         }
+        let switch_sha256 = hexadecimal(sha.finalize());
         Ok(Trained {
             result: CurveResult {
                 curve,
-                switch_sha256: hexadecimal(sha.finalize()),
+                switch_sha256,
             },
-            model,
-            skipped: optimizer.skipped(),
+            training,
         })
     }
+}
+
+/// Path, rows of both sides, and slots saved to and loaded from, of each layer's exchange.
+type SwitchLog<'a> = (&'a str, [&'a [usize]; 2], [Vec<u32>; 4]);
+
+fn switch_logs<'a>(
+    switches: &'a [LayerSwitch],
+    before: &[(String, LayerState)],
+    after: &[(String, LayerState)],
+) -> Vec<SwitchLog<'a>> {
+    let log = |(index, switch): (usize, &'a LayerSwitch)| {
+        let after = &after[index].1;
+        // Before its first update an optimizer has no state yet: it is that of a layer that has switched nothing.
+        let (rank, slots) = (after.a.live.len(), after.a.live.len() + after.a.spare.len());
+        let before = before.get(index).map(|(_, state)| state.clone());
+        let before = before.unwrap_or_else(|| LayerState::new(slots, slots, rank));
+        let [saved_a, loaded_a] = replay::slots(&switch.a, &before.a, &after.a);
+        let [saved_b, loaded_b] = replay::slots(&switch.b, &before.b, &after.b);
+        let rows: [&[usize]; 2] = [&switch.a.rows, &switch.b.rows];
+        let slots = [saved_a, saved_b, loaded_a, loaded_b];
+        (switch.path.as_str(), rows, slots)
+    };
+    switches.iter().enumerate().map(log).collect()
 }
 
 impl Job for CurveJob {

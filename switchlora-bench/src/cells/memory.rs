@@ -4,17 +4,16 @@
 //! to the system before it is read. On a GPU it is what the backend's memory pools hold.
 
 use crate::results::MemoryRow;
+use crate::tokens::RandomTokens;
 use anyhow::{Context, Result};
-use burn::optim::{GradientsParams, Optimizer};
+use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::{Int, Tensor, TensorData};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use switchlora_core::ClipGradNorm;
 use switchlora_train::backend::{Job, device_memory};
 use switchlora_train::experiment::Experiment;
 use switchlora_train::memory::{Resident, resident};
 use switchlora_train::model::LlamaForCausalLm;
+use switchlora_train::training::Training;
 
 /// Updates: the first makes the moments, the second needs the most memory, a third changes nothing any more.
 const UPDATES: usize = 3;
@@ -36,19 +35,13 @@ impl Job for Memory {
             .into_data();
         let before =
             resident().context("this system does not say how much memory a process has")?;
-        let mut model = LlamaForCausalLm::<B>::new(&config, &method, 0, &device);
-        let mut optimizer =
-            ClipGradNorm::new(experiment.clip, experiment.algorithm()?.optimizer(&method));
-        let mut random = ChaCha8Rng::seed_from_u64(0);
+        let model = LlamaForCausalLm::<B>::new(&config, &method.layers, 0, &device);
+        let optimizer = ClipGradNorm::new(experiment.clip, method.optimizer());
+        let mut training = Training::from_parts(model, optimizer, |_| 1e-3, 1);
+        let shape = [experiment.batch_size, experiment.sequence_length];
+        let mut batches = RandomTokens::new(config.vocab_size, shape, 0, &device);
         for _ in 0..UPDATES {
-            let shape = [experiment.batch_size, experiment.sequence_length];
-            let ids =
-                (0..shape[0] * shape[1]).map(|_| random.random_range(0..config.vocab_size as i32));
-            let ids: Vec<i32> = ids.collect();
-            let batch = Tensor::<B, 2, Int>::from_data(TensorData::new(ids, shape), &device);
-            let loss = model.loss(batch.clone(), batch);
-            let gradients = GradientsParams::from_grads(loss.backward(), &model);
-            model = optimizer.step(1e-3, model, gradients);
+            training.update(&mut batches, &mut ())?;
         }
         B::sync(&device).context("the device was lost")?;
         let (state, peak, source) = match device_memory(experiment.backend, experiment.device) {
@@ -65,12 +58,12 @@ impl Job for Memory {
             }
         };
         // They are in use until here.
-        drop((model, optimizer));
+        drop(training);
         let rank = experiment.rank;
         let cost = experiment
             .method
             .cost(&config.shape(), rank.unwrap_or(0))
-            .with_frozen(method.frozen);
+            .with_frozen(method.layers.frozen);
         let predicted = cost.weight_bytes + cost.moment_bytes + cost.pool_bytes;
         let off = state as f64 / predicted as f64 - 1.0;
         Ok(MemoryRow {

@@ -32,12 +32,13 @@ impl Job for Trial {
         let trained = self.0.train::<B>(&device)?;
         // Before the singular values, which are not the training's.
         let peak_memory = resident().map(|memory| memory.peak);
-        let start = self.0.model::<B>(&device);
-        let changes = changes(&start.valid(), &trained.model.valid()).unwrap_or_default();
+        let start = self.0.setup.new_model::<B>(&device)?;
+        let end = trained.training.model();
+        let changes = changes(&start.valid(), &end.valid()).unwrap_or_default();
         Ok(TrialResult {
             curve: trained.result.curve,
             peak_memory,
-            skipped: trained.skipped,
+            skipped: trained.training.optimizer().skipped(),
             changes,
         })
     }

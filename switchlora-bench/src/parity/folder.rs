@@ -1,12 +1,12 @@
 //! A folder of golden runs: model, tokens and runs of the authors' program.
 
 use super::error::GoldenError;
-use super::log::{Kind, RunLog};
+use super::log::RunLog;
 use super::tensors::TensorFile;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use switchlora_core::{Algorithm, SwitchLoraConfig};
+use switchlora_core::{Method, MethodConfig};
 use switchlora_train::model::LlamaConfig;
 
 /// Runs to replay by default, in this order.
@@ -41,10 +41,8 @@ pub struct Run {
     pub path: PathBuf,
     /// The log.
     pub log: RunLog,
-    /// Settings of the layers.
-    pub method: SwitchLoraConfig,
-    /// The method's part of an update, in addition to AdamW.
-    pub algorithm: Algorithm,
+    /// The method with the run's settings.
+    pub config: MethodConfig,
     /// Whether GaLore's projections are computed here, or read from the run.
     pub own_projections: bool,
     /// Number of updates to replay: the number of logged losses, or fewer if there are fewer tokens.
@@ -57,13 +55,11 @@ impl Run {
     /// For GaLore: the same run with projections computed here. It ends at the second refresh: the signs of singular
     /// vectors are arbitrary, and from there on they are combined with moments of the first projection.
     pub fn with_own_projections(&self) -> Option<Self> {
-        let Algorithm::GaLore(config) = self.algorithm else {
-            return None;
-        };
-        Some(Self {
+        let gap = self.config.galore.gap as usize;
+        (self.config.method == Method::GaLore).then(|| Self {
             name: format!("{} (own projections)", self.name),
             own_projections: true,
-            updates: self.updates.min(config.gap as usize + 1),
+            updates: self.updates.min(gap + 1),
             states: BTreeMap::new(),
             ..self.clone()
         })
@@ -120,7 +116,7 @@ impl Golden {
             let names = names.iter().filter_map(|name| name.strip_suffix(".json"));
             let switching = names.filter(|run| {
                 let log = RunLog::open(&self.log(run), run);
-                log.is_ok_and(|log| log.kind() == Kind::SwitchLora)
+                log.is_ok_and(|log| log.method() == Method::SwitchLora)
             });
             runs = switching.map(str::to_owned).collect();
             runs.sort();
@@ -145,15 +141,13 @@ impl Golden {
             let number = number.strip_suffix(".safetensors")?;
             Some((number.parse().ok()?, self.folder.join(&file)))
         });
-        let rank = match log.kind() {
-            Kind::GaLore => None,
-            Kind::ReLora if log.rank.is_none() => Some(self.recorded_rank(name)?),
+        let rank = match log.method() {
+            Method::ReLora if log.rank.is_none() => Some(self.recorded_rank(name)?),
             _ => log.rank,
         };
         Ok(Run {
             name: name.to_owned(),
-            method: log.method(&path, rank)?,
-            algorithm: log.algorithm(&path)?,
+            config: log.config(&path, rank)?,
             own_projections: false,
             updates: log.loss.len().min(self.shape[0]),
             states: states.collect(),
@@ -185,11 +179,11 @@ impl Golden {
     /// The initial tensors of a run: `RUN_init`, else those shared by all runs of its kind.
     pub(super) fn start(&self, run: &Run) -> Result<TensorFile, GoldenError> {
         let own = self.tensors(&format!("{}_init", run.name));
-        let shared = match run.log.kind() {
+        let shared = match run.log.method() {
             _ if own.is_file() => own,
-            Kind::SwitchLora => self.tensors("switchlora_init"),
-            Kind::Lora => self.tensors("lora_init"),
-            Kind::Full | Kind::GaLore | Kind::ReLora => self.tensors("base_init"),
+            Method::SwitchLora => self.tensors("switchlora_init"),
+            Method::Lora => self.tensors("lora_init"),
+            Method::Full | Method::GaLore | Method::ReLora => self.tensors("base_init"),
         };
         TensorFile::open(&shared)
     }

@@ -5,22 +5,9 @@ use super::tensors::read;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
-use switchlora_core::{Algorithm, GaLoreConfig, ReLoraConfig, SwitchLoraConfig, SwitchSchedule};
-
-/// Training method of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// LoRA factors whose vectors are switched.
-    SwitchLora,
-    /// LoRA factors.
-    Lora,
-    /// All weights.
-    Full,
-    /// LoRA factors that are merged and restarted.
-    ReLora,
-    /// All weights, with projected gradients.
-    GaLore,
-}
+use switchlora_core::{
+    AdamWConfig, ConfigError, Method, MethodConfig, ReLoraConfig, SwitchSchedule,
+};
 
 /// Settings and measurements of one run. Other keys of the file are ignored.
 #[derive(Clone, Debug, Deserialize)]
@@ -202,17 +189,17 @@ impl RunLog {
     }
 
     /// Training method, inferred from the keys.
-    pub fn kind(&self) -> Kind {
+    pub fn method(&self) -> Method {
         if self.gap.is_some() {
-            return Kind::GaLore;
+            return Method::GaLore;
         }
         if self.cycle.is_some() {
-            return Kind::ReLora;
+            return Method::ReLora;
         }
         match (self.switch.is_empty(), self.rank) {
-            (false, _) => Kind::SwitchLora,
-            (true, Some(_)) => Kind::Lora,
-            (true, None) => Kind::Full,
+            (false, _) => Method::SwitchLora,
+            (true, Some(_)) => Method::Lora,
+            (true, None) => Method::Full,
         }
     }
 
@@ -231,61 +218,61 @@ impl RunLog {
         }
     }
 
-    /// The method's part of an update, in addition to AdamW, with the run's settings.
-    pub(super) fn algorithm(&self, path: &Path) -> Result<Algorithm, GoldenError> {
-        let algorithm = match (self.kind(), self.gap, self.cycle) {
-            (Kind::GaLore, Some(gap), _) => GaLoreConfig::new(self.rank.unwrap_or_default())
-                .and_then(|mut config| {
-                    config.gap = gap;
-                    config.scale = self.scale.unwrap_or(config.scale);
-                    [config.beta_1, config.beta_2] = self.betas;
-                    (config.epsilon, config.weight_decay) = (self.eps, self.weight_decay);
-                    config.validate().map(|()| Algorithm::GaLore(config))
-                }),
-            (Kind::ReLora, _, Some(cycle)) => ReLoraConfig::new(cycle).map(Algorithm::ReLora),
-            _ => Ok(Algorithm::SwitchLora),
-        };
-        algorithm.map_err(|reason| GoldenError::Method {
-            path: path.to_owned(),
-            reason,
-        })
-    }
-
-    /// Settings of the layers. `rank` is the rank of their factors, which not every log has.
-    pub(super) fn method(
+    /// The method with the run's settings. `rank` is the rank of its factors, which not every log has.
+    pub(super) fn config(
         &self,
         path: &Path,
         rank: Option<usize>,
-    ) -> Result<SwitchLoraConfig, GoldenError> {
+    ) -> Result<MethodConfig, GoldenError> {
         let required = |key: &str, value: Option<f64>| {
             let missing = || GoldenError::value(path, key, "missing", "a number above 0");
             value.ok_or_else(missing)
         };
-        let schedule = match (self.kind(), self.fixed_interval) {
-            (Kind::SwitchLora, true) => SwitchSchedule::fixed(required("interval", self.interval)?),
+        let schedule = match (self.method(), self.fixed_interval) {
+            (Method::SwitchLora, true) => {
+                SwitchSchedule::fixed(required("interval", self.interval)?)
+            }
             // Only `ratio * total` matters, which is the descent step; with a total of 1 it is exact.
-            (Kind::SwitchLora, false) => SwitchSchedule::decaying(
+            (Method::SwitchLora, false) => SwitchSchedule::decaying(
                 required("interval", self.interval)?,
                 required("descent_step", self.descent_step)?,
                 1,
             ),
             _ => SwitchSchedule::Never,
         };
-        let factor = rank.map_or(1.0, |rank| rank as f64);
-        let mut method = SwitchLoraConfig::new(rank, SwitchSchedule::Never).map_err(|reason| {
-            let path = path.to_owned();
-            GoldenError::Method { path, reason }
-        })?;
-        method.schedule = schedule;
-        method.alpha = self.scaling.map_or(1.0, |scaling| scaling * factor);
-        method.freeze = u32::try_from(self.adam_warm_step.max(0)).unwrap_or(u32::MAX / 2);
-        [method.beta_1, method.beta_2] = self.betas;
-        method.epsilon = self.eps;
-        method.weight_decay = self.weight_decay;
-        method.validate().map_err(|reason| GoldenError::Method {
+        let config = self.config_with(schedule, rank);
+        config.map_err(|reason| GoldenError::Method {
             path: path.to_owned(),
             reason,
-        })?;
-        Ok(method)
+        })
+    }
+
+    fn config_with(
+        &self,
+        schedule: SwitchSchedule,
+        rank: Option<usize>,
+    ) -> Result<MethodConfig, ConfigError> {
+        let rank = rank.unwrap_or(1);
+        let adamw = AdamWConfig {
+            beta_1: self.betas[0],
+            beta_2: self.betas[1],
+            epsilon: self.eps,
+            weight_decay: self.weight_decay,
+        };
+        // Its interval may be too short for the default freeze, but not for the run's.
+        let mut config = MethodConfig::new(self.method(), rank, SwitchSchedule::Never)?;
+        let layers = &mut config.layers;
+        layers.schedule = schedule;
+        layers.alpha = self.scaling.map_or(1.0, |scaling| scaling * rank as f64);
+        layers.freeze = u32::try_from(self.adam_warm_step.max(0)).unwrap_or(u32::MAX / 2);
+        layers.adamw = adamw;
+        let galore = &mut config.galore;
+        galore.gap = self.gap.unwrap_or(galore.gap);
+        galore.scale = self.scale.unwrap_or(galore.scale);
+        galore.adamw = adamw;
+        if let Some(cycle) = self.cycle {
+            config.relora = ReLoraConfig::new(cycle)?;
+        }
+        config.validate().map(|()| config)
     }
 }

@@ -1,18 +1,20 @@
 //! The replay of one run on one backend.
 
+use super::difference::Difference;
 use super::error::GoldenError;
 use super::folder::{Golden, Run};
 use super::gradients::{compare_gradients, compare_logits};
 use super::report::RunReport;
-use super::start::{self, Optimized};
+use super::start;
 use super::state::compare_state;
 use super::switches::Bookkeeping;
 use super::tensors::TensorFile;
-use burn::optim::{GradientsParams, Optimizer};
+use burn::optim::GradientsParams;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Int, Tensor, TensorData};
-use switchlora_core::LayerState;
 use switchlora_train::backend::Job;
+use switchlora_train::data::TokenBatch;
+use switchlora_train::model::LlamaForCausalLm;
+use switchlora_train::training::{Observer, Training, scalar};
 
 /// A run to be replayed; [`run_on`](switchlora_train::backend::run_on) does it.
 #[derive(Clone, Copy, Debug)]
@@ -38,44 +40,45 @@ impl Job for Replay<'_> {
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Self::Output {
         let Self { golden, run, .. } = self;
-        let (mut model, begin) = start::model::<B>(golden, run, &device)?;
-        let mut optimizer = start::optimizer(golden, run, &model, &begin)?;
+        let (model, begin) = start::model::<B>(golden, run, &device)?;
+        let optimizer = start::optimizer(golden, run, &model, &begin)?;
         let mut report = RunReport::new(run, self.backend);
         let mut bookkeeping = Bookkeeping::default();
-        bookkeeping.compare_state(0, states(&optimizer), &begin)?;
+        bookkeeping.compare_state(0, optimizer.inner().layer_states(), &begin)?;
         drop(begin);
         let first = golden.gradients(run)?;
         if let Some(file) = &first {
             report.logit_difference = compare_logits(golden, &model, file, &device)?;
         }
-
+        let log = run.log.clone();
+        let learning_rate = move |update| log.learning_rate(update as usize);
+        let mut training = Training::from_parts(model, optimizer, learning_rate, 1);
+        let mut batches = (0..run.updates).map(|update| batch::<B>(golden, update, &device));
         for update in 0..run.updates {
-            let [inputs, targets] = batch::<B>(golden, update, &device);
-            let loss = model.loss(inputs, targets);
-            let value = scalar(loss.clone());
-            let gradients = GradientsParams::from_grads(loss.backward(), &model);
-            if let Some(file) = first.as_ref().filter(|_| update == 0) {
-                report.gradient_difference = compare_gradients(&model, &gradients, file)?;
+            let before = training.optimizer().inner().layer_states().to_vec();
+            let mut compared = Gradients {
+                file: first.as_ref().filter(|_| update == 0),
+                difference: Ok(Difference::default()),
+            };
+            let updated = training.update(&mut batches, &mut compared)?;
+            if compared.file.is_some() {
+                report.gradient_difference = compared.difference?;
             }
-            let before = states(&optimizer).to_vec();
-            model = optimizer.step(run.log.learning_rate(update), model, gradients);
-
-            report
-                .loss_difference
-                .add_one((value - run.log.loss[update]).abs());
-            let norm = optimizer.grad_norm().map(|norm| f64::from(norm.get()));
+            let difference = (scalar(updated.loss) - run.log.loss[update]).abs();
+            report.loss_difference.add_one(difference);
+            let norm = updated.grad_norm.map(|norm| f64::from(norm.get()));
             if let (Some(ours), Some(&theirs)) = (norm, run.log.grad_norm.get(update)) {
                 let relative = (ours - theirs).abs() / theirs.abs().max(f64::MIN_POSITIVE);
                 report.grad_norm_difference.add_one(relative);
             }
-            let after = states(&optimizer);
-            let switches = optimizer.inner().switchlora();
-            let switches = switches.map_or(&[][..], |switchlora| switchlora.last_switches());
-            bookkeeping.compare(run, update, &before, after, switches);
+            let optimizer = training.optimizer().inner();
+            let after = optimizer.layer_states();
+            bookkeeping.compare(run, update, &before, after, optimizer.last_switches());
             if let Some(path) = run.states.get(&(update + 1)) {
                 let file = TensorFile::open(path)?;
                 bookkeeping.compare_state(update + 1, after, &file)?;
-                let state = compare_state(golden, update + 1, &model, &optimizer, &file)?;
+                let (model, optimizer) = (training.model(), training.optimizer());
+                let state = compare_state(golden, update + 1, model, optimizer, &file)?;
                 report.add_state(state);
             }
         }
@@ -83,28 +86,30 @@ impl Job for Replay<'_> {
     }
 }
 
-/// Slots, walks and freezes of each layer; none for a method that does not switch.
-fn states<B: AutodiffBackend>(optimizer: &Optimized<B>) -> &[(String, LayerState)] {
-    let switchlora = optimizer.inner().switchlora();
-    switchlora.map_or(&[], |switchlora| switchlora.layer_states())
+/// Compares the gradients of an update with a file.
+struct Gradients<'a> {
+    file: Option<&'a TensorFile>,
+    difference: Result<Difference, GoldenError>,
 }
 
-/// Inputs and targets of an update, `[batch, sequence - 1]` each: every token but the last, every token but the first.
-fn batch<B: Backend>(golden: &Golden, update: usize, device: &B::Device) -> [Tensor<B, 2, Int>; 2] {
-    let [batch, sequence] = golden.batch_shape();
+impl<B: AutodiffBackend> Observer<B> for Gradients<'_> {
+    fn gradients(
+        &mut self,
+        model: &LlamaForCausalLm<B>,
+        gradients: GradientsParams,
+    ) -> GradientsParams {
+        if let Some(file) = self.file {
+            self.difference = compare_gradients(model, &gradients, file);
+        }
+        gradients
+    }
+}
+
+/// The batch of an update: inputs are every token but the last, targets every token but the first.
+fn batch<B: Backend>(golden: &Golden, update: usize, device: &B::Device) -> TokenBatch<B> {
+    let [_, sequence] = golden.batch_shape();
     let rows = || golden.batch(update).chunks(sequence);
-    let part = |tokens: Vec<i32>| {
-        Tensor::from_data(TensorData::new(tokens, [batch, sequence - 1]), device)
-    };
-    let inputs = rows()
-        .flat_map(|row| &row[..sequence - 1])
-        .copied()
-        .collect();
-    let targets = rows().flat_map(|row| &row[1..]).copied().collect();
-    [part(inputs), part(targets)]
-}
-
-fn scalar<B: Backend>(tensor: Tensor<B, 1>) -> f64 {
-    let data = tensor.into_data();
-    data.iter::<f64>().next().unwrap_or(f64::NAN)
+    let inputs = rows().flat_map(|row| &row[..sequence - 1]).copied();
+    let targets = rows().flat_map(|row| &row[1..]).copied();
+    TokenBatch::new(inputs.collect(), targets.collect(), sequence - 1, device)
 }

@@ -3,6 +3,7 @@
 use super::difference::Difference;
 use super::folder::Run;
 use super::switches::Bookkeeping;
+use super::tolerance::Tolerance;
 use serde::Serialize;
 
 /// How far one run is from the golden one. A number is `null` where the folder has nothing to compare it with.
@@ -149,7 +150,7 @@ impl RunReport {
 
     /// Judges what has been added.
     pub(super) fn judged(mut self, run: &Run, bookkeeping: Bookkeeping) -> Self {
-        let tolerance = run.log.kind().tolerance(run.log.fixed_interval);
+        let tolerance = Tolerance::of(run.config.method, run.log.fixed_interval);
         let counts = self.states.iter().find_map(|state| state.deviation.clone());
         let unequal = bookkeeping.deviation.or(counts);
         self.switch_log_equal = unequal.is_none();

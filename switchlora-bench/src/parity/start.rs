@@ -3,24 +3,20 @@
 use super::difference::transposed;
 use super::error::GoldenError;
 use super::folder::{Golden, Run};
-use super::log::{Kind, LoggedReset};
+use super::log::LoggedReset;
 use super::tensors::TensorFile;
 use burn::optim::Optimizer;
 use burn::tensor::TensorData;
 use burn::tensor::backend::AutodiffBackend;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use switchlora_core::{
-    Algorithm, ClipGradNorm, Draws, FactorInit, LayerRecord, MethodOptimizer, Projections,
-    RecordedRestart, Restarts, SwitchLora, SwitchLoraConfig,
-};
+use switchlora_core::replay::{Recorded, Restart};
+use switchlora_core::{ClipGradNorm, LayerRecord, Method, MethodOptimizer};
 use switchlora_train::model::{LlamaForCausalLm, import};
+use switchlora_train::training::Optim;
 
 /// Endings of the names of a model's parameters; tensors of other names are the method's bookkeeping.
 const PARAMETERS: [&str; 4] = [".weight", ".bias", ".lora_A", ".lora_B"];
-
-/// The optimizer that a run is replayed with.
-pub(super) type Optimized<B> = ClipGradNorm<MethodOptimizer<LlamaForCausalLm<B>, B>>;
 
 /// Whether a tensor is a parameter of the model, by its name. A tied head is not one.
 pub(super) fn is_parameter(golden: &Golden, name: &str) -> bool {
@@ -35,9 +31,9 @@ pub(super) fn model<B: AutodiffBackend>(
     device: &B::Device,
 ) -> Result<(LlamaForCausalLm<B>, TensorFile), GoldenError> {
     let start = golden.start(run)?;
-    let base = match run.log.kind() {
+    let base = match run.config.method {
         // Its start holds the factors alone; B is zero, so the weights are those from before the wrapping.
-        Kind::Lora => Some(golden.base()?),
+        Method::Lora => Some(golden.base()?),
         _ => None,
     };
     let holder = |name: &str| match &base {
@@ -53,7 +49,7 @@ pub(super) fn model<B: AutodiffBackend>(
         let values = file.floats(name, shape)?.to_vec();
         tensors.insert(name.to_owned(), TensorData::new(values, shape));
     }
-    if let (Kind::ReLora, Some(rank)) = (run.log.kind(), run.method.rank) {
+    if let (Method::ReLora, Some(rank)) = (run.config.method, run.config.layers.rank) {
         let file = golden.restarts(&run.name)?;
         for linear in golden.config.linears() {
             let [n, m] = [linear.shape.d_input, linear.shape.d_output];
@@ -64,11 +60,7 @@ pub(super) fn model<B: AutodiffBackend>(
             tensors.insert(format!("{}.lora_B", linear.name), b);
         }
     }
-    let method = SwitchLoraConfig {
-        factors: FactorInit::Lora,
-        ..run.method.clone()
-    };
-    let model = LlamaForCausalLm::new(&golden.config, &method, 0, device);
+    let model = LlamaForCausalLm::new(&golden.config, &run.config.layers, 0, device);
     let model = import::<B, _>(model, tensors).map_err(|reason| GoldenError::Fit {
         path: start.path.clone(),
         reason,
@@ -89,7 +81,9 @@ fn check<'a>(
     for linear in config.linears() {
         let [n, m] = [linear.shape.d_input, linear.shape.d_output];
         holds(format!("{}.weight", linear.name), [m, n])?;
-        if let (Kind::SwitchLora | Kind::Lora, Some(rank)) = (run.log.kind(), run.method.rank) {
+        if let (Method::SwitchLora | Method::Lora, Some(rank)) =
+            (run.config.method, run.config.layers.rank)
+        {
             holds(format!("{}.lora_A", linear.name), [rank, n])?;
             holds(format!("{}.lora_B", linear.name), [m, rank])?;
         }
@@ -103,19 +97,20 @@ pub(super) fn optimizer<B: AutodiffBackend>(
     run: &Run,
     model: &LlamaForCausalLm<B>,
     start: &TensorFile,
-) -> Result<Optimized<B>, GoldenError> {
-    let optimizer = match run.algorithm {
-        Algorithm::SwitchLora => MethodOptimizer::SwitchLora(switching(run, model, start)?),
-        Algorithm::ReLora(config) => {
-            let restarts = Restarts::Recorded(Arc::new(restarts(golden, run)?));
-            MethodOptimizer::ReLora(run.method.relora(config).with_restarts(restarts))
+) -> Result<Optim<B>, GoldenError> {
+    let mut recorded = Recorded::default();
+    let optimizer = match run.config.method {
+        Method::Full | Method::Lora | Method::SwitchLora => switching(run, model, start)?,
+        Method::ReLora => {
+            recorded.restarts = Some(Arc::new(restarts(golden, run)?));
+            run.config.replay(recorded)
         }
-        Algorithm::GaLore(config) => {
-            let projections = match run.own_projections {
-                true => Projections::Computed,
-                false => Projections::Recorded(Arc::new(projections(golden, run, config.gap)?)),
-            };
-            MethodOptimizer::GaLore(config.optimizer().with_projections(projections))
+        Method::GaLore => {
+            if !run.own_projections {
+                let gap = run.config.galore.gap;
+                recorded.projections = Some(Arc::new(projections(golden, run, gap)?));
+            }
+            run.config.replay(recorded)
         }
     };
     Ok(ClipGradNorm::new(run.log.max_norm(), optimizer))
@@ -148,12 +143,9 @@ fn projections(
 }
 
 /// What each layer starts again with at each restart.
-fn restarts(
-    golden: &Golden,
-    run: &Run,
-) -> Result<Vec<BTreeMap<String, RecordedRestart>>, GoldenError> {
+fn restarts(golden: &Golden, run: &Run) -> Result<Vec<BTreeMap<String, Restart>>, GoldenError> {
     let file = golden.restarts(&run.name)?;
-    let rank = run.method.rank.unwrap_or_default();
+    let rank = run.config.layers.rank.unwrap_or_default();
     let restart = |reset: &LoggedReset| {
         let layers = golden.config.linears().into_iter().map(|linear| {
             let [n, m] = [linear.shape.d_input, linear.shape.d_output];
@@ -172,29 +164,31 @@ fn restarts(
             let turned = |entry: usize| entry % rank * m + entry / rank;
             let kept_b = ["exp_avg", "exp_avg_sq"]
                 .map(|moment| kept("B", moment).into_iter().map(turned).collect());
-            Ok((linear.name, RecordedRestart { a, kept_a, kept_b }))
+            Ok((linear.name, Restart { a, kept_a, kept_b }))
         });
         layers.collect()
     };
     run.log.resets.iter().map(restart).collect()
 }
 
-/// SwitchLoRA's optimizer with the candidates of the run's start and the draws of its log.
+/// The optimizer with the candidates of the run's start and the draws of its log.
 fn switching<B: AutodiffBackend>(
     run: &Run,
     model: &LlamaForCausalLm<B>,
     start: &TensorFile,
-) -> Result<SwitchLora<LlamaForCausalLm<B>, B>, GoldenError> {
-    let mut optimizer: SwitchLora<_, B> = run.method.optimizer();
-    optimizer.prepare(model);
-    let draws = draws(run, optimizer.layer_states().iter().map(|layer| &layer.0))?;
-    let mut record = optimizer.to_record();
+) -> Result<MethodOptimizer<LlamaForCausalLm<B>, B>, GoldenError> {
+    let mut fresh: MethodOptimizer<_, B> = run.config.optimizer();
+    fresh.prepare(model);
+    let mut record = fresh.to_record();
     for layer in &mut record.layers {
         load_candidates(layer, start)?;
     }
-    let mut optimizer = optimizer
-        .load_record(record)
-        .with_draws(Draws::Recorded(Arc::new(draws)));
+    let paths = record.layers.iter().map(|layer| &layer.path);
+    let recorded = Recorded {
+        draws: Some(Arc::new(draws(run, paths)?)),
+        ..Recorded::default()
+    };
+    let mut optimizer = run.config.replay(recorded).load_record(record);
     optimizer.prepare(model);
     Ok(optimizer)
 }

@@ -5,7 +5,7 @@ use super::error::GoldenError;
 use super::folder::Golden;
 use super::moments::compare_moments;
 use super::report::StateReport;
-use super::start::{Optimized, is_parameter};
+use super::start::is_parameter;
 use super::tensors::TensorFile;
 use burn::optim::Optimizer;
 use burn::tensor::TensorData;
@@ -14,13 +14,14 @@ use hashbrown::HashSet;
 use std::collections::BTreeMap;
 use switchlora_core::LayerRecord;
 use switchlora_train::model::{LlamaForCausalLm, export, parameter_names};
+use switchlora_train::training::Optim;
 
 /// Compares everything that a state file holds, which need not be everything there is.
 pub(super) fn compare_state<B: AutodiffBackend>(
     golden: &Golden,
     updates: usize,
     model: &LlamaForCausalLm<B>,
-    optimizer: &Optimized<B>,
+    optimizer: &Optim<B>,
     file: &TensorFile,
 ) -> Result<StateReport, GoldenError> {
     let mut report = StateReport::new(updates);

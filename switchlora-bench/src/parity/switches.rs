@@ -5,7 +5,7 @@ use super::folder::Run;
 use super::log::LoggedSwitch;
 use super::tensors::TensorFile;
 use std::fmt::Debug;
-use switchlora_core::{Exchange, LayerState, LayerSwitch};
+use switchlora_core::{Exchange, LayerState, LayerSwitch, SideState, replay};
 
 /// Number of comparisons, and the first deviation.
 #[derive(Clone, Debug, Default)]
@@ -129,18 +129,18 @@ impl Bookkeeping {
 
 /// Converts the switches of a layer to the form of the log.
 fn logged_form(switch: &LayerSwitch, before: &LayerState, after: &LayerState) -> LoggedSwitch {
-    let exchanges = |exchange: &Exchange| {
-        let slots = exchange.saved.iter().zip(&exchange.loaded);
-        let rows = exchange.rows.iter().zip(slots);
-        let rows = rows.map(|(&row, (&saved, &loaded))| [row as i64, saved.into(), loaded.into()]);
+    let exchanges = |exchange: &Exchange, before: &SideState, after: &SideState| {
+        let [saved, loaded] = replay::slots(exchange, before, after);
+        let rows = exchange.rows.iter().zip(saved.into_iter().zip(loaded));
+        let rows = rows.map(|(&row, (saved, loaded))| [row as i64, saved.into(), loaded.into()]);
         rows.collect()
     };
     let freezes = |frozen: &[u32]| Some(frozen.iter().copied().map(i64::from).collect());
     LoggedSwitch {
         u: None,
         n: Some(switch.count),
-        a: exchanges(&switch.a),
-        b: exchanges(&switch.b),
+        a: exchanges(&switch.a, &before.a, &after.a),
+        b: exchanges(&switch.b, &before.b, &after.b),
         a_ptr: Some([before.a.row.into(), after.a.row.into()]),
         b_ptr: Some([before.b.row.into(), after.b.row.into()]),
         fixed_a: freezes(&after.a.frozen),

@@ -1,6 +1,6 @@
 //! Tolerances of a replay, by training method.
 
-use super::log::Kind;
+use switchlora_core::Method;
 
 /// Largest accepted differences from the golden run. `None` for a quantity that is reported and not judged.
 ///
@@ -16,31 +16,31 @@ pub struct Tolerance {
     pub share: Option<f64>,
 }
 
-impl Kind {
-    /// The tolerances for this kind of run. `fixed_interval` says whether the switching frequency is constant.
+impl Tolerance {
+    /// The tolerances for a run of `method`. `fixed_interval` says whether the switching frequency is constant.
     ///
     /// A vector just reset moves by the sign of gradients that are nearly zero, so rounding decides the direction of a
     /// few entries. With a fixed interval, resets never become rare. There, an exact replay in f64 has 0.9989 of the
     /// entries within 1e-4, or 0.9960 if it rounds the bias corrections differently; the same formulas in f32 have
     /// 0.9956 to 0.9993.
-    pub fn tolerance(self, fixed_interval: bool) -> Tolerance {
-        match self {
-            Self::SwitchLora => Tolerance {
+    pub fn of(method: Method, fixed_interval: bool) -> Self {
+        match method {
+            Method::SwitchLora => Self {
                 loss: 5e-5,
                 grad_norm: Some(1e-3),
                 share: Some(if fixed_interval { 0.99 } else { 0.999 }),
             },
-            Self::GaLore | Self::ReLora => Tolerance {
+            Method::GaLore | Method::ReLora => Self {
                 loss: 1e-4,
                 grad_norm: None,
                 share: None,
             },
-            Self::Lora => Tolerance {
+            Method::Lora => Self {
                 loss: 5e-5,
                 grad_norm: None,
                 share: None,
             },
-            Self::Full => Tolerance {
+            Method::Full => Self {
                 loss: 5e-4,
                 grad_norm: None,
                 share: None,

@@ -11,23 +11,20 @@ mod report;
 
 pub use report::{SavingReport, Summary};
 
-use crate::step::{algorithm, busiest};
+use crate::step::timed;
+use crate::tokens::RandomTokens;
 use anyhow::{Context, Result};
-use burn::module::AutodiffModule;
-use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::{Int, Tensor, TensorData};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
-use switchlora_core::{ClipGradNorm, MethodOptimizer, SwitchLoraConfig};
+use switchlora_core::{ClipGradNorm, MethodConfig};
 use switchlora_train::backend::Job;
-use switchlora_train::checkpoint::{self, FORMAT, Snapshot, State};
+use switchlora_train::checkpoint::{self, FORMAT, OptimizerState, Snapshot, State};
 use switchlora_train::data::Tokenizer;
 use switchlora_train::experiment::{Experiment, Method};
-use switchlora_train::model::{HostParameters, LlamaConfig, LlamaForCausalLm, parameter_names};
+use switchlora_train::model::{LlamaConfig, LlamaForCausalLm};
+use switchlora_train::training::Training;
 
 /// Updates before the first that is timed.
 const WARM_UP: usize = 2;
@@ -57,8 +54,10 @@ impl Job for SavingBench {
     type Output = Result<Vec<SavingReport>>;
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Self::Output {
-        let mut training = Training::<B>::new(&self, &device)?;
-        (0..WARM_UP).for_each(|_| _ = training.update());
+        let mut training = Trained::<B>::new(&self, &device)?;
+        for _ in 0..WARM_UP {
+            training.update()?;
+        }
         (0..self.repeats)
             .map(|_| self.repeat(&mut training))
             .collect()
@@ -66,11 +65,12 @@ impl Job for SavingBench {
 }
 
 impl SavingBench {
-    fn repeat<B: AutodiffBackend>(&self, training: &mut Training<B>) -> Result<SavingReport> {
-        let alone: Vec<_> = (0..self.updates).map(|_| training.update()).collect();
+    fn repeat<B: AutodiffBackend>(&self, training: &mut Trained<B>) -> Result<SavingReport> {
+        let alone = (0..self.updates).map(|_| training.update());
+        let alone = alone.collect::<Result<Vec<_>>>()?;
 
         let began = Instant::now();
-        let snapshot = training.snapshot(self)?;
+        let snapshot = training.snapshot(self);
         let waited = began.elapsed();
         let folder = self.folder.clone();
         let writing = thread::spawn(move || {
@@ -80,7 +80,7 @@ impl SavingBench {
         });
         let mut beside = Vec::new();
         while !writing.is_finished() || beside.is_empty() {
-            beside.push(training.update());
+            beside.push(training.update()?);
         }
         let (saved, written) = writing
             .join()
@@ -102,86 +102,57 @@ impl SavingBench {
     }
 }
 
-type Model<B> = LlamaForCausalLm<B>;
-
-/// A training under way.
-struct Training<B: AutodiffBackend> {
-    method: SwitchLoraConfig,
-    model: Option<Model<B>>,
-    optimizer: ClipGradNorm<MethodOptimizer<Model<B>, B>>,
-    batch: Tensor<B, 2, Int>,
+/// The training whose checkpoints are written.
+struct Trained<B: AutodiffBackend> {
+    training: Training<B>,
+    batches: RandomTokens<B>,
+    method: MethodConfig,
     device: B::Device,
     tokenizer: Tokenizer,
-    step: u64,
 }
 
-impl<B: AutodiffBackend> Training<B> {
+impl<B: AutodiffBackend> Trained<B> {
     fn new(bench: &SavingBench, device: &B::Device) -> Result<Self> {
-        let schedule = busiest(bench.method);
-        let method = SwitchLoraConfig {
-            factors: bench.method.factors(),
-            ..SwitchLoraConfig::new(bench.method.rank(bench.rank), schedule)?
-        };
-        let model = Model::new(&bench.config, &method, 0, device);
-        let mut random = ChaCha8Rng::seed_from_u64(0);
+        let method = timed(bench.method, bench.rank)?;
+        let model = LlamaForCausalLm::new(&bench.config, &method.layers, 0, device);
+        let optimizer = ClipGradNorm::new(1.0, method.optimizer());
         let shape = [bench.batch_size, bench.sequence_length];
-        let vocabulary = bench.config.vocab_size as i32;
-        let tokens = (0..shape[0] * shape[1]).map(|_| random.random_range(0..vocabulary));
-        let tokens = TensorData::new(tokens.collect(), shape);
         Ok(Self {
-            optimizer: ClipGradNorm::new(
-                1.0,
-                algorithm(bench.method, bench.rank)?.optimizer(&method),
-            ),
+            training: Training::from_parts(model, optimizer, |_| 1e-3, 1),
+            batches: RandomTokens::new(bench.config.vocab_size, shape, 0, device),
             method,
-            model: Some(model),
-            batch: Tensor::from_data(tokens, device),
             device: device.clone(),
             tokenizer: Tokenizer::embedded()?,
-            step: 0,
         })
     }
 
-    /// One update, and how long it took.
-    fn update(&mut self) -> Duration {
+    /// One update, and its duration.
+    fn update(&mut self) -> Result<Duration> {
         let began = Instant::now();
-        if let Some(model) = self.model.take() {
-            let loss = model.loss(self.batch.clone(), self.batch.clone());
-            let gradients = GradientsParams::from_grads(loss.backward(), &model);
-            self.model = Some(self.optimizer.step(1e-3, model, gradients));
-            self.step += 1;
-        }
+        self.training.update(&mut self.batches, &mut ())?;
         // A device that is lost says so at the next read.
         let _ = B::sync(&self.device);
-        began.elapsed()
+        Ok(began.elapsed())
     }
 
-    fn snapshot(&self, bench: &SavingBench) -> Result<Snapshot> {
-        let model = self.model.as_ref().context("the model is in an update")?;
-        let names = parameter_names::<B, _>(model);
-        let (record, skipped) = Optimizer::<Model<B>, B>::to_record(&self.optimizer);
-        let (optimizer, host) = checkpoint::split(record, &names);
+    fn snapshot(&self, bench: &SavingBench) -> Snapshot {
+        let step = self.training.step();
         let state = State {
             format: FORMAT,
-            step: self.step,
-            tokens: self.step * (bench.batch_size * bench.sequence_length) as u64,
-            batches: self.step,
-            skipped,
+            step,
+            tokens: step * (bench.batch_size * bench.sequence_length) as u64,
+            batches: step,
+            skipped: 0,
             recent_skips: Vec::new(),
             experiment: Experiment::default(),
             model: bench.config.clone(),
-            method: self.method.clone(),
-            factors: self.method.factors,
+            method: self.method.layers.clone(),
+            factors: self.method.layers.factors,
             tokenizer_sha256: self.tokenizer.sha256(),
             data_sha256: String::new(),
             best: None,
-            optimizer: host,
+            optimizer: OptimizerState::default(),
         };
-        Ok(Snapshot {
-            state,
-            model: HostParameters::copy::<B::InnerBackend, _>(&model.valid()),
-            optimizer,
-            tokenizer: self.tokenizer.shared_json(),
-        })
+        self.training.snapshot(state, self.tokenizer.shared_json())
     }
 }

@@ -1,29 +1,23 @@
-//! One method at its turn: a model, its optimizers and the times of their phases.
+//! One method at its turn: a training, its optimizers and the times of their phases.
 
-use super::method::{algorithm, configs};
+use super::bench::{StepBench, StepError, median};
+use super::method::{LEARNING_RATE, steady, timed};
 use super::report::{StepReport, microseconds};
-use super::{LEARNING_RATE, StepBench, StepError, median};
-use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Int, Tensor};
 use std::time::{Duration, Instant};
-use switchlora_core::{ClipGradNorm, MethodOptimizer, SwitchLoraConfig};
-use switchlora_ops::in_pool;
-use switchlora_train::experiment::Method;
+use switchlora_core::{ClipGradNorm, Method};
+use switchlora_train::data::TokenBatch;
 use switchlora_train::model::LlamaForCausalLm;
+use switchlora_train::training::{Observer, Optim, Phase, Training};
 
 const MAX_NORM: f64 = 1.0;
-
-type Model<B> = LlamaForCausalLm<B>;
-type Optimized<B> = ClipGradNorm<MethodOptimizer<Model<B>, B>>;
 
 /// One method at its turn.
 pub(super) struct Lane<B: AutodiffBackend> {
     method: Method,
-    /// None only while an update has it.
-    model: Option<Model<B>>,
-    steady: Optimized<B>,
-    switching: Option<Optimized<B>>,
+    training: Training<B>,
+    /// The optimizer with switches, if the method has any; the training has the one without.
+    switching: Option<Optim<B>>,
     device: B::Device,
     times: Times,
 }
@@ -45,21 +39,17 @@ struct Times {
 
 impl<B: AutodiffBackend> Lane<B> {
     pub fn new(method: Method, bench: &StepBench, device: &B::Device) -> Result<Self, StepError> {
-        let (steady, switching) = configs(method, bench.rank)?;
-        let steady = SwitchLoraConfig {
-            factors: method.factors(),
-            precision: bench.precision,
-            frozen: bench.frozen,
-            ..steady
-        };
-        let model = Model::new(&bench.config, &steady, bench.seed, device);
-        let algorithm = algorithm(method, bench.rank)?;
-        let optimizer = |config| ClipGradNorm::new(MAX_NORM, algorithm.optimizer(config));
+        let mut config = timed(method, bench.rank)?;
+        (config.layers.precision, config.layers.frozen) = (bench.precision, bench.frozen);
+        let model = LlamaForCausalLm::new(&bench.config, &config.layers, bench.seed, device);
+        let steady = steady(&config);
+        let switching = steady.as_ref().map(|_| config.optimizer());
+        let optimizer = steady.unwrap_or(config).optimizer();
+        let optimizer = ClipGradNorm::new(MAX_NORM, optimizer);
         Ok(Self {
             method,
-            model: Some(model),
-            steady: optimizer(&steady),
-            switching: switching.as_ref().map(optimizer),
+            training: Training::from_parts(model, optimizer, |_| LEARNING_RATE, 1),
+            switching: switching.map(|optimizer| ClipGradNorm::new(MAX_NORM, optimizer)),
             device: device.clone(),
             times: Times::default(),
         })
@@ -71,46 +61,46 @@ impl<B: AutodiffBackend> Lane<B> {
     }
 
     /// One update with each optimizer.
-    pub fn round(&mut self, [inputs, targets]: &[Tensor<B, 2, Int>; 2]) {
-        for switches in [false, true] {
-            let optimizer = match (switches, &mut self.switching) {
-                (false, _) => &mut self.steady,
-                (true, Some(switching)) => switching,
-                (true, None) => continue,
-            };
-            let Some(model) = self.model.take() else {
-                continue;
-            };
-            let mut clock = Clock::<B>::start(&self.device);
-            let (inputs, targets) = (inputs.clone(), targets.clone());
-            let (model, loss) = in_pool::<B, _>(move || {
-                let loss = model.loss(inputs, targets);
-                (model, loss)
-            });
-            let forward = clock.lap();
-            let (model, gradients) = in_pool::<B, _>(move || {
-                let gradients = GradientsParams::from_grads(loss.backward(), &model);
-                (model, gradients)
-            });
-            let backward = clock.lap();
-            self.model = Some(optimizer.step(LEARNING_RATE, model, gradients));
-            let optimized = clock.lap();
-
-            let times = &mut self.times;
-            times.forward.push(forward);
-            times.backward.push(backward);
-            match switches {
-                true => times.switching.push(optimized),
-                false => times.steady.push(optimized),
-            }
-            let last = switches || self.switching.is_none();
-            if last {
-                times.update.push(forward + backward + optimized);
-            }
-            if let (true, Some(switching)) = (switches, &self.switching) {
-                times.switches.push(switching.inner().last_switch_count());
-            }
+    ///
+    /// # Errors
+    ///
+    /// None: a batch is enough for an update.
+    pub fn round(&mut self, batch: &TokenBatch<B>) -> Result<(), StepError> {
+        self.update(batch, false)?;
+        if self.switching.is_some() {
+            self.exchange_optimizers();
+            self.update(batch, true)?;
+            self.exchange_optimizers();
         }
+        Ok(())
+    }
+
+    /// Puts the optimizer that waits into the training.
+    fn exchange_optimizers(&mut self) {
+        if let Some(waiting) = &mut self.switching {
+            std::mem::swap(waiting, self.training.optimizer_mut());
+        }
+    }
+
+    fn update(&mut self, batch: &TokenBatch<B>, switches: bool) -> Result<(), StepError> {
+        let mut clock = Clock::<B>::start(&self.device);
+        let mut batches = std::iter::once(batch.clone());
+        let update = self.training.update(&mut batches, &mut clock)?;
+        let [forward, backward, optimizer] = clock.laps;
+        let times = &mut self.times;
+        times.forward.push(forward);
+        times.backward.push(backward);
+        match switches {
+            true => {
+                times.switching.push(optimizer);
+                times.switches.push(update.switches);
+            }
+            false => times.steady.push(optimizer),
+        }
+        if switches || self.switching.is_none() {
+            times.update.push(forward + backward + optimizer);
+        }
+        Ok(())
     }
 
     pub fn report(&self, bench: &StepBench, backend: &str) -> StepReport {
@@ -138,26 +128,35 @@ fn milliseconds(times: &[Duration]) -> f64 {
     median(times.iter().map(|time| time.as_secs_f64() * 1e3))
 }
 
-/// Measures from one end of the device's work to the next.
+/// Measures each phase from one end of the device's work to the next.
 struct Clock<'a, B: Backend> {
     device: &'a B::Device,
     since: Instant,
+    /// Times of forward, backward and optimizer.
+    laps: [Duration; 3],
 }
 
 impl<'a, B: Backend> Clock<'a, B> {
     fn start(device: &'a B::Device) -> Self {
-        let mut clock = Self {
+        // A device that is lost says so at the next read.
+        let _ = B::sync(device);
+        Self {
             device,
             since: Instant::now(),
-        };
-        clock.lap();
-        clock
+            laps: [Duration::ZERO; 3],
+        }
     }
+}
 
-    fn lap(&mut self) -> Duration {
-        // A device that is lost says so at the next read.
+impl<B: AutodiffBackend> Observer<B> for Clock<'_, B> {
+    fn phase(&mut self, phase: Phase) {
         let _ = B::sync(self.device);
         let now = Instant::now();
-        now - std::mem::replace(&mut self.since, now)
+        let lap = match phase {
+            Phase::Forward => 0,
+            Phase::Backward => 1,
+            Phase::Optimizer => 2,
+        };
+        self.laps[lap] += now - std::mem::replace(&mut self.since, now);
     }
 }

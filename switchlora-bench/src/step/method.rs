@@ -1,40 +1,29 @@
 //! The methods as they are timed: without switches, and switching as often as they ever do.
 
-use switchlora_core::{
-    Algorithm, ConfigError, GaLoreConfig, ReLoraConfig, SwitchLoraConfig, SwitchSchedule,
-};
-use switchlora_train::experiment::Method;
+use switchlora_core::{ConfigError, Method, MethodConfig, ReLoraConfig, SwitchSchedule};
 
 /// Updates between two switches of one vector at the start of the paper's schedule.
 pub(super) const INTERVAL: f64 = 40.0;
 
-/// The schedule with which a method switches most often.
-pub(crate) fn busiest(method: Method) -> SwitchSchedule {
-    match method {
-        Method::SwitchLora => SwitchSchedule::fixed(INTERVAL),
-        Method::Full | Method::Lora | Method::ReLora | Method::GaLore => SwitchSchedule::Never,
-    }
-}
+/// Learning rate of every update.
+pub(super) const LEARNING_RATE: f64 = 1e-3;
 
-/// What an update does besides AdamW. One of ReLoRA here never restarts, and GaLore's projection falls into the warm-up: both
-/// come once in hundreds of updates.
-pub(crate) fn algorithm(method: Method, rank: usize) -> Result<Algorithm, ConfigError> {
-    Ok(match method {
-        Method::Full | Method::Lora | Method::SwitchLora => Algorithm::SwitchLora,
-        Method::ReLora => Algorithm::ReLora(ReLoraConfig::new(u64::MAX)?),
-        Method::GaLore => Algorithm::GaLore(GaLoreConfig::new(rank)?),
+/// A method at its busiest: SwitchLoRA with the switching frequency of its start.
+///
+/// ReLoRA never restarts here, and GaLore's projections fall into the warm-up: both come once in hundreds of updates.
+pub(crate) fn timed(method: Method, rank: usize) -> Result<MethodConfig, ConfigError> {
+    let config = MethodConfig::new(method, rank, SwitchSchedule::fixed(INTERVAL))?;
+    Ok(MethodConfig {
+        relora: ReLoraConfig::new(u64::MAX)?,
+        ..config
     })
 }
 
-/// The method without switches, and with them if it has any.
-pub(super) fn configs(
-    method: Method,
-    rank: usize,
-) -> Result<(SwitchLoraConfig, Option<SwitchLoraConfig>), ConfigError> {
-    let config = |schedule| SwitchLoraConfig::new(method.rank(rank), schedule);
-    let switching = match busiest(method) {
-        SwitchSchedule::Never => None,
-        schedule => Some(config(schedule)?),
-    };
-    Ok((config(SwitchSchedule::Never)?, switching))
+/// The same method without switches; `None` if it never switches.
+pub(super) fn steady(config: &MethodConfig) -> Option<MethodConfig> {
+    config.method.switches().then(|| {
+        let mut steady = config.clone();
+        steady.layers.schedule = SwitchSchedule::Never;
+        steady
+    })
 }

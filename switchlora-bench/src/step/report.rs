@@ -1,9 +1,12 @@
 //! What the timing of one method gave.
 
-use super::{PEER, StepBench};
+use super::bench::StepBench;
 use serde::Serialize;
 use std::fmt;
 use switchlora_train::experiment::Method;
+
+/// What reports call it in the place of a backend.
+pub const PEER: &str = "pytorch";
 
 /// Medians of one method, in milliseconds.
 #[derive(Clone, Debug, Serialize)]

@@ -1,8 +1,6 @@
 //! The experiment: its keys in TOML, and their defaults.
 
-use super::settings::{
-    GaLoreSettings, ReLoraSettings, ScheduleSettings, SwitchSettings,
-};
+use super::settings::{GaLoreSettings, ReLoraSettings, ScheduleSettings, SwitchSettings};
 use super::warm_start::WarmStart;
 use crate::backend::BackendKind;
 use crate::data::pack::FIELD;

@@ -19,8 +19,6 @@ pub use differences::Difference;
 pub use error::ExperimentError;
 pub use learning_rate::{LearningRateSchedule, RateRestarts};
 pub use read::overlaid;
-pub use settings::{
-    Decay, GaLoreSettings, ReLoraSettings, ScheduleSettings, SwitchSettings,
-};
+pub use settings::{Decay, GaLoreSettings, ReLoraSettings, ScheduleSettings, SwitchSettings};
 pub use switchlora_core::{Method, Precision};
 pub use warm_start::WarmStart;

@@ -3,12 +3,12 @@
 use super::setup::{Setup, Start};
 use super::update::{Optim, SecondPhase, Training};
 use crate::checkpoint::{self, Checkpoint};
+use crate::experiment::LearningRateSchedule;
 use crate::model::{LlamaForCausalLm, parameter_names};
 use crate::model_source::{load_model, load_model_as};
 use anyhow::{Context, Result, anyhow};
 use burn::optim::Optimizer;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use crate::experiment::LearningRateSchedule;
 use switchlora_core::{ClipGradNorm, Precision, SwitchLoraConfig};
 
 impl Setup {
@@ -73,12 +73,7 @@ impl<B: AutodiffBackend> Training<B> {
         Ok(Self::assemble(setup, state.step, model, optimizer))
     }
 
-    fn assemble(
-        setup: &Setup,
-        step: u64,
-        model: LlamaForCausalLm<B>,
-        optimizer: Optim<B>,
-    ) -> Self {
+    fn assemble(setup: &Setup, step: u64, model: LlamaForCausalLm<B>, optimizer: Optim<B>) -> Self {
         let experiment = &setup.experiment;
         let schedule = LearningRateSchedule::of(experiment);
         let rate = move |update| schedule.rate(update);

@@ -5,7 +5,7 @@ use crate::model::{LlamaConfig, LlamaForCausalLm, export, import};
 use burn::backend::Autodiff;
 use burn::data::dataloader::DataLoader;
 use burn::module::{AutodiffModule, Module, ModuleVisitor, Param};
-use burn::optim::{GradientsAccumulator, GradientsParams, Optimizer};
+use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use burn::train::TrainStep;

@@ -3,49 +3,22 @@
 //! What it computes is in `peer.py` beside this file, which is handed to whatever Python there is with torch, transformers
 //! and peft. It waits for a line before each round, so that never both compute at a time.
 
-use super::report::{StepReport, microseconds};
-use super::{LEARNING_RATE, StepBench, median};
+mod error;
+
+pub use error::PeerError;
+
+use super::bench::{StepBench, median};
+use super::method::{INTERVAL, LEARNING_RATE};
+use super::report::{PEER, StepReport, microseconds};
 use serde::Deserialize;
 use serde_json::json;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
 use switchlora_train::experiment::{Method, Precision};
 
 /// What the other process runs.
 const PROGRAM: &str = include_str!("peer.py");
-
-/// What reports call it in the place of a backend.
-pub const PEER: &str = "pytorch";
-
-/// Why there is nothing to compare with.
-#[derive(Debug, thiserror::Error)]
-pub enum PeerError {
-    /// Python itself.
-    #[error("cannot start {python}: {reason}; name one with --python")]
-    Start {
-        /// The program.
-        python: String,
-        /// What the system said.
-        reason: io::Error,
-    },
-    /// It ended: most often, a package is missing.
-    #[error("{python} ended: {said}; it needs the packages torch, transformers and peft")]
-    Ended {
-        /// The program.
-        python: String,
-        /// The last line it wrote to its standard error.
-        said: String,
-    },
-    /// It answered something else than times.
-    #[error("{python} answered something else than times: {reason}")]
-    Answer {
-        /// The program.
-        python: String,
-        /// What is wrong with it.
-        reason: serde_json::Error,
-    },
-}
 
 /// Milliseconds of each phase of one update.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -94,7 +67,7 @@ impl Peer {
             "bf16": bench.precision == Precision::Bf16,
             "seed": bench.seed,
             "lr": LEARNING_RATE,
-            "interval": super::method::INTERVAL,
+            "interval": INTERVAL,
         });
         let mut child = Command::new(python)
             .args(["-c", PROGRAM, &job.to_string()])
