@@ -32,7 +32,8 @@ pub fn adamw<B: Backend>(
 ///
 /// # Panics
 ///
-/// If `rows` is empty. A row outside of the matrix is an error of the caller: the backend panics, or the values are undefined.
+/// If `rows` is empty, except with our kernels. A row outside of the matrix is an error of the caller: the backend panics, or
+/// the values are undefined.
 pub fn gather_rows<B: Backend>(matrix: &Tensor<B, 2>, rows: &[usize]) -> Tensor<B, 2> {
     optimizer(matrix).gather_rows(matrix, rows)
 }

@@ -9,12 +9,16 @@ use crate::operations::{Model, Optimizer};
 use crate::plain::Plain;
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor};
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+use burn_fusion::Fusion;
 use std::any::{Any, TypeId};
 use std::sync::LazyLock;
 
 /// The way to compute a model's operation on `x`.
 pub(crate) fn model<B: Backend, const D: usize>(x: &Tensor<B, D>) -> &'static dyn Model<B> {
-    match own::<B>(x.dtype()).and_then(|own| own.model.downcast_ref::<&'static dyn Model<B>>()) {
+    match kernels::<B>(x.dtype())
+        .and_then(|known| known.model.downcast_ref::<&'static dyn Model<B>>())
+    {
         Some(way) => *way,
         None => plain::<B>(&x.device()),
     }
@@ -22,7 +26,7 @@ pub(crate) fn model<B: Backend, const D: usize>(x: &Tensor<B, D>) -> &'static dy
 
 /// The way to compute an optimizer's operation on `x`.
 pub(crate) fn optimizer<B: Backend, const D: usize>(x: &Tensor<B, D>) -> &'static dyn Optimizer<B> {
-    let way = own::<B>(x.dtype()).and_then(|own| own.optimizer.as_ref());
+    let way = kernels::<B>(x.dtype()).and_then(|known| known.optimizer.as_ref());
     match way.and_then(|way| way.downcast_ref::<&'static dyn Optimizer<B>>()) {
         Some(way) => *way,
         None => plain::<B>(&x.device()),
@@ -47,7 +51,7 @@ pub fn computes_at_once<B: Backend>(device: &B::Device) -> bool {
 /// `work` must not wait for another thread.
 pub fn in_pool<B: Backend, R: Send>(work: impl FnOnce() -> R + Send) -> R {
     #[cfg(feature = "flex")]
-    if found::<B>().is_some_and(|own| own.has_pool) {
+    if known::<B>().is_some_and(|known| known.has_pool) {
         return rayon::scope(|_| work());
     }
     work()
@@ -72,8 +76,8 @@ fn plain<B: Backend>(device: &B::Device) -> &'static Plain {
     }
 }
 
-/// A backend that our kernels serve, directly or under autodiff.
-pub(crate) struct Own {
+/// A backend with kernels of our own, or autodiff over one.
+pub(crate) struct Known {
     backend: TypeId,
     /// An `&'static dyn Model<B>`.
     model: Box<dyn Any + Send + Sync>,
@@ -85,56 +89,48 @@ pub(crate) struct Own {
 }
 
 /// The kernels that compute `dtype` on `B`, if there are any and the environment does not turn them off.
-pub(crate) fn own<B: Backend>(dtype: DType) -> Option<&'static Own> {
+pub(crate) fn kernels<B: Backend>(dtype: DType) -> Option<&'static Known> {
     static IS_OFF: LazyLock<bool> =
         LazyLock::new(|| std::env::var_os("SWITCHLORA_PLAIN").is_some_and(|value| value == "1"));
-    (dtype == DType::F32 && !*IS_OFF).then(found::<B>).flatten()
+    (dtype == DType::F32 && !*IS_OFF).then(known::<B>).flatten()
 }
 
-fn found<B: Backend>() -> Option<&'static Own> {
-    OWN.iter().find(|own| own.backend == TypeId::of::<B>())
+fn known<B: Backend>() -> Option<&'static Known> {
+    KNOWN
+        .iter()
+        .find(|known| known.backend == TypeId::of::<B>())
 }
 
 /// Every backend with kernels. Not generic, so that the kernels are compiled in this crate and not in each crate that uses it.
-static OWN: LazyLock<Vec<Own>> = LazyLock::new(|| {
+static KNOWN: LazyLock<Vec<Known>> = LazyLock::new(|| {
     #[allow(unused_mut)]
-    let mut all: Vec<Own> = vec![];
+    let mut all: Vec<Known> = vec![];
     #[cfg(feature = "flex")]
     all.extend(with_autodiff::<burn_flex::Flex>(true));
     // CubeCL backends with fusion, as Burn exports them, and without.
     #[cfg(feature = "wgpu")]
     {
-        use burn_cubecl::CubeBackend;
-        use burn_fusion::Fusion;
         use cubecl::wgpu::WgpuRuntime;
-        all.extend(with_autodiff::<
-            Fusion<CubeBackend<WgpuRuntime, f32, i32, u32>>,
-        >(false));
-        all.extend(with_autodiff::<
-            Fusion<CubeBackend<WgpuRuntime, f32, i32, u8>>,
-        >(false));
-        all.extend(with_autodiff::<CubeBackend<WgpuRuntime, f32, i32, u32>>(
-            false,
-        ));
+        all.extend(with_autodiff::<Fusion<Cube<WgpuRuntime, u32>>>(false));
+        all.extend(with_autodiff::<Fusion<Cube<WgpuRuntime, u8>>>(false));
+        all.extend(with_autodiff::<Cube<WgpuRuntime, u32>>(false));
     }
     #[cfg(feature = "cuda")]
     {
-        use burn_cubecl::CubeBackend;
-        use burn_fusion::Fusion;
         use cubecl::cuda::CudaRuntime;
-        all.extend(with_autodiff::<
-            Fusion<CubeBackend<CudaRuntime, f32, i32, u8>>,
-        >(false));
-        all.extend(with_autodiff::<CubeBackend<CudaRuntime, f32, i32, u8>>(
-            false,
-        ));
+        all.extend(with_autodiff::<Fusion<Cube<CudaRuntime, u8>>>(false));
+        all.extend(with_autodiff::<Cube<CudaRuntime, u8>>(false));
     }
     all
 });
 
+/// A CubeCL backend of a runtime, with the type that it stores booleans in.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+type Cube<R, Bool> = burn_cubecl::CubeBackend<R, f32, i32, Bool>;
+
 /// A backend `K` with kernels, and autodiff over it with both of Burn's checkpointing strategies.
 #[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
-fn with_autodiff<K: Backend>(has_pool: bool) -> [Own; 3]
+fn with_autodiff<K: Backend>(has_pool: bool) -> [Known; 3]
 where
     crate::kernels::Kernels: Model<K> + Optimizer<K> + crate::kernels::ModelBackward<K>,
 {
@@ -147,8 +143,8 @@ where
         model: &'static dyn Model<B>,
         optimizer: Option<&'static dyn Optimizer<B>>,
         has_pool: bool,
-    ) -> Own {
-        Own {
+    ) -> Known {
+        Known {
             backend: TypeId::of::<B>(),
             model: Box::new(model),
             optimizer: optimizer.map(|way| Box::new(way) as _),
@@ -160,4 +156,26 @@ where
         entry::<Autodiff<K>>(&Differentiable, None, has_pool),
         entry::<Autodiff<K, BalancedCheckpointing>>(&Differentiable, None, has_pool),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::backend::Autodiff;
+    use burn_ndarray::NdArray;
+
+    #[test]
+    fn cpu_backends_compute_at_once_with_and_without_autodiff() {
+        assert!(computes_at_once::<NdArray>(&Default::default()));
+        assert!(computes_at_once::<Autodiff<NdArray>>(&Default::default()));
+        assert!(!known::<NdArray>().is_some_and(|known| known.has_pool));
+        #[cfg(feature = "flex")]
+        {
+            use burn_flex::Flex;
+            assert!(computes_at_once::<Autodiff<Flex>>(&Default::default()));
+            assert!(known::<Autodiff<Flex>>().is_some_and(|known| known.has_pool));
+            assert!(kernels::<Flex>(DType::F32).is_some());
+            assert!(kernels::<Flex>(DType::F64).is_none());
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Few cases of each operation: our kernels take sizes at run time, but Burn compiles and tunes products per shape.
 
-use crate::registry::own;
+use crate::registry::kernels;
 use crate::tests::case::Case;
 use crate::tests::computed::{by_kernels, exactly, here, same};
 use crate::{Heads, Precision};
@@ -116,6 +116,6 @@ fn projections_on_wgpu_are_what_they_say() {
 
 #[test]
 fn burns_wgpu_has_kernels_in_f32_alone() {
-    assert!(own::<Wgpu>(DType::F32).is_some());
-    assert!(own::<Wgpu>(DType::F16).is_none() && own::<Wgpu>(DType::F64).is_none());
+    assert!(kernels::<Wgpu>(DType::F32).is_some());
+    assert!(kernels::<Wgpu>(DType::F16).is_none() && kernels::<Wgpu>(DType::F64).is_none());
 }
