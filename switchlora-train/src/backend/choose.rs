@@ -1,6 +1,6 @@
 //! Which backend a run takes: the one asked for, or the best one that works.
 
-use super::devices::device_count;
+use super::devices::device_names;
 use super::error::BackendError;
 use super::kind::BackendKind;
 use super::missing::missing;
@@ -84,7 +84,7 @@ impl BackendKind {
     ///
     /// There is no such device, or it does not compute in one of them.
     pub fn check_device(self, device: usize, precisions: &[Precision]) -> Result<(), BackendError> {
-        if device >= device_count(self).max(1) {
+        if device >= device_names(self).len().max(1) {
             let backend = self;
             return Err(BackendError::NoSuchDevice { backend, device });
         }

@@ -29,27 +29,9 @@ pub fn processor() -> String {
     name.unwrap_or("processor").to_owned()
 }
 
-/// Returns the number of devices of a backend that works.
-pub fn device_count(backend: BackendKind) -> usize {
-    match backend {
-        BackendKind::Auto => 0,
-        BackendKind::Flex | BackendKind::Ndarray => 1,
-        #[cfg(feature = "wgpu")]
-        BackendKind::Wgpu => adapters().len(),
-        #[cfg(feature = "cuda")]
-        BackendKind::Cuda => run_on(backend, 0, Count).unwrap_or(0),
-        #[allow(
-            unreachable_patterns,
-            reason = "reachable without the feature of a backend"
-        )]
-        _ => 0,
-    }
-}
-
 /// Returns the names of the devices of a backend that works, in the order of `--device`.
 pub fn device_names(backend: BackendKind) -> Vec<String> {
     match backend {
-        BackendKind::Auto => Vec::new(),
         BackendKind::Flex | BackendKind::Ndarray => {
             let cores = available_parallelism().map_or(1, usize::from);
             let has_units = Precision::Bf16.has_matrix_units_here();
@@ -63,13 +45,9 @@ pub fn device_names(backend: BackendKind) -> Vec<String> {
         BackendKind::Wgpu => adapters().into_iter().map(|(_, name)| name).collect(),
         #[cfg(feature = "cuda")]
         BackendKind::Cuda => {
-            let numbers = 0..device_count(backend);
+            let numbers = 0..run_on(backend, 0, Count).unwrap_or(0);
             numbers.map(|n| format!("NVIDIA GPU {n}")).collect()
         }
-        #[allow(
-            unreachable_patterns,
-            reason = "reachable without the feature of a backend"
-        )]
         _ => Vec::new(),
     }
 }

@@ -12,7 +12,7 @@ mod run;
 
 pub(crate) use bandwidth::bandwidth;
 pub use choose::Choice;
-pub use devices::{DeviceMemory, device_count, device_memory, device_names, processor};
+pub use devices::{DeviceMemory, device_memory, device_names, processor};
 pub use error::BackendError;
 pub use kind::BackendKind;
 pub use missing::missing;

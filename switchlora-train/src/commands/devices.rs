@@ -18,7 +18,7 @@ pub struct DevicesArgs {
 ///
 /// # Errors
 ///
-/// None.
+/// Never: a backend that does not work is a line of the list.
 pub fn run(args: DevicesArgs) -> Result<ExitCode> {
     let auto = BackendKind::Auto.choose().ok().map(|choice| choice.backend);
     for backend in BackendKind::PREFERRED {

@@ -36,14 +36,8 @@ pub struct PlanArgs {
 pub fn run(args: PlanArgs) -> Result<ExitCode> {
     let config = LlamaConfig::resolve(&args.model)?;
     let rank = args.rank.unwrap_or(config.default_rank());
-    let methods = args.methods.iter().map(|name| {
-        let found = Method::ALL.into_iter().find(|m| m.name() == name);
-        found.ok_or_else(|| {
-            let known = Method::ALL.map(Method::name).join(", ");
-            Usage(format!("method {name} is unknown; choose among {known}"))
-        })
-    });
-    let methods: Vec<Method> = methods.collect::<Result<_, _>>()?;
+    let method = |name: &String| name.parse().map_err(|reason| Usage(format!("{reason}")));
+    let methods: Vec<Method> = args.methods.iter().map(method).collect::<Result<_, _>>()?;
     let plan = Plan::new(&args.model, &config, Some(rank), &methods)?;
     let plan = plan.with_frozen(args.frozen);
     match args.json {

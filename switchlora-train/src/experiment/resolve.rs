@@ -27,12 +27,8 @@ impl Experiment {
         check("lr", lr, lr.is_finite() && lr > 0.0, ABOVE_0)?;
         check("clip", self.clip, self.clip > 0.0, ABOVE_0)?;
         let minimum = self.schedule.minimum;
-        check(
-            "schedule.minimum",
-            minimum,
-            (0.0..=1.0).contains(&minimum),
-            "0 to 1",
-        )?;
+        let share = (0.0..=1.0).contains(&minimum);
+        check("schedule.minimum", minimum, share, "0 to 1")?;
         self.schedule.warmup.get_or_insert(self.steps / 20);
         match self.method {
             Method::Full => self.rank = None,
@@ -53,39 +49,24 @@ impl Experiment {
         }
         let cycle = *self.relora.cycle.insert(self.cycle());
         let warmup = *self.relora.restart_warmup.get_or_insert(cycle / 10);
-        check(
-            "relora.restart_warmup",
-            warmup,
-            warmup < cycle.max(1),
-            "less than relora.cycle: the learning rate would never rise",
-        )
+        let expected = "less than relora.cycle: the learning rate would never rise";
+        let key = "relora.restart_warmup";
+        check(key, warmup, warmup < cycle.max(1), expected)
     }
 
     fn resolve_warm_start(&mut self, lr: f64) -> Result<(), ExperimentError> {
         if let Some(rate) = self.warm_start_lr {
-            check(
-                "warm_start_lr",
-                rate,
-                rate.is_finite() && rate > 0.0,
-                ABOVE_0,
-            )?;
+            let positive = rate.is_finite() && rate > 0.0;
+            check("warm_start_lr", rate, positive, ABOVE_0)?;
         }
         let Some(WarmStart::Updates(updates)) = self.warm_start else {
             return Ok(());
         };
-        let allowed = self.method != Method::Full || updates == 0;
-        check(
-            "warm-start",
-            updates,
-            updates < self.steps,
-            "fewer updates than steps",
-        )?;
-        check(
-            "warm-start",
-            updates,
-            allowed,
-            "another method than full, or a run to start from",
-        )?;
+        let (key, fewer) = ("warm-start", "fewer updates than steps");
+        check(key, updates, updates < self.steps, fewer)?;
+        let begins = self.method != Method::Full || updates == 0;
+        let expected = "another method than full, or a run to start from";
+        check(key, updates, begins, expected)?;
         self.warm_start_lr
             .get_or_insert(Method::Full.learning_rate().min(lr));
         Ok(())

@@ -1,4 +1,4 @@
-//! The same model with other layers: what it computes stays, how it is trained changes.
+//! Converts a model for another training method. The function it computes stays the same.
 
 use super::llama::LlamaForCausalLm;
 use burn::tensor::backend::Backend;
@@ -6,9 +6,10 @@ use rand_chacha::ChaCha8Rng;
 use switchlora_core::{Purpose, SwitchLoraConfig, SwitchLoraLinear, stream};
 
 impl<B: Backend> LlamaForCausalLm<B> {
-    /// Merges the factors of every projection, if it has any, and adapts it as `method` says; `seed` names the new factors.
+    /// Merges the factors of every projection, if it has any, and adapts the projection for `method`. New factors are drawn
+    /// from `seed`.
     ///
-    /// The parameters of projections get new ids, so a new optimizer is to train them.
+    /// The parameters of projections get new ids, so they need a new optimizer.
     pub fn adapted(mut self, method: &SwitchLoraConfig, seed: u64) -> Self {
         let mut number = 0;
         let mut adapt = |layer: &mut SwitchLoraLinear<B>| {

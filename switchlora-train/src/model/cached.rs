@@ -1,7 +1,7 @@
-//! The model token by token: what earlier tokens left behind, their keys and values, is kept instead of computed again.
+//! Token-by-token generation with a key-value cache: keys and values of earlier tokens are stored, not computed again.
 //!
-//! `attention_t = softmax(q_t K^T / sqrt(head_dim)) V` needs of the past only `K`, the rotated keys, and `V`, the values of each
-//! layer; so the work of a token is that of one row, whatever came before it.
+//! `attention_t = softmax(q_t K^T / sqrt(head_dim)) V` needs only the rotated keys `K` and the values `V` of earlier tokens, so a
+//! token costs one row of each product.
 
 use super::attention::Attention;
 use super::llama::LlamaForCausalLm;
@@ -11,19 +11,19 @@ use burn::tensor::{Bool, Int, Tensor};
 use switchlora_core::forward_together;
 use switchlora_ops::{Heads, embedding, rotate};
 
-/// Positions by which a cache grows: growing copies it, and most of a conversation should not.
+/// Positions by which a cache grows. Growing copies the cache, so most tokens should not grow it.
 const GROWTH: usize = 256;
 
 /// The rotated keys and the values of one sequence, in every layer.
 #[derive(Clone, Debug)]
 pub struct KeyValueCache<B: Backend> {
-    /// Of each layer, `[1, keys, room, head_dim]` twice; of `room` positions `length` are filled.
+    /// Keys and values of each layer, `[1, keys, room, head_dim]`; `length` of `room` positions are filled.
     layers: Vec<Option<(Tensor<B, 4>, Tensor<B, 4>)>>,
     length: usize,
 }
 
 impl<B: Backend> KeyValueCache<B> {
-    /// Nothing of a sequence yet.
+    /// An empty cache.
     pub fn new(model: &LlamaForCausalLm<B>) -> Self {
         Self {
             layers: model.model.layers.iter().map(|_| None).collect(),
@@ -31,17 +31,17 @@ impl<B: Backend> KeyValueCache<B> {
         }
     }
 
-    /// Tokens that are in it.
+    /// Number of tokens in the cache.
     pub fn len(&self) -> usize {
         self.length
     }
 
-    /// Whether no token is in it.
+    /// Whether the cache is empty.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Adds the keys and values `[1, keys, tokens, head_dim]` of a layer after those it has; gives all of them.
+    /// Appends keys and values `[1, keys, tokens, head_dim]` of a layer, and returns all of the layer's.
     fn extend(
         &mut self,
         layer: usize,
@@ -74,13 +74,14 @@ impl<B: Backend> KeyValueCache<B> {
 }
 
 impl<B: Backend> LlamaForCausalLm<B> {
-    /// Scores of the token after `tokens: [tokens]`, which follow what is in `cache`; gives `[1, vocabulary]`.
+    /// Returns scores of the token after `tokens: [tokens]`, `[1, vocabulary]`. The tokens follow those in `cache`, and are added
+    /// to it.
     ///
-    /// The tokens are in the cache from then on. Equal to the last row of [`logits`](Self::logits) of the whole sequence.
+    /// Equal to the last row of [`logits`](Self::logits) of the whole sequence.
     ///
     /// # Panics
     ///
-    /// If there is no token, or more are in the cache then than the model has [positions](super::Positions::len).
+    /// If `tokens` is empty, or cache and tokens together exceed the model's [positions](super::Positions::len).
     pub fn next_token(
         &self,
         tokens: Tensor<B, 1, Int>,
@@ -107,7 +108,7 @@ impl<B: Backend> LlamaForCausalLm<B> {
     }
 }
 
-/// Attends from `x: [tokens, hidden]` to what is cached and, causally, to `x` itself.
+/// Attends from `x: [tokens, hidden]` to the cached tokens and, causally, to `x` itself.
 fn attend<B: Backend>(
     attention: &Attention<B>,
     x: Tensor<B, 2>,
@@ -132,7 +133,7 @@ fn attend<B: Backend>(
     let before = cache.length;
     let (k, v) = cache.extend(layer, k, v); // [1, keys, length, head_dim]
     let length = before + tokens;
-    // Query heads that share a key head are stacked along its queries, so that nothing is repeated.
+    // Query heads that share a key head are stacked along the query dimension, so that keys are not repeated.
     let stacked = queries / keys * tokens;
     let q = q.reshape([1, keys, stacked, head_dim]);
     let scores = q.matmul(k.transpose()) * (1.0 / (head_dim as f64).sqrt()); // [1, keys, stacked, length]

@@ -1,16 +1,16 @@
-//! Adapters folded into the weights they stand beside, on the host: `W + s B A`, summed in f64 and rounded once.
+//! Merges adapters into their weights on the host: `W + s B A`, summed in f64 and rounded once.
 
 use super::names::NameError;
 use burn::tensor::TensorData;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
-/// Replaces each `….weight: [out, in]`, `….lora_A: [rank, in]` and `….lora_B: [out, rank]` of f32 by the one weight that
-/// computes the same; every other tensor stays.
+/// Replaces each `….weight: [out, in]`, `….lora_A: [rank, in]` and `….lora_B: [out, rank]`, all f32, by the merged weight.
+/// Every other tensor stays.
 ///
 /// # Errors
 ///
-/// A factor without its weight or without the other factor, or of a shape that does not belong to theirs.
+/// A factor has no weight or no other factor, or their shapes do not fit.
 pub fn merge_adapters(
     mut tensors: BTreeMap<String, TensorData>,
     scale: f64,

@@ -133,14 +133,13 @@ impl LlamaConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::PRESETS;
 
     #[test]
     fn linears_come_in_the_order_q_k_v_o_gate_up_down_with_narrow_keys_and_values() {
         let config = LlamaConfig {
             num_key_value_heads: 2,
             tie_word_embeddings: true,
-            ..PRESETS[0].config()
+            ..LlamaConfig::preset("tiny").expect("a preset")
         };
         let linears = config.linears();
         let rows: Vec<_> = linears

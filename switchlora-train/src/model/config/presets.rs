@@ -2,32 +2,25 @@
 
 use super::architecture::{INITIALIZER_RANGE, LlamaConfig, RMS_NORM_EPS, ROPE_THETA};
 
-/// A row of [`PRESETS`]. All other values of a configuration are the same for all presets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A row of [`PRESETS`].
+#[derive(Clone, Debug, PartialEq)]
 pub struct Preset {
     /// Name for `--model`.
     pub name: &'static str,
-    /// Width of the residual stream.
-    pub hidden_size: usize,
-    /// Width of the MLP.
-    pub intermediate_size: usize,
-    /// Decoder layers.
-    pub num_hidden_layers: usize,
-    /// Attention heads, and key-value heads.
-    pub num_attention_heads: usize,
-    /// Tokens in the vocabulary.
-    pub vocab_size: usize,
-    /// The longest sequence.
-    pub max_position_embeddings: usize,
+    /// The whole configuration.
+    pub config: LlamaConfig,
 }
 
-/// The model of the default run, then those of the paper.
+/// The model of the default run, then the models of the paper.
 pub const PRESETS: [Preset; 12] = [
     // Our own, for the default run on two CPU cores.
     Preset {
-        vocab_size: 4096,
-        max_position_embeddings: 256,
-        ..paper("tiny", 128, 352, 4, 4)
+        name: "tiny",
+        config: LlamaConfig {
+            vocab_size: 4096,
+            max_position_embeddings: 256,
+            ..paper("9m", 128, 352, 4, 4).config
+        },
     },
     paper("9m", 128, 352, 4, 4),
     paper("20m", 256, 688, 4, 4),
@@ -42,50 +35,35 @@ pub const PRESETS: [Preset; 12] = [
     paper("7b", 4096, 11008, 32, 32),
 ];
 
+/// A model of the paper: as many key-value heads as heads, an untied head, Hugging Face's defaults.
 const fn paper(
     name: &'static str,
-    hidden: usize,
-    intermediate: usize,
-    layers: usize,
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
     heads: usize,
 ) -> Preset {
-    Preset {
-        name,
-        hidden_size: hidden,
-        intermediate_size: intermediate,
-        num_hidden_layers: layers,
-        num_attention_heads: heads,
+    let config = LlamaConfig {
         vocab_size: 32_100,
+        hidden_size,
+        intermediate_size,
+        num_hidden_layers,
+        num_attention_heads: heads,
+        num_key_value_heads: heads,
         max_position_embeddings: 1024,
-    }
-}
-
-impl Preset {
-    /// The whole configuration: as many key-value heads as heads, an untied head, Hugging Face's defaults.
-    pub fn config(&self) -> LlamaConfig {
-        LlamaConfig {
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            intermediate_size: self.intermediate_size,
-            num_hidden_layers: self.num_hidden_layers,
-            num_attention_heads: self.num_attention_heads,
-            num_key_value_heads: self.num_attention_heads,
-            max_position_embeddings: self.max_position_embeddings,
-            rms_norm_eps: RMS_NORM_EPS,
-            rope_theta: ROPE_THETA,
-            initializer_range: INITIALIZER_RANGE,
-            tie_word_embeddings: false,
-        }
-    }
+        rms_norm_eps: RMS_NORM_EPS,
+        rope_theta: ROPE_THETA,
+        initializer_range: INITIALIZER_RANGE,
+        tie_word_embeddings: false,
+    };
+    Preset { name, config }
 }
 
 impl LlamaConfig {
     /// The preset called `name`, if there is one.
     pub fn preset(name: &str) -> Option<Self> {
-        PRESETS
-            .iter()
-            .find(|preset| preset.name == name)
-            .map(Preset::config)
+        let found = PRESETS.into_iter().find(|preset| preset.name == name);
+        found.map(|preset| preset.config)
     }
 }
 
@@ -96,7 +74,7 @@ mod tests {
     #[test]
     fn presets_have_as_many_parameters_as_their_names_say() {
         let millions =
-            PRESETS.map(|preset| (preset.config().num_parameters() as f64 / 1e5).round() / 10.0);
+            PRESETS.map(|preset| (preset.config.num_parameters() as f64 / 1e5).round() / 10.0);
         assert_eq!(
             millions,
             [

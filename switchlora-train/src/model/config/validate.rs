@@ -4,9 +4,9 @@ use super::architecture::LlamaConfig;
 use super::error::{ConfigProblems, LlamaConfigError};
 
 // Above the sizes of all known models, and low enough that no parameter or byte count overflows 64 bits.
-const LARGEST_WIDTH: usize = 1 << 20;
-const MOST_LAYERS: usize = 1 << 12;
-const MOST_TOKENS: usize = 1 << 24;
+const WIDTH: usize = 1 << 20;
+const LAYERS: usize = 1 << 12;
+const TOKENS: usize = 1 << 24;
 
 impl LlamaConfig {
     /// Checks that the model can be built.
@@ -26,24 +26,16 @@ impl LlamaConfig {
     pub(super) fn problems(&self) -> ConfigProblems {
         let mut problems = ConfigProblems::default();
         for (key, found, most) in [
-            ("vocab_size", self.vocab_size, MOST_TOKENS),
-            ("hidden_size", self.hidden_size, LARGEST_WIDTH),
-            ("intermediate_size", self.intermediate_size, LARGEST_WIDTH),
-            ("num_hidden_layers", self.num_hidden_layers, MOST_LAYERS),
-            (
-                "num_attention_heads",
-                self.num_attention_heads,
-                LARGEST_WIDTH,
-            ),
-            (
-                "num_key_value_heads",
-                self.num_key_value_heads,
-                LARGEST_WIDTH,
-            ),
+            ("vocab_size", self.vocab_size, TOKENS),
+            ("hidden_size", self.hidden_size, WIDTH),
+            ("intermediate_size", self.intermediate_size, WIDTH),
+            ("num_hidden_layers", self.num_hidden_layers, LAYERS),
+            ("num_attention_heads", self.num_attention_heads, WIDTH),
+            ("num_key_value_heads", self.num_key_value_heads, WIDTH),
             (
                 "max_position_embeddings",
                 self.max_position_embeddings,
-                MOST_TOKENS,
+                TOKENS,
             ),
         ] {
             if !(1..=most).contains(&found) {
@@ -86,7 +78,6 @@ impl LlamaConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::PRESETS;
 
     fn keys(problems: &ConfigProblems) -> Vec<&'static str> {
         problems.0.iter().map(|problem| problem.key).collect()
@@ -143,11 +134,11 @@ mod tests {
     #[test]
     fn the_largest_valid_model_at_the_largest_rank_still_has_a_byte_count() {
         let largest = LlamaConfig {
-            vocab_size: MOST_TOKENS,
-            hidden_size: LARGEST_WIDTH,
-            intermediate_size: LARGEST_WIDTH,
-            num_hidden_layers: MOST_LAYERS,
-            ..PRESETS[0].config()
+            vocab_size: TOKENS,
+            hidden_size: WIDTH,
+            intermediate_size: WIDTH,
+            num_hidden_layers: LAYERS,
+            ..LlamaConfig::preset("tiny").expect("a preset")
         };
         let largest = LlamaConfig {
             num_attention_heads: 1024,
@@ -156,7 +147,7 @@ mod tests {
         };
         largest.validate().expect("within the limits");
         for method in switchlora_core::Method::ALL {
-            assert!(method.cost(&largest.shape(), LARGEST_WIDTH).state_bytes() > 1 << 58);
+            assert!(method.cost(&largest.shape(), WIDTH).state_bytes() > 1 << 58);
         }
     }
 }

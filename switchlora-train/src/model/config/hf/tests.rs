@@ -15,7 +15,7 @@ fn keys(problems: &ConfigProblems) -> Vec<&'static str> {
 #[test]
 fn every_preset_is_valid_and_survives_its_config_json() {
     for preset in PRESETS {
-        let config = preset.config();
+        let config = preset.config;
         config.validate().expect(preset.name);
         assert_eq!(from_hf(config.to_hf_json()), Ok(config.clone()));
         let text = serde_json::to_string(&config).expect("serializes");
@@ -97,7 +97,7 @@ fn one_error_names_every_key_that_is_not_supported() {
 
 #[test]
 fn a_wrong_value_is_not_reported_again_through_what_follows_from_it() {
-    let mut file = PRESETS[0].config().to_hf_json();
+    let mut file = LlamaConfig::preset("tiny").expect("a preset").to_hf_json();
     file["hidden_size"] = json!("wide");
     file["num_attention_heads"] = json!(null);
     file["head_dim"] = json!(99);
@@ -116,7 +116,7 @@ fn files_are_read_and_bad_ones_named() {
         folder.path().join("list"),
         folder.path().join("large"),
     );
-    let tiny = PRESETS[0].config();
+    let tiny = LlamaConfig::preset("tiny").expect("a preset");
     std::fs::write(&good, tiny.to_hf_json().to_string()).expect("written");
     std::fs::write(&list, "[1]").expect("written");
     std::fs::write(&large, vec![b' '; LARGEST_FILE as usize + 1]).expect("written");
