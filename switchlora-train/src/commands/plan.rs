@@ -18,7 +18,11 @@ pub struct PlanArgs {
     #[arg(long)]
     rank: Option<usize>,
     /// Methods, separated by commas.
-    #[arg(long, value_delimiter = ',', default_values_t = Method::ALL.map(|method| method.to_string()))]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "full,lora,relora,galore,switchlora"
+    )]
     methods: Vec<String>,
     /// Dtype of the frozen weights in memory.
     #[arg(long, value_parser = flags::precision(), default_value_t)]
