@@ -40,7 +40,10 @@ pub struct PlanArgs {
 pub fn run(args: PlanArgs) -> Result<ExitCode> {
     let config = LlamaConfig::resolve(&args.model)?;
     let rank = args.rank.unwrap_or(config.default_rank());
-    let method = |name: &String| name.parse().map_err(|reason| Usage(format!("{reason}")));
+    let method = |name: &String| {
+        name.parse::<Method>()
+            .map_err(|reason| Usage(reason.to_string()))
+    };
     let methods: Vec<Method> = args.methods.iter().map(method).collect::<Result<_, _>>()?;
     let plan = Plan::new(&args.model, &config, Some(rank), &methods)?;
     let plan = plan.with_frozen(args.frozen);
