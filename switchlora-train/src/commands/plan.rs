@@ -18,7 +18,11 @@ pub struct PlanArgs {
     #[arg(long)]
     rank: Option<usize>,
     /// Methods, separated by commas.
-    #[arg(long, value_delimiter = ',', default_values_t = Method::ALL.map(|method| method.to_string()))]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "full,lora,relora,galore,switchlora"
+    )]
     methods: Vec<String>,
     /// Dtype of the frozen weights in memory.
     #[arg(long, value_parser = flags::precision(), default_value_t)]
@@ -36,7 +40,10 @@ pub struct PlanArgs {
 pub fn run(args: PlanArgs) -> Result<ExitCode> {
     let config = LlamaConfig::resolve(&args.model)?;
     let rank = args.rank.unwrap_or(config.default_rank());
-    let method = |name: &String| name.parse().map_err(|reason| Usage(format!("{reason}")));
+    let method = |name: &String| {
+        name.parse::<Method>()
+            .map_err(|reason| Usage(reason.to_string()))
+    };
     let methods: Vec<Method> = args.methods.iter().map(method).collect::<Result<_, _>>()?;
     let plan = Plan::new(&args.model, &config, Some(rank), &methods)?;
     let plan = plan.with_frozen(args.frozen);

@@ -24,7 +24,7 @@ pub enum ExperimentError {
         reason: String,
     },
     /// A flag has a value that `config.toml` cannot hold: an integer above 2^63, or a path that is not UTF-8.
-    #[error("a flag's value cannot be written to config.toml: {0}")]
+    #[error("a flag's value cannot be written to config.toml")]
     Flag(#[from] toml::ser::Error),
     /// A number is outside its range.
     #[error("{key} is {value}, expected {expected}")]

@@ -84,8 +84,8 @@ mod tests {
             lr in number(), minimum in number(), interval in prop::option::of(number()),
             warmup in prop::option::of(0..u64::MAX / 2),
         ) {
-            let mut base = Experiment::default();
-            base.warm_start = Some(WarmStart::From("12".into()));
+            let warm_start = Some(WarmStart::From("12".into()));
+            let mut base = Experiment { warm_start, ..Experiment::default() };
             (base.lr, base.schedule.minimum, base.switch.interval) = (Some(1.0), minimum, 7.0);
             let flags = Flags { lr: Some(lr), warmup, interval, ..Flags::default() };
             let both = base.with(&flags).unwrap();
