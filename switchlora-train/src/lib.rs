@@ -1,9 +1,9 @@
 //! Pre-trains LLaMA models with SwitchLoRA on Burn.
 //!
-//! One module for each idea: [`experiment`] is what a user chooses, [`data`] gives batches, [`model`] is LLaMA, [`training`]
-//! trains it update by update, [`learner`] runs that through burn-train with dashboard and checkpoints, [`checkpoint`] keeps
-//! its state in a [`run_directory`], [`huggingface`] reads and writes Hugging Face folders, [`backend`] runs any of it on CPU
-//! or GPU, [`commands`] are the program's.
+//! One module for each idea: [`experiment`] is what a user chooses, [`data`] gives batches, [`model`] is LLaMA,
+//! [`training`] trains it update by update, [`learner`] runs that through burn-train with dashboard and checkpoints,
+//! [`checkpoint`] keeps its state in a [`run_directory`], [`huggingface`] reads and writes Hugging Face folders,
+//! [`backend`] runs any of it on CPU or GPU, [`commands`] are the program's.
 
 pub mod backend;
 pub mod checkpoint;

@@ -20,8 +20,8 @@ pub enum ModelSource {
 }
 
 impl ModelSource {
-    /// Opens `path`: a Hugging Face folder, a checkpoint, or the newest valid checkpoint of a run directory, with a warning
-    /// about newer ones that are damaged.
+    /// Opens `path`: a Hugging Face folder, a checkpoint, or the newest valid checkpoint of a run directory, with a
+    /// warning about newer ones that are damaged.
     ///
     /// # Errors
     ///

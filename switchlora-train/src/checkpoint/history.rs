@@ -110,7 +110,8 @@ pub fn set_aside(rejected: &[Rejected]) -> Result<(), CheckpointError> {
     Ok(())
 }
 
-/// Removes all but the `keep` newest checkpoints of `run` and the one of step `best`. Call it after a newer one is verified.
+/// Removes all but the `keep` newest checkpoints of `run` and the one of step `best`. Call it after a newer one is
+/// verified.
 ///
 /// # Errors
 ///

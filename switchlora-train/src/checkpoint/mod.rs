@@ -9,11 +9,11 @@
 //!   SHA256SUMS              a checksum of each of them; `sha256sum -c SHA256SUMS` reads it too
 //! ```
 //!
-//! It has no state of a random number generator: every random number, and the order of the data, follows from the seed and
-//! the update's number.
+//! It has no state of a random number generator: every random number, and the order of the data, follows from the seed
+//! and the update's number.
 //!
-//! A checkpoint exists completely or not at all. It is written as `.step-….writing`, flushed to the disk, renamed, and read
-//! back; only then are older ones removed. If one does not match its checksums, the one before it is used.
+//! A checkpoint exists completely or not at all. It is written as `.step-….writing`, flushed to the disk, renamed, and
+//! read back; only then are older ones removed. If one does not match its checksums, the one before it is used.
 
 mod error;
 mod folder;

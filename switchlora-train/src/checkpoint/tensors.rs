@@ -1,7 +1,7 @@
 //! safetensors files of f32 tensors, read and written one tensor at a time.
 //!
-//! The `safetensors` crate works on whole buffers, but a checkpoint may be as large as memory, and its checksum is computed
-//! while it is read or written. The crate reads and checks the header.
+//! The `safetensors` crate works on whole buffers, but a checkpoint may be as large as memory, and its checksum is
+//! computed while it is read or written. The crate reads and checks the header.
 
 use burn::tensor::TensorData;
 use safetensors::Dtype;

@@ -88,11 +88,8 @@ fn status(error: &anyhow::Error) -> u8 {
         cause.is::<ExperimentError>()
             || cause.is::<LlamaConfigError>()
             || cause.is::<PlanError>()
+            || cause.is::<SetupError>()
             || cause.is::<Usage>()
-            || matches!(
-                cause.downcast_ref::<SetupError>(),
-                Some(SetupError::Vocabulary { .. } | SetupError::Positions { .. })
-            )
             || matches!(
                 cause.downcast_ref::<RunDirectoryError>(),
                 Some(

@@ -1,7 +1,7 @@
 //! burn-train's terminal dashboard, in which Ctrl-C still works.
 //!
-//! The dashboard puts the terminal in raw mode, in which Ctrl-C sends a key instead of a signal. This module turns signals on
-//! again and leaves the rest of raw mode as it is.
+//! The dashboard puts the terminal in raw mode, in which Ctrl-C sends a key instead of a signal. This module turns
+//! signals on again and leaves the rest of raw mode as it is.
 
 use burn::train::Interrupter;
 use burn::train::LearnerSummary;
@@ -32,8 +32,8 @@ const LOOK: Duration = Duration::from_millis(100);
 impl Dashboard {
     /// Takes over the terminal. The dashboard's quit key stops the run through `interrupter`.
     pub fn new(interrupter: Interrupter) -> Self {
-        // burn-train 0.21 draws from a thread that never sleeps and would take one core from the training. A thread inherits
-        // the priority of its parent.
+        // burn-train 0.21 draws from a thread that never sleeps and would take one core from the training. A thread
+        // inherits the priority of its parent.
         let made = std::thread::spawn({
             let interrupter = interrupter.clone();
             move || {

@@ -3,7 +3,7 @@
 use super::step::StepOutput;
 use crate::experiment::Experiment;
 use crate::model::LlamaForCausalLm;
-use crate::training::{Optim, Report};
+use crate::training::{Optim, Report, Update};
 use burn::data::dataloader::Progress as Items;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
@@ -44,23 +44,11 @@ impl<B: AutodiffBackend> Events<B> {
     }
 
     /// An update.
-    pub fn update(
-        &mut self,
-        step: u64,
-        loss: Tensor<B::InnerBackend, 1>,
-        report: Deferred<Report>,
-        learning_rate: f64,
-    ) {
-        let report = Some(report);
-        let progress = Items::new(step as usize, self.steps);
-        let item = self.item(
-            StepOutput { loss, report },
-            progress,
-            step as usize,
-            Some(learning_rate),
-        );
-        let event = LearnerEvent::ProcessedItem(item);
-        self.processor.process_train(event);
+    pub fn update(&mut self, update: Update<B::InnerBackend>, report: Deferred<Report>) {
+        let (loss, report) = (update.loss, Some(report));
+        let (number, rate) = (update.step as usize, update.learning_rate);
+        let item = self.item(StepOutput { loss, report }, number, self.steps, Some(rate));
+        self.processor.process_train(item);
     }
 
     /// The end of the updates before an evaluation.
@@ -69,17 +57,10 @@ impl<B: AutodiffBackend> Events<B> {
         self.processor.process_train(event);
     }
 
-    /// Batch `number` of the `total` of an evaluation, counted from 1.
-    pub fn evaluated_batch(
-        &mut self,
-        number: usize,
-        total: usize,
-        loss: Tensor<B::InnerBackend, 1>,
-    ) {
-        let output = StepOutput { loss, report: None };
-        let item = self.item(output, Items::new(number, total), number, None);
-        let event = LearnerEvent::ProcessedItem(item);
-        self.processor.process_valid(event);
+    /// The loss of batch `number` of the `total` of an evaluation, counted from 1.
+    pub fn batch(&mut self, number: usize, total: usize, loss: Tensor<B::InnerBackend, 1>) {
+        let item = self.item(StepOutput { loss, report: None }, number, total, None);
+        self.processor.process_valid(item);
     }
 
     /// The end of an evaluation.
@@ -92,11 +73,13 @@ impl<B: AutodiffBackend> Events<B> {
     fn item(
         &self,
         output: StepOutput<B::InnerBackend>,
-        progress: Items,
         number: usize,
+        total: usize,
         learning_rate: Option<f64>,
-    ) -> TrainingItem<StepOutput<B::InnerBackend>> {
+    ) -> LearnerEvent<StepOutput<B::InnerBackend>> {
         let stretches = Items::new(self.stretch.min(self.stretches), self.stretches);
-        TrainingItem::new(output, progress, stretches, Some(number), learning_rate)
+        let progress = Items::new(number, total);
+        let item = TrainingItem::new(output, progress, stretches, Some(number), learning_rate);
+        LearnerEvent::ProcessedItem(item)
     }
 }

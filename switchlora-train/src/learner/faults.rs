@@ -1,4 +1,5 @@
-//! Updates that were skipped because their loss or gradient norm was not finite: each is reported, too many end the run.
+//! Updates that were skipped because their loss or gradient norm was not finite: each is reported, too many end the
+//! run.
 //!
 //! The verdict about an update is read one update later, when the device has decided it: no update waits.
 

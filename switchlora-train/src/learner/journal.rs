@@ -1,8 +1,8 @@
 //! `metrics.jsonl`: one line for every update, evaluation, checkpoint and event, written by a separate thread.
 //!
-//! The numbers of an update may still be on the device when it is added; the thread waits for them, the training does not.
-//! Lines keep the order in which they were added. [`Journal::flush`] waits until all of them are in the file. A line that
-//! cannot be written is kept and tried again with the next; the file never has half a line.
+//! The numbers of an update may still be on the device when it is added; the thread waits for them, the training does
+//! not. Lines keep the order in which they were added. [`Journal::flush`] waits until all of them are in the file. A
+//! line that cannot be written is kept and tried again with the next; the file never has half a line.
 
 use crate::checkpoint::Saved;
 use crate::durable;
@@ -93,7 +93,8 @@ impl Journal {
         self.line(json!({"kind": "eval", "step": step, "loss": loss, "perplexity": loss.exp()}));
     }
 
-    /// Adds a checkpoint in the folder `path` of the run, with the seconds that the training waited and the seconds it took.
+    /// Adds a checkpoint in the folder `path` of the run, with the seconds that the training waited and the seconds it
+    /// took.
     pub fn checkpoint(&self, saved: &Saved, path: &str, waited: f64, seconds: f64) {
         let (step, bytes) = (saved.step, saved.bytes);
         self.line(json!({"kind": "checkpoint", "step": step, "path": path, "bytes": bytes, "waited_seconds": waited,

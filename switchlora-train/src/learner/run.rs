@@ -85,8 +85,8 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
     ///
     /// # Errors
     ///
-    /// Text, journal or checkpoint cannot be read or written, or too many updates were skipped. The state is saved if it can
-    /// be, and the error says from which checkpoint the run can go on.
+    /// Text, journal or checkpoint cannot be read or written, or too many updates were skipped. The state is saved if
+    /// it can be, and the error says from which checkpoint the run can go on.
     pub fn train(&mut self, batches: Loader<B>) -> Result<()> {
         let ended = self.updates(&mut *batches.iter());
         let ended = ended.and_then(|()| self.writer.settle(true));
@@ -145,8 +145,7 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
         self.plan.journal.update(report.clone());
         self.faults.watch(report.clone());
         self.last_report = Some(report.clone());
-        self.events
-            .update(step, update.loss, report, update.learning_rate);
+        self.events.update(update, report);
         Ok(())
     }
 
@@ -177,7 +176,7 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
         });
         let each = |loss| {
             number += 1;
-            events.evaluated_batch(number, total, loss);
+            events.batch(number, total, loss);
         };
         let loss = self.training.evaluate(batches, Summation::Device, each);
         if stopped {

@@ -1,4 +1,5 @@
-//! Writes checkpoints while the training goes on: the training waits for the copy to the host, a thread waits for the disk.
+//! Writes checkpoints while the training goes on: the training waits for the copy to the host, a thread waits for the
+//! disk.
 
 use super::journal::Journal;
 use crate::checkpoint::{self, Saved, Snapshot};

@@ -1,8 +1,9 @@
 //! The training strategy that burn-train runs: updates instead of epochs.
 //!
-//! burn-train's own strategies count epochs, step the learning rate with every micro-batch, sum accumulated gradients and
-//! stop without saving. This one runs a [`Training`], which owns the model: the learner keeps its model while the optimizer
-//! makes the new one, so that every changed parameter exists twice and nothing is updated in place. It is dropped first.
+//! burn-train's own strategies count epochs, step the learning rate with every micro-batch, sum accumulated gradients
+//! and stop without saving. This one runs a [`Training`], which owns the model: the learner keeps its model while the
+//! optimizer makes the new one, so that every changed parameter exists twice and nothing is updated in place. It is
+//! dropped first.
 
 use super::events::{Components, Events};
 use super::progress::Outcome;

@@ -20,7 +20,8 @@ pub enum Summation {
 
 /// Evaluates a model on `batches`: the mean cross-entropy, weighted by sequences, in nats a token; NaN without a batch.
 ///
-/// `each` is called with the loss `[1]` of each batch. Whoever wants to stop early ends the iterator and ignores the result.
+/// `each` is called with the loss `[1]` of each batch. Whoever wants to stop early ends the iterator and ignores the
+/// result.
 pub fn evaluate<B: Backend>(
     model: &LlamaForCausalLm<B>,
     batches: impl Iterator<Item = TokenBatch<B>>,

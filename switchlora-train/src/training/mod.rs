@@ -6,9 +6,10 @@
 //!                              `----Text::read--> batches --^
 //! ```
 //!
-//! [`Setup`] resolves an experiment (model, method, tokenizer, weights to start from), [`Text`] makes batches of its text.
-//! A [`Training`] is made from them, from a checkpoint, or from parts. The learner, the comparison of methods, the replay of
-//! the authors' program and the benches all train through [`Training::update`]; an [`Observer`] sees its phases.
+//! [`Setup`] resolves an experiment (model, method, tokenizer, weights to start from), [`Text`] makes batches of its
+//! text. A [`Training`] is made from them, from a checkpoint, or from parts. The learner, the comparison of methods,
+//! the replay of the authors' program and the benches all train through [`Training::update`]; an [`Observer`] sees its
+//! phases.
 //!
 //! Every update does the same, whoever asks for it: forward and backward inside [`switchlora_ops::in_pool`], gradients
 //! averaged over the micro-batches, the loss beside them for the guard, then the optimizer's step.

@@ -17,9 +17,11 @@ pub enum Phase {
 
 /// Sees the phases of an update. `()` sees nothing.
 ///
-/// The calls come from the thread that called [`Training::update`](super::Training::update), outside of the thread pool.
+/// The calls come from the thread that called [`Training::update`](super::Training::update), outside of the thread
+/// pool.
 pub trait Observer<B: AutodiffBackend> {
-    /// Called at the end of each phase. The device may still compute it: whoever measures time waits for the device here.
+    /// Called at the end of each phase. The device may still compute it: whoever measures time waits for the device
+    /// here.
     fn phase(&mut self, _phase: Phase) {}
 
     /// Called between backward and the optimizer's step with the mean gradients of the update, before clipping.

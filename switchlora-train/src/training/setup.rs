@@ -1,11 +1,12 @@
-//! What an experiment trains: the resolved experiment, the model, the method, the tokenizer, and the weights to start from.
+//! What an experiment trains: the resolved experiment, the model, the method, the tokenizer, and the weights to start
+//! from.
 
 use crate::checkpoint::{self, Checkpoint};
 use crate::data::Tokenizer;
 use crate::experiment::{Experiment, WarmStart};
 use crate::huggingface::{Pretrained, TOKENIZER};
 use crate::model::LlamaConfig;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use switchlora_core::MethodConfig;
 
@@ -35,53 +36,19 @@ pub enum Start {
     WarmStart(Box<Checkpoint>),
 }
 
-/// Why an experiment cannot be trained.
+/// The model does not fit the tokenizer or the sequence length.
 #[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// The tokenizer has more entries than the model's vocabulary.
-    #[error(
-        "model {model}: {entries} entries of the tokenizer do not fit its vocabulary of {vocabulary}"
-    )]
-    Vocabulary {
-        /// The model.
-        model: String,
-        /// Entries of the tokenizer.
-        entries: usize,
-        /// The model's vocabulary.
-        vocabulary: usize,
-    },
-    /// The sequences are longer than the model's positions.
-    #[error("model {model}: sequence-length {length} is above its {positions} positions")]
-    Positions {
-        /// The model.
-        model: String,
-        /// Tokens in a sequence.
-        length: usize,
-        /// The model's positions.
-        positions: usize,
-    },
-    /// Both the model and the warm start have weights.
-    #[error(
-        "model {} and warm-start {} both have the weights to start from: give one of them",
-        model.display(),
-        warm_start.display()
-    )]
-    TwoStarts {
-        /// The Hugging Face folder.
-        model: PathBuf,
-        /// The run or checkpoint.
-        warm_start: PathBuf,
-    },
-    /// The run to start from was trained with another tokenizer.
-    #[error("its tokenizer is another one: give --tokenizer {}", .0.display())]
-    OtherTokenizer(PathBuf),
+#[error("model {model}: {problem}")]
+pub struct SetupError {
+    model: String,
+    problem: String,
 }
 
 impl Setup {
     /// Resolves an experiment, opens its tokenizer and the weights to start from, and fits the model to the tokenizer.
     ///
-    /// A preset takes the tokenizer's vocabulary and the experiment's sequence length; a `config.json` must have them. The
-    /// tokenizer of a Hugging Face folder is the experiment's unless it names another. A training that is to be
+    /// A preset takes the tokenizer's vocabulary and the experiment's sequence length; a `config.json` must have them.
+    /// The tokenizer of a Hugging Face folder is the experiment's unless it names another. A training that is to be
     /// [restored](super::Training::restore) (`restored`) needs no weights to start from: they are not opened.
     ///
     /// # Errors
@@ -105,9 +72,12 @@ impl Setup {
         if let Start::WarmStart(from) = &start
             && from.state.tokenizer_sha256 != tokenizer.sha256()
         {
-            let other = SetupError::OtherTokenizer(from.path().join(checkpoint::TOKENIZER));
-            let place = format!("cannot start from {}", from.path().display());
-            return Err(other).context(place);
+            let (other, path) = (from.path().join(checkpoint::TOKENIZER), from.path());
+            bail!(
+                "cannot start from {}: its tokenizer is another one: give --tokenizer {}",
+                path.display(),
+                other.display()
+            );
         }
         fit(&mut model, &experiment, &tokenizer)?;
         Ok(Self {
@@ -140,11 +110,11 @@ impl Start {
                 let found = found.context("the run to start from (warm-start)")?;
                 Ok(Self::WarmStart(Box::new(found.checkpoint)))
             }
-            (Some(pretrained), Some(WarmStart::From(path))) => Err(SetupError::TwoStarts {
-                model: pretrained.path().to_path_buf(),
-                warm_start: path.clone(),
-            }
-            .into()),
+            (Some(pretrained), Some(WarmStart::From(path))) => bail!(
+                "model {} and warm-start {} both have the weights to start from: give one of them",
+                pretrained.path().display(),
+                path.display()
+            ),
             (Some(pretrained), _) => Ok(Self::Pretrained(pretrained)),
             (None, _) => Ok(Self::Random),
         }
@@ -167,22 +137,15 @@ fn fit(model: &mut LlamaConfig, experiment: &Experiment, tokenizer: &Tokenizer) 
         model.vocab_size = model.vocab_size.max(entries);
         model.max_position_embeddings = model.max_position_embeddings.max(length);
     }
-    let name = experiment.model.clone();
-    if model.vocab_size < entries {
-        return Err(SetupError::Vocabulary {
-            model: name,
-            entries,
-            vocabulary: model.vocab_size,
-        }
-        .into());
-    }
-    if model.max_position_embeddings < length {
-        return Err(SetupError::Positions {
-            model: name,
-            length,
-            positions: model.max_position_embeddings,
-        }
-        .into());
-    }
-    Ok(model.validate()?)
+    let problem = if model.vocab_size < entries {
+        let vocabulary = model.vocab_size;
+        format!("{entries} entries of the tokenizer do not fit its vocabulary of {vocabulary}")
+    } else if model.max_position_embeddings < length {
+        let positions = model.max_position_embeddings;
+        format!("sequence-length {length} is above its {positions} positions")
+    } else {
+        return Ok(model.validate()?);
+    };
+    let model = experiment.model.clone();
+    Err(SetupError { model, problem }.into())
 }

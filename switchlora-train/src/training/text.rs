@@ -22,8 +22,8 @@ pub struct Text {
 impl Text {
     /// Reads, splits and encodes the text, and cuts it into sequences.
     ///
-    /// `pack` gets files, the field of their documents and the tokenizer, and returns files that need no packing: the same
-    /// ones, or a packed file in the cache. [`packed`] does that without showing progress.
+    /// `pack` gets files, the field of their documents and the tokenizer, and returns files that need no packing: the
+    /// same ones, or a packed file in the cache. [`packed`] does that without showing progress.
     ///
     /// # Errors
     ///

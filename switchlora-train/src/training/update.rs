@@ -1,8 +1,8 @@
 //! A training under way, and its update.
 //!
-//! The optimizer updates weights and moments in place, which it can only while nobody else owns their tensors: a training
-//! gives the model to the optimizer and takes it back, and whoever clones [`Training::model`] must drop the clone before the
-//! next update.
+//! The optimizer updates weights and moments in place, which it can only while nobody else owns their tensors: a
+//! training gives the model to the optimizer and takes it back, and whoever clones [`Training::model`] must drop the
+//! clone before the next update.
 
 use super::accumulate::mean;
 use super::observer::{Observer, Phase};
@@ -70,8 +70,8 @@ pub struct OutOfBatches(pub u64);
 impl<B: AutodiffBackend> Training<B> {
     /// A training of a given model with a given optimizer.
     ///
-    /// `learning_rate` gives the learning rate of each update, counted from 0. The gradients of `accumulation` micro-batches
-    /// are averaged for one update.
+    /// `learning_rate` gives the learning rate of each update, counted from 0. The gradients of `accumulation`
+    /// micro-batches are averaged for one update.
     pub fn from_parts(
         model: LlamaForCausalLm<B>,
         optimizer: Optim<B>,

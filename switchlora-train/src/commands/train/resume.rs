@@ -160,8 +160,8 @@ impl Resumed {
         }
     }
 
-    /// The directory and the checkpoint to go on from. Sets newer damaged checkpoints aside, and removes all but the `keep`
-    /// newest and the best.
+    /// The directory and the checkpoint to go on from. Sets newer damaged checkpoints aside, and removes all but the
+    /// `keep` newest and the best.
     pub(super) fn into_parts(self, keep: usize) -> Result<(RunDirectory, Option<Checkpoint>)> {
         checkpoint::set_aside(&self.rejected)?;
         if let Some(from) = &self.from {
