@@ -54,6 +54,7 @@ pub fn plain_weights<B: Backend, M: Module<B>>(module: &M) -> Vec<PlainWeight> {
 }
 
 /// Every [`SwitchLoraLinear`](crate::SwitchLoraLinear) of a module, in the order of the walk.
+#[derive(Default)]
 pub(crate) struct Layers<B: Backend> {
     /// Those with factors.
     pub lora: Vec<LoraLayer<B>>,
@@ -69,10 +70,7 @@ impl<B: Backend> Layers<B> {
             found: Vec::new(),
         };
         module.visit(&mut finder);
-        let mut layers = Self {
-            lora: Vec::new(),
-            plain: Vec::new(),
-        };
+        let mut layers = Self::default();
         for found in finder.found {
             match (found.a, found.b) {
                 (Some(a), Some(b)) => layers.lora.push(LoraLayer {

@@ -46,7 +46,7 @@ mod switching;
 pub use baselines::{GaLoreConfig, MomentReset, ReLoraConfig};
 pub use layers::{LoraLayer, PlainWeight, lora_layers, plain_weights};
 pub use linear::{FactorInit, SwitchLoraLinear, SwitchLoraLinearConfig, forward_together};
-pub use method::{Method, MethodConfig, UnknownMethod};
+pub use method::{Method, MethodConfig};
 pub use optimizer::MethodOptimizer;
 pub use random::{Purpose, stream};
 pub use record::{LayerRecord, LayerState, MomentsRecord, OptimizerRecord, SideState};

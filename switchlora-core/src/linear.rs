@@ -61,6 +61,16 @@ pub enum FactorInit {
     Lora,
 }
 
+impl FactorInit {
+    /// Bounds of the factors of a layer, and of their candidates.
+    pub(crate) fn bounds(self, d_input: usize, d_output: usize, rank: usize) -> Bounds {
+        match self {
+            Self::SwitchLora => Bounds::new(d_input, d_output, rank),
+            Self::Lora => Bounds::lora(d_input),
+        }
+    }
+}
+
 /// Applies `y = x (W + s AᵀB) + bias`. Created by [`SwitchLoraLinearConfig`].
 #[derive(Module, Debug)]
 #[module(custom_display)]
@@ -92,10 +102,7 @@ impl SwitchLoraLinearConfig {
             rank > 0,
             "the rank of a SwitchLoraLinear must be at least 1"
         );
-        match self.factors {
-            FactorInit::SwitchLora => Bounds::new(self.d_input, self.d_output, rank),
-            FactorInit::Lora => Bounds::lora(self.d_input),
-        }
+        self.factors.bounds(self.d_input, self.d_output, rank)
     }
 
     /// A new layer, drawn by the backend's own random numbers (see `B::seed`).

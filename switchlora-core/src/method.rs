@@ -12,12 +12,24 @@ use crate::switching::{ConfigError, SwitchLoraConfig, SwitchSchedule, Switching}
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
 use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::str::FromStr;
 
 /// How a model is trained.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Method {
     /// Every weight is trained.
     Full,
@@ -32,11 +44,6 @@ pub enum Method {
     SwitchLora,
 }
 
-/// A name that is no method's.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a method: expected full, lora, relora, galore or switchlora")]
-pub struct UnknownMethod(pub String);
-
 impl Method {
     /// Every method, in the order of the tables.
     pub const ALL: [Self; 5] = [
@@ -49,13 +56,7 @@ impl Method {
 
     /// Its name on the command line and in files.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Lora => "lora",
-            Self::ReLora => "relora",
-            Self::GaLore => "galore",
-            Self::SwitchLora => "switchlora",
-        }
+        self.into()
     }
 
     /// What it trains, in one line.
@@ -124,22 +125,6 @@ impl Method {
             Self::GaLore => Cost::galore(shape, rank),
             Self::SwitchLora => Cost::switchlora(shape, rank),
         }
-    }
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Method {
-    type Err = UnknownMethod;
-
-    fn from_str(name: &str) -> Result<Self, UnknownMethod> {
-        let mut all = Self::ALL.into_iter();
-        let found = all.find(|method| method.name() == name);
-        found.ok_or_else(|| UnknownMethod(name.to_owned()))
     }
 }
 
@@ -217,14 +202,12 @@ impl MethodConfig {
         M: AutodiffModule<B>,
         B: AutodiffBackend,
     {
-        match self.method {
+        MethodOptimizer::new(match self.method {
             Method::Full | Method::Lora | Method::SwitchLora => {
-                MethodOptimizer::new(Switching::new(self.layers.clone(), recorded.draws))
+                Box::new(Switching::new(self.layers.clone(), recorded.draws))
             }
-            Method::ReLora => {
-                MethodOptimizer::new(ReLora::new(self.relora, &self.layers, recorded))
-            }
-            Method::GaLore => MethodOptimizer::new(GaLore::new(self.galore, recorded)),
-        }
+            Method::ReLora => Box::new(ReLora::new(self.relora, &self.layers, recorded)),
+            Method::GaLore => Box::new(GaLore::new(self.galore, recorded)),
+        })
     }
 }

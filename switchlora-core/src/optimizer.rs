@@ -61,11 +61,7 @@ impl Progress {
 }
 
 impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
-    pub(crate) fn new(method: impl Planner<B::InnerBackend>) -> Self {
-        Self::of(Box::new(method))
-    }
-
-    fn of(fresh: Box<dyn Planner<B::InnerBackend>>) -> Self {
+    pub(crate) fn new(fresh: Box<dyn Planner<B::InnerBackend>>) -> Self {
         let host = Host {
             method: fresh.clone(),
             progress: Progress::default(),
@@ -153,28 +149,28 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> GuardedOptimizer<M, B> for Method
         let plan = method.plan(&update, &mut gradients, &mut self.pools);
         // The commit must be the only owner of what it writes to.
         drop(layers);
-        let commit = Commit::<B> {
+        let mut commit = Commit::<B> {
             adamw: method.adamw(),
             learning_rate,
             gradients,
-            guard: &guard,
+            guard,
             moments: &mut self.moments,
             counts: &mut progress.counts,
         };
         let mut module = commit.run(module, plan, &mut self.pools);
         if is_final {
+            // It has been accepted, and nothing is left to scale.
+            commit.guard = Guard::open();
             let layers = Layers::of(&module).inner();
-            let plan = method.plan_after(&progress.update(&layers, &self.moments));
+            let update = Update {
+                number: progress.updates,
+                layers: &layers,
+                moments: commit.moments,
+                counts: commit.counts,
+            };
+            let plan = method.plan_after(&update);
             drop(layers);
             if let Some(plan) = plan {
-                let commit = Commit::<B> {
-                    adamw: method.adamw(),
-                    learning_rate: 0.0,
-                    gradients: GradientsParams::new(),
-                    guard: &Guard::open(),
-                    moments: &mut self.moments,
-                    counts: &mut progress.counts,
-                };
                 module = commit.run(module, plan, &mut self.pools);
             }
         }
@@ -213,7 +209,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> Optimizer<M, B> for MethodOptimiz
     fn load_record(self, record: OptimizerRecord) -> Self {
         Self {
             restored: Some(record),
-            ..Self::of(self.fresh)
+            ..Self::new(self.fresh)
         }
     }
 }

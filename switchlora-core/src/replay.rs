@@ -22,10 +22,8 @@ pub struct Recorded {
 pub struct Restart {
     /// The new A, `[rank, d_input]`.
     pub a: TensorData,
-    /// Entries of A's first and second moment that stay, counted through `[rank, d_input]` row by row.
-    pub kept_a: [Vec<usize>; 2],
-    /// The same for B, through `[rank, d_output]`.
-    pub kept_b: [Vec<usize>; 2],
+    /// Entries of the first and second moment of A, and of B, that stay, counted row by row.
+    pub kept: [[Vec<usize>; 2]; 2],
 }
 
 /// The slot that each leaving vector of an exchange goes back to, and the slot that each entering one comes from, given the

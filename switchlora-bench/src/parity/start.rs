@@ -164,7 +164,8 @@ fn restarts(golden: &Golden, run: &Run) -> Result<Vec<BTreeMap<String, Restart>>
             let turned = |entry: usize| entry % rank * m + entry / rank;
             let kept_b = ["exp_avg", "exp_avg_sq"]
                 .map(|moment| kept("B", moment).into_iter().map(turned).collect());
-            Ok((linear.name, Restart { a, kept_a, kept_b }))
+            let kept = [kept_a, kept_b];
+            Ok((linear.name, Restart { a, kept }))
         });
         layers.collect()
     };

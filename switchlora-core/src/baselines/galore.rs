@@ -84,7 +84,7 @@ impl GaLoreConfig {
     ///
     /// An update with a new projection waits for the device, since the decomposition is done on the host.
     pub fn optimizer<M: AutodiffModule<B>, B: AutodiffBackend>(&self) -> MethodOptimizer<M, B> {
-        MethodOptimizer::new(GaLore::new(*self, Recorded::default()))
+        MethodOptimizer::new(Box::new(GaLore::new(*self, Recorded::default())))
     }
 
     /// Whether the gradient of a weight is projected.
@@ -238,7 +238,7 @@ impl<B: Backend> Planner<B> for GaLore<B> {
         for weight in &update.layers.plain {
             if !self.config.projects(weight) {
                 let row_plan = RowPlan {
-                    rate: scale,
+                    rate: Some(scale),
                     ..RowPlan::default()
                 };
                 plan.rows.insert(weight.id, row_plan);

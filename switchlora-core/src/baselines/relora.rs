@@ -101,7 +101,7 @@ impl ReLoraConfig {
         M: AutodiffModule<B>,
         B: AutodiffBackend,
     {
-        MethodOptimizer::new(ReLora::new(*self, layers, Recorded::default()))
+        MethodOptimizer::new(Box::new(ReLora::new(*self, layers, Recorded::default())))
     }
 
     fn prune(&self, values: &mut [f32], random: &mut impl Rng) {
@@ -182,21 +182,14 @@ impl ReLora {
             }
         };
         let random = &mut stream(layers.seed, Purpose::Prune, index, update.number);
-        let sides = [
-            (
-                layer.a.0,
-                Tensor::from_data(fresh, &device),
-                recorded.map(|restart| &restart.kept_a),
-            ),
-            (
-                layer.b.0,
-                Tensor::zeros([rank, m], &device),
-                recorded.map(|restart| &restart.kept_b),
-            ),
+        let fresh = [
+            Tensor::from_data(fresh, &device),
+            Tensor::zeros([rank, m], &device),
         ];
-        for (id, vectors, kept) in sides {
+        for (side, (id, vectors)) in [layer.a.0, layer.b.0].into_iter().zip(fresh).enumerate() {
             let rows: Vec<usize> = (0..rank).collect();
             let all_if = |reset: bool| if reset { rows.clone() } else { Vec::new() };
+            let kept = recorded.map(|restart| &restart.kept[side]);
             let row_plan = RowPlan {
                 zeroed_moments: all_if(self.config.reset == MomentReset::Zero),
                 zeroed_counts: all_if(self.config.reset_counts),

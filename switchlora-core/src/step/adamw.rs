@@ -6,7 +6,8 @@
 //! The authors' program keeps the counts of LoRA vectors in tensors of f32 and computes `1 - b^t` there, which is off by up
 //! to 5e-5; for LoRA vectors we do the same, and for every other parameter we compute it in f64.
 
-use super::plan::StepCounts;
+use super::plan::{RowPlan, StepCounts};
+use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 use switchlora_ops::AdamWRows;
 
@@ -57,51 +58,47 @@ pub(crate) struct AdamW {
     pub bias_correction: BiasCorrection,
 }
 
-/// The rows of one parameter in one update.
-pub(super) struct Rows<'a> {
-    /// Rows of the parameter.
-    pub number: usize,
-    /// Step count of each row, or one count for all rows, this update included.
-    pub counts: &'a [u32],
-    /// How the counts are kept.
-    pub kept: StepCounts,
-    /// Rows whose moments become zero before the update.
-    pub zeroed_moments: Vec<usize>,
-    /// Rows that do not move.
-    pub frozen: Vec<usize>,
-}
-
 impl AdamW {
-    /// The numbers of each row for an update with this learning rate and this factor of the gradient.
+    /// The numbers of each row of a parameter of `number` rows, for an update with this factor of the gradient.
+    ///
+    /// `counts` holds the step count of each row, or one count for all rows, this update included.
     ///
     /// With `root = sqrt(1 - b2^t)`, multiplying the change by `root` in numerator and denominator gives the rate
     /// `lr root / (1 - b1^t)` and the epsilon `eps root`.
-    pub(super) fn rows(&self, learning_rate: f64, gradient_scale: f64, rows: Rows) -> AdamWRows {
+    pub(super) fn rows<B: Backend>(
+        &self,
+        learning_rate: f64,
+        gradient_scale: f64,
+        number: usize,
+        counts: &[u32],
+        plan: RowPlan<B>,
+    ) -> AdamWRows {
         let config = &self.config;
+        let learning_rate = learning_rate * plan.rate.unwrap_or(1.0);
         let correction = |beta: f64, t: u32| match self.bias_correction {
             BiasCorrection::None => 1.0,
-            BiasCorrection::Rate | BiasCorrection::All => correction(beta, t, rows.kept),
+            BiasCorrection::Rate | BiasCorrection::All => correction(beta, t, plan.counts),
         };
         let root = |t: u32| correction(config.beta_2, t).sqrt();
         let rate = |t: u32| learning_rate * root(t) / correction(config.beta_1, t);
         let decay = learning_rate * config.weight_decay;
         let mut remaining = vec![(1.0 - decay) as f32];
-        if decay != 0.0 && !rows.frozen.is_empty() {
-            remaining = vec![remaining[0]; rows.number];
-            rows.frozen.iter().for_each(|&row| remaining[row] = 1.0);
+        if decay != 0.0 && !plan.frozen.is_empty() {
+            remaining = vec![remaining[0]; number];
+            plan.frozen.iter().for_each(|&row| remaining[row] = 1.0);
         }
         AdamWRows {
             beta_1: config.beta_1,
             beta_2: config.beta_2,
             gradient_scale,
-            rates: per_row(rows.counts, rate),
-            epsilons: per_row(rows.counts, |t| match self.bias_correction {
+            rates: per_row(counts, rate),
+            epsilons: per_row(counts, |t| match self.bias_correction {
                 BiasCorrection::All => config.epsilon * root(t),
                 BiasCorrection::Rate | BiasCorrection::None => config.epsilon,
             }),
             remaining,
-            reset: rows.zeroed_moments,
-            frozen: rows.frozen,
+            reset: plan.zeroed_moments,
+            frozen: plan.frozen,
         }
     }
 }

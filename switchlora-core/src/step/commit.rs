@@ -3,7 +3,7 @@
 //! It walks over the module once. Each parameter gets its planned writes, then AdamW if it has a gradient. A refused update
 //! leaves parameters, moments and pools exactly as they were.
 
-use super::adamw::{AdamW, Rows};
+use super::adamw::AdamW;
 use super::guard::Guard;
 use super::plan::{Plan, RowPlan, StepCounts, WeightWrite};
 use super::pool::Pools;
@@ -19,7 +19,7 @@ pub(crate) struct Commit<'a, B: AutodiffBackend> {
     pub adamw: AdamW,
     pub learning_rate: f64,
     pub gradients: GradientsParams,
-    pub guard: &'a Guard<B::InnerBackend>,
+    pub guard: Guard<B::InnerBackend>,
     pub moments: &'a mut HashMap<ParamId, Moments<B::InnerBackend>>,
     pub counts: &'a mut HashMap<ParamId, Vec<u32>>,
 }
@@ -30,12 +30,12 @@ type Matrix<B> = Tensor<<B as AutodiffBackend>::InnerBackend, 2>;
 impl<B: AutodiffBackend> Commit<'_, B> {
     /// The module after the update.
     pub fn run<M: AutodiffModule<B>>(
-        self,
+        &mut self,
         module: M,
         mut plan: Plan<B::InnerBackend>,
         pools: &mut Pools<B::InnerBackend>,
     ) -> M {
-        pools.write(std::mem::take(&mut plan.pools), self.guard);
+        pools.write(std::mem::take(&mut plan.pools), &self.guard);
         module.map(&mut Walk { commit: self, plan })
     }
 
@@ -89,7 +89,7 @@ impl<B: AutodiffBackend> Commit<'_, B> {
         id: ParamId,
         mut parameter: Matrix<B>,
         gradient: Option<Matrix<B>>,
-        plan: RowPlan<B::InnerBackend>,
+        mut plan: RowPlan<B::InnerBackend>,
         adamw_of: &AdamW,
     ) -> Matrix<B> {
         let number = parameter.dims()[0];
@@ -98,10 +98,10 @@ impl<B: AutodiffBackend> Commit<'_, B> {
             StepCounts::EachRow | StepCounts::EachRowF32 => vec![0; number],
         });
         plan.zeroed_counts.iter().for_each(|&row| counts[row] = 0);
-        if let Some((rows, values)) = plan.replaced {
+        if let Some((rows, values)) = plan.replaced.take() {
             parameter = self.guard.write_rows(parameter, &rows, values);
         }
-        let moments = plan.moments.or_else(|| self.moments.remove(&id));
+        let moments = plan.moments.take().or_else(|| self.moments.remove(&id));
         let Some(gradient) = gradient else {
             if let Some(moments) = moments {
                 let zeroed = self.zeroed(moments, &plan.zeroed_moments);
@@ -110,14 +110,8 @@ impl<B: AutodiffBackend> Commit<'_, B> {
             return parameter;
         };
         counts.iter_mut().for_each(|count| *count += 1);
-        let rows = Rows {
-            number,
-            counts,
-            kept: plan.counts,
-            zeroed_moments: plan.zeroed_moments,
-            frozen: plan.frozen,
-        };
-        let rows = adamw_of.rows(self.learning_rate * plan.rate, self.guard.scale(), rows);
+        let (lr, scale) = (self.learning_rate, self.guard.scale());
+        let rows = adamw_of.rows(lr, scale, number, counts, plan);
         let verdict = self.guard.verdict();
         let (parameter, moments) = adamw(parameter, gradient, moments, &rows, verdict);
         self.moments.insert(id, moments);
@@ -145,12 +139,12 @@ impl<B: AutodiffBackend> Commit<'_, B> {
 }
 
 /// The walk over the module.
-struct Walk<'a, B: AutodiffBackend> {
-    commit: Commit<'a, B>,
+struct Walk<'c, 'a, B: AutodiffBackend> {
+    commit: &'c mut Commit<'a, B>,
     plan: Plan<B::InnerBackend>,
 }
 
-impl<B: AutodiffBackend> ModuleMapper<B> for Walk<'_, B> {
+impl<B: AutodiffBackend> ModuleMapper<B> for Walk<'_, '_, B> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         let (id, tensor, mapper) = param.consume();
         let trained = tensor.is_require_grad();

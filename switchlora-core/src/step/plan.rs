@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use switchlora_ops::Moments;
 
 /// Everything one update does besides plain AdamW, by parameter.
+#[derive(Default)]
 pub(crate) struct Plan<B: Backend> {
     /// Changes of whole weights. Such a weight is not updated by AdamW.
     pub weights: HashMap<ParamId, WeightWrite<B>>,
@@ -16,16 +17,6 @@ pub(crate) struct Plan<B: Backend> {
     pub rows: HashMap<ParamId, RowPlan<B>>,
     /// Vectors that are written into pools.
     pub pools: Vec<PoolWrite<B>>,
-}
-
-impl<B: Backend> Default for Plan<B> {
-    fn default() -> Self {
-        Self {
-            weights: HashMap::new(),
-            rows: HashMap::new(),
-            pools: Vec::new(),
-        }
-    }
 }
 
 /// The change of a weight `[d_input, d_output]`.
@@ -61,7 +52,7 @@ pub(crate) enum StepCounts {
 }
 
 /// What one update does to the rows of a parameter `[rows, columns]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct RowPlan<B: Backend> {
     /// Rows replaced before AdamW, and their new values `[replaced, columns]`.
     pub replaced: Option<(Vec<usize>, Tensor<B, 2>)>,
@@ -75,22 +66,8 @@ pub(crate) struct RowPlan<B: Backend> {
     pub frozen: Vec<usize>,
     /// How steps are counted.
     pub counts: StepCounts,
-    /// Factor of the learning rate.
-    pub rate: f64,
-}
-
-impl<B: Backend> Default for RowPlan<B> {
-    fn default() -> Self {
-        Self {
-            replaced: None,
-            moments: None,
-            zeroed_moments: Vec::new(),
-            zeroed_counts: Vec::new(),
-            frozen: Vec::new(),
-            counts: StepCounts::default(),
-            rate: 1.0,
-        }
-    }
+    /// Factor of the learning rate; 1 unless given.
+    pub rate: Option<f64>,
 }
 
 /// Vectors that enter a pool.

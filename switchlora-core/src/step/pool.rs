@@ -24,7 +24,7 @@ pub enum PoolPlacement {
 }
 
 /// The pools of each layer, side A first; none for a layer that never switches.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Pools<B: Backend>(Vec<Option<[Pool<B>; 2]>>);
 
 /// The spare vectors of one side of one layer.
@@ -49,12 +49,6 @@ struct Arrival {
     positions: Vec<usize>,
     /// `None` if the update was refused.
     vectors: Deferred<Option<TensorData>>,
-}
-
-impl<B: Backend> Default for Pools<B> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
 }
 
 impl<B: Backend> Pools<B> {

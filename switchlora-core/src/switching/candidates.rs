@@ -2,9 +2,8 @@
 
 use super::config::SwitchLoraConfig;
 use super::walk::{Exchange, Source};
-use crate::init::{Bounds, uniform};
+use crate::init::uniform;
 use crate::layers::LoraLayer;
-use crate::linear::FactorInit;
 use crate::random::{Purpose, stream};
 use crate::step::Pool;
 use burn::tensor::backend::Backend;
@@ -18,10 +17,7 @@ pub(super) fn draw<B: Backend>(
     spare: usize,
 ) -> [Pool<B>; 2] {
     let [n, m] = layer.shape();
-    let bounds = match config.factors {
-        FactorInit::SwitchLora => Bounds::new(n, m, layer.rank()),
-        FactorInit::Lora => Bounds::lora(n),
-    };
+    let bounds = config.factors.bounds(n, m, layer.rank());
     let device = layer.a.1.device();
     let pool = |purpose, length, bound| {
         let random = &mut stream(config.seed, purpose, index as u64, 0);

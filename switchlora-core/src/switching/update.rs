@@ -202,7 +202,7 @@ impl<B: Backend> Planner<B> for Switching {
 impl SwitchLoraConfig {
     /// The optimizer of this method; put it inside a [`ClipGradNorm`](crate::ClipGradNorm).
     pub fn optimizer<M: AutodiffModule<B>, B: AutodiffBackend>(&self) -> MethodOptimizer<M, B> {
-        MethodOptimizer::new(Switching::new(self.clone(), None))
+        MethodOptimizer::new(Box::new(Switching::new(self.clone(), None)))
     }
 }
 
