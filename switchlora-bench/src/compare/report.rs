@@ -2,22 +2,21 @@
 
 use super::summary::{Comparison, Run, Summary};
 use super::write_file;
-use crate::report::{Block, Column, Document, Line, Lines, Section, Table, standalone, written};
+use crate::report::{Figure, Form, Line, Lines, Number, OrNone, written};
 use crate::spectrum::{LayerChange, figure};
 use anyhow::Result;
+use askama::Template;
 use std::path::Path;
 use switchlora_train::plan::{bytes, millions};
 
 /// Writes `compare.json`, `compare.md`, `compare.html` and the charts.
 pub(super) fn write(out: &Path, comparison: &Comparison) -> Result<()> {
     write_file(out, "compare.json", &serde_json::to_vec(comparison)?)?;
-    let [markdown, html] = written(&document(comparison));
+    let [markdown, html] = written("Comparison", |form| Report { comparison, form });
     write_file(out, "compare.md", markdown.as_bytes())?;
     write_file(out, "compare.html", html.as_bytes())?;
     for (name, chart) in charts(comparison) {
-        if let Some(Block::Figure(figure)) = chart.draw() {
-            write_file(out, name, standalone(&figure).as_bytes())?;
-        }
+        write_file(out, name, chart.svg(true).as_bytes())?;
     }
     if let Some(svg) = figure(&changes(comparison)) {
         write_file(out, "spectrum.svg", svg.as_bytes())?;
@@ -25,167 +24,104 @@ pub(super) fn write(out: &Path, comparison: &Comparison) -> Result<()> {
     Ok(())
 }
 
-fn document(comparison: &Comparison) -> Document {
-    let first = comparison.runs.first().map(|run| &run.experiment);
-    let setting = first.map(|experiment| {
-        format!(
-            "Model {}, {} updates of {} tokens each (the same tokens in the same order for all at a seed), backend {}, {}.",
-            experiment.model,
-            experiment.steps,
-            experiment.tokens_per_update(),
-            comparison.backend,
-            experiment.numbers(),
-        )
-    });
-    let notes = "Perplexity is that of the held-out text after the last update, mean and standard deviation over the seeds. \
-                 Each variant has the learning rate that was best in its sweep; one marked * is the lowest or highest that was \
-                 tried. Optimizer is moments, counts, projections and spare vectors in closed form; peak is the largest \
-                 resident set of a training's process. The last columns are of the change of the projections, factors merged: \
-                 the mean effective rank, and the share of singular values above 1 % of the largest.";
-    let mut blocks: Vec<Block> = setting.into_iter().map(Block::Text).collect();
-    blocks.push(Block::Table(rows(&comparison.summary)));
-    blocks.push(Block::Text(notes.to_owned()));
-    blocks.extend(
-        charts(comparison)
-            .into_iter()
-            .filter_map(|(_, chart)| chart.draw()),
-    );
-    let mut sections = vec![Section {
-        title: None,
-        blocks,
-    }];
-    if !comparison.sweep.is_empty() {
-        let blocks = vec![Block::Table(sweep(comparison))];
-        sections.push(Section::new("Sweep of learning rates", blocks));
+/// The report.
+#[derive(Template)]
+#[template(path = "compare/report.md")]
+struct Report<'a> {
+    comparison: &'a Comparison,
+    form: Form,
+}
+
+impl Report<'_> {
+    fn figures(&self) -> String {
+        let charts = charts(self.comparison).into_iter();
+        self.form.figures(charts.map(|(_, chart)| chart))
     }
-    Document {
-        title: "Comparison".to_owned(),
-        sections,
+
+    /// How much higher the perplexity is than that of full-rank training.
+    fn to_full(&self, row: &Summary) -> Option<String> {
+        let rows = &self.comparison.summary;
+        let full = rows.iter().find(|row| row.method == "full")?;
+        let behind = 100.0 * (row.perplexity / full.perplexity - 1.0);
+        Some(format!("{behind:+.1} %"))
     }
 }
 
-fn rows(summary: &[Summary]) -> Table {
-    let full = summary.iter().find(|row| row.method == "full");
-    let cells = |row: &Summary| {
-        let behind = full.map(|full| 100.0 * (row.perplexity / full.perplexity - 1.0));
-        vec![
-            row.variant.clone(),
-            row.rank.map_or("-".to_owned(), |rank| rank.to_string()),
-            format!("{:e}{}", row.lr, if row.at_edge { " *" } else { "" }),
-            perplexity(row),
-            behind.map_or("-".to_owned(), |behind| format!("{behind:+.1} %")),
-            row.seeds.to_string(),
-            millions(row.trainable_parameters),
-            bytes(row.optimizer_bytes),
-            row.peak_memory.map_or("-".to_owned(), bytes),
-            format!("{:.1}", row.milliseconds),
-            format!("{:.0}", row.tokens_per_second),
-            format!("{:.1}", row.effective_rank),
-            format!("{:.0} %", row.directions_percent),
-        ]
-    };
-    Table {
-        columns: vec![
-            Column::Text("variant"),
-            Column::Number("rank"),
-            Column::Number("lr"),
-            Column::Number("perplexity"),
-            Column::Number("to full"),
-            Column::Number("seeds"),
-            Column::Number("trained"),
-            Column::Number("optimizer"),
-            Column::Number("peak"),
-            Column::Number("ms/update"),
-            Column::Number("tokens/s"),
-            Column::Number("effective rank"),
-            Column::Number("directions"),
-        ],
-        rows: summary.iter().map(cells).collect(),
+impl Summary {
+    fn perplexities(&self) -> String {
+        let mean = or_diverged(self.perplexity);
+        match self.deviation.filter(|_| self.perplexity.is_finite()) {
+            Some(deviation) => format!("{mean} ± {deviation:.2}"),
+            None => mean,
+        }
+    }
+
+    fn trained(&self) -> String {
+        millions(self.trainable_parameters)
+    }
+
+    fn optimizer(&self) -> String {
+        bytes(self.optimizer_bytes)
+    }
+
+    fn peak(&self) -> Option<String> {
+        self.peak_memory.map(bytes)
     }
 }
 
-fn perplexity(row: &Summary) -> String {
-    match (row.perplexity.is_finite(), row.deviation) {
-        (false, _) => "diverged".to_owned(),
-        (true, Some(deviation)) => format!("{:.2} ± {deviation:.2}", row.perplexity),
-        (true, None) => format!("{:.2}", row.perplexity),
-    }
-}
-
-/// Validation perplexity of each variant at each rate.
-fn sweep(comparison: &Comparison) -> Table {
-    let cells = |run: &Run| {
-        let perplexity = run.loss.exp();
-        vec![
-            run.variant.clone(),
-            format!("{:e}", run.curve.lr),
-            run.curve.losses.len().to_string(),
-            match perplexity.is_finite() {
-                true => format!("{perplexity:.2}"),
-                false => "diverged".to_owned(),
-            },
-        ]
-    };
-    Table {
-        columns: vec![
-            Column::Text("variant"),
-            Column::Number("lr"),
-            Column::Number("updates"),
-            Column::Number("perplexity"),
-        ],
-        rows: comparison.sweep.iter().map(cells).collect(),
+fn or_diverged(perplexity: f64) -> String {
+    match perplexity.is_finite() {
+        true => perplexity.fixed(2),
+        false => "diverged".to_owned(),
     }
 }
 
 /// The charts by their files: training loss by update, by time, and validation loss.
-fn charts(comparison: &Comparison) -> Vec<(&'static str, Lines)> {
-    let chart = |caption: &str, x, points: fn(&[&Run]) -> Vec<(f64, f64)>| {
-        let lines = comparison
-            .summary
-            .iter()
-            .enumerate()
-            .map(|(index, row)| Line {
-                name: row.variant.clone(),
-                colour: index,
-                stroke: index / 7,
-                points: points(&runs_of(comparison, &row.variant)),
-                dots: Vec::new(),
-            });
-        Lines {
-            caption: caption.to_owned(),
+fn charts(comparison: &Comparison) -> Vec<(&'static str, Figure)> {
+    type Points = fn(&[&Run]) -> Vec<(f64, f64)>;
+    let by_update: Points = |runs| smoothed(runs, |_, at| (at + 1) as f64);
+    let by_seconds: Points = |runs| {
+        smoothed(runs, |run, at| {
+            run.curve.seconds.get(at).copied().unwrap_or(f64::NAN)
+        })
+    };
+    let chart = |(file, caption, x, points): (_, &str, _, Points)| {
+        let variants = comparison.summary.iter().enumerate();
+        let line = |(index, row): (usize, &Summary)| Line {
+            name: row.variant.clone(),
+            colour: index,
+            stroke: index / 7,
+            points: points(&runs_of(comparison, &row.variant)),
+            dots: Vec::new(),
+        };
+        let lines = Lines {
+            caption: format!("{caption}, mean over the seeds"),
             x,
-            y: "loss, nats a token",
+            y: "loss (nats a token)",
             logarithmic: false,
             limit: None,
-            lines: lines.collect(),
-        }
+            lines: variants.map(line).collect(),
+        };
+        Some((file, lines.figure()?))
     };
-    vec![
-        (
-            "loss.svg",
-            chart(
-                "Training loss, mean over the seeds, smoothed",
-                "update",
-                |runs| by(runs, |_, at| (at + 1) as f64),
-            ),
-        ),
+    [
+        ("loss.svg", "Smoothed training loss", "update", by_update),
         (
             "loss-by-time.svg",
-            chart(
-                "Training loss by time, mean over the seeds, smoothed",
-                "seconds",
-                |runs| {
-                    by(runs, |run, at| {
-                        run.curve.seconds.get(at).copied().unwrap_or(f64::NAN)
-                    })
-                },
-            ),
+            "Smoothed training loss by time",
+            "time (s)",
+            by_seconds,
         ),
         (
             "validation.svg",
-            chart("Validation loss, mean over the seeds", "update", validation),
+            "Validation loss",
+            "update",
+            validation as Points,
         ),
     ]
+    .into_iter()
+    .filter_map(chart)
+    .collect()
 }
 
 fn runs_of<'a>(comparison: &'a Comparison, variant: &str) -> Vec<&'a Run> {
@@ -193,8 +129,8 @@ fn runs_of<'a>(comparison: &'a Comparison, variant: &str) -> Vec<&'a Run> {
     runs.filter(|run| run.variant == variant).collect()
 }
 
-/// The mean loss of all runs over windows of a fiftieth of the training, at the mean of `place` in its middle.
-fn by(runs: &[&Run], place: impl Fn(&Run, usize) -> f64) -> Vec<(f64, f64)> {
+/// The mean loss of all runs over windows of a fiftieth of the training, each at the mean of `place` in its middle.
+fn smoothed(runs: &[&Run], place: impl Fn(&Run, usize) -> f64) -> Vec<(f64, f64)> {
     let updates = runs
         .iter()
         .map(|run| run.curve.losses.len())
@@ -215,6 +151,7 @@ fn by(runs: &[&Run], place: impl Fn(&Run, usize) -> f64) -> Vec<(f64, f64)> {
     starts.map(point).collect()
 }
 
+/// The mean validation loss of all runs at each evaluation.
 fn validation(runs: &[&Run]) -> Vec<(f64, f64)> {
     let count = runs
         .iter()
@@ -229,7 +166,7 @@ fn validation(runs: &[&Run]) -> Vec<(f64, f64)> {
     (0..count).map(point).collect()
 }
 
-/// The changes of each variant, those of all seeds together.
+/// The changes of each variant, all seeds together.
 fn changes(comparison: &Comparison) -> Vec<(String, Vec<&[LayerChange]>)> {
     let rows = comparison.summary.iter().map(|row| {
         let runs = runs_of(comparison, &row.variant);

@@ -65,12 +65,6 @@ impl Serialize for Difference {
     }
 }
 
-/// Transposes a `[rows, columns]` matrix.
-pub(super) fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    let column = |column| (0..rows).map(move |row| values[row * columns + column]);
-    (0..columns).flat_map(column).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,11 +86,5 @@ mod tests {
             (difference.measured(), difference.share()),
             (Some(0.0), Some(1.0))
         );
-    }
-
-    #[test]
-    fn the_transpose_has_the_columns_as_rows() {
-        let values = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
-        assert_eq!(transposed(&values, 2, 3), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
     }
 }

@@ -3,7 +3,7 @@
 use super::difference::Difference;
 use super::error::GoldenError;
 use super::folder::Golden;
-use super::state::as_in_file;
+use super::layout::as_in_file;
 use super::tensors::TensorFile;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;

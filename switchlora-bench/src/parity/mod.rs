@@ -19,6 +19,7 @@ mod difference;
 mod error;
 mod folder;
 mod gradients;
+mod layout;
 mod log;
 mod moments;
 mod replay;

@@ -1,8 +1,8 @@
 //! Adam's moments and step counts in a state file: `adam.NAME.exp_avg`, `.exp_avg_sq` and `.step`.
 
 use super::error::GoldenError;
+use super::layout::as_in_file;
 use super::report::StateReport;
-use super::state::as_in_file;
 use super::tensors::TensorFile;
 use switchlora_core::OptimizerRecord;
 use switchlora_train::model::NamedTensor;
@@ -28,7 +28,7 @@ pub(super) fn compare_moments(
                     let ours = as_in_file(ours, parameter.transposed);
                     report.moments.add(ours, theirs.iter().copied());
                 }
-                // What was never updated has moments of zero.
+                // A parameter that was never updated has moments of zero.
                 None => {
                     let zeros = std::iter::repeat(0.0);
                     report.moments.add(zeros, theirs.iter().copied());
@@ -43,7 +43,7 @@ pub(super) fn compare_moments(
     Ok(())
 }
 
-/// One count stands for any number of equal ones: a parameter's for its rows'.
+/// A single count stands for any number of equal counts, as the count of a parameter for those of its rows.
 fn compare_counts(
     key: &str,
     ours: &[u32],

@@ -1,4 +1,4 @@
-//! What a replay found, as one JSON object.
+//! The differences that a replay found, as one JSON object.
 
 use super::difference::Difference;
 use super::folder::Run;
@@ -6,7 +6,7 @@ use super::switches::Bookkeeping;
 use super::tolerance::Tolerance;
 use serde::Serialize;
 
-/// How far one run is from the golden one. A number is `null` where the folder has nothing to compare it with.
+/// Differences between one run and the golden run. A number is `null` if the folder has nothing to compare it with.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunReport {
     /// Name of the run.
@@ -25,15 +25,15 @@ pub struct RunReport {
     pub switch_entries: u64,
     /// Largest absolute difference of the weights of adapted layers.
     pub w_difference: Difference,
-    /// Of the factors A.
+    /// Largest absolute difference of the factors A.
     pub a_difference: Difference,
-    /// Of the factors B.
+    /// Largest absolute difference of the factors B.
     pub b_difference: Difference,
-    /// Of the spare vectors.
+    /// Largest absolute difference of the spare vectors.
     pub pool_difference: Difference,
-    /// Of Adam's moments.
+    /// Largest absolute difference of Adam's moments.
     pub moment_difference: Difference,
-    /// Of embeddings, norms and head.
+    /// Largest absolute difference of embeddings, norms and head.
     pub other_difference: Difference,
     /// The smallest share, over the states, of entries within 1e-4.
     pub share_within: Option<f64>,
@@ -45,11 +45,11 @@ pub struct RunReport {
     pub states: Vec<StateReport>,
     /// Whether everything is within the tolerances.
     pub pass: bool,
-    /// The first thing that is not.
+    /// The first difference that is not within its tolerance.
     pub deviation: Option<String>,
 }
 
-/// How far one state is from the golden one.
+/// Differences between one state and the golden state.
 #[derive(Clone, Debug, Serialize)]
 pub struct StateReport {
     /// Updates before it.
@@ -68,7 +68,7 @@ pub struct StateReport {
     pub other: Difference,
     /// Share of entries within 1e-4.
     pub share_within: Option<f64>,
-    /// A step count that is not equal.
+    /// The first step count that is not equal.
     #[serde(skip)]
     pub deviation: Option<String>,
 }
@@ -148,7 +148,7 @@ impl RunReport {
         self.states.push(state);
     }
 
-    /// Judges what has been added.
+    /// Compares everything that has been added with the tolerances.
     pub(super) fn judged(mut self, run: &Run, bookkeeping: Bookkeeping) -> Self {
         let tolerance = Tolerance::of(run.config.method, run.log.fixed_interval);
         let counts = self.states.iter().find_map(|state| state.deviation.clone());

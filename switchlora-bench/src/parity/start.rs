@@ -1,8 +1,8 @@
 //! The model and the optimizer as the authors' program had them before its first update.
 
-use super::difference::transposed;
 use super::error::GoldenError;
 use super::folder::{Golden, Run};
+use super::layout::transposed;
 use super::log::LoggedReset;
 use super::tensors::TensorFile;
 use burn::optim::Optimizer;

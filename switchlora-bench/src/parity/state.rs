@@ -1,6 +1,6 @@
-//! A state after so many updates: weights, factors, spare vectors, moments and step counts.
+//! Comparison of the state after some updates: weights, factors, spare vectors, moments and step counts.
 
-use super::difference::{Difference, transposed};
+use super::difference::Difference;
 use super::error::GoldenError;
 use super::folder::Golden;
 use super::moments::compare_moments;
@@ -16,7 +16,7 @@ use switchlora_core::LayerRecord;
 use switchlora_train::model::{LlamaForCausalLm, export, parameter_names};
 use switchlora_train::training::Optim;
 
-/// Compares everything that a state file holds, which need not be everything there is.
+/// Compares everything that a state file holds; it need not hold the whole state.
 pub(super) fn compare_state<B: AutodiffBackend>(
     golden: &Golden,
     updates: usize,
@@ -63,7 +63,7 @@ fn compare_parameters(
     Ok(())
 }
 
-/// Compares the slots that are spare: what the file has in the others is what was there before the vector went live.
+/// Compares the spare slots. In the other slots the file keeps the vector from before it went live.
 fn compare_pools(
     layer: &LayerRecord,
     file: &TensorFile,
@@ -87,13 +87,4 @@ fn compare_pools(
         difference.add(ours.iter::<f32>(), theirs.copied());
     }
     Ok(())
-}
-
-/// A matrix of ours in the layout of a file of the given shape.
-pub(super) fn as_in_file(ours: &TensorData, transposes: bool) -> Vec<f32> {
-    let values: Vec<f32> = ours.iter::<f32>().collect();
-    match (transposes, ours.shape.as_slice()) {
-        (true, &[rows, columns]) => transposed(&values, rows, columns),
-        _ => values,
-    }
 }

@@ -1,11 +1,11 @@
-//! A whole bench as an example: three backends, one of them absent, and three methods.
+//! Example results of a whole bench: three backends, one of them absent, and three methods.
 
 use crate::results::*;
 
 /// The methods and their times relative to full-rank training.
 const METHODS: [(&str, f64); 3] = [("full", 1.0), ("lora", 0.72), ("switchlora", 0.75)];
 
-/// Everything, with one training that diverges and one cell that failed.
+/// Results in every section, with one training that diverges and one cell that failed.
 pub fn results() -> Results {
     let each = || {
         ["flex", "ndarray"]

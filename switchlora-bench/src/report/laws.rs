@@ -1,7 +1,7 @@
-//! Laws of both forms: everything is there, nothing escapes, nothing panics.
+//! Laws of both forms: every section is there, no text is markup, nothing panics.
 
 use super::{example, strange};
-use crate::results::Results;
+use crate::results::{Failure, Results};
 use proptest::prelude::*;
 
 /// Every figure of a page.
@@ -63,7 +63,7 @@ fn the_page_is_well_formed_and_fetches_nothing() {
 fn a_loss_that_is_no_number_is_said_and_not_drawn() {
     let html = super::html(&example::results());
     assert!(html.contains("80 of 200 losses are not finite numbers, the first at update 121"));
-    assert!(html.contains("<td class=\"number\">not a number</td>"));
+    assert!(html.contains("<td style=\"text-align: right\">not a number</td>"));
     assert!(
         !figures(&html)
             .iter()
@@ -74,7 +74,8 @@ fn a_loss_that_is_no_number_is_said_and_not_drawn() {
 #[test]
 fn nothing_measured_is_a_report_too() {
     let nothing = Results::default();
-    assert!(!super::markdown(&nothing).contains("## "));
+    let markdown = super::markdown(&nothing);
+    assert!(markdown.starts_with("# Benchmark\n") && !markdown.contains("## "));
     is_well_formed(&super::html(&nothing)).unwrap();
 }
 
@@ -104,6 +105,22 @@ fn text_from_results_is_never_markup() {
     }
 }
 
+/// Text of each cell of the first table below a heading.
+fn cells(html: &str, heading: &str) -> Vec<String> {
+    let below = &html[html.find(heading).expect("the section")..];
+    let table = &below[below.find("<table>").expect("a table")..];
+    let table = &table[..table.find("</table>").expect("its end") + "</table>".len()];
+    let table = roxmltree::Document::parse(table).expect("well-formed");
+    let cells = table.descendants().filter(|node| node.has_tag_name("td"));
+    cells
+        .map(|cell| {
+            cell.descendants()
+                .filter_map(|node| node.text().filter(|_| node.is_text()))
+                .collect()
+        })
+        .collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
@@ -117,5 +134,14 @@ proptest! {
         }
         let markdown = super::markdown(&results);
         prop_assert!(markdown.contains("## Not measured"));
+    }
+    #[test]
+    fn a_reader_sees_every_text_as_it_is(cell in any::<String>(), reason in "[ -~]{0,40}") {
+        let failures = vec![Failure { cell: cell.clone(), reason: reason.clone() }];
+        let html = super::html(&Results { failures, ..Results::default() });
+        // White space at the ends of a cell, and how much of it, is not seen.
+        let seen = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let found: Vec<_> = cells(&html, "Not measured").iter().map(|text| seen(text)).collect();
+        prop_assert_eq!(found, [cell, reason].map(|text| seen(&super::text::clean(&text))));
     }
 }

@@ -1,16 +1,20 @@
-//! The report of a bench: what [`Results`] keeps, as a page that a person reads.
+//! The report of a bench: [`Results`] as a page for a person.
 //!
-//! Each section is composed once, as paragraphs, tables and figures of a `document`, and written twice: as Markdown
-//! without the figures, and as one HTML file with them. A section without rows is left out. What is not a finite number
-//! is said in words and never drawn.
+//! `report.md` is the whole report: a template that askama checks and escapes. Written as it is, it is `report.md`
+//! without charts. With the charts of plotters between its tables, and converted by pulldown-cmark, it is the body of
+//! `page.html`. A section without rows is left out. A number that is not finite is written in words and never drawn.
 
-mod document;
-mod html;
-mod markdown;
+mod agreement;
+mod chart;
+mod convergence;
+mod memory;
 mod number;
-mod plot;
-mod section;
-mod standalone;
+mod page;
+mod rows;
+mod smooth;
+mod text;
+mod time;
+mod traffic;
 
 #[cfg(test)]
 mod example;
@@ -19,23 +23,50 @@ mod laws;
 #[cfg(test)]
 mod strange;
 
-pub(crate) use document::{Block, Column, Document, Section, Table};
-pub(crate) use plot::{Line, Lines};
-pub(crate) use standalone::standalone;
+pub(crate) use chart::{Figure, Line, Lines};
+pub(crate) use number::{Bytes, Number, OrNone};
+pub(crate) use page::Form;
+pub(crate) use text::Markdown;
 
 use crate::results::Results;
+use askama::Template;
 
-/// The report as Markdown: every table, no figures.
+/// The report of `results`.
+#[derive(Template)]
+#[template(path = "report/report.md")]
+struct Report<'a> {
+    title: String,
+    results: &'a Results,
+    form: Form,
+}
+
+impl<'a> Report<'a> {
+    fn new(results: &'a Results, form: Form) -> Self {
+        let title = match results.program.trim() {
+            "" => "Benchmark".to_owned(),
+            program => format!("Benchmark of {program}"),
+        };
+        Self {
+            title,
+            results,
+            form,
+        }
+    }
+}
+
+/// The report as Markdown: every table, no charts.
 pub fn markdown(results: &Results) -> String {
-    markdown::write(&section::document(results))
+    Report::new(results, Form::Text).to_string()
 }
 
-/// A document of another kind, as Markdown and as HTML.
-pub(crate) fn written(document: &Document) -> [String; 2] {
-    [markdown::write(document), html::write(document)]
+/// A report of another kind as Markdown and as a page; `template` is the same report in each form.
+pub(crate) fn written<T: Template>(title: &str, template: impl Fn(Form) -> T) -> [String; 2] {
+    let [text, page] = [Form::Text, Form::Page].map(|form| template(form).to_string());
+    [text, page::html(title, &page)]
 }
 
-/// The report as one HTML file that needs no other: style and figures are inside, scripts there are none.
+/// The report as one HTML file without external resources or scripts: style and charts are inside.
 pub fn html(results: &Results) -> String {
-    html::write(&section::document(results))
+    let report = Report::new(results, Form::Page);
+    page::html(&report.title, &report.to_string())
 }

@@ -1,39 +1,91 @@
-//! Numbers as text: one way to write each kind, and words for what is no number.
+//! Numbers as text: one way to write each kind, and words for numbers that are not finite.
+
+use std::fmt::Display;
 
 /// Stands where there is nothing to say.
 pub const NONE: &str = "–";
 
-/// From here on a number is written with an exponent.
+/// A number of at least this size is written with an exponent.
 const LONG: f64 = 1e9;
 
-/// With `digits` decimals; words if it is not finite.
-pub fn fixed(value: f64, digits: usize) -> String {
-    match value.abs() {
-        size if size < LONG => format!("{value:.digits$}"),
-        _ => scientific(value),
+/// How a template writes a number that may be absent.
+pub trait Number {
+    /// The number, if there is one.
+    fn number(&self) -> Option<f64>;
+
+    /// With `digits` decimals; [`NONE`] if it is absent, words if it is not finite.
+    fn fixed(&self, digits: usize) -> String {
+        match self.number() {
+            None => NONE.to_owned(),
+            Some(value) if value.abs() < LONG => format!("{value:.digits$}"),
+            Some(value) => value.scientific(),
+        }
+    }
+
+    /// With an exponent and three digits; [`NONE`] if it is absent, words if it is not finite.
+    fn scientific(&self) -> String {
+        match self.number() {
+            None => NONE.to_owned(),
+            Some(value) if value.is_nan() => "not a number".to_owned(),
+            Some(f64::INFINITY) => "infinite".to_owned(),
+            Some(f64::NEG_INFINITY) => "-infinite".to_owned(),
+            Some(0.0) => "0".to_owned(),
+            Some(value) => format!("{value:.2e}"),
+        }
+    }
+
+    /// As short as it can be without loss, with an exponent: a learning rate.
+    fn shortest(&self) -> String {
+        match self.number() {
+            Some(value) if value.is_finite() && value != 0.0 => format!("{value:e}"),
+            _ => self.scientific(),
+        }
     }
 }
 
-/// With an exponent and three digits; words if it is not finite.
-pub fn scientific(value: f64) -> String {
-    match value {
-        _ if value.is_nan() => "not a number".to_owned(),
-        f64::INFINITY => "infinite".to_owned(),
-        f64::NEG_INFINITY => "-infinite".to_owned(),
-        0.0 => "0".to_owned(),
-        _ => format!("{value:.2e}"),
+impl Number for f64 {
+    fn number(&self) -> Option<f64> {
+        Some(*self)
     }
 }
 
-/// As short as it can be without loss, with an exponent: a learning rate.
-pub fn shortest(value: f64) -> String {
-    match value.is_finite() && value != 0.0 {
-        true => format!("{value:e}"),
-        false => scientific(value),
+impl Number for Option<f64> {
+    fn number(&self) -> Option<f64> {
+        *self
     }
 }
 
-/// For an axis: at most three decimals, an exponent only for what is very large or small.
+/// Text for a template that is [`NONE`] instead of nothing.
+pub trait OrNone {
+    /// The text, or [`NONE`].
+    fn or_none(&self) -> String;
+}
+
+impl<T: Display> OrNone for Option<T> {
+    fn or_none(&self) -> String {
+        self.as_ref().map_or(NONE.to_owned(), T::to_string)
+    }
+}
+
+impl OrNone for String {
+    fn or_none(&self) -> String {
+        Some(self.trim()).filter(|text| !text.is_empty()).or_none()
+    }
+}
+
+/// A number of bytes.
+pub trait Bytes {
+    /// In units of 2^20 bytes.
+    fn mebibytes(&self) -> f64;
+}
+
+impl Bytes for u64 {
+    fn mebibytes(&self) -> f64 {
+        *self as f64 / f64::from(1 << 20)
+    }
+}
+
+/// On an axis: at most three decimals, an exponent only for very large and very small numbers.
 pub fn on_axis(value: f64) -> String {
     match value.abs() {
         size if size < 1e-12 => "0".to_owned(),
@@ -50,39 +102,24 @@ pub fn percent(part: f64, whole: f64) -> Option<f64> {
     (whole > 0.0).then(|| part / whole * 100.0)
 }
 
-/// With `digits` decimals, or [`NONE`].
-pub fn perhaps(value: Option<f64>, digits: usize) -> String {
-    value.map_or(NONE.to_owned(), |value| fixed(value, digits))
-}
-
-/// Bytes in units of 2^20.
-pub fn mebibytes(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
-}
-
-/// A rank, or [`NONE`].
-pub fn rank(rank: Option<usize>) -> String {
-    rank.map_or(NONE.to_owned(), |rank| rank.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_is_no_number_is_said_in_words() {
-        assert_eq!(fixed(f64::NAN, 2), "not a number");
-        assert_eq!(fixed(f64::INFINITY, 2), "infinite");
-        assert_eq!(scientific(f64::NEG_INFINITY), "-infinite");
-        assert_eq!(shortest(f64::NAN), "not a number");
-        assert_eq!(perhaps(None, 2), NONE);
+        assert_eq!(f64::NAN.fixed(2), "not a number");
+        assert_eq!(f64::INFINITY.fixed(2), "infinite");
+        assert_eq!(f64::NEG_INFINITY.scientific(), "-infinite");
+        assert_eq!(f64::NAN.shortest(), "not a number");
+        assert_eq!(None.fixed(2), NONE);
     }
 
     #[test]
     fn a_long_number_is_written_with_an_exponent() {
-        assert_eq!(fixed(12.345, 2), "12.35");
-        assert_eq!(fixed(1e300, 2), "1.00e300");
-        assert_eq!(shortest(0.001), "1e-3");
+        assert_eq!(12.345.fixed(2), "12.35");
+        assert_eq!(1e300.fixed(2), "1.00e300");
+        assert_eq!(0.001.shortest(), "1e-3");
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! Results of every kind, for laws: numbers that are none, lists that do not match, text of any characters.
+//! Random results for the laws: numbers that are not finite, lists of different lengths, text of any characters.
 
 use crate::results::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// Numbers of every kind, those that are none among them.
+/// Numbers of every kind, also those that are not finite.
 fn number() -> impl Strategy<Value = f64> {
     prop_oneof![
         any::<f64>(),

@@ -1,53 +1,55 @@
-//! The cost of checkpoints in numbers.
+//! The cost of checkpoints: one measurement, and the medians of several.
 
+use crate::report::Number;
+use askama::Template;
 use serde::Serialize;
-use std::fmt;
 use std::time::Duration;
 
 /// One checkpoint.
 #[derive(Clone, Debug)]
 pub struct SavingReport {
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
     /// Updates without a checkpoint.
     pub alone: Vec<Duration>,
     /// Updates while the checkpoint was written.
     pub beside: Vec<Duration>,
-    /// For how long the training waited for the copy to the host.
+    /// Time that the training waited for the copy to the host.
     pub waited: Duration,
-    /// How long the thread took to write, flush and read back.
+    /// Time of the thread that wrote, flushed and read back.
     pub written: Duration,
-    /// The same number of bytes copied in memory.
+    /// Time to copy as many bytes in memory.
     pub memory: Duration,
-    /// The same number of bytes written to one file and flushed.
+    /// Time to write as many bytes to one file and flush it.
     pub disk: Duration,
 }
 
-/// Medians over several checkpoints, times in milliseconds.
-#[derive(Clone, Copy, Debug, Serialize)]
+/// Medians over several checkpoints, times in milliseconds. Displayed as text of five lines.
+#[derive(Clone, Copy, Debug, Serialize, Template)]
+#[template(path = "saving/report.txt")]
 pub struct Summary {
-    /// Checkpoints.
+    /// Number of checkpoints.
     pub checkpoints: usize,
-    /// Size of one.
+    /// Size of one checkpoint in bytes.
     pub bytes: u64,
-    /// An update without a checkpoint.
+    /// Time of an update without a checkpoint.
     pub update_ms: f64,
-    /// An update while one is written.
+    /// Time of an update while a checkpoint is written.
     pub update_beside_ms: f64,
-    /// For how long the training waits for the copy to the host.
+    /// Time that the training waits for the copy to the host.
     pub waited_ms: f64,
-    /// What a checkpoint adds to the training's time: the wait, and by what the updates beside it are slower.
+    /// Time that a checkpoint adds to the training: the wait, and the delay of the updates during the writing.
     pub added_ms: f64,
-    /// The copy of as many bytes in memory, the floor of the wait.
+    /// Time to copy as many bytes in memory, the floor of the wait.
     pub memory_ms: f64,
-    /// The time until the checkpoint is written, flushed and read back.
+    /// Time until the checkpoint is written, flushed and read back.
     pub written_ms: f64,
-    /// As many bytes written to one file and flushed, the floor of that.
+    /// Time to write as many bytes to one file and flush it, the floor of `written_ms`.
     pub disk_ms: f64,
 }
 
 impl Summary {
-    /// Of at least one checkpoint.
+    /// The summary of at least one checkpoint.
     pub fn of(reports: &[SavingReport]) -> Self {
         let alone: Vec<Duration> = reports.iter().flat_map(|r| r.alone.clone()).collect();
         let beside: Vec<Duration> = reports.iter().flat_map(|r| r.beside.clone()).collect();
@@ -76,41 +78,24 @@ impl Summary {
     }
 }
 
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let megabytes = self.bytes as f64 / 1e6;
-        let rate = |milliseconds: f64| megabytes / milliseconds;
-        writeln!(
-            f,
-            "checkpoint       {megabytes:.1} MB, medians of {}",
-            self.checkpoints
-        )?;
-        writeln!(
-            f,
-            "training waits   {:.0} ms for the copy to the host ({:.1} GB/s); as many bytes copied in memory: {:.0} ms",
-            self.waited_ms,
-            rate(self.waited_ms),
-            self.memory_ms
-        )?;
-        writeln!(
-            f,
-            "writing takes    {:.0} ms beside the training ({:.2} GB/s, flushed and read back); as many bytes written to one \
-             file and flushed: {:.0} ms",
-            self.written_ms,
-            rate(self.written_ms),
-            self.disk_ms
-        )?;
-        writeln!(
-            f,
-            "an update takes  {:.0} ms, {:.0} ms while one is written",
-            self.update_ms, self.update_beside_ms
-        )?;
-        write!(
-            f,
-            "a checkpoint     adds {:.0} ms to the training, {:.1} updates",
-            self.added_ms,
-            self.added_ms / self.update_ms
-        )
+impl Summary {
+    fn megabytes(&self) -> f64 {
+        self.bytes as f64 / 1e6
+    }
+
+    /// Gigabytes of the copy to the host in a second.
+    fn copied_per_second(&self) -> f64 {
+        self.megabytes() / self.waited_ms
+    }
+
+    /// Gigabytes written, flushed and read back in a second.
+    fn written_per_second(&self) -> f64 {
+        self.megabytes() / self.written_ms
+    }
+
+    /// The number of updates in the time that a checkpoint adds.
+    fn added_updates(&self) -> f64 {
+        self.added_ms / self.update_ms
     }
 }
 
@@ -118,7 +103,7 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// The middle one, not-a-number where there is none.
+/// The median; not a number if there are no values.
 fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);

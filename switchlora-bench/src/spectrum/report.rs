@@ -1,11 +1,10 @@
 //! Spectra as a table and as a chart.
 
 use super::{LayerChange, RunChange, SHARE};
-use crate::report::standalone;
-use crate::report::{Block, Line, Lines};
+use crate::report::{Line, Lines};
 use std::fmt::Write;
 
-/// A table of text: for each run, its layers of one kind together.
+/// A text table with one row for each run and kind of layer.
 pub fn table(runs: &[RunChange]) -> String {
     let header = [
         "run",
@@ -62,7 +61,7 @@ pub fn table(runs: &[RunChange]) -> String {
     text
 }
 
-/// A chart: singular values by their place, as shares of the largest, the mean over all layers of a run.
+/// A chart as an SVG file: singular values by their place, as shares of the largest, the mean over all layers of a run.
 pub fn figure(runs: &[(String, Vec<&[LayerChange]>)]) -> Option<String> {
     let lines = runs
         .iter()
@@ -82,15 +81,12 @@ pub fn figure(runs: &[(String, Vec<&[LayerChange]>)]) -> Option<String> {
         limit: Some((SHARE, "1 %")),
         lines: lines.collect(),
     };
-    match chart.draw()? {
-        Block::Figure(figure) => Some(standalone(&figure)),
-        _ => None,
-    }
+    Some(chart.figure()?.svg(true))
 }
 
-/// The geometric mean over layers of each singular value's share, at each percent of the places.
+/// The geometric mean over layers of each singular value's share of the largest, at each percent of the places.
 fn profile(changes: &[&[LayerChange]]) -> Vec<(f64, f64)> {
-    /// What is below is rounding of f32 weights.
+    /// Smaller shares are rounding errors of f32 weights.
     const FLOOR: f64 = 1e-7;
     let layers: Vec<&LayerChange> = changes.iter().copied().flatten().collect();
     let at = |percent: usize| {

@@ -1,4 +1,4 @@
-//! What the timing of one method gave.
+//! The times of one method, and their table.
 
 use super::bench::StepBench;
 use serde::Serialize;
@@ -8,14 +8,14 @@ use switchlora_train::experiment::Method;
 /// What reports call it in the place of a backend.
 pub const PEER: &str = "pytorch";
 
-/// Medians of one method, in milliseconds.
+/// Medians of one method.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepReport {
     /// Backend it ran on, or [`PEER`].
     pub backend: String,
     /// The method.
     pub method: Method,
-    /// What the user calls the model.
+    /// Preset or file of the model, as the user named it.
     pub model: String,
     /// Rank of the factors, if there are any.
     pub rank: Option<usize>,
@@ -23,21 +23,21 @@ pub struct StepReport {
     pub batch_size: usize,
     /// Tokens in a sequence.
     pub sequence_length: usize,
-    /// Updates timed.
+    /// Number of timed updates.
     pub updates: usize,
-    /// From tokens to loss.
+    /// Milliseconds from tokens to loss.
     pub forward_ms: f64,
-    /// From loss to gradients.
+    /// Milliseconds from loss to gradients.
     pub backward_ms: f64,
-    /// Clipping and AdamW.
+    /// Milliseconds of clipping and AdamW.
     pub optimizer_ms: f64,
-    /// What switching adds to the optimizer.
+    /// Milliseconds that switching adds to the optimizer.
     pub switch_ms: f64,
-    /// The whole update, switches included.
+    /// Milliseconds of the whole update, switches included.
     pub update_ms: f64,
-    /// Tokens trained in a second of such updates.
+    /// Throughput in tokens per second.
     pub tokens_per_second: f64,
-    /// Vectors switched in an update, both sides of all layers, on average.
+    /// Average number of LoRA vectors switched in an update, both sides of all layers.
     pub switches: f64,
 }
 
@@ -68,11 +68,11 @@ pub(super) fn microseconds(milliseconds: f64) -> f64 {
     (milliseconds * 1e3).round() / 1e3
 }
 
-/// Reports as a table of aligned columns, for people, with the ratios of updates that they are read for.
+/// A table of aligned columns for a person, with the ratio of each update to full-rank training and to PyTorch.
 pub struct Table<'a>(pub &'a [StepReport]);
 
 impl Table<'_> {
-    /// The time of an update over that of the row that `is_other` picks.
+    /// The time of an update divided by that of the row that `is_other` picks.
     fn ratio(&self, row: &StepReport, is_other: impl Fn(&StepReport) -> bool) -> String {
         match self.0.iter().find(|other| is_other(other)) {
             Some(other) => format!("{:.2}", row.update_ms / other.update_ms.max(1e-9)),

@@ -1,13 +1,13 @@
-//! A line that can be read: the mean of each loss and of those just before it.
+//! Moving mean of a noisy loss.
 
-/// Updates in a mean: a fiftieth of the training, at least one.
+/// Number of updates in a mean: a fiftieth of the training, at least one.
 pub fn window(updates: usize) -> usize {
     (updates / 50).max(1)
 }
 
-/// The mean of each loss and the ones before it, `window` in all, fewer at the start.
+/// The mean of each loss and the losses before it, `window` in all, fewer at the start.
 ///
-/// A loss that is not finite takes no part in a mean, and has none.
+/// A loss that is not finite is left out of every mean; its own place is not a number.
 pub fn moving_mean(losses: &[f64], window: usize) -> Vec<f64> {
     let mean = |(index, loss): (usize, &f64)| {
         let start = (index + 1).saturating_sub(window);
