@@ -4,7 +4,7 @@
 //! one operation with its gradients. `differentiable` puts them into the graph of autodiff.
 
 use crate::operations::{
-    CausalAttention, Embedding, LinearCrossEntropy, Projections, RmsNorm, SwiGlu,
+    CausalAttention, Embedding, LinearCrossEntropy, Projections, RmsNorm, SwiGlu, all_of,
 };
 use crate::{Attention, Precision, Projection};
 use burn::tensor::backend::Backend;
@@ -91,23 +91,8 @@ pub(crate) trait ProjectionsBackward<B: Backend>: Projections<B> {
     ) -> Vec<Option<Tensor<B, 2>>>;
 }
 
-/// Every gradient of a model.
-pub(crate) trait ModelBackward<B: Backend>:
-    EmbeddingBackward<B>
-    + RmsNormBackward<B>
-    + SwiGluBackward<B>
-    + CausalAttentionBackward<B>
-    + LinearCrossEntropyBackward<B>
-    + ProjectionsBackward<B>
-{
-}
-
-impl<B: Backend, W> ModelBackward<B> for W where
-    W: EmbeddingBackward<B>
-        + RmsNormBackward<B>
-        + SwiGluBackward<B>
-        + CausalAttentionBackward<B>
-        + LinearCrossEntropyBackward<B>
-        + ProjectionsBackward<B>
-{
+all_of! {
+    /// Every gradient of a model.
+    ModelBackward = EmbeddingBackward + RmsNormBackward + SwiGluBackward + CausalAttentionBackward
+        + LinearCrossEntropyBackward + ProjectionsBackward
 }

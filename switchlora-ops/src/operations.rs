@@ -8,6 +8,19 @@ use crate::{AdamWRows, Attention, Moments, Precision, Projection};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
+/// Declares a trait that stands for several traits, so that one `dyn` object has them all.
+macro_rules! all_of {
+    ($(#[$doc:meta])* $name:ident = $first:ident $(+ $other:ident)*) => {
+        $(#[$doc])*
+        pub(crate) trait $name<B: Backend>: $first<B> $(+ $other<B>)* + Sync {}
+
+        impl<B: Backend, W: $first<B> $(+ $other<B>)* + Sync> $name<B> for W {}
+    };
+}
+
+#[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
+pub(crate) use all_of;
+
 /// See [`embedding`](crate::embedding()).
 pub(crate) trait Embedding<B: Backend> {
     fn embedding(&self, weight: Tensor<B, 2>, tokens: Tensor<B, 1, Int>) -> Tensor<B, 2>;
@@ -49,27 +62,9 @@ pub(crate) trait Projections<B: Backend> {
     ) -> Vec<Tensor<B, 2>>;
 }
 
-/// Every operation of a model. These have gradients.
-pub(crate) trait Model<B: Backend>:
-    Embedding<B>
-    + RmsNorm<B>
-    + SwiGlu<B>
-    + CausalAttention<B>
-    + LinearCrossEntropy<B>
-    + Projections<B>
-    + Sync
-{
-}
-
-impl<B: Backend, W> Model<B> for W where
-    W: Embedding<B>
-        + RmsNorm<B>
-        + SwiGlu<B>
-        + CausalAttention<B>
-        + LinearCrossEntropy<B>
-        + Projections<B>
-        + Sync
-{
+all_of! {
+    /// Every operation of a model. These have gradients.
+    Model = Embedding + RmsNorm + SwiGlu + CausalAttention + LinearCrossEntropy + Projections
 }
 
 /// See [`adamw`](crate::adamw()).
@@ -111,13 +106,7 @@ pub(crate) trait AddProduct<B: Backend> {
     ) -> Tensor<B, 2>;
 }
 
-/// Every operation of an optimizer. These have no gradients.
-pub(crate) trait Optimizer<B: Backend>:
-    AdamW<B> + Rows<B> + SumOfSquares<B> + AddProduct<B> + Sync
-{
-}
-
-impl<B: Backend, W> Optimizer<B> for W where
-    W: AdamW<B> + Rows<B> + SumOfSquares<B> + AddProduct<B> + Sync
-{
+all_of! {
+    /// Every operation of an optimizer. These have no gradients.
+    Optimizer = AdamW + Rows + SumOfSquares + AddProduct
 }

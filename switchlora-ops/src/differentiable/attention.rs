@@ -1,14 +1,11 @@
 //! Attention as a node. It keeps only its inputs: the backward computes the scores again.
 
 use super::Differentiable;
-use super::node::node;
+use super::node::{Autodiff, CheckpointStrategy, Traced, node};
 use crate::kernels::{CausalAttentionBackward, Kernels};
 use crate::operations::CausalAttention;
 use crate::primitive::primitive;
 use crate::{Attention, AttentionTables, Precision};
-use burn::backend::Autodiff;
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 impl<K: Backend, C: CheckpointStrategy> CausalAttention<Autodiff<K, C>> for Differentiable
@@ -19,7 +16,7 @@ where
         &self,
         attention: Attention<Autodiff<K, C>>,
         precision: Precision,
-    ) -> Tensor<Autodiff<K, C>, 2> {
+    ) -> Traced<K, C, 2> {
         let Attention {
             q,
             k,

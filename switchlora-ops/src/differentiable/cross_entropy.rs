@@ -2,13 +2,11 @@
 //! logits of a few tokens. The backward multiplies them by the gradient of the loss.
 
 use super::Differentiable;
-use super::node::{is_recorded, node};
+use super::node::{Autodiff, CheckpointStrategy, Traced, is_recorded, node};
 use crate::Precision;
 use crate::kernels::{Kernels, LinearCrossEntropyBackward};
 use crate::operations::LinearCrossEntropy;
 use crate::primitive::primitive;
-use burn::backend::Autodiff;
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
@@ -18,11 +16,11 @@ where
 {
     fn linear_cross_entropy(
         &self,
-        hidden: Tensor<Autodiff<K, C>, 2>,
-        weight: Tensor<Autodiff<K, C>, 2>,
+        hidden: Traced<K, C, 2>,
+        weight: Traced<K, C, 2>,
         targets: Tensor<Autodiff<K, C>, 1, Int>,
         precision: Precision,
-    ) -> Tensor<Autodiff<K, C>, 1> {
+    ) -> Traced<K, C, 1> {
         let parents = [&hidden, &weight].map(|parent| primitive(parent.clone()));
         let ([hidden, weight], targets) = ([hidden, weight].map(Tensor::inner), targets.inner());
         if !is_recorded::<K, C, 2>(&parents) {

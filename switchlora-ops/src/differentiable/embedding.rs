@@ -1,12 +1,10 @@
 //! Embedding as a node.
 
 use super::Differentiable;
-use super::node::node;
+use super::node::{Autodiff, CheckpointStrategy, Traced, node};
 use crate::kernels::{EmbeddingBackward, Kernels};
 use crate::operations::Embedding;
 use crate::primitive::primitive;
-use burn::backend::Autodiff;
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
@@ -16,9 +14,9 @@ where
 {
     fn embedding(
         &self,
-        weight: Tensor<Autodiff<K, C>, 2>,
+        weight: Traced<K, C, 2>,
         tokens: Tensor<Autodiff<K, C>, 1, Int>,
-    ) -> Tensor<Autodiff<K, C>, 2> {
+    ) -> Traced<K, C, 2> {
         let [vocabulary, _] = weight.dims();
         let tokens = tokens.inner();
         let parents = [primitive(weight.clone())];

@@ -1,8 +1,9 @@
 //! A node of the autodiff graph, from the tensors that it needs and a function that computes their gradients.
 
 use crate::primitive::{primitive, tensor};
-use burn::backend::Autodiff;
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+pub(super) use burn::backend::Autodiff;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+pub(super) use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::Tensor;
@@ -12,6 +13,9 @@ use std::fmt::{Debug, Formatter, Result};
 use std::marker::PhantomData;
 
 /// A tensor in the graph.
+pub(super) type Traced<K, C, const D: usize> = Tensor<Autodiff<K, C>, D>;
+
+/// A tensor in the graph that a node depends on.
 pub(super) type Parent<K, C> = FloatTensor<Autodiff<K, C>>;
 
 /// The gradients of the `N` parents of a node, in order; `None` where there is none.
@@ -34,7 +38,7 @@ pub(super) fn node<K, C, F, const N: usize, const D: usize>(
     parents: [Parent<K, C>; N],
     y: Tensor<K, D>,
     backward: F,
-) -> Tensor<Autodiff<K, C>, D>
+) -> Traced<K, C, D>
 where
     K: Backend,
     C: CheckpointStrategy,

@@ -1,13 +1,10 @@
 //! RMSNorm as a node. It keeps only its inputs, which the graph keeps anyway.
 
 use super::Differentiable;
-use super::node::node;
+use super::node::{Autodiff, CheckpointStrategy, Traced, node};
 use crate::kernels::{Kernels, RmsNormBackward};
 use crate::operations::RmsNorm;
 use crate::primitive::primitive;
-use burn::backend::Autodiff;
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
 impl<K: Backend, C: CheckpointStrategy> RmsNorm<Autodiff<K, C>> for Differentiable
@@ -16,10 +13,10 @@ where
 {
     fn rms_norm(
         &self,
-        x: Tensor<Autodiff<K, C>, 2>,
-        weight: Tensor<Autodiff<K, C>, 1>,
+        x: Traced<K, C, 2>,
+        weight: Traced<K, C, 1>,
         epsilon: f64,
-    ) -> Tensor<Autodiff<K, C>, 2> {
+    ) -> Traced<K, C, 2> {
         let parents = [primitive(x.clone()), primitive(weight.clone())];
         let (x, weight) = (x.inner(), weight.inner());
         let y = Kernels.rms_norm(x.clone(), weight.clone(), epsilon);

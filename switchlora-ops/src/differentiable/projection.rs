@@ -5,13 +5,11 @@
 //! runs after all of them, takes the stored gradients.
 
 use super::Differentiable;
-use super::node::{Parent, node};
+use super::node::{Autodiff, CheckpointStrategy, Parent, Traced, node};
 use crate::kernels::{Kernels, ProjectionsBackward};
 use crate::operations::Projections;
 use crate::primitive::primitive;
 use crate::{Adapter, Precision, Projection};
-use burn::backend::Autodiff;
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,10 +23,10 @@ where
 {
     fn projections(
         &self,
-        x: Tensor<Autodiff<K, C>, 2>,
+        x: Traced<K, C, 2>,
         projections: Vec<Projection<Autodiff<K, C>>>,
         precision: Precision,
-    ) -> Vec<Tensor<Autodiff<K, C>, 2>> {
+    ) -> Vec<Traced<K, C, 2>> {
         let mut projections = projections.into_iter().peekable();
         let mut outputs = vec![];
         while projections.peek().is_some() {
@@ -77,7 +75,7 @@ fn together<K: Backend, C: CheckpointStrategy, const N: usize>(
     x: Tensor<K, 2>,
     projections: Vec<Projection<K>>,
     precision: Precision,
-) -> Vec<Tensor<Autodiff<K, C>, 2>>
+) -> Vec<Traced<K, C, 2>>
 where
     Kernels: ProjectionsBackward<K>,
 {

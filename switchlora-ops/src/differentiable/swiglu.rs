@@ -1,12 +1,10 @@
 //! SwiGLU as a node.
 
 use super::Differentiable;
-use super::node::node;
+use super::node::{Autodiff, CheckpointStrategy, Traced, node};
 use crate::kernels::{Kernels, SwiGluBackward};
 use crate::operations::SwiGlu;
 use crate::primitive::primitive;
-use burn::backend::Autodiff;
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
@@ -14,11 +12,7 @@ impl<K: Backend, C: CheckpointStrategy> SwiGlu<Autodiff<K, C>> for Differentiabl
 where
     Kernels: SwiGluBackward<K>,
 {
-    fn swiglu(
-        &self,
-        gate: Tensor<Autodiff<K, C>, 2>,
-        up: Tensor<Autodiff<K, C>, 2>,
-    ) -> Tensor<Autodiff<K, C>, 2> {
+    fn swiglu(&self, gate: Traced<K, C, 2>, up: Traced<K, C, 2>) -> Traced<K, C, 2> {
         let parents = [&gate, &up].map(|parent| primitive(parent.clone()));
         let [gate, up] = [gate, up].map(Tensor::inner);
         let y = Kernels.swiglu(gate.clone(), up.clone());
