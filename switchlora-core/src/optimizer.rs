@@ -95,9 +95,15 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
     ///
     /// If the layers are not those that the state (of a record, or of earlier updates) belongs to.
     pub fn prepare(&mut self, module: &M) {
+        self.layers(module);
+    }
+
+    /// The layers of `module`, for which the method is prepared.
+    fn layers(&mut self, module: &M) -> Layers<B::InnerBackend> {
         self.restore(module);
         let layers = Layers::of(module).inner();
         self.host.method.prepare(&layers, &mut self.pools);
+        layers
     }
 
     /// The method as it is after the last update, refused or not, if it is a `P`.
@@ -133,11 +139,10 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> GuardedOptimizer<M, B> for Method
         guard: Guard<B::InnerBackend>,
     ) -> M {
         self.host.settle();
-        self.prepare(&module);
+        let layers = self.layers(&module);
         if guard.is_refused() {
             return module;
         }
-        let layers = Layers::of(&module).inner();
         let Host { method, progress } = &*self.host;
         let is_final = method.is_final(&progress.update(&layers, &self.moments));
         if is_final && !guard.accepted() {

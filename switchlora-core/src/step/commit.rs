@@ -90,7 +90,7 @@ impl<B: AutodiffBackend> Commit<'_, B> {
         mut parameter: Matrix<B>,
         gradient: Option<Matrix<B>>,
         mut plan: RowPlan<B::InnerBackend>,
-        adamw_of: &AdamW,
+        constants: &AdamW,
     ) -> Matrix<B> {
         let number = parameter.dims()[0];
         let counts = self.counts.entry(id).or_insert_with(|| match plan.counts {
@@ -111,7 +111,7 @@ impl<B: AutodiffBackend> Commit<'_, B> {
         };
         counts.iter_mut().for_each(|count| *count += 1);
         let (lr, scale) = (self.learning_rate, self.guard.scale());
-        let rows = adamw_of.rows(lr, scale, number, counts, plan);
+        let rows = constants.rows(lr, scale, number, counts, plan);
         let verdict = self.guard.verdict();
         let (parameter, moments) = adamw(parameter, gradient, moments, &rows, verdict);
         self.moments.insert(id, moments);

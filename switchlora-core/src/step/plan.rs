@@ -56,7 +56,7 @@ pub(crate) enum StepCounts {
 pub(crate) struct RowPlan<B: Backend> {
     /// Rows replaced before AdamW, and their new values `[replaced, columns]`.
     pub replaced: Option<(Vec<usize>, Tensor<B, 2>)>,
-    /// New moments of the whole parameter, set before AdamW.
+    /// New moments of the whole parameter, set before AdamW; only in a plan that follows an accepted update.
     pub moments: Option<Moments<B>>,
     /// Rows whose moments become zero before AdamW.
     pub zeroed_moments: Vec<usize>,
