@@ -14,13 +14,26 @@ use std::path::{Path, PathBuf};
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let beside = hidden(path, "writing")?;
     let attempt = || -> io::Result<()> {
-        let mut file = File::create(&beside)?;
-        file.write_all(content)?;
-        file.sync_all()?;
+        write_flushed(&beside, content)?;
         fs::rename(&beside, path)
     };
     attempt().inspect_err(|_| _ = fs::remove_file(&beside))?;
     sync_folder_of(path)
+}
+
+/// Writes a file and flushes it to the disk.
+pub(crate) fn write_flushed(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Creates an empty folder. An older one at `path` is removed with everything in it.
+pub(crate) fn empty_folder(path: &Path) -> io::Result<()> {
+    if path.exists() {
+        fs::remove_dir_all(path)?;
+    }
+    fs::create_dir_all(path)
 }
 
 /// Renames a finished folder `beside` to `path`. An existing folder at `path` is moved to `aside` first. It is removed

@@ -139,12 +139,8 @@ impl ModelSource {
             Self::Checkpoint(checkpoint) => checkpoint.state.method.precision,
             Self::Pretrained(_) => Precision::F32,
         };
-        let precision = match B::supports_dtype(device, trained.dtype()) {
-            true => trained,
-            false => Precision::F32,
-        };
         Ok(SwitchLoraConfig {
-            precision,
+            precision: supported::<B>(trained, device),
             ..SwitchLoraConfig::new(None, SwitchSchedule::Never)?
         })
     }
@@ -160,13 +156,9 @@ pub fn load_model<B: Backend>(
     device: &B::Device,
 ) -> Result<LlamaForCausalLm<B>> {
     let method = &checkpoint.state.method;
-    let here = |precision: Precision| match B::supports_dtype(device, precision.dtype()) {
-        true => precision,
-        false => Precision::F32,
-    };
     let layers = SwitchLoraConfig {
-        precision: here(method.precision),
-        frozen: here(method.frozen),
+        precision: supported::<B>(method.precision, device),
+        frozen: supported::<B>(method.frozen, device),
         factors: checkpoint.state.factors,
         ..method.clone()
     };
@@ -184,4 +176,12 @@ pub(crate) fn load_model_as<B: Backend>(
     let tensors = checkpoint.model()?;
     let model = LlamaForCausalLm::new(config, layers, 0, device);
     Ok(import::<B, _>(model, tensors)?)
+}
+
+/// `precision`, or f32 if the device does not compute in it.
+fn supported<B: Backend>(precision: Precision, device: &B::Device) -> Precision {
+    match B::supports_dtype(device, precision.dtype()) {
+        true => precision,
+        false => Precision::F32,
+    }
 }

@@ -5,6 +5,7 @@ use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 use std::hint::black_box;
 use std::time::Instant;
+use switchlora_ops::computes_at_once;
 
 /// Bytes to read: more than caches hold.
 const BYTES: usize = 256 << 20;
@@ -13,8 +14,7 @@ const TRIES: usize = 5;
 
 /// Returns the memory bandwidth of `B` on `device`, in bytes per second.
 pub(crate) fn bandwidth<B: Backend>(device: &B::Device) -> f64 {
-    let name = B::name(device);
-    match name.contains("flex") || name.contains("ndarray") {
+    match computes_at_once::<B>(device) {
         true => host(),
         false => on_device::<B>(device),
     }

@@ -23,21 +23,13 @@ pub enum Fault {
         /// The system's error.
         reason: io::Error,
     },
-    /// The manifest is malformed.
-    #[error("{file}: {reason}")]
-    Manifest {
-        /// Name of the manifest.
-        file: &'static str,
-        /// What is wrong with it.
-        reason: String,
-    },
     /// The checksum of a file differs from the manifest.
     #[error("{file} does not match its checksum")]
     Checksum {
         /// Name of the file.
         file: String,
     },
-    /// A file matches its checksum but its content is invalid.
+    /// The content of a file is invalid: of the manifest, or of a file that matches its checksum.
     #[error("{file}: {reason}")]
     Content {
         /// Name of the file.

@@ -23,8 +23,8 @@ impl Manifest {
 
     /// Reads a manifest. Text that [`render`](Self::render) would not write is refused.
     pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
-        let bad = |reason: &str| Fault::Manifest {
-            file: MANIFEST,
+        let bad = |reason: &str| Fault::Content {
+            file: MANIFEST.to_owned(),
             reason: reason.to_owned(),
         };
         let text = std::str::from_utf8(bytes).map_err(|_| bad("not text"))?;

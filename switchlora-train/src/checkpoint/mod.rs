@@ -30,7 +30,7 @@ pub use history::{Found, exists, list, newest_valid, prune, resolve, set_aside, 
 pub use manifest::MANIFEST;
 pub use open::Checkpoint;
 pub use record::{join, split};
-pub use state::{Best, FORMAT, OptimizerState, State};
+pub use state::{Evaluation, FORMAT, OptimizerState, State};
 pub use tensors::{Tensors, read_tensors, write_tensors};
 pub(crate) use tensors::{header, read_header};
 pub use write::{Saved, Snapshot, write};

@@ -37,14 +37,14 @@ pub struct State {
     /// SHA-256 of the training tokens and of the validation tokens.
     pub data_sha256: String,
     /// The best evaluation so far.
-    pub best: Option<Best>,
+    pub best: Option<Evaluation>,
     /// The optimizer's state on the host.
     pub optimizer: OptimizerState,
 }
 
 /// An evaluation of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Best {
+pub struct Evaluation {
     /// Updates done before it.
     pub step: u64,
     /// Mean cross-entropy, in nats a token.

@@ -23,23 +23,13 @@ const LONGEST_HEADER: u64 = 100_000_000;
 ///
 /// The writer's errors, and [`io::ErrorKind::InvalidInput`] for a tensor of another dtype.
 pub fn write_tensors(mut writer: impl Write, tensors: &Tensors) -> io::Result<()> {
-    let mut offset = 0;
-    let mut infos = Vec::with_capacity(tensors.len());
     for (name, data) in tensors {
         if data.dtype != burn::tensor::DType::F32 {
             let message = format!("tensor {name} holds {:?}, expected F32", data.dtype);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        let end = offset + data.as_bytes().len();
-        let info = TensorInfo {
-            dtype: Dtype::F32,
-            shape: data.shape.to_vec(),
-            data_offsets: (offset, end),
-        };
-        infos.push((name.clone(), info));
-        offset = end;
     }
-    writer.write_all(&header(None, infos)?)?;
+    writer.write_all(&header(None, Dtype::F32, tensors)?.0)?;
     for data in tensors.values() {
         writer.write_all(data.as_bytes())?;
     }
@@ -74,18 +64,31 @@ pub fn read_tensors(mut reader: impl Read, length: u64) -> Result<Tensors, Strin
     Ok(tensors)
 }
 
-/// The beginning of a file: the length of the header, and the header.
+/// The beginning of a file that stores `tensors` as `dtype`: the length of the header, and the header. Also returns the
+/// number of bytes of the tensors after it.
 pub(crate) fn header(
     metadata: Option<HashMap<String, String>>,
-    infos: Vec<(String, TensorInfo)>,
-) -> io::Result<Vec<u8>> {
-    let metadata = Metadata::new(metadata, infos).map_err(io::Error::other)?;
+    dtype: Dtype,
+    tensors: &Tensors,
+) -> io::Result<(Vec<u8>, usize)> {
+    let mut end = 0;
+    let infos = tensors.iter().map(|(name, data)| {
+        let start = end;
+        end += data.num_elements() * dtype.bitsize() / 8;
+        let info = TensorInfo {
+            dtype,
+            shape: data.shape.to_vec(),
+            data_offsets: (start, end),
+        };
+        (name.clone(), info)
+    });
+    let metadata = Metadata::new(metadata, infos.collect()).map_err(io::Error::other)?;
     let mut header = serde_json::to_vec(&metadata)?;
     // The tensors begin at a multiple of eight, as the format's own writer has it.
     header.resize(header.len().next_multiple_of(8), b' ');
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header);
-    Ok(bytes)
+    Ok((bytes, metadata.data_len()))
 }
 
 /// Reads and checks the header of a file of `length` bytes. Returns it and the offset of the first tensor.

@@ -6,7 +6,7 @@ use super::{
     Checkpoint, CheckpointError, FILES, FOLDER, Fault, MODEL, OPTIMIZER, Rejected, STATE, State,
     TOKENIZER, folder,
 };
-use crate::durable::{forget_cached, put_folder, sync_folder};
+use crate::durable::{empty_folder, forget_cached, put_folder, sync_folder, write_flushed};
 use crate::model::HostParameters;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -74,10 +74,7 @@ pub fn write(run: &Path, snapshot: Snapshot) -> Result<Saved, CheckpointError> {
 }
 
 fn write_files(beside: &Path, snapshot: Snapshot) -> io::Result<()> {
-    if beside.exists() {
-        fs::remove_dir_all(beside)?;
-    }
-    fs::create_dir(beside)?;
+    empty_folder(beside)?;
     let state = serde_json::to_vec_pretty(&snapshot.state)?;
     let model = snapshot.model.lay_out();
     let mut sums = FILES.map(|_| String::new());
@@ -94,9 +91,7 @@ fn write_files(beside: &Path, snapshot: Snapshot) -> io::Result<()> {
         written.into_inner()?.sync_all()?;
         *sum = digest;
     }
-    let mut manifest = File::create(beside.join(MANIFEST))?;
-    manifest.write_all(Manifest(sums).render().as_bytes())?;
-    manifest.sync_all()?;
+    write_flushed(&beside.join(MANIFEST), Manifest(sums).render().as_bytes())?;
     sync_folder(beside)
 }
 

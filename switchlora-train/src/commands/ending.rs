@@ -1,7 +1,7 @@
 //! The end of a run: its summary, where its files are, and a sample of text.
 
 use crate::backend::{Job, run_on};
-use crate::commands::INTERRUPTED;
+use crate::commands::exit::INTERRUPTED;
 use crate::durable;
 use crate::generation::{Sampling, generate};
 use crate::learner::{Outcome, Progress, Session, duration};
@@ -73,16 +73,13 @@ fn summary(
     seconds: f64,
 ) -> serde_json::Value {
     let experiment = &session.setup.experiment;
-    let rank = experiment.rank;
-    let cost = experiment
-        .method
-        .cost(&session.setup.model.shape(), rank.unwrap_or(0));
+    let cost = session.setup.cost();
     let from = session.from.as_ref().map_or(0, |from| from.state.step);
     json!({
         "status": status,
         "method": experiment.method.name(),
         "model": experiment.model,
-        "rank": rank,
+        "rank": experiment.rank,
         "backend": session.backend.name(),
         "total_parameters": cost.total_parameters,
         "trainable_parameters": cost.trainable_parameters,

@@ -1,10 +1,10 @@
 //! `export`: writes a model, adapters merged, as a Hugging Face folder that `transformers` loads.
 
-use crate::commands::Usage;
-use crate::huggingface::{Card, Evaluated, Export, FileType, check_place, write};
+use crate::commands::exit::Usage;
+use crate::huggingface::{Card, Export, FileType, check_place, write};
 use crate::learner::evaluations;
 use crate::model_source::ModelSource;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -41,7 +41,7 @@ pub fn run(args: ExportArgs) -> Result<ExitCode> {
             "--out is {}, expected a path with a folder name",
             args.out.display()
         );
-        return Err(Usage(message).into());
+        bail!(Usage(message));
     }
     check_place(&args.out, args.force)?;
     let source = ModelSource::open(&args.model)?;
@@ -78,20 +78,20 @@ fn card(source: &ModelSource, name: &str, dtype: FileType) -> String {
     };
     // The path is RUN/checkpoints/step-….
     let run = source.path().parent().and_then(Path::parent);
-    let journal = state
+    let evaluations = state
         .and(run)
         .map(|run| evaluations(&run.join("metrics.jsonl")));
-    let evaluations = journal
-        .into_iter()
-        .flatten()
-        .map(|(step, loss)| Evaluated { step, loss });
     let done = state.map_or(0, |state| state.step);
     let card = Card {
         name: name.to_owned(),
         config: source.config(),
         dtype,
         state,
-        evaluations: evaluations.filter(|e| e.step <= done).collect(),
+        evaluations: evaluations
+            .into_iter()
+            .flatten()
+            .filter(|e| e.step <= done)
+            .collect(),
     };
     card.render()
 }

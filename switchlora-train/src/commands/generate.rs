@@ -1,7 +1,7 @@
 //! `generate`: prints text as the model generates it, then the time per token and its lower bound by memory bandwidth.
 
 use crate::backend::{BackendKind, Job, bandwidth, run_on};
-use crate::commands::Usage;
+use crate::commands::exit::Usage;
 use crate::data::Tokenizer;
 use crate::generation::{Generated, Sampling, generate};
 use crate::memory;

@@ -3,6 +3,7 @@
 mod devices;
 mod ending;
 mod eval;
+mod exit;
 mod export;
 mod generate;
 mod packing;
@@ -10,22 +11,8 @@ mod plan;
 mod tokenize;
 mod train;
 
-use crate::backend::BackendError;
-use crate::data::DataError;
-use crate::data::packed::PackedError;
-use crate::experiment::ExperimentError;
-use crate::huggingface::ExportError;
-use crate::model::LlamaConfigError;
-use crate::plan::PlanError;
-use crate::run_directory::RunDirectoryError;
-use crate::training::SetupError;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
-
-/// Exit status of a run that was interrupted and saved a checkpoint.
-const INTERRUPTED: u8 = 130;
-/// Exit status of wrong arguments.
-const WRONG_ARGUMENTS: u8 = 2;
 
 /// Pre-train LLaMA models with SwitchLoRA.
 ///
@@ -77,52 +64,7 @@ impl Cli {
         };
         result.unwrap_or_else(|error| {
             eprintln!("error: {error:#}");
-            ExitCode::from(status(&error))
+            ExitCode::from(exit::status(&error))
         })
     }
 }
-
-/// Exit status of an error: 2 for wrong arguments, 1 for failed work.
-fn status(error: &anyhow::Error) -> u8 {
-    let wrong = error.chain().any(|cause| {
-        cause.is::<ExperimentError>()
-            || cause.is::<LlamaConfigError>()
-            || cause.is::<PlanError>()
-            || cause.is::<SetupError>()
-            || cause.is::<Usage>()
-            || matches!(
-                cause.downcast_ref::<RunDirectoryError>(),
-                Some(
-                    RunDirectoryError::Exists(_)
-                        | RunDirectoryError::NotEmpty(_)
-                        | RunDirectoryError::NoRun(_)
-                )
-            )
-            || matches!(
-                cause.downcast_ref::<ExportError>(),
-                Some(ExportError::Exists(_) | ExportError::NotAModel(_))
-            )
-            || matches!(
-                cause.downcast_ref::<BackendError>(),
-                Some(
-                    BackendError::NotCompiled(_)
-                        | BackendError::NoSuchDevice { .. }
-                        | BackendError::NoPrecision { .. }
-                )
-            )
-            || matches!(
-                cause.downcast_ref::<DataError>(),
-                Some(
-                    DataError::PathMissing { .. }
-                        | DataError::Mixed { .. }
-                        | DataError::Packed(PackedError::Missing { .. })
-                )
-            )
-    });
-    if wrong { WRONG_ARGUMENTS } else { 1 }
-}
-
-/// Arguments that contradict each other, or the files on the disk.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Usage(String);

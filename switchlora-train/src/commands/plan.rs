@@ -1,6 +1,6 @@
 //! `plan`: the cost of each method, in closed form.
 
-use crate::commands::Usage;
+use crate::commands::exit::Usage;
 use crate::experiment::{Experiment, Method, Precision, flags};
 use crate::model::LlamaConfig;
 use crate::plan::Plan;

@@ -1,11 +1,11 @@
 //! `tokenize`: encodes text of any form into packed token files, for any number of trainings.
 
-use crate::commands::Usage;
+use crate::commands::exit::Usage;
 use crate::commands::packing::{Watch, passed_over};
 use crate::data::Tokenizer;
 use crate::data::pack::{FIELD, OnMalformed, Packed, Packing, Validation, pack};
 use crate::data::packed::is_packed;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -50,7 +50,7 @@ pub fn run(args: TokenizeArgs) -> Result<ExitCode> {
         (Some(share), _) if share > 0.0 && share < 1.0 => Validation::Share(share),
         (Some(share), _) => {
             let message = format!("validation-share is {share}, expected a number between 0 and 1");
-            return Err(Usage(message).into());
+            bail!(Usage(message));
         }
         (None, true) => Validation::None,
         (None, false) => Validation::Paths(args.validation_data),
@@ -70,7 +70,7 @@ pub fn run(args: TokenizeArgs) -> Result<ExitCode> {
         if packing.out == packing.validation_out {
             let message =
                 "--out and --validation-out are the same file: choose another --validation-out";
-            return Err(Usage(message.to_owned()).into());
+            bail!(Usage(message.to_owned()));
         }
     }
     let tokenizer = match &args.tokenizer {

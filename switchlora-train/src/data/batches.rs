@@ -41,18 +41,8 @@ impl<B: Backend> TokenBatch<B> {
     }
 }
 
-/// Batches by number, as token ids in host memory.
-pub trait BatchSource: Send + Sync {
-    /// Tokens per row of a batch.
-    fn sequence_length(&self) -> usize;
-
-    /// Inputs and targets of batch `k`, row-major, `[batch, sequence]`.
-    ///
-    /// # Errors
-    ///
-    /// [`DataError::Packed`] if a packed file is damaged, has changed since it was opened, or cannot be read.
-    fn batch(&self, k: u64) -> Result<(Vec<i32>, Vec<i32>), DataError>;
-}
+/// Computes the inputs and targets of a batch from its number: token ids in host memory, row-major, `[batch, sequence]`.
+type BatchSource = dyn Fn(u64) -> Result<(Vec<i32>, Vec<i32>), DataError> + Send + Sync;
 
 /// The error that ended a loader early. Clones share it.
 ///
@@ -71,20 +61,28 @@ impl DataFault {
     }
 }
 
-/// A range of batches of a source, on a device. An item of the `DataLoader` is a batch, so Burn's progress counts
-/// batches.
+/// A range of batches, on a device. An item of the `DataLoader` is a batch, so Burn's progress counts batches.
+#[derive(Clone)]
 pub struct TokenLoader<B: Backend> {
-    source: Arc<dyn BatchSource>,
+    source: Arc<BatchSource>,
+    sequence_length: usize,
     range: Range<u64>,
     device: B::Device,
     fault: DataFault,
 }
 
 impl<B: Backend> TokenLoader<B> {
-    /// Loads the batches of `source` whose number is in `range`.
-    pub fn new(source: Arc<dyn BatchSource>, range: Range<u64>, device: &B::Device) -> Self {
+    /// Loads the batches whose number is in `range`. `source` computes a batch from its number: inputs and targets,
+    /// row-major, `[batch, sequence_length]`.
+    pub fn new(
+        source: impl Fn(u64) -> Result<(Vec<i32>, Vec<i32>), DataError> + Send + Sync + 'static,
+        sequence_length: usize,
+        range: Range<u64>,
+        device: &B::Device,
+    ) -> Self {
         Self {
-            source,
+            source: Arc::new(source),
+            sequence_length,
             range,
             device: device.clone(),
             fault: DataFault::default(),
@@ -111,15 +109,20 @@ impl<B: Backend> DataLoader<B, TokenBatch<B>> for TokenLoader<B> {
     }
 
     fn to_device(&self, device: &B::Device) -> Arc<dyn DataLoader<B, TokenBatch<B>>> {
-        let moved = Self::new(self.source.clone(), self.range.clone(), device);
-        Arc::new(moved.reporting_to(&self.fault))
+        let device = device.clone();
+        Arc::new(Self {
+            device,
+            ..self.clone()
+        })
     }
 
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<B, TokenBatch<B>>> {
         let number = |item: usize| (self.range.start + item as u64).min(self.range.end);
         let range = number(start)..number(end);
-        let part = Self::new(self.source.clone(), range, &self.device);
-        Arc::new(part.reporting_to(&self.fault))
+        Arc::new(Self {
+            range,
+            ..self.clone()
+        })
     }
 }
 
@@ -132,29 +135,15 @@ impl<B: Backend> Iterator for TokenLoaderIterator<'_, B> {
     type Item = TokenBatch<B>;
 
     fn next(&mut self) -> Option<TokenBatch<B>> {
-        let TokenLoader {
-            source,
-            range,
-            device,
-            fault,
-        } = self.loader;
-        if !range.contains(&self.next) {
+        let loader = self.loader;
+        if !loader.range.contains(&self.next) {
             return None;
         }
-        let (inputs, targets) = match source.batch(self.next) {
-            Ok(batch) => batch,
-            Err(error) => {
-                fault.put(error);
-                return None;
-            }
-        };
+        let batch = (loader.source)(self.next);
+        let (inputs, targets) = batch.map_err(|error| loader.fault.put(error)).ok()?;
         self.next += 1;
-        Some(TokenBatch::new(
-            inputs,
-            targets,
-            source.sequence_length(),
-            device,
-        ))
+        let (length, device) = (loader.sequence_length, &loader.device);
+        Some(TokenBatch::new(inputs, targets, length, device))
     }
 }
 

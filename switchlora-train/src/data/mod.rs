@@ -34,7 +34,7 @@ mod validation_batches;
 mod windows;
 mod words;
 
-pub use batches::{BatchSource, DataFault, TokenBatch, TokenLoader};
+pub use batches::{DataFault, TokenBatch, TokenLoader};
 pub use corpus::Corpus;
 pub use document::Document;
 pub use error::DataError;

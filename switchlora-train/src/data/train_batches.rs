@@ -15,7 +15,7 @@ use burn::tensor::backend::Backend;
 
 use super::mixture::Mixture;
 use super::permutation::mix;
-use super::{BatchSource, DataError, Permutation, TokenLoader, Windows};
+use super::{DataError, Permutation, TokenLoader, Windows};
 
 /// Endless shuffled batches: each epoch has every window once, in its own order.
 #[derive(Clone, Debug)]
@@ -98,7 +98,8 @@ impl TrainBatches {
 
     /// Loads the batches whose number is in `range` to a device.
     pub fn loader<B: Backend>(&self, range: Range<u64>, device: &B::Device) -> TokenLoader<B> {
-        TokenLoader::new(Arc::new(self.clone()), range, device)
+        let (batches, length) = (self.clone(), self.windows.sequence_length());
+        TokenLoader::new(move |k| batches.batch(k), length, range, device)
     }
 
     /// The window of sequence `number` of the stream.
@@ -112,16 +113,6 @@ impl TrainBatches {
         let (row, number) = mixture.of(number);
         let (start, windows) = self.windows.rows()[row];
         start + shuffled(mix(self.seed, 2 + row as u64), number, windows)
-    }
-}
-
-impl BatchSource for TrainBatches {
-    fn sequence_length(&self) -> usize {
-        self.windows.sequence_length()
-    }
-
-    fn batch(&self, k: u64) -> Result<(Vec<i32>, Vec<i32>), DataError> {
-        self.batch(k)
     }
 }
 

@@ -1,10 +1,8 @@
 //! Batches of the validation set: all windows in order, or a number of them spread evenly.
 
-use std::sync::Arc;
-
 use burn::tensor::backend::Backend;
 
-use super::{BatchSource, DataError, TokenLoader, Windows};
+use super::{DataError, TokenLoader, Windows};
 
 /// Validation batches, the same in every evaluation.
 #[derive(Clone, Debug)]
@@ -70,7 +68,8 @@ impl ValidationBatches {
 
     /// Loads all batches to a device.
     pub fn loader<B: Backend>(&self, device: &B::Device) -> TokenLoader<B> {
-        TokenLoader::new(Arc::new(self.clone()), 0..self.count(), device)
+        let (batches, length) = (self.clone(), self.windows.sequence_length());
+        TokenLoader::new(move |k| batches.batch(k), length, 0..self.count(), device)
     }
 
     /// The window of the `i`-th chosen sequence.
@@ -78,16 +77,6 @@ impl ValidationBatches {
         // The product may exceed 64 bits.
         let position = u128::from(i) * u128::from(self.windows.count()) / u128::from(self.chosen);
         position as u64
-    }
-}
-
-impl BatchSource for ValidationBatches {
-    fn sequence_length(&self) -> usize {
-        self.windows.sequence_length()
-    }
-
-    fn batch(&self, k: u64) -> Result<(Vec<i32>, Vec<i32>), DataError> {
-        self.batch(k)
     }
 }
 

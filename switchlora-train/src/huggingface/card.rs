@@ -1,18 +1,9 @@
 //! The model card: architecture, training, results and use of the model.
 
 use super::numbers::FileType;
-use crate::checkpoint::State;
+use crate::checkpoint::{Evaluation, State};
 use crate::model::LlamaConfig;
 use std::fmt::Write;
-
-/// An evaluation from the journal of a run.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Evaluated {
-    /// Number of updates before the evaluation.
-    pub step: u64,
-    /// Mean cross-entropy on the validation set, in nats per token.
-    pub loss: f64,
-}
 
 /// Contents of a model card.
 #[derive(Debug)]
@@ -26,7 +17,7 @@ pub struct Card<'a> {
     /// State of the training; `None` for weights that were not trained here.
     pub state: Option<&'a State>,
     /// Evaluations up to this state, oldest first.
-    pub evaluations: Vec<Evaluated>,
+    pub evaluations: Vec<Evaluation>,
 }
 
 impl Card<'_> {
@@ -101,7 +92,7 @@ impl Card<'_> {
                 text,
                 "\n| updates | validation loss | perplexity |\n|---|---|---|"
             )?;
-            for Evaluated { step, loss } in thinned(&self.evaluations) {
+            for Evaluation { step, loss } in thinned(&self.evaluations) {
                 writeln!(text, "| {step} | {loss:.4} | {:.2} |", loss.exp())?;
             }
         }
@@ -119,7 +110,7 @@ impl Card<'_> {
 }
 
 /// At most twenty evenly spaced evaluations, including the last.
-fn thinned(all: &[Evaluated]) -> impl Iterator<Item = &Evaluated> {
+fn thinned(all: &[Evaluation]) -> impl Iterator<Item = &Evaluation> {
     let every = all.len().div_ceil(20).max(1);
     all.iter()
         .rev()
@@ -146,7 +137,7 @@ mod tests {
     #[test]
     fn a_long_training_is_shown_in_twenty_lines_that_end_with_the_last() {
         let all: Vec<_> = (1..=199)
-            .map(|k| Evaluated {
+            .map(|k| Evaluation {
                 step: k * 100,
                 loss: 9.0 / k as f64,
             })

@@ -2,7 +2,6 @@
 
 use crate::model::config::ConfigProblem;
 use crate::model::{LlamaConfigError, NameError};
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -53,12 +52,14 @@ pub enum FolderError {
 }
 
 /// One problem of a folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
     /// A key of `config.json` has a wrong or unsupported value.
+    #[error(transparent)]
     Key(ConfigProblem),
     /// A file is damaged, or not of the type that its name says.
+    #[error("{file}: {reason}")]
     File {
         /// Name of the file.
         file: String,
@@ -66,10 +67,13 @@ pub enum Problem {
         reason: String,
     },
     /// Tensors that the model needs are missing.
+    #[error("missing tensors: {}", listed(.0))]
     Missing(Vec<String>),
     /// The files contain tensors that the model does not have.
+    #[error("tensors that the model does not have: {}", listed(.0))]
     Unknown(Vec<String>),
     /// A tensor has the wrong shape.
+    #[error("{name} has shape {found:?} (expected {expected:?})")]
     Shape {
         /// Name of the tensor.
         name: String,
@@ -79,6 +83,7 @@ pub enum Problem {
         expected: Vec<usize>,
     },
     /// A tensor has an unsupported dtype.
+    #[error("{name} holds {found} (expected F32, F16 or BF16)")]
     Type {
         /// Name of the tensor.
         name: String,
@@ -86,6 +91,7 @@ pub enum Problem {
         found: String,
     },
     /// A tensor has an entry that is not finite.
+    #[error("entry {entry} of {name} is not a finite number")]
     NotFinite {
         /// Name of the tensor.
         name: String,
@@ -93,38 +99,10 @@ pub enum Problem {
         entry: usize,
     },
     /// The head differs from the embedding although the configuration ties them.
+    #[error(
+        "lm_head.weight differs from model.embed_tokens.weight though `tie_word_embeddings` is true"
+    )]
     Untied,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Key(ConfigProblem {
-                key,
-                found,
-                expected,
-            }) => write!(f, "`{key}` is {found} (expected {expected})"),
-            Self::File { file, reason } => write!(f, "{file}: {reason}"),
-            Self::Missing(names) => write!(f, "missing tensors: {}", listed(names)),
-            Self::Unknown(names) => {
-                write!(f, "tensors that the model does not have: {}", listed(names))
-            }
-            Self::Shape {
-                name,
-                found,
-                expected,
-            } => write!(f, "{name} has shape {found:?} (expected {expected:?})"),
-            Self::Type { name, found } => {
-                write!(f, "{name} holds {found} (expected F32, F16 or BF16)")
-            }
-            Self::NotFinite { name, entry } => {
-                write!(f, "entry {entry} of {name} is not a finite number")
-            }
-            Self::Untied => f.write_str(
-                "lm_head.weight differs from model.embed_tokens.weight though `tie_word_embeddings` is true",
-            ),
-        }
-    }
 }
 
 fn joined(problems: &[Problem]) -> String {

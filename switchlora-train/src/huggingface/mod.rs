@@ -25,7 +25,7 @@ mod tests;
 mod text_ends;
 mod write;
 
-pub use card::{Card, Evaluated};
+pub use card::Card;
 pub use error::{ExportError, FolderError, Problem};
 pub use numbers::FileType;
 pub use read::Pretrained;

@@ -6,10 +6,9 @@ use super::{
 };
 use crate::checkpoint::{Tensors, header};
 use crate::data::Tokenizer;
-use crate::durable::{hidden, put_folder, sync_folder};
+use crate::durable::{empty_folder, hidden, put_folder, sync_folder, write_flushed};
 use crate::model::LlamaConfig;
 use burn::tensor::TensorData;
-use safetensors::tensor::TensorInfo;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -78,13 +77,7 @@ pub fn check_place(out: &Path, replace: bool) -> Result<(), ExportError> {
 }
 
 fn write_files(folder: &Path, export: &Export) -> Result<u64, ExportError> {
-    let begin = || -> io::Result<()> {
-        if folder.exists() {
-            fs::remove_dir_all(folder)?;
-        }
-        fs::create_dir_all(folder)
-    };
-    begin().map_err(|reason| refused(folder, reason))?;
+    empty_folder(folder).map_err(|reason| refused(folder, reason))?;
     let text = |json: Value| format!("{json:#}\n").into_bytes();
     let files = [
         (CONFIG, text(config_json(export))),
@@ -95,12 +88,7 @@ fn write_files(folder: &Path, export: &Export) -> Result<u64, ExportError> {
     ];
     for (name, content) in files {
         let path = folder.join(name);
-        let write = || -> io::Result<()> {
-            let mut file = File::create(&path)?;
-            file.write_all(&content)?;
-            file.sync_all()
-        };
-        write().map_err(|reason| refused(&path, reason))?;
+        write_flushed(&path, &content).map_err(|reason| refused(&path, reason))?;
     }
     let bytes = write_weights(&folder.join(WEIGHTS), export)?;
     sync_folder(folder).map_err(|reason| refused(folder, reason))?;
@@ -109,21 +97,10 @@ fn write_files(folder: &Path, export: &Export) -> Result<u64, ExportError> {
 
 fn write_weights(path: &Path, export: &Export) -> Result<u64, ExportError> {
     let refused = |reason| refused(path, reason);
-    let mut offset = 0;
-    let infos = export.tensors.iter().map(|(name, data)| {
-        let end = offset + data.num_elements() * export.dtype.bytes();
-        let info = TensorInfo {
-            dtype: export.dtype.in_file(),
-            shape: data.shape.to_vec(),
-            data_offsets: (offset, end),
-        };
-        offset = end;
-        (name.clone(), info)
-    });
-    let infos = infos.collect();
     // Older versions of transformers refuse a file without this key.
     let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let header = header(Some(format), infos).map_err(refused)?;
+    let dtype = export.dtype.in_file();
+    let (header, bytes) = header(Some(format), dtype, export.tensors).map_err(refused)?;
     let mut writer = BufWriter::with_capacity(1 << 20, File::create(path).map_err(refused)?);
     writer.write_all(&header).map_err(refused)?;
     for (name, data) in export.tensors {
@@ -133,7 +110,7 @@ fn write_weights(path: &Path, export: &Export) -> Result<u64, ExportError> {
         .into_inner()
         .map_err(|error| refused(error.into_error()))?;
     file.sync_all().map_err(refused)?;
-    Ok(offset as u64)
+    Ok(bytes as u64)
 }
 
 fn write_tensor(

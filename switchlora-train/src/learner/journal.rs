@@ -4,7 +4,7 @@
 //! not. Lines keep the order in which they were added. [`Journal::flush`] waits until all of them are in the file. A
 //! line that cannot be written is kept and tried again with the next; the file never has half a line.
 
-use crate::checkpoint::Saved;
+use crate::checkpoint::{Evaluation, Saved};
 use crate::durable;
 use crate::training::Report;
 use serde_json::{Value, json};
@@ -148,26 +148,28 @@ fn step_of(line: &str) -> Option<u64> {
 
 /// Step and folder of the newest checkpoint in the journal at `path`.
 pub fn last_checkpoint(path: &Path) -> Option<(u64, String)> {
-    let text = std::fs::read(path).ok()?;
-    let text = String::from_utf8_lossy(&text);
-    let lines = text.lines().filter_map(|line| {
-        let line: Value = serde_json::from_str(line).ok()?;
-        let of = line["kind"] == "checkpoint";
-        of.then(|| Some((line["step"].as_u64()?, line["path"].as_str()?.to_owned())))?
-    });
-    lines.max()
+    let named = lines_of(path, "checkpoint").into_iter();
+    named
+        .filter_map(|line| Some((line["step"].as_u64()?, line["path"].as_str()?.to_owned())))
+        .max()
 }
 
 /// Step and loss of every evaluation in the journal at `path`, in its order; empty if there is no journal.
-pub fn evaluations(path: &Path) -> Vec<(u64, f64)> {
+pub fn evaluations(path: &Path) -> Vec<Evaluation> {
+    let lines = lines_of(path, "eval").into_iter();
+    lines
+        .filter_map(|line| serde_json::from_value(line).ok())
+        .collect()
+}
+
+/// The lines of one kind; none if there is no journal.
+fn lines_of(path: &Path, kind: &str) -> Vec<Value> {
     let text = std::fs::read(path).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    let lines = text.lines().filter_map(|line| {
-        let line: Value = serde_json::from_str(line).ok()?;
-        let of = line["kind"] == "eval";
-        of.then(|| Some((line["step"].as_u64()?, line["loss"].as_f64()?)))?
-    });
-    lines.collect()
+    let lines = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    lines.filter(|line: &Value| line["kind"] == kind).collect()
 }
 
 /// The file, and the lines still to write.

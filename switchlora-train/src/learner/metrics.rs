@@ -35,40 +35,37 @@ impl ReportMetric {
         }
     }
 
+    /// The metrics of the updates.
+    pub fn of_updates() -> [Self; 6] {
+        [
+            Self::loss(),
+            Self::perplexity(),
+            Self::new("Learning rate", true, |report| report.lr),
+            Self {
+                unit: Some("tokens/s"),
+                ..Self::new("Throughput", true, |report| report.tokens_per_second)
+            },
+            Self::new("Switches", true, |report| report.switches as f64),
+            Self::new("Gradient norm", false, |report| report.grad_norm),
+        ]
+    }
+
+    /// The metrics of an evaluation.
+    pub fn of_evaluation() -> [Self; 2] {
+        [Self::loss(), Self::perplexity()]
+    }
+
     /// Mean cross-entropy.
-    pub fn loss() -> Self {
+    fn loss() -> Self {
         Self::new("Loss", false, |report| report.loss)
     }
 
     /// Perplexity: `exp` of the mean cross-entropy, over several batches of the mean of their losses.
-    pub fn perplexity() -> Self {
+    fn perplexity() -> Self {
         Self {
             shown: f64::exp,
             ..Self::new("Perplexity", false, |report| report.loss)
         }
-    }
-
-    /// Learning rate.
-    pub fn learning_rate() -> Self {
-        Self::new("Learning rate", true, |report| report.lr)
-    }
-
-    /// Throughput, in tokens a second.
-    pub fn tokens_per_second() -> Self {
-        Self {
-            unit: Some("tokens/s"),
-            ..Self::new("Throughput", true, |report| report.tokens_per_second)
-        }
-    }
-
-    /// LoRA vectors switched in an update.
-    pub fn switches() -> Self {
-        Self::new("Switches", true, |report| report.switches as f64)
-    }
-
-    /// Global gradient norm before clipping.
-    pub fn grad_norm() -> Self {
-        Self::new("Gradient norm", false, |report| report.grad_norm)
     }
 }
 

@@ -17,7 +17,7 @@ mod session;
 mod step;
 mod strategy;
 
-pub use dashboard::Dashboard;
+pub(crate) use dashboard::leave_dashboard;
 pub use faults::{MOST, TooManyFaults, WINDOW};
 pub use journal::{evaluations, last_checkpoint};
 pub(crate) use plain::duration;

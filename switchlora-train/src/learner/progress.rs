@@ -1,6 +1,6 @@
 //! Where a run is, and how it ended.
 
-use crate::checkpoint::{self, Best, State};
+use crate::checkpoint::{self, Evaluation, State};
 use std::path::Path;
 
 /// Where a run is.
@@ -15,16 +15,16 @@ pub struct Progress {
     /// The last training loss.
     pub loss: Option<f64>,
     /// The last evaluation.
-    pub evaluation: Option<Best>,
+    pub evaluation: Option<Evaluation>,
     /// The best evaluation of a state that has a checkpoint.
-    pub best: Option<Best>,
+    pub best: Option<Evaluation>,
 }
 
 impl Progress {
     /// Where the run in `out` was when it wrote the checkpoint with `state`.
     pub(super) fn of(state: &State, out: &Path) -> Self {
         // The best checkpoint may have been removed, or set aside as damaged.
-        let kept = |best: &Best| checkpoint::exists(out, best.step);
+        let kept = |best: &Evaluation| checkpoint::exists(out, best.step);
         Self {
             step: state.step,
             skipped: state.skipped,

@@ -7,7 +7,7 @@ use super::faults::Faults;
 use super::journal::Journal;
 use super::progress::Progress;
 use super::saving::Writer;
-use crate::checkpoint::{Best, State};
+use crate::checkpoint::{Evaluation, State};
 use crate::data::{DataFault, TokenBatch};
 use crate::training::{OutOfBatches, Report, Setup, Summation, Training};
 use anyhow::{Context, Result, anyhow};
@@ -188,7 +188,7 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
             return Err(self.ended_early(OutOfBatches(step)));
         }
         self.events.evaluated();
-        let found = Best { step, loss };
+        let found = Evaluation { step, loss };
         let better = self.progress.best.is_none_or(|best| loss < best.loss);
         self.progress.evaluation = Some(found);
         if saved && loss.is_finite() && better {

@@ -1,6 +1,6 @@
 //! Puts a run together (training, data, learner, renderer) and starts it.
 
-use super::dashboard::Dashboard;
+use super::dashboard;
 use super::journal::Journal;
 use super::metrics::ReportMetric;
 use super::plain::PlainRenderer;
@@ -104,21 +104,20 @@ impl Job for Session {
             .num_epochs(1)
             .with_interrupter(self.interrupter.clone())
             .with_metric_logger(burn::train::logger::InMemoryMetricLogger::new())
-            .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)))
-            .metric_train_numeric(ReportMetric::loss())
-            .metric_valid_numeric(ReportMetric::loss())
-            .metric_train_numeric(ReportMetric::perplexity())
-            .metric_valid_numeric(ReportMetric::perplexity())
-            .metric_train_numeric(ReportMetric::learning_rate())
-            .metric_train_numeric(ReportMetric::tokens_per_second())
-            .metric_train_numeric(ReportMetric::switches())
-            .metric_train_numeric(ReportMetric::grad_norm());
+            .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)));
+        let supervised = ReportMetric::of_updates()
+            .into_iter()
+            .fold(supervised, SupervisedTraining::metric_train_numeric);
+        let supervised = ReportMetric::of_evaluation()
+            .into_iter()
+            .fold(supervised, SupervisedTraining::metric_valid_numeric);
+        let signals = (self.display == Display::Dashboard).then(dashboard::allow_signals);
         let supervised = match self.display {
             Display::Plain => supervised.renderer(PlainRenderer::default()),
             Display::Dashboard => supervised
                 .metric_train_numeric(CpuUse::new())
                 .metric_train_numeric(CpuMemory::new())
-                .renderer(Dashboard::new(self.interrupter.clone())),
+                .renderer(dashboard::renderer(&self.interrupter)),
         };
         let supervised = match self.backend {
             BackendKind::Cuda => supervised.metric_train(CudaMetric::new()),
@@ -127,6 +126,7 @@ impl Job for Session {
         let launched = panic::catch_unwind(AssertUnwindSafe(|| supervised.launch(learner)));
         // Dropping the renderer gives the terminal back.
         let launched = launched.map(drop);
+        drop(signals);
         let ended = outcome
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -29,7 +29,7 @@ mod update;
 pub use evaluate::{Summation, evaluate, mean_loss};
 pub use observer::{Observer, Phase};
 pub use report::{Report, scalar};
-pub use setup::{Setup, SetupError, Start};
+pub use setup::{Setup, SetupError};
 pub use text::{Text, packed};
 pub use update::{Optim, OutOfBatches, Training, Update};
 pub(crate) use update::{backward, forward};

@@ -1,14 +1,16 @@
 //! What an experiment trains: the resolved experiment, the model, the method, the tokenizer, and the weights to start
 //! from.
 
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint;
 use crate::data::Tokenizer;
 use crate::experiment::{Experiment, WarmStart};
 use crate::huggingface::{Pretrained, TOKENIZER};
 use crate::model::LlamaConfig;
+use crate::model_source::ModelSource;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use switchlora_core::MethodConfig;
+use switchlora_core::cost::Cost;
 
 /// A resolved experiment with everything it takes but the text.
 #[derive(Clone)]
@@ -21,19 +23,9 @@ pub struct Setup {
     pub method: MethodConfig,
     /// The tokenizer.
     pub tokenizer: Tokenizer,
-    /// The weights that a new training starts from.
-    pub start: Start,
-}
-
-/// The weights that a new training starts from.
-#[derive(Clone, Debug)]
-pub enum Start {
-    /// Random weights, drawn from the experiment's seed.
-    Random,
-    /// The weights of a Hugging Face folder.
-    Pretrained(Pretrained),
-    /// The weights of another run, its factors merged.
-    WarmStart(Box<Checkpoint>),
+    /// The weights that a new training starts from, the factors of a run merged. Random ones, drawn from the experiment's
+    /// seed, if there are none.
+    pub start: Option<ModelSource>,
 }
 
 /// The model does not fit the tokenizer or the sequence length.
@@ -62,14 +54,14 @@ impl Setup {
             experiment.tokenizer = file.is_file().then_some(file);
         }
         let start = match restored {
-            true => Start::Random,
-            false => Start::open(&experiment, folder)?,
+            true => None,
+            false => open_start(&experiment, folder)?,
         };
         let tokenizer = match &experiment.tokenizer {
             Some(path) => Tokenizer::from_file(path)?,
             None => Tokenizer::embedded()?,
         };
-        if let Start::WarmStart(from) = &start
+        if let Some(ModelSource::Checkpoint(from)) = &start
             && from.state.tokenizer_sha256 != tokenizer.sha256()
         {
             let (other, path) = (from.path().join(checkpoint::TOKENIZER), from.path());
@@ -89,6 +81,13 @@ impl Setup {
         })
     }
 
+    /// Parameters, memory and traffic of the training, in closed form.
+    pub fn cost(&self) -> Cost {
+        let (method, rank) = (self.experiment.method, self.experiment.rank);
+        let cost = method.cost(&self.model.shape(), rank.unwrap_or(0));
+        cost.with_frozen(self.method.layers.frozen)
+    }
+
     /// The method of the state after `step` updates: full rank while the warm start lasts.
     ///
     /// The method itself begins with the update that follows the last one in full rank.
@@ -101,23 +100,20 @@ impl Setup {
     }
 }
 
-impl Start {
-    fn open(experiment: &Experiment, folder: Option<PathBuf>) -> Result<Self> {
-        let pretrained = folder.map(|folder| Pretrained::open(&folder)).transpose()?;
-        match (pretrained, &experiment.warm_start) {
-            (None, Some(WarmStart::From(path))) => {
-                let found = checkpoint::resolve(path);
-                let found = found.context("the run to start from (warm-start)")?;
-                Ok(Self::WarmStart(Box::new(found.checkpoint)))
-            }
-            (Some(pretrained), Some(WarmStart::From(path))) => bail!(
-                "model {} and warm-start {} both have the weights to start from: give one of them",
-                pretrained.path().display(),
-                path.display()
-            ),
-            (Some(pretrained), _) => Ok(Self::Pretrained(pretrained)),
-            (None, _) => Ok(Self::Random),
+/// Opens the weights that a new training starts from: those of `folder`, or of the run to start from.
+fn open_start(experiment: &Experiment, folder: Option<PathBuf>) -> Result<Option<ModelSource>> {
+    let pretrained = folder.map(|folder| Pretrained::open(&folder)).transpose()?;
+    match (pretrained, &experiment.warm_start) {
+        (None, Some(WarmStart::From(path))) => {
+            let found = checkpoint::resolve(path).context("the run to start from (warm-start)")?;
+            Ok(Some(ModelSource::Checkpoint(Box::new(found.checkpoint))))
         }
+        (Some(pretrained), Some(WarmStart::From(path))) => bail!(
+            "model {} and warm-start {} both have the weights to start from: give one of them",
+            pretrained.path().display(),
+            path.display()
+        ),
+        (pretrained, _) => Ok(pretrained.map(ModelSource::Pretrained)),
     }
 }
 

@@ -1,11 +1,11 @@
 //! The state that a training starts from: a new model, or a checkpoint.
 
-use super::setup::{Setup, Start};
+use super::setup::Setup;
 use super::update::{Optim, SecondPhase, Training};
 use crate::checkpoint::{self, Checkpoint};
 use crate::experiment::LearningRateSchedule;
 use crate::model::{LlamaForCausalLm, parameter_names};
-use crate::model_source::{load_model, load_model_as};
+use crate::model_source::{ModelSource, load_model, load_model_as};
 use anyhow::{Context, Result, anyhow};
 use burn::optim::Optimizer;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -20,11 +20,13 @@ impl Setup {
     pub fn new_model<B: Backend>(&self, device: &B::Device) -> Result<LlamaForCausalLm<B>> {
         let (layers, seed) = (self.phase(0).layers, self.experiment.seed);
         let model = match &self.start {
-            Start::Random => {
+            None => {
                 return Ok(LlamaForCausalLm::new(&self.model, &layers, seed, device));
             }
-            Start::Pretrained(pretrained) => pretrained.load::<B>(&self.method.layers, device)?,
-            Start::WarmStart(checkpoint) => {
+            Some(ModelSource::Pretrained(pretrained)) => {
+                pretrained.load::<B>(&self.method.layers, device)?
+            }
+            Some(ModelSource::Checkpoint(checkpoint)) => {
                 let trained = SwitchLoraConfig {
                     precision: self.method.layers.precision,
                     frozen: Precision::F32,

@@ -8,14 +8,14 @@ mod signals;
 pub use args::TrainArgs;
 
 use crate::backend::run_on;
-use crate::commands::Usage;
 use crate::commands::ending::{finish, write_file};
+use crate::commands::exit::Usage;
 use crate::experiment::Experiment;
 use crate::learner::{Display, Session};
 use crate::run_directory::{CONFIG, RunDirectory};
 use crate::say::say;
 use crate::training::Setup;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use prepare::{announce, read};
 use resume::Resumed;
 use std::io::IsTerminal;
@@ -76,7 +76,7 @@ fn begin(args: &TrainArgs) -> Result<(Experiment, Option<Resumed>)> {
     if args.resume {
         let Some(out) = &args.out else {
             let message = "--resume needs --out, the run directory to go on with";
-            return Err(Usage(message.to_owned()).into());
+            bail!(Usage(message.to_owned()));
         };
         let (experiment, resumed) = resume::begin(args, out)?;
         return Ok((experiment, Some(resumed)));

@@ -2,25 +2,19 @@
 
 use crate::backend::Choice;
 use crate::commands::packing::packed_once;
+use crate::model_source::ModelSource;
 use crate::plan::{bytes, millions};
 use crate::say::say;
-use crate::training::{Setup, Start, Text};
+use crate::training::{Setup, Text};
 use anyhow::Result;
 use std::time::Instant;
 
 /// Prints what the run will do.
 pub(super) fn announce(setup: &Setup, backend: &Choice) {
     let Setup {
-        experiment,
-        model,
-        method,
-        start,
-        ..
+        experiment, start, ..
     } = setup;
-    let cost = experiment
-        .method
-        .cost(&model.shape(), experiment.rank.unwrap_or(0))
-        .with_frozen(method.layers.frozen);
+    let cost = setup.cost();
     let rank = experiment
         .rank
         .map(|rank| format!(", rank {rank}"))
@@ -57,7 +51,7 @@ pub(super) fn announce(setup: &Setup, backend: &Choice) {
         "  backend     {} ({})",
         backend.backend, backend.reason
     ));
-    if let Start::Pretrained(pretrained) = start {
+    if let Some(ModelSource::Pretrained(pretrained)) = start {
         let path = pretrained.path().display();
         say(format!("  start       the weights of {path}"));
     }

@@ -2,7 +2,7 @@
 
 use super::TrainArgs;
 use crate::checkpoint::{self, Checkpoint, Found, Rejected};
-use crate::commands::Usage;
+use crate::commands::exit::Usage;
 use crate::experiment::Experiment;
 use crate::learner::last_checkpoint;
 use crate::run_directory::{CONFIG, RunDirectory, RunDirectoryError};
@@ -64,12 +64,11 @@ pub(super) fn begin(args: &TrainArgs, out: &Path) -> Result<(Experiment, Resumed
     if let Some(from) = &from
         && from.state.step >= now.steps
     {
-        return Err(Usage(format!(
+        bail!(Usage(format!(
             "{} has done all {} updates: give more --steps to go on",
             out.display(),
             from.state.step
-        ))
-        .into());
+        )));
     }
     let resumed = Resumed {
         directory,
@@ -117,12 +116,11 @@ fn changes(out: &Path, done: &Experiment, now: &Experiment) -> Result<()> {
     let (free, refused): (Vec<_>, Vec<_>) = changes.into_iter().partition(|c| free(&c.key));
     if !refused.is_empty() {
         let refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
-        return Err(Usage(format!(
+        bail!(Usage(format!(
             "--resume cannot change {} of {}: start a new run for that",
             refused.join(", "),
             out.display()
-        ))
-        .into());
+        )));
     }
     for change in free {
         say(format!("  changed     {change}"));

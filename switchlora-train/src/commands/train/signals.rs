@@ -1,7 +1,7 @@
 //! Signals: the first asks the run to stop, the second ends the process.
 
-use crate::commands::INTERRUPTED;
-use crate::learner::{Dashboard, Display};
+use crate::commands::exit::INTERRUPTED;
+use crate::learner::{Display, leave_dashboard};
 use anyhow::Result;
 use burn::train::Interrupter;
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ pub(super) fn interrupter(display: Display) -> Result<Interrupter> {
     ctrlc::set_handler(move || {
         if handle.should_stop() {
             if display == Display::Dashboard {
-                Dashboard::leave();
+                leave_dashboard();
             }
             end_now();
         }

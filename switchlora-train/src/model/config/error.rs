@@ -1,6 +1,6 @@
 //! Why a model configuration cannot be used: every key that is wrong, in one message.
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::path::PathBuf;
 
 /// Largest file that is read, in bytes. A configuration is a few kilobytes.
@@ -62,7 +62,8 @@ pub enum LlamaConfigError {
 }
 
 /// A key that cannot be used: its value and the values allowed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{key}` is {found} (expected {expected})")]
 pub struct ConfigProblem {
     /// The key in `config.json`.
     pub key: &'static str,
@@ -76,35 +77,20 @@ pub struct ConfigProblem {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigProblems(pub Vec<ConfigProblem>);
 
-impl fmt::Display for ConfigProblems {
+impl Display for ConfigProblems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (
-            index,
-            ConfigProblem {
-                key,
-                found,
-                expected,
-            },
-        ) in self.0.iter().enumerate()
-        {
-            let comma = if index == 0 { "" } else { ", " };
-            write!(f, "{comma}`{key}` is {found} (expected {expected})")?;
-        }
-        Ok(())
+        let texts: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&texts.join(", "))
     }
 }
 
 impl ConfigProblems {
-    pub(super) fn add(
-        &mut self,
-        key: &'static str,
-        found: impl fmt::Display,
-        expected: impl fmt::Display,
-    ) {
+    pub(super) fn add(&mut self, key: &'static str, found: impl Display, expected: impl Display) {
+        let (found, expected) = (found.to_string(), expected.to_string());
         self.0.push(ConfigProblem {
             key,
-            found: found.to_string(),
-            expected: expected.to_string(),
+            found,
+            expected,
         });
     }
 

@@ -105,26 +105,15 @@ impl LlamaConfig {
 
     /// Returns a `config.json` with which Hugging Face's `LlamaForCausalLM` loads the exported model.
     pub fn to_hf_json(&self) -> Value {
-        json!({
-            "architectures": ["LlamaForCausalLM"],
-            "model_type": "llama",
-            "torch_dtype": "float32",
-            "hidden_act": "silu",
-            "attention_bias": false,
-            "mlp_bias": false,
-            "rope_scaling": null,
-            "vocab_size": self.vocab_size,
-            "hidden_size": self.hidden_size,
-            "intermediate_size": self.intermediate_size,
-            "num_hidden_layers": self.num_hidden_layers,
-            "num_attention_heads": self.num_attention_heads,
-            "num_key_value_heads": self.num_key_value_heads,
-            "max_position_embeddings": self.max_position_embeddings,
-            "rms_norm_eps": self.rms_norm_eps,
-            "rope_theta": self.rope_theta,
-            "initializer_range": self.initializer_range,
-            "tie_word_embeddings": self.tie_word_embeddings,
-        })
+        let mut json = json!(self);
+        json["architectures"] = json!(["LlamaForCausalLM"]);
+        json["model_type"] = json!("llama");
+        json["torch_dtype"] = json!("float32");
+        json["hidden_act"] = json!("silu");
+        json["attention_bias"] = json!(false);
+        json["mlp_bias"] = json!(false);
+        json["rope_scaling"] = Value::Null;
+        json
     }
 }
 

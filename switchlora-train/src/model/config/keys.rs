@@ -52,22 +52,26 @@ impl Keys {
 
     /// A number, or `default` if it is absent or reported.
     pub fn number(&mut self, key: &'static str, default: f64) -> f64 {
-        let Some(found) = self.get(key) else {
-            return default;
-        };
-        found.as_f64().unwrap_or_else(|| {
-            self.problems.add(key, found, "a number above 0");
-            default
-        })
+        self.value(key, default, Value::as_f64, "a number above 0")
     }
 
     /// A boolean, or `default` if it is absent or reported.
     pub fn flag(&mut self, key: &'static str, default: bool) -> bool {
+        self.value(key, default, Value::as_bool, "true or false")
+    }
+
+    fn value<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        read: fn(&Value) -> Option<T>,
+        expected: &str,
+    ) -> T {
         let Some(found) = self.get(key) else {
             return default;
         };
-        found.as_bool().unwrap_or_else(|| {
-            self.problems.add(key, found, "true or false");
+        read(&found).unwrap_or_else(|| {
+            self.problems.add(key, found, expected);
             default
         })
     }

@@ -1,0 +1,64 @@
+//! Exit statuses of the program.
+
+use crate::backend::BackendError;
+use crate::data::DataError;
+use crate::data::packed::PackedError;
+use crate::experiment::ExperimentError;
+use crate::huggingface::ExportError;
+use crate::model::LlamaConfigError;
+use crate::plan::PlanError;
+use crate::run_directory::RunDirectoryError;
+use crate::training::SetupError;
+use std::error::Error;
+
+/// Exit status of a run that was interrupted and saved a checkpoint.
+pub(super) const INTERRUPTED: u8 = 130;
+/// Exit status of wrong arguments.
+const WRONG_ARGUMENTS: u8 = 2;
+/// Exit status of failed work.
+const FAILED: u8 = 1;
+
+/// Arguments that contradict each other, or the files on the disk.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Usage(pub String);
+
+/// Returns the exit status of an error: of wrong arguments if the user's arguments caused it, else of failed work.
+pub(super) fn status(error: &anyhow::Error) -> u8 {
+    match error.chain().any(is_of_arguments) {
+        true => WRONG_ARGUMENTS,
+        false => FAILED,
+    }
+}
+
+fn is_of_arguments(cause: &(dyn Error + 'static)) -> bool {
+    fn holds<E: Error + 'static>(cause: &(dyn Error + 'static), wrong: fn(&E) -> bool) -> bool {
+        cause.downcast_ref().is_some_and(wrong)
+    }
+    cause.is::<ExperimentError>()
+        || cause.is::<LlamaConfigError>()
+        || cause.is::<PlanError>()
+        || cause.is::<SetupError>()
+        || cause.is::<Usage>()
+        || holds(cause, |error| {
+            use RunDirectoryError::{Exists, NoRun, NotEmpty};
+            matches!(error, Exists(_) | NotEmpty(_) | NoRun(_))
+        })
+        || holds(cause, |error| {
+            matches!(error, ExportError::Exists(_) | ExportError::NotAModel(_))
+        })
+        || holds(cause, |error| {
+            use BackendError::{NoPrecision, NoSuchDevice, NotCompiled};
+            matches!(
+                error,
+                NotCompiled(_) | NoSuchDevice { .. } | NoPrecision { .. }
+            )
+        })
+        || holds(cause, |error| {
+            use DataError::{Mixed, Packed, PathMissing};
+            matches!(
+                error,
+                PathMissing { .. } | Mixed { .. } | Packed(PackedError::Missing { .. })
+            )
+        })
+}
