@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 use switchlora_core::{LayerState, LayerSwitch, replay};
 use switchlora_train::backend::Job;
-use switchlora_train::data::DataFault;
+use switchlora_train::data::{DataFault, Tokenizer};
 use switchlora_train::experiment::Experiment;
 use switchlora_train::hexadecimal;
 use switchlora_train::training::{Setup, Text, Training, mean_loss, packed, scalar};
@@ -38,9 +38,21 @@ pub(super) struct Trained<B: AutodiffBackend> {
 }
 
 impl CurveJob {
-    /// The training of `experiment` on the text in `data`.
-    pub fn new(experiment: Experiment, data: Vec<PathBuf>) -> Result<Self> {
-        let setup = Setup::new(Experiment { data, ..experiment }, false)?;
+    /// Opens an experiment and its text.
+    ///
+    /// `embedded` is the embedded text, packed with the embedded tokenizer so that it is encoded once. It is not used if
+    /// the experiment has its own text, validation set or tokenizer.
+    pub fn new(experiment: Experiment, embedded: PathBuf) -> Result<Self> {
+        let mut setup = Setup::new(experiment, false)?;
+        let Experiment {
+            data, validation, ..
+        } = &mut setup.experiment;
+        if data.is_empty()
+            && validation.is_empty()
+            && setup.tokenizer.sha256() == Tokenizer::embedded()?.sha256()
+        {
+            data.push(embedded);
+        }
         let text = Text::read(&setup, packed)?;
         Ok(Self { setup, text })
     }

@@ -44,15 +44,15 @@ pub enum Cell {
     Curve {
         /// The training.
         experiment: Experiment,
-        /// The packed tokens it trains on.
+        /// The embedded text as packed tokens.
         tokens: PathBuf,
     },
     /// One training of a comparison.
     Trial {
         /// The training; resolved.
         experiment: Experiment,
-        /// The text it trains on: packed tokens, or text files.
-        tokens: Vec<PathBuf>,
+        /// The embedded text as packed tokens, for an experiment without text of its own.
+        tokens: PathBuf,
     },
 }
 
@@ -139,7 +139,7 @@ impl Cell {
             }
             Self::Curve { tokens, .. } => {
                 switchlora_train::memory::keep_pages();
-                let curve = curve::CurveJob::new(experiment, vec![tokens])?;
+                let curve = curve::CurveJob::new(experiment, tokens)?;
                 let found = run_on(backend, device, curve)?.context("the training failed")?;
                 Ok(Found::Curve(found))
             }

@@ -3,6 +3,7 @@
 use super::{Settings, Suite, agreement, communication, machine};
 use crate::backends::{BackendReport, backends};
 use crate::cells::{Cell, CurveResult, Found};
+use crate::files::write_file;
 use crate::report::{html, markdown};
 use crate::results::{BackendRow, Failure, Results};
 use anyhow::{Context, Result, bail};
@@ -105,9 +106,7 @@ fn write(out: &Path, results: &Results) -> Result<()> {
         ("report.html", html(results).into_bytes()),
     ];
     for (name, content) in files {
-        let path = out.join(name);
-        durable::write(&path, &content)
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        write_file(out, name, &content)?;
     }
     Ok(())
 }
