@@ -24,7 +24,8 @@ pub(super) struct Opened {
     pub model: LlamaConfig,
     /// The checkpoint to start from. A run that goes on meanwhile does not change it.
     start: Option<PathBuf>,
-    /// Identifies the tokenizer and the checkpoint to start from by their content. Empty for an experiment with neither.
+    /// Identifies the tokenizer and the checkpoint to start from by their content. Empty for an experiment with
+    /// neither.
     contents: Vec<String>,
 }
 
@@ -43,7 +44,7 @@ impl Opened {
         if experiment.tokenizer.is_some() {
             contents.push(format!("tokenizer {}", setup.tokenizer.sha256()));
         }
-        // Trainings of format 1 learned from the held-out end of the embedded text, too.
+        // Without this mark, results have the name of trainings on all of the embedded text.
         if experiment.data.is_empty() && !experiment.validation.is_empty() {
             contents.push("embedded text without its held-out end".to_owned());
         }
@@ -121,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_training_has_the_name_that_version_0_1_gave_it() {
+    fn a_training_keeps_its_name_so_that_its_result_is_found() {
         let text = r#"
             rates = [1e-2]
             [experiment]

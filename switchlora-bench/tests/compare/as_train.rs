@@ -33,8 +33,8 @@ struct Trained {
 impl Trained {
     /// The same losses, bit for bit, and the same skipped updates.
     ///
-    /// The learner sums the losses of an evaluation on the device in f32, the comparison on the host in f64. The f32 sum
-    /// of a few batches has a relative error of a few times 2^-24.
+    /// The learner sums the losses of an evaluation on the device in f32, the comparison on the host in f64. The f32
+    /// sum of a few batches has a relative error of a few times 2^-24.
     fn assert_equals(&self, other: &Self, what: &str) {
         assert_eq!(self.losses, other.losses, "{what}");
         assert_eq!(self.skipped, other.skipped, "{what}");
