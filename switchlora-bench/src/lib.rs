@@ -3,13 +3,14 @@
 //! - [`parity`] replays what the authors' program computed and says by how much this one differs.
 //! - [`step`] times one update of each method, phase by phase.
 //! - [`suites`] runs whole benches, [`cells`] at a time, into [`results`] and a [`report`].
-//! - [`compare`] trains by every method with its own best rate, seed by seed; [`spectrum`] shows what a training changed.
+//! - [`compare`] trains every method at its own best learning rate, seed by seed; [`spectrum`] shows the weight changes.
 //! - [`saving`] times what a checkpoint adds to a training.
 //! - [`backends`] says which backends of this program work on this machine.
 
 pub mod backends;
 pub mod cells;
 pub mod compare;
+mod files;
 pub mod parity;
 pub mod report;
 pub mod results;

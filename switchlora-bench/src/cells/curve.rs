@@ -11,36 +11,48 @@ use std::path::PathBuf;
 use std::time::Instant;
 use switchlora_core::{LayerState, LayerSwitch, replay};
 use switchlora_train::backend::Job;
-use switchlora_train::data::DataFault;
+use switchlora_train::data::{DataFault, Tokenizer};
 use switchlora_train::experiment::Experiment;
 use switchlora_train::hexadecimal;
 use switchlora_train::training::{Setup, Text, Training, mean_loss, packed, scalar};
 
-/// A curve, and a fingerprint of every switch in it.
+/// A curve and a hash of all switches.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CurveResult {
     /// The curve.
     pub curve: Curve,
-    /// SHA-256 over path, rows and slots of every exchange, in order.
+    /// SHA-256 over path, rows and slots of all switches, in order.
     pub switch_sha256: String,
 }
 
-/// One training, the same on every backend: initial weights, data, order and switches follow from the seed.
+/// One training. Initial weights, order of the data and switches follow from the seed, on every backend.
 pub(super) struct CurveJob {
     pub setup: Setup,
     text: Text,
 }
 
-/// A training that has ended.
+/// A finished training.
 pub(super) struct Trained<B: AutodiffBackend> {
     pub result: CurveResult,
     pub training: Training<B>,
 }
 
 impl CurveJob {
-    /// The training of `experiment` on the text in `data`.
-    pub fn new(experiment: Experiment, data: Vec<PathBuf>) -> Result<Self> {
-        let setup = Setup::new(Experiment { data, ..experiment }, false)?;
+    /// Opens an experiment and its text.
+    ///
+    /// `embedded` is the embedded text, packed with the embedded tokenizer so that it is encoded once. It is not used
+    /// if the experiment has its own text, validation set or tokenizer.
+    pub fn new(experiment: Experiment, embedded: PathBuf) -> Result<Self> {
+        let mut setup = Setup::new(experiment, false)?;
+        let Experiment {
+            data, validation, ..
+        } = &mut setup.experiment;
+        if data.is_empty()
+            && validation.is_empty()
+            && setup.tokenizer.sha256() == Tokenizer::embedded()?.sha256()
+        {
+            data.push(embedded);
+        }
         let text = Text::read(&setup, packed)?;
         Ok(Self { setup, text })
     }
@@ -106,7 +118,7 @@ impl CurveJob {
     }
 }
 
-/// Path, rows of both sides, and slots saved to and loaded from, of each layer's exchange.
+/// One switch of a layer: path, rows of both sides, and the slots that are saved to and loaded from.
 type SwitchLog<'a> = (&'a str, [&'a [usize]; 2], [Vec<u32>; 4]);
 
 fn switch_logs<'a>(
@@ -116,7 +128,7 @@ fn switch_logs<'a>(
 ) -> Vec<SwitchLog<'a>> {
     let log = |(index, switch): (usize, &'a LayerSwitch)| {
         let after = &after[index].1;
-        // Before its first update an optimizer has no state yet: it is that of a layer that has switched nothing.
+        // Before the first update the optimizer has no state: the layer has switched nothing.
         let (rank, slots) = (after.a.live.len(), after.a.live.len() + after.a.spare.len());
         let before = before.get(index).map(|(_, state)| state.clone());
         let before = before.unwrap_or_else(|| LayerState::new(slots, slots, rank));

@@ -1,4 +1,5 @@
-//! The floor of an update: the multiply-adds of its matrix products, at the rate of one large product on the same device.
+//! Lower bound of the time of an update: the multiply-adds of its matrix products, at the throughput of one large
+//! product on the same device.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Distribution, Tensor};
@@ -6,14 +7,14 @@ use std::time::Instant;
 use switchlora_train::experiment::Method;
 use switchlora_train::model::LlamaConfig;
 
-/// Products that are timed, of which the fastest counts.
+/// Number of products to time; the fastest one counts.
 const TRIES: usize = 8;
 
 /// Multiply-adds of the matrix products of one update of `tokens` tokens in sequences of `length`.
 ///
-/// A trained weight `[m, n]` takes `m n` forward, `m n` for the gradient of its input and `m n` for its own. A frozen one takes
-/// the first two, and its factors of rank `r` three times `r (m + n)`. Attention takes `2 length` products of a head's width
-/// forward and twice that backward, for every token.
+/// Per token, a trained weight `[m, n]` needs `m n` for the forward pass, `m n` for the gradient of the input and `m n`
+/// for the gradient of the weight. A frozen weight needs the first two, and its factors of rank `r` need `3 r (m + n)`.
+/// Attention needs `2 length` products of a head's width for the forward pass, and twice as many for the backward pass.
 pub(super) fn multiply_adds(
     model: &LlamaConfig,
     method: Method,
@@ -27,7 +28,7 @@ pub(super) fn multiply_adds(
             let (n, m) = (linear.shape.d_input as f64, linear.shape.d_output as f64);
             match method {
                 Method::Full => 3.0 * m * n,
-                // A gradient of rank `r` in and a step out, once an update whatever the tokens.
+                // Per update, not per token: projecting the gradient to rank `r`, and projecting the step back.
                 Method::GaLore => 3.0 * m * n + 2.0 * m * n * rank as f64 / tokens as f64,
                 Method::Lora | Method::ReLora | Method::SwitchLora => {
                     2.0 * m * n + 3.0 * rank as f64 * (m + n)
@@ -40,7 +41,7 @@ pub(super) fn multiply_adds(
     tokens as f64 * (linears + head + attention)
 }
 
-/// Multiply-adds a second of the fastest large product of two `[size, size]` matrices.
+/// Multiply-adds per second of the fastest product of two `[size, size]` matrices.
 pub(super) fn peak<B: Backend>(size: usize, dtype: DType, device: &B::Device) -> f64 {
     let matrix = || {
         let matrix = Tensor::<B, 2>::random([size, size], Distribution::Uniform(-1.0, 1.0), device);

@@ -1,7 +1,7 @@
-//! The memory of one training: what stays between two updates, and the most it ever takes.
+//! The memory of one training: between two updates, and at its peak.
 //!
-//! On a CPU it is the process's resident set, less what the process had before there was a model; freed memory is given back
-//! to the system before it is read. On a GPU it is what the backend's memory pools hold.
+//! On a CPU it is the resident memory of the process, minus the resident memory before the model was made. Freed memory
+//! is returned to the system before reading. On a GPU it is the size of the backend's memory pools.
 
 use crate::results::MemoryRow;
 use crate::tokens::RandomTokens;
@@ -15,13 +15,13 @@ use switchlora_train::memory::{Resident, resident};
 use switchlora_train::model::LlamaForCausalLm;
 use switchlora_train::training::Training;
 
-/// Updates: the first makes the moments, the second needs the most memory, a third changes nothing any more.
+/// Number of updates: the first creates the moments, the second reaches the peak, the third confirms it.
 const UPDATES: usize = 3;
 
-/// What differs by more than this share from what was computed needs an explanation.
+/// A measurement that differs from the computed bytes by more than this share gets a note.
 const EXPLAINED: f64 = 0.1;
 
-/// A training whose memory is measured, in a process that has done nothing else.
+/// Measures the memory of a training. Run it in a process that has done nothing else.
 pub(super) struct Memory(pub Experiment);
 
 impl Job for Memory {
@@ -29,12 +29,11 @@ impl Job for Memory {
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<MemoryRow> {
         let (experiment, config, method) = self.0.resolve()?;
-        // Threads and whatever else the first computation starts are not the training's.
+        // Starts threads and everything else that the first computation allocates, so that it is not counted.
         let _ = Tensor::<B, 2>::ones([64, 64], &device)
             .matmul(Tensor::ones([64, 64], &device))
             .into_data();
-        let before =
-            resident().context("this system does not say how much memory a process has")?;
+        let before = resident().context("this system does not report the memory of a process")?;
         let model = LlamaForCausalLm::<B>::new(&config, &method.layers, 0, &device);
         let optimizer = ClipGradNorm::new(experiment.clip, method.optimizer());
         let mut training = Training::from_parts(model, optimizer, |_| 1e-3, 1);
@@ -47,8 +46,8 @@ impl Job for Memory {
         let (state, peak, source) = match device_memory(experiment.backend, experiment.device) {
             Some(pool) => (pool.in_use, pool.reserved, "memory pools of the device"),
             None => {
-                let after = resident()
-                    .context("this system stopped saying how much memory a process has")?;
+                let after =
+                    resident().context("this system no longer reports the memory of a process")?;
                 let Resident { now, peak } = after;
                 (
                     now.saturating_sub(before.now),
@@ -57,7 +56,7 @@ impl Job for Memory {
                 )
             }
         };
-        // They are in use until here.
+        // Model and optimizer must exist until the memory has been read.
         drop(training);
         let rank = experiment.rank;
         let cost = experiment
@@ -82,7 +81,7 @@ impl Job for Memory {
             note: (off.abs() > EXPLAINED).then(|| {
                 let extra = (state as f64 - predicted as f64) / 1e6;
                 format!(
-                    "{extra:+.1} MB beside the state: what threads, allocator and runtime keep, which hardly grows with the model"
+                    "{extra:+.1} MB beside the state: memory of threads, allocator and runtime, nearly independent of the model"
                 )
             }),
         })

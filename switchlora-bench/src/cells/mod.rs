@@ -1,7 +1,7 @@
-//! Cells: the smallest parts of a bench that are measured on their own, each in a process of its own.
+//! Cells: the measurements of a benchmark, each in its own process.
 //!
-//! A process a cell keeps one measurement from warming up, filling the memory of, or taking down another, and makes the
-//! peak of its memory the cell's. What a cell is to measure travels as JSON on the command line, what it found comes back as
+//! In its own process, a measurement cannot warm up, slow down or crash another one, and the peak memory of the process
+//! is that of the cell. The cell is passed to the process as JSON on the command line; the process prints its result as
 //! one line of JSON.
 
 mod curve;
@@ -22,62 +22,62 @@ use switchlora_train::backend::{BackendKind, run_on};
 use switchlora_train::experiment::{Experiment, Method, Precision};
 use switchlora_train::hexadecimal;
 
-/// One measurement. Two cells with the same settings measure the same.
+/// One measurement, with all settings that decide its result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "suite", rename_all = "lowercase")]
 pub enum Cell {
-    /// The phases of an update, the methods in turn.
+    /// Times of the phases of an update, with the methods taking turns.
     Step {
-        /// Model, rank, batch, backend; the methods are those of `methods`.
+        /// Model, rank, batch and backend. Its own method is not used.
         experiment: Experiment,
-        /// full, lora, switchlora.
+        /// The methods to time.
         methods: Vec<Method>,
-        /// Updates that are timed.
+        /// Number of updates to time.
         updates: usize,
     },
-    /// The memory of one training.
+    /// Memory of one training.
     Memory {
         /// The training.
         experiment: Experiment,
     },
-    /// The losses of one training.
+    /// Losses of one training.
     Curve {
         /// The training.
         experiment: Experiment,
-        /// The packed tokens it trains on.
+        /// The embedded text as packed tokens.
         tokens: PathBuf,
     },
     /// One training of a comparison.
     Trial {
         /// The training; resolved.
         experiment: Experiment,
-        /// The text it trains on: packed tokens, or text files.
-        tokens: Vec<PathBuf>,
+        /// The embedded text as packed tokens, for an experiment without text of its own.
+        tokens: PathBuf,
     },
 }
 
-/// What a cell found.
+/// The result of a cell.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "suite", rename_all = "lowercase")]
 pub enum Found {
     /// A row for each method.
     Step {
-        /// In the order of the methods.
+        /// The rows, in the order of the methods.
         rows: Vec<StepRow>,
     },
-    /// One row.
+    /// The memory of a training.
     Memory {
         /// The row.
         row: MemoryRow,
     },
-    /// One curve.
+    /// The losses of a training.
     Curve(CurveResult),
-    /// One training.
+    /// A training of a comparison.
     Trial(TrialResult),
 }
 
 impl Cell {
-    /// The training it measures.
+    /// The experiment of the cell.
     pub fn experiment(&self) -> &Experiment {
         match self {
             Self::Step { experiment, .. }
@@ -87,7 +87,11 @@ impl Cell {
         }
     }
 
-    /// Its name for people, and for its file: unique by the hash at its end.
+    /// Name for output and for the file of the result. Ends with a hash of all settings.
+    ///
+    /// # Errors
+    ///
+    /// A setting cannot be written as JSON.
     pub fn name(&self) -> Result<String> {
         let experiment = self.experiment();
         let suite = match self {
@@ -118,12 +122,16 @@ impl Cell {
         ))
     }
 
-    /// Measures, in this process.
+    /// Measures in this process.
+    ///
+    /// # Errors
+    ///
+    /// The experiment or the backend cannot be used, or the training fails.
     pub fn measure(self) -> Result<Found> {
         let experiment = self.experiment().clone();
         let (backend, device) = (experiment.backend, experiment.device);
         if backend == BackendKind::Auto {
-            anyhow::bail!("a cell needs a backend");
+            anyhow::bail!("a cell needs a backend other than auto");
         }
         backend.check_device(device, &[experiment.precision, experiment.frozen])?;
         match self {
@@ -139,7 +147,7 @@ impl Cell {
             }
             Self::Curve { tokens, .. } => {
                 switchlora_train::memory::keep_pages();
-                let curve = curve::CurveJob::new(experiment, vec![tokens])?;
+                let curve = curve::CurveJob::new(experiment, tokens)?;
                 let found = run_on(backend, device, curve)?.context("the training failed")?;
                 Ok(Found::Curve(found))
             }

@@ -1,4 +1,4 @@
-//! The phases of an update, beside the floor of its matrix products.
+//! The time of the phases of an update, and the lower bound set by its matrix products.
 
 use super::floor;
 use crate::results::StepRow;
@@ -10,11 +10,11 @@ use switchlora_train::experiment::{Experiment, Method, Precision};
 use switchlora_train::memory;
 use switchlora_train::model::LlamaConfig;
 
-/// Width of the square matrices whose product shows the highest rate.
+/// Width of the square matrices whose product shows the peak throughput.
 const WIDTH_ON_CPU: usize = 1024;
 const WIDTH_ON_GPU: usize = 8192;
 
-/// A row for each method.
+/// Times the methods. Returns one row per method.
 pub(super) fn measure(
     experiment: &Experiment,
     methods: Vec<Method>,
@@ -84,7 +84,7 @@ fn row(report: StepReport, bench: &StepBench, precision: String, peak: f64) -> S
     }
 }
 
-/// The rate of a large matrix product.
+/// Measures the throughput of a large matrix product.
 struct Peak(BackendKind, Precision);
 
 impl Job for Peak {

@@ -1,4 +1,4 @@
-//! One training of a comparison: its losses, the peak of its memory, and the spectrum of what it changed.
+//! One training of a comparison: losses, peak memory, and the spectrum of the weight changes.
 
 use super::curve::CurveJob;
 use crate::results::Curve;
@@ -10,16 +10,16 @@ use serde::{Deserialize, Serialize};
 use switchlora_train::backend::Job;
 use switchlora_train::memory::resident;
 
-/// What one training of a comparison found.
+/// Result of one training of a comparison.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TrialResult {
-    /// Its losses.
+    /// Losses by update.
     pub curve: Curve,
-    /// The largest resident set of its process, in bytes, where the system says.
+    /// Peak resident memory of the process in bytes; `None` if the system does not report it.
     pub peak_memory: Option<u64>,
-    /// Updates that were refused because a loss or gradient norm was not finite.
+    /// Number of updates skipped because their loss or gradient norm was not finite.
     pub skipped: u64,
-    /// The change of each projection; none where a weight is not finite.
+    /// Weight change of each projection; empty if a weight is not finite.
     pub changes: Vec<LayerChange>,
 }
 
@@ -30,7 +30,7 @@ impl Job for Trial {
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<TrialResult> {
         let trained = self.0.train::<B>(&device)?;
-        // Before the singular values, which are not the training's.
+        // Read before the singular values are computed, which need memory of their own.
         let peak_memory = resident().map(|memory| memory.peak);
         let start = self.0.setup.new_model::<B>(&device)?;
         let end = trained.training.model();

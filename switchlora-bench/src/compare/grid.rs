@@ -15,12 +15,15 @@
 //! method = "galore"
 //! galore = { gap = 1 }
 //! ```
+//!
+//! `data`, `validation` and `tokenizer` belong into `[experiment]`: losses on another text or of other tokens cannot be
+//! compared.
 
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use switchlora_train::backend::BackendKind;
-use switchlora_train::experiment::{Experiment, ExperimentError, WarmStart, overlaid};
+use switchlora_train::experiment::{Experiment, ExperimentError, overlaid};
 
 /// A comparison, as read from TOML.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -155,7 +158,7 @@ impl Grid {
             let rates = self.rates(variant);
             if rates.is_empty() || !rates.iter().all(|rate| rate.is_finite() && *rate > 0.0) {
                 let key = format!("rates of {}", variant.name);
-                let expected = "at least one rate, each above 0";
+                let expected = "at least one learning rate, each above 0";
                 return value(&key, format!("{rates:?}"), expected);
             }
             self.trial(
@@ -193,28 +196,16 @@ impl Grid {
             reason,
         };
         let table = overlaid(self.experiment.clone(), variant.settings.clone());
-        for key in ["lr", "seed", "tokenizer"] {
+        for key in ["lr", "seed"] {
             if table.contains_key(key) {
                 return Err(wrong(format!(
-                    "`{key}` is given by the comparison; use `rates` and `seeds`, and the embedded tokenizer"
+                    "`{key}` is given by the comparison; use `rates` and `seeds`"
                 )));
             }
         }
         let experiment: Result<Experiment, _> = toml::Value::Table(table).try_into();
         let mut experiment =
             experiment.map_err(|error| wrong(error.to_string().trim_end().replace('\n', " ")))?;
-        if experiment.accumulation != 1 {
-            let found = experiment.accumulation;
-            return Err(wrong(format!(
-                "accumulation is {found}, expected 1; raise batch_size"
-            )));
-        }
-        if let Some(WarmStart::From(path)) = &experiment.warm_start {
-            return Err(wrong(format!(
-                "warm_start is {}, expected a number of updates",
-                path.display()
-            )));
-        }
         (experiment.lr, experiment.seed) = (Some(rate), seed);
         experiment.steps = steps.unwrap_or(experiment.steps);
         experiment.backend = backend;
@@ -265,8 +256,8 @@ mod tests {
             (variant("lr = 1e-3"), "`lr`"),
             (variant("rates = [-1.0]"), "rates of x"),
             (variant("switch = { interval = 2 }"), "2 N"),
-            (variant("warm_start = \"runs/x\""), "warm_start"),
-            (variant("accumulation = 2"), "accumulation"),
+            (variant("seed = 3"), "`seed`"),
+            (variant("accumulation = 0"), "accumulation"),
             (
                 format!("{}[[variant]]\nname = \"x\"\n", variant("")),
                 "name of its own",

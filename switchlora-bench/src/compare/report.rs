@@ -1,7 +1,7 @@
 //! A comparison as JSON, as tables, and as charts.
 
 use super::summary::{Comparison, Run, Summary};
-use super::write_file;
+use crate::files::write_file;
 use crate::report::{Figure, Form, Line, Lines, Number, OrNone, written};
 use crate::spectrum::{LayerChange, figure};
 use anyhow::Result;

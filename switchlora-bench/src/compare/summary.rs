@@ -4,9 +4,7 @@ use super::Grid;
 use crate::cells::TrialResult;
 use crate::results::{Curve, Machine};
 use crate::spectrum::LayerChange;
-use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use switchlora_train::data::Tokenizer;
 use switchlora_train::experiment::Experiment;
 use switchlora_train::model::LlamaConfig;
 
@@ -56,18 +54,22 @@ fn infinite<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> 
 }
 
 impl Run {
-    pub(super) fn of(variant: &str, experiment: Experiment, trial: TrialResult) -> Result<Self> {
+    /// The run of a variant. `model` is fitted to the tokenizer.
+    pub(super) fn of(
+        variant: &str,
+        model: &LlamaConfig,
+        experiment: Experiment,
+        trial: TrialResult,
+    ) -> Self {
         let last = trial
             .curve
             .evaluations
             .last()
             .map(|evaluation| evaluation.1);
         let loss = last.filter(|loss| loss.is_finite());
-        let mut model = LlamaConfig::resolve(&experiment.model)?;
-        model.vocab_size = model.vocab_size.max(Tokenizer::embedded()?.vocab_size());
         let rank = experiment.rank.unwrap_or(0);
         let cost = experiment.method.cost(&model.shape(), rank);
-        Ok(Self {
+        Self {
             variant: variant.to_owned(),
             loss: loss.unwrap_or(f64::INFINITY),
             experiment,
@@ -77,7 +79,7 @@ impl Run {
             peak_memory: trial.peak_memory,
             skipped: trial.skipped,
             changes: trial.changes,
-        })
+        }
     }
 
     /// Median time of an update, in milliseconds.

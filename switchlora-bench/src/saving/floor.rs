@@ -1,4 +1,4 @@
-//! What memory and disk allow.
+//! Lower bounds of the time of a checkpoint: copying in memory, and writing to the disk.
 
 use std::fs::{self, File};
 use std::hint::black_box;
@@ -6,10 +6,10 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Bytes written at a time.
+/// Bytes per write.
 const CHUNK: usize = 1 << 20;
 
-/// The time to copy so many bytes in memory, into pages that are there already.
+/// Time to copy `bytes` bytes in memory, into pages that are already mapped.
 pub(super) fn memory(bytes: u64) -> Duration {
     let from = vec![1_u8; bytes as usize];
     let mut to = vec![2_u8; bytes as usize];
@@ -19,10 +19,14 @@ pub(super) fn memory(bytes: u64) -> Duration {
     began.elapsed()
 }
 
-/// The time to write so many bytes to one new file of `folder` and to flush it.
+/// Time to write `bytes` bytes to a new file in `folder` and to flush it.
+///
+/// # Errors
+///
+/// The file cannot be written or removed.
 pub(super) fn disk(folder: &Path, bytes: u64) -> io::Result<Duration> {
     let path = folder.join(".floor");
-    // Not all the same, should the disk be clever.
+    // Bytes that a compressing disk cannot reduce to nothing.
     let chunk: Vec<u8> = (0..CHUNK).map(|i| (i * i % 251) as u8).collect();
     let began = Instant::now();
     let mut file = File::create(&path)?;

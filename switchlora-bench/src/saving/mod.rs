@@ -1,10 +1,10 @@
-//! What a checkpoint costs: for how long a training waits for it, how much slower it is while the checkpoint is written,
-//! how large it is, and how near that comes to what memory and disk allow.
+//! The cost of a checkpoint: how long the training waits, how much slower its updates are while the checkpoint is
+//! written, the size of the checkpoint, and the lower bounds set by memory and disk.
 //!
-//! Each repetition takes some updates without a checkpoint, then copies the state to the host (the training waits for that),
-//! then goes on while a thread writes it as `switchlora-train` does: with checksums, flushed, renamed and read back. The
-//! floors are measured in the same repetition: the same number of bytes copied in memory, and the same number written to one
-//! file of the same folder and flushed.
+//! Each repetition does some updates without a checkpoint, then copies the state to the host while the training waits,
+//! then goes on training while a thread writes the copy as `switchlora-train` does: with checksums, flushed, renamed
+//! and read back. The same repetition measures the lower bounds: the time to copy as many bytes in memory, and the time
+//! to write and flush as many bytes to one file in the same folder.
 
 mod floor;
 mod report;
@@ -26,27 +26,27 @@ use switchlora_train::experiment::{Experiment, Method};
 use switchlora_train::model::{LlamaConfig, LlamaForCausalLm};
 use switchlora_train::training::Training;
 
-/// Updates before the first that is timed.
+/// Number of updates before the first timed one.
 const WARM_UP: usize = 2;
 
-/// What is measured.
+/// Settings of the measurement.
 #[derive(Clone, Debug)]
 pub struct SavingBench {
     /// The model.
     pub config: LlamaConfig,
-    /// How it is trained.
+    /// Training method.
     pub method: Method,
-    /// Rank of the factors.
+    /// Rank of the LoRA factors or projections.
     pub rank: usize,
-    /// Sequences in a batch.
+    /// Sequences per batch.
     pub batch_size: usize,
-    /// Tokens in a sequence.
+    /// Tokens per sequence.
     pub sequence_length: usize,
-    /// Updates without a checkpoint, for each checkpoint.
+    /// Number of updates between two checkpoints.
     pub updates: usize,
-    /// Checkpoints.
+    /// Number of checkpoints.
     pub repeats: usize,
-    /// Where they are written.
+    /// Folder for the checkpoints.
     pub folder: PathBuf,
 }
 
@@ -84,7 +84,7 @@ impl SavingBench {
         }
         let (saved, written) = writing
             .join()
-            .map_err(|_| anyhow::anyhow!("the thread that writes ended early"))?;
+            .map_err(|_| anyhow::anyhow!("the thread that writes the checkpoint panicked"))?;
         let saved = saved?;
         let removed = std::fs::remove_dir_all(&saved.path);
         removed.with_context(|| saved.path.display().to_string())?;
@@ -126,11 +126,11 @@ impl<B: AutodiffBackend> Trained<B> {
         })
     }
 
-    /// One update, and its duration.
+    /// Does one update and returns its duration.
     fn update(&mut self) -> Result<Duration> {
         let began = Instant::now();
         self.training.update(&mut self.batches, &mut ())?;
-        // A device that is lost says so at the next read.
+        // A lost device gives an error at the next read.
         let _ = B::sync(&self.device);
         Ok(began.elapsed())
     }

@@ -5,43 +5,43 @@ use switchlora_core::{ConfigError, Method, Precision};
 use switchlora_train::model::LlamaConfig;
 use switchlora_train::training::OutOfBatches;
 
-/// The most tokens in a batch: far more than any device takes, few enough to be counted.
+/// Largest number of tokens in a batch: more than any device can hold, and no overflow.
 const MOST_TOKENS: usize = 1 << 24;
 
-/// What is timed.
+/// Settings of a step bench.
 #[derive(Clone, Debug)]
 pub struct StepBench {
-    /// What the user calls the model.
+    /// Name of the model in reports.
     pub model: String,
     /// The model.
     pub config: LlamaConfig,
-    /// Rank of the factors.
+    /// Rank of the LoRA factors or projections.
     pub rank: usize,
-    /// What products are computed in.
+    /// Dtype of the matrix products.
     pub precision: Precision,
-    /// What frozen weights rest in.
+    /// Dtype of the frozen weights in memory.
     pub frozen: Precision,
-    /// Sequences in a batch.
+    /// Sequences per batch.
     pub batch_size: usize,
-    /// Tokens in a sequence.
+    /// Tokens per sequence.
     pub sequence_length: usize,
     /// The methods, in the order in which they take turns.
     pub methods: Vec<Method>,
-    /// Updates that are timed.
+    /// Number of updates to time.
     pub updates: usize,
-    /// Names the random weights and tokens.
+    /// Seed of the random weights and tokens.
     pub seed: u64,
 }
 
-/// Why nothing can be timed.
+/// Why a step bench cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// The rank is none of the model.
+    /// The rank is 0 or larger than the model allows.
     #[error(
         "rank is {rank}: expected 1 to {most}, the width of the model's largest projection; change --rank"
     )]
     Rank {
-        /// What was asked for.
+        /// The given rank.
         rank: usize,
         /// The largest rank.
         most: usize,
@@ -51,39 +51,39 @@ pub enum StepError {
         "sequence length is {length}: expected 1 to {most}, the positions of model {model}; change --sequence-length"
     )]
     Sequence {
-        /// What was asked for.
+        /// The given length.
         length: usize,
         /// The longest sequence.
         most: usize,
         /// The model.
         model: String,
     },
-    /// The batch is empty or absurd.
+    /// The batch is empty or too large.
     #[error(
         "a batch has {batch} sequences of {length} tokens: expected 1 to {MOST_TOKENS} tokens; change --batch-size"
     )]
     Batch {
-        /// Sequences.
+        /// Sequences per batch.
         batch: usize,
-        /// Tokens in each.
+        /// Tokens per sequence.
         length: usize,
     },
-    /// Nothing is to be timed.
+    /// A number of something to time is 0.
     #[error("{0} is 0: expected at least 1")]
     Nothing(&'static str),
-    /// A training got no batch.
+    /// The batches ended early.
     #[error(transparent)]
     Batches(#[from] OutOfBatches),
     /// The method's settings contradict each other.
     #[error(transparent)]
     Method(#[from] ConfigError),
-    /// What it is compared with.
+    /// PyTorch cannot be used.
     #[error(transparent)]
     Peer(#[from] PeerError),
 }
 
 impl StepBench {
-    /// Whether it can be timed at all.
+    /// Checks the settings.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ impl StepBench {
     }
 }
 
-/// The median; 0 of no times.
+/// The median; 0 without times.
 pub(super) fn median(times: impl Iterator<Item = f64>) -> f64 {
     let mut times: Vec<f64> = times.collect();
     times.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! One method at its turn: a training, its optimizers and the times of their phases.
+//! One of the methods that take turns: its training, its optimizers and the times of their phases.
 
 use super::bench::{StepBench, StepError, median};
 use super::method::{LEARNING_RATE, steady, timed};
@@ -12,17 +12,17 @@ use switchlora_train::training::{Observer, Optim, Phase, Training};
 
 const MAX_NORM: f64 = 1.0;
 
-/// One method at its turn.
+/// One of the methods that take turns.
 pub(super) struct Lane<B: AutodiffBackend> {
     method: Method,
     training: Training<B>,
-    /// The optimizer with switches, if the method has any; the training has the one without.
+    /// The optimizer with switches, if the method switches. The training has the one without.
     switching: Option<Optim<B>>,
     device: B::Device,
     times: Times,
 }
 
-/// The times of each phase, one entry an update.
+/// The times of each phase, one entry per update.
 #[derive(Default)]
 struct Times {
     forward: Vec<Duration>,
@@ -31,7 +31,7 @@ struct Times {
     steady: Vec<Duration>,
     /// Optimizer with switches.
     switching: Vec<Duration>,
-    /// Whole updates, of those that switch if any do.
+    /// Whole updates: those with switches if the method switches.
     update: Vec<Duration>,
     /// Vectors switched in each of them.
     switches: Vec<usize>,
@@ -55,16 +55,16 @@ impl<B: AutodiffBackend> Lane<B> {
         })
     }
 
-    /// Forgets the times so far.
+    /// Discards the times so far.
     pub fn forget(&mut self) {
         self.times = Times::default();
     }
 
-    /// One update with each optimizer.
+    /// Does one update with each optimizer.
     ///
     /// # Errors
     ///
-    /// None: a batch is enough for an update.
+    /// Does not fail: one batch is enough for an update.
     pub fn round(&mut self, batch: &TokenBatch<B>) -> Result<(), StepError> {
         self.update(batch, false)?;
         if self.switching.is_some() {
@@ -75,7 +75,7 @@ impl<B: AutodiffBackend> Lane<B> {
         Ok(())
     }
 
-    /// Puts the optimizer that waits into the training.
+    /// Exchanges the optimizer of the training and the other one.
     fn exchange_optimizers(&mut self) {
         if let Some(waiting) = &mut self.switching {
             std::mem::swap(waiting, self.training.optimizer_mut());
@@ -128,7 +128,7 @@ fn milliseconds(times: &[Duration]) -> f64 {
     median(times.iter().map(|time| time.as_secs_f64() * 1e3))
 }
 
-/// Measures each phase from one end of the device's work to the next.
+/// Measures each phase, from the end of the phase before it until the device has finished its work.
 struct Clock<'a, B: Backend> {
     device: &'a B::Device,
     since: Instant,
@@ -138,7 +138,7 @@ struct Clock<'a, B: Backend> {
 
 impl<'a, B: Backend> Clock<'a, B> {
     fn start(device: &'a B::Device) -> Self {
-        // A device that is lost says so at the next read.
+        // A lost device gives an error at the next read.
         let _ = B::sync(device);
         Self {
             device,

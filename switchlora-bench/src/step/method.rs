@@ -1,4 +1,4 @@
-//! The methods as they are timed: without switches, and switching as often as they ever do.
+//! The configurations to time: each method at its highest switching frequency, and without switches.
 
 use switchlora_core::{ConfigError, Method, MethodConfig, ReLoraConfig, SwitchSchedule};
 
@@ -8,9 +8,14 @@ pub(super) const INTERVAL: f64 = 40.0;
 /// Learning rate of every update.
 pub(super) const LEARNING_RATE: f64 = 1e-3;
 
-/// A method at its busiest: SwitchLoRA with the switching frequency of its start.
+/// The configuration of a method at its highest cost per update: SwitchLoRA with the switching frequency of its start.
 ///
-/// ReLoRA never restarts here, and GaLore's projections fall into the warm-up: both come once in hundreds of updates.
+/// ReLoRA never restarts, and GaLore computes its projections during the warm-up, because both happen once in hundreds
+/// of updates.
+///
+/// # Errors
+///
+/// The rank does not fit the method.
 pub(crate) fn timed(method: Method, rank: usize) -> Result<MethodConfig, ConfigError> {
     let config = MethodConfig::new(method, rank, SwitchSchedule::fixed(INTERVAL))?;
     Ok(MethodConfig {
@@ -19,7 +24,7 @@ pub(crate) fn timed(method: Method, rank: usize) -> Result<MethodConfig, ConfigE
     })
 }
 
-/// The same method without switches; `None` if it never switches.
+/// The same configuration without switches; `None` if the method never switches.
 pub(super) fn steady(config: &MethodConfig) -> Option<MethodConfig> {
     config.method.switches().then(|| {
         let mut steady = config.clone();

@@ -1,15 +1,16 @@
-//! Times one update of each method: forward, backward, optimizer and switch apart.
+//! Times one update of each method: forward, backward, optimizer and switch separately.
 //!
-//! The methods take turns, update by update, on the same random tokens, so that whatever else the machine does hits all
-//! alike; a number is the median over the updates after a warm-up. At the end of each phase the device is waited for
-//! ([`Backend::sync`](burn::tensor::backend::Backend::sync)), so that a phase's time is the time of its work also on a
-//! device that computes later. A training does not wait there, and may be faster by the overlap.
+//! The methods take turns, update by update, on the same random tokens, so that other load on the machine affects them
+//! all alike. A time is the median over the updates after a warm-up. Each phase ends by waiting for the device
+//! ([`Backend::sync`](burn::tensor::backend::Backend::sync)), so that its work is counted in its own phase. A training
+//! does not wait there and may be faster, because its phases overlap.
 //!
-//! A method that switches has two optimizers in turn, one of them with the schedule `Never`. The optimizer's time is that
-//! of the update that never switches, the switch's what the other takes longer, by medians. Switches come as often as at
-//! the start of the paper's schedule, once in 40 updates for each vector; they become rarer from there.
+//! A method that switches is updated with two optimizers in turn, one with its schedule and one with the schedule
+//! `Never`. The time of the optimizer is the median without switches; the time of the switch is the difference of the
+//! medians. The switching frequency is that of the start of the paper's schedule, once in 40 updates for each vector;
+//! later in the schedule switches are rarer.
 //!
-//! A [`Peer`] takes its turn after them, where there is one.
+//! A [`Peer`], if there is one, takes its turn after the methods.
 
 mod bench;
 mod lane;
@@ -27,18 +28,18 @@ use burn::tensor::backend::AutodiffBackend;
 use lane::Lane;
 use switchlora_train::backend::Job;
 
-/// Updates before the first that is timed: moments are made, kernels are compiled and tuned, rows are frozen.
+/// Number of updates before the first timed one: they create moments, compile and tune kernels, and freeze rows.
 const WARM_UP: usize = 3;
 
-/// A [`StepBench`] to be run on a backend; [`run_on`](switchlora_train::backend::run_on) does it.
+/// A [`StepBench`] as a job for [`run_on`](switchlora_train::backend::run_on).
 pub struct StepJob<'a> {
-    /// What is timed.
+    /// The settings.
     pub bench: &'a StepBench,
-    /// What the reports call the backend.
+    /// Name of the backend in reports.
     pub backend: &'a str,
-    /// Whom the updates are compared with.
+    /// PyTorch, if its updates are to be timed too.
     pub peer: Option<&'a mut Peer>,
-    /// Told of each round: how many are done, of how many.
+    /// Called after each round with the number of rounds done and the number of all rounds.
     pub progress: &'a mut dyn FnMut(usize, usize),
 }
 

@@ -3,6 +3,7 @@
 use super::{Settings, Suite, agreement, communication, machine};
 use crate::backends::{BackendReport, backends};
 use crate::cells::{Cell, CurveResult, Found};
+use crate::files::write_file;
 use crate::report::{html, markdown};
 use crate::results::{BackendRow, Failure, Results};
 use anyhow::{Context, Result, bail};
@@ -45,7 +46,7 @@ pub fn run(settings: &Settings, command: &str, say: impl Fn(&str)) -> Result<Res
         .filter(|kind| present.contains(kind))
         .collect();
     if present.is_empty() {
-        bail!("none of the backends asked for works here: see `switchlora-bench backends`");
+        bail!("none of the given backends works here: see `switchlora-bench backends`");
     }
     let tokens = text(out, &say)?;
     let planned = settings.cells(&present, &tokens);
@@ -105,9 +106,7 @@ fn write(out: &Path, results: &Results) -> Result<()> {
         ("report.html", html(results).into_bytes()),
     ];
     for (name, content) in files {
-        let path = out.join(name);
-        durable::write(&path, &content)
-            .with_context(|| format!("cannot write {}", path.display()))?;
+        write_file(out, name, &content)?;
     }
     Ok(())
 }
@@ -124,7 +123,7 @@ pub(crate) fn measured(kept: &Path, cell: &Cell, progress: &mut Progress) -> Res
         return Ok(found);
     }
     let began = Instant::now();
-    let program = std::env::current_exe().context("this program does not know where it is")?;
+    let program = std::env::current_exe().context("the path of this program is unknown")?;
     let mut child = Command::new(program);
     child.args(["cell", &serde_json::to_string(cell)?]);
     let output = child.stdin(Stdio::null()).stderr(Stdio::piped()).output()?;
@@ -135,12 +134,13 @@ pub(crate) fn measured(kept: &Path, cell: &Cell, progress: &mut Progress) -> Res
         let error = lines.clone().find(|line| line.starts_with("error: "));
         let line = error
             .or_else(|| lines.next_back())
-            .unwrap_or("it said nothing");
+            .unwrap_or("it printed nothing");
         bail!("{} ({})", line.trim_start_matches("error: "), output.status);
     }
     let text = String::from_utf8(output.stdout)?;
     let line = text.lines().next_back().unwrap_or_default();
-    let found = serde_json::from_str(line).context("a cell gave something else than its result")?;
+    let found =
+        serde_json::from_str(line).context("a cell printed something other than its result")?;
     durable::write(kept, line.as_bytes()).with_context(|| kept.display().to_string())?;
     Ok(found)
 }
@@ -158,7 +158,7 @@ pub(crate) fn text(out: &Path, say: &impl Fn(&str)) -> Result<PathBuf> {
         let corpus = Corpus::embedded()?;
         let vocabulary = u32::try_from(tokenizer.vocab_size())?;
         let mut writer = PackedWriter::create(&path, vocabulary, tokenizer.sha256_bytes())?;
-        // The validation documents come last: the end of a packed file is held out.
+        // The validation documents come last, because the end of a packed file is held out.
         for documents in [&corpus.train, &corpus.validation] {
             writer.append(&tokenizer.encode_documents(documents)?)?;
         }

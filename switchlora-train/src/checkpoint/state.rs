@@ -64,3 +64,85 @@ pub struct OptimizerState {
     #[serde(default)]
     pub failed_projections: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    /// The `state.json` of a run as earlier programs wrote it, with fewer and shorter lists and less space.
+    const WRITTEN: &str = r#"{
+"format": 2,
+"step": 30,
+"tokens": 30720,
+"batches": 30,
+"skipped": 0,
+"recent_skips": [],
+"experiment": {"method": "switchlora", "model": "tiny", "rank": 32, "steps": 60, "batch_size": 8,
+"accumulation": 1, "sequence_length": 128, "lr": 0.01, "seed": 0, "data": [], "validation": [], "weights": [],
+"field": "text", "tokenizer": null, "backend": "flex", "device": 0, "precision": "f32", "frozen": "f32",
+"eval_every": 20, "eval_sequences": 128, "checkpoint_every": 30, "keep": 5, "clip": 1.0, "warm_start": null,
+"warm_start_lr": null, "schedule": {"decay": "cosine", "warmup": 3, "minimum": 0.1}, "switch": {"interval":
+40.0, "ratio": 0.1, "fixed": false, "freeze": 5, "selection": "contiguous", "sides": "both", "reset_moments":
+true, "reset_counts": true, "init": "switch_lora", "zero_weight": false, "pools": "device", "alpha": 1.0},
+"relora": {"cycle": null, "restart_warmup": null, "reset": "random", "keep": 0.001, "reset_counts": false,
+"alpha": 32.0}, "galore": {"gap": 200, "scale": 0.25, "bias_correction": "rate", "epsilon": 1e-6}, "adamw":
+{"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0}},
+"model": {"vocab_size": 4096, "hidden_size": 128, "intermediate_size": 352, "num_hidden_layers": 4,
+"num_attention_heads": 4, "num_key_value_heads": 4, "max_position_embeddings": 256, "rms_norm_eps": 1e-6,
+"rope_theta": 10000.0, "initializer_range": 0.02, "tie_word_embeddings": false},
+"method": {"rank": 32, "alpha": 1.0, "schedule": {"kind": "decaying", "interval": 40.0, "ratio": 0.1, "total":
+60}, "freeze": 5, "selection": "contiguous", "sides": "both", "reset_moments": true, "reset_counts": true,
+"factors": "switch_lora", "zero_weight": false, "pools": "device", "beta_1": 0.9, "beta_2": 0.999, "epsilon":
+1e-8, "weight_decay": 0.0, "seed": 0, "precision": "f32", "frozen": "f32"},
+"factors": "switch_lora",
+"tokenizer_sha256": "cf9b70a975a39efd6c90a9072e6d8fa45e032201216474c1a6f440005eca6eb4",
+"data_sha256":
+"3016293d96f70e5ea85d577317dabeda1b856dd6d2184949ab28121d0a3260eb 37a18cb4f910f6069a73111549a3c432",
+"best": null,
+"optimizer": {
+"updates": 30,
+"counts": {"lm_head.weight": [30], "model.layers.0.mlp.down_proj.lora_A": [30, 30]},
+"layers": [["model.layers.0.self_attn.q_proj", {"a": {"live": [0, 1], "spare": [96, 97], "frozen": [0, 0],
+"row": 2, "position": 2}, "b": {"live": [112, 113], "spare": [96, 97], "frozen": [0, 0], "row": 18, "position":
+2}}]],
+"failed_projections": 0
+}
+}"#;
+
+    /// Removes the space outside of strings.
+    fn without_space(text: &str) -> String {
+        let mut inside = false;
+        let kept = text.chars().filter(|&c| {
+            inside ^= c == '"';
+            inside || !c.is_whitespace()
+        });
+        kept.collect()
+    }
+
+    #[test]
+    fn a_state_keeps_its_keys_their_order_and_its_values() {
+        let state: State = serde_json::from_str(WRITTEN).unwrap();
+        assert_eq!(state.format, FORMAT);
+        let written = serde_json::to_string(&state).unwrap();
+        assert_eq!(without_space(&written), without_space(WRITTEN));
+    }
+
+    #[test]
+    fn a_state_without_a_key_is_refused_but_for_the_one_that_came_later() {
+        let whole: Value = serde_json::from_str(WRITTEN).unwrap();
+        let reads = |value: &Value| serde_json::from_value::<State>(value.clone()).is_ok();
+        for key in whole.as_object().unwrap().keys() {
+            let mut without = whole.clone();
+            without.as_object_mut().unwrap().remove(key);
+            // An option may be missing.
+            assert_eq!(reads(&without), key == "best", "{key}");
+        }
+        let mut older = whole.clone();
+        older["optimizer"]
+            .as_object_mut()
+            .unwrap()
+            .remove("failed_projections");
+        assert!(reads(&older));
+    }
+}

@@ -1,32 +1,32 @@
-//! Why updates cannot be compared with PyTorch's.
+//! Errors of the comparison with PyTorch.
 
 use std::io;
 
-/// Why there is no peer to compare with.
+/// Why PyTorch's updates cannot be timed.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
-    /// Python itself.
+    /// Python cannot be started.
     #[error("cannot start {python}: {reason}; name one with --python")]
     Start {
         /// The program.
         python: String,
-        /// What the system said.
+        /// The system's message.
         reason: io::Error,
     },
-    /// It ended: most often, a package is missing.
+    /// The process ended; most often because a package is missing.
     #[error("{python} ended: {said}; it needs the packages torch, transformers and peft")]
     Ended {
         /// The program.
         python: String,
-        /// The last line it wrote to its standard error.
+        /// The last line of its standard error.
         said: String,
     },
-    /// It answered something else than times.
-    #[error("{python} answered something else than times: {reason}")]
+    /// The process printed something other than times.
+    #[error("{python} printed something other than times: {reason}")]
     Answer {
         /// The program.
         python: String,
-        /// What is wrong with it.
+        /// The parser's message.
         reason: serde_json::Error,
     },
 }

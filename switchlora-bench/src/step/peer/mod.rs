@@ -1,7 +1,7 @@
-//! The same updates in plain PyTorch, in a process of its own, update by update in turn with ours.
+//! The same updates in plain PyTorch, in its own process, alternating with ours.
 //!
-//! What it computes is in `peer.py` beside this file, which is handed to whatever Python there is with torch, transformers
-//! and peft. It waits for a line before each round, so that never both compute at a time.
+//! The program is `peer.py` beside this file. It needs a Python with torch, transformers and peft. It waits for a line
+//! before each round, so that the two programs never compute at the same time.
 
 mod error;
 
@@ -17,10 +17,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
 use switchlora_train::experiment::{Method, Precision};
 
-/// What the other process runs.
+/// The Python program.
 const PROGRAM: &str = include_str!("peer.py");
 
-/// Milliseconds of each phase of one update.
+/// Times of the phases of one update, in milliseconds.
 #[derive(Clone, Copy, Debug, Deserialize)]
 struct Phases {
     forward: f64,
@@ -29,7 +29,7 @@ struct Phases {
     switch: f64,
 }
 
-/// A running PyTorch.
+/// A running PyTorch process.
 pub struct Peer {
     python: String,
     methods: Vec<Method>,
@@ -37,18 +37,18 @@ pub struct Peer {
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     errors: Option<JoinHandle<String>>,
-    /// What it is: versions, device and threads.
+    /// Versions, device and number of threads.
     pub description: String,
-    /// Of each round, of each method.
+    /// Times by round and method.
     rounds: Vec<Vec<Phases>>,
 }
 
 impl Peer {
-    /// Starts it, with models and optimizers of its own for each method of `bench`, and waits until they are there.
+    /// Starts the process and waits until it has made a model and an optimizer for each method of `bench`.
     ///
     /// # Errors
     ///
-    /// There is no such Python, or it lacks a package.
+    /// Python cannot be started or lacks a package.
     pub fn start(
         python: &str,
         bench: &StepBench,
@@ -79,7 +79,7 @@ impl Peer {
                 python: python.to_owned(),
                 reason,
             })?;
-        // All three were asked for above.
+        // All three were requested above.
         let (Some(input), Some(output), Some(mut errors)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
@@ -104,7 +104,11 @@ impl Peer {
         Ok(peer)
     }
 
-    /// One update of each method.
+    /// Does one update with each method.
+    ///
+    /// # Errors
+    ///
+    /// The process has ended, or printed something other than times.
     pub(super) fn round(&mut self) -> Result<(), PeerError> {
         let asked = self.input.as_mut().map(|input| writeln!(input));
         if !matches!(asked, Some(Ok(()))) {
@@ -119,7 +123,7 @@ impl Peer {
         Ok(())
     }
 
-    /// Forgets the times so far.
+    /// Discards the times so far.
     pub(super) fn forget(&mut self) {
         self.rounds.clear();
     }
@@ -151,7 +155,7 @@ impl Peer {
         }
     }
 
-    /// What it said when it ended.
+    /// The error of a process that has ended.
     fn ended(&mut self) -> PeerError {
         self.input = None;
         let said = self.errors.take().and_then(|errors| errors.join().ok());
@@ -166,7 +170,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // It ends with its input; one that hangs is not waited for.
+        // The process ends with its input; one that hangs is killed.
         self.input = None;
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,90 +1,13 @@
 //! A comparison and a spectrum as a person makes them, on a model and a text that take seconds.
 #![cfg(feature = "flex")]
 
+mod as_train;
+mod place;
+
+use place::{Place, said};
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-struct Place(tempfile::TempDir);
-
-impl Place {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let model = r#"{"model_type":"llama","hidden_size":32,"intermediate_size":48,"num_hidden_layers":1,
-            "num_attention_heads":4,"vocab_size":4096,"max_position_embeddings":64}"#;
-        fs::write(folder.path().join("model.json"), model).unwrap();
-        let sentence = |k: usize| format!("Of {k} reports {} are read.\n", k * k % 97);
-        let text: String = (0..1500).map(sentence).collect();
-        fs::write(folder.path().join("text.txt"), text).unwrap();
-        Self(folder)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn grid(&self, rates: &str) {
-        let grid = format!(
-            r#"
-seeds = [1, 2]
-rates = {rates}
-sweep_steps = 4
-[experiment]
-model = "model.json"
-data = ["text.txt"]
-rank = 4
-steps = 8
-batch_size = 2
-sequence_length = 24
-eval_every = 4
-eval_sequences = 8
-relora = {{ cycle = 3 }}
-galore = {{ gap = 3 }}
-switch = {{ interval = 2, freeze = 1 }}
-[[variant]]
-name = "full"
-method = "full"
-[[variant]]
-name = "lora"
-method = "lora"
-[[variant]]
-name = "relora"
-method = "relora"
-[[variant]]
-name = "galore"
-method = "galore"
-[[variant]]
-name = "switchlora"
-method = "switchlora"
-[[variant]]
-name = "warm"
-method = "switchlora"
-warm_start = 2
-"#
-        );
-        fs::write(self.path("grid.toml"), grid).unwrap();
-    }
-
-    fn bench(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_switchlora-bench"));
-        command.current_dir(self.0.path()).args(arguments);
-        command.output().unwrap()
-    }
-
-    fn compare(&self) -> Output {
-        self.bench(&["compare", "grid.toml", "--backend", "flex", "--out", "out"])
-    }
-
-    fn trials(&self) -> Vec<PathBuf> {
-        let files = fs::read_dir(self.path("out/trials")).unwrap();
-        files.map(|file| file.unwrap().path()).collect()
-    }
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
+use std::path::Path;
 
 fn picture(path: &Path) {
     let svg = fs::read_to_string(path).unwrap();

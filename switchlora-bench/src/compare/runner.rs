@@ -1,0 +1,145 @@
+//! Runs the trainings of a comparison, or reads their results.
+
+use super::grid::{Grid, Variant};
+use super::summary::Run;
+use crate::cells::{Cell, Found};
+use crate::suites::{Progress, measured};
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+use std::fs;
+use std::path::PathBuf;
+use switchlora_train::backend::BackendKind;
+use switchlora_train::checkpoint::MANIFEST;
+use switchlora_train::experiment::{Experiment, WarmStart};
+use switchlora_train::hexadecimal;
+use switchlora_train::model::LlamaConfig;
+use switchlora_train::training::{Setup, Start};
+
+/// Increased when a training of the same experiment would have another outcome, or the files have another format.
+const FORMAT: u32 = 1;
+
+/// A variant whose model, tokenizer and weights to start from have been opened once, before the first training.
+pub(super) struct Opened {
+    /// The model, fitted to the tokenizer.
+    pub model: LlamaConfig,
+    /// The checkpoint to start from. A run that goes on meanwhile does not change it.
+    start: Option<PathBuf>,
+    /// Identifies the tokenizer and the checkpoint to start from by their content. Empty for an experiment with
+    /// neither.
+    contents: Vec<String>,
+}
+
+impl Opened {
+    /// Opens what the experiment of a variant names.
+    ///
+    /// # Errors
+    ///
+    /// The tokenizer, the model or the weights to start from cannot be read, or do not fit each other.
+    pub fn new(grid: &Grid, variant: &Variant, backend: BackendKind) -> Result<Self> {
+        let (rate, seed) = (grid.rates(variant)[0], grid.seeds[0]);
+        let experiment = grid.trial(variant, backend, rate, seed, None)?;
+        let name = || format!("variant `{}`", variant.name);
+        let setup = Setup::new(experiment.clone(), false).with_context(name)?;
+        let mut contents = Vec::new();
+        if experiment.tokenizer.is_some() {
+            contents.push(format!("tokenizer {}", setup.tokenizer.sha256()));
+        }
+        // Without this mark, results have the name of trainings on all of the embedded text.
+        if experiment.data.is_empty() && !experiment.validation.is_empty() {
+            contents.push("embedded text without its held-out end".to_owned());
+        }
+        let mut start = None;
+        if let Start::WarmStart(checkpoint) = &setup.start {
+            let manifest = checkpoint.path().join(MANIFEST);
+            let sums = fs::read(&manifest).with_context(|| manifest.display().to_string())?;
+            contents.push(format!("start {}", hexadecimal(Sha256::digest(sums))));
+            start = Some(checkpoint.path().to_path_buf());
+        }
+        Ok(Self {
+            model: setup.model,
+            start,
+            contents,
+        })
+    }
+
+    /// File name of a training: method, seed, and a hash of the experiment and of [`contents`](Self::contents).
+    ///
+    /// Without contents it is the name that programs without them gave, whose results are still found.
+    fn trial_name(&self, experiment: &Experiment) -> Result<String> {
+        let key = match self.contents.is_empty() {
+            true => serde_json::to_vec(&(FORMAT, experiment))?,
+            false => serde_json::to_vec(&(FORMAT, experiment, &self.contents))?,
+        };
+        let hash = hexadecimal(&Sha256::digest(key)[..8]);
+        let (method, seed) = (experiment.method.name(), experiment.seed);
+        Ok(format!("{method}-seed{seed}-{hash}"))
+    }
+}
+
+/// Runs trainings, or reads their results.
+pub(super) struct Runner<'a, S> {
+    /// The embedded text as packed tokens.
+    pub tokens: PathBuf,
+    /// Folder of the results.
+    pub trials: PathBuf,
+    pub progress: Progress,
+    pub say: &'a S,
+}
+
+impl<S: Fn(&str)> Runner<'_, S> {
+    /// One training of a variant.
+    ///
+    /// # Errors
+    ///
+    /// The training fails, or its result cannot be saved.
+    pub fn run(&mut self, variant: &str, opened: &Opened, experiment: Experiment) -> Result<Run> {
+        let kept = opened.trial_name(&experiment)?;
+        let kept = self.trials.join(format!("{kept}.json"));
+        let rate = experiment.lr.unwrap_or_default();
+        let what = format!("{variant}, lr {rate:e}, seed {}", experiment.seed);
+        let start = opened.start.clone().map(WarmStart::From);
+        let cell = Cell::Trial {
+            experiment: Experiment {
+                warm_start: start.or_else(|| experiment.warm_start.clone()),
+                ..experiment.clone()
+            },
+            tokens: self.tokens.clone(),
+        };
+        let found = measured(&kept, &cell, &mut self.progress).with_context(|| what.clone())?;
+        let Found::Trial(trial) = found else {
+            bail!("{} is not a training of a comparison", kept.display());
+        };
+        let seconds = trial.curve.seconds.last().copied().unwrap_or_default();
+        let run = Run::of(variant, &opened.model, experiment, trial);
+        let line = format!("{what}: perplexity {:.2}, {seconds:.0} s", run.loss.exp());
+        (self.say)(&self.progress.ended(&line));
+        Ok(run)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_training_keeps_its_name_so_that_its_result_is_found() {
+        let text = r#"
+            rates = [1e-2]
+            [experiment]
+            model = "tiny"
+            steps = 60
+            eval_every = 20
+            eval_sequences = 16
+            [[variant]]
+            name = "galore"
+            method = "galore"
+            galore = { gap = 20 }
+        "#;
+        let grid: Grid = toml::from_str(text).unwrap();
+        let variant = &grid.variants[0];
+        let trial = grid.trial(variant, BackendKind::Flex, 1e-2, 1, None);
+        let opened = Opened::new(&grid, variant, BackendKind::Flex).unwrap();
+        let name = opened.trial_name(&trial.unwrap()).unwrap();
+        assert_eq!(name, "galore-seed1-26a86d1b46d8c2c4");
+    }
+}
