@@ -5,6 +5,7 @@
 //! [`checkpoint`] keeps its state in a [`run_directory`], [`huggingface`] reads and writes Hugging Face folders,
 //! [`backend`] runs any of it on CPU or GPU, [`commands`] are the program's.
 
+mod at_path;
 pub mod backend;
 pub mod checkpoint;
 pub mod commands;
@@ -24,4 +25,5 @@ pub mod run_directory;
 mod say;
 pub mod training;
 
+pub use at_path::AtPath;
 pub use hexadecimal::hexadecimal;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
-use switchlora_train::data::packed::{PackedError, PackedTokens, PackedWriter};
+use switchlora_train::data::packed::{PackedError, PackedFault, PackedTokens, PackedWriter};
 
 /// Paths, errors and the harness's own.
 const SLACK: usize = 4096;
@@ -96,7 +96,7 @@ proptest! {
         bytes.resize(84 + 2 * count as usize + 4 * count.div_ceil(block.into()) as usize, 0);
         fs::write(&path, &bytes).unwrap();
         let (result, peak) = peak_of(|| read_in_pieces(&path));
-        let table_refused = matches!(result, Err(PackedError::Table { .. }));
+        let table_refused = matches!(result.map_err(|error| error.fault), Err(PackedFault::Table { .. }));
         prop_assert!(table_refused);
         prop_assert!(peak <= bytes.len() + SLACK, "{peak} for {}", bytes.len());
     }

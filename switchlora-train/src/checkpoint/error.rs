@@ -1,7 +1,7 @@
 //! Errors of checkpoints.
 
 use super::FOLDER;
-use std::fmt::{self, Display};
+use crate::at_path::AtPath;
 use std::io;
 use std::path::PathBuf;
 
@@ -39,20 +39,8 @@ pub enum Fault {
     },
 }
 
-/// A checkpoint that was not used, and its defect.
-#[derive(Debug)]
-pub struct Rejected {
-    /// Its folder.
-    pub path: PathBuf,
-    /// Its defect.
-    pub fault: Fault,
-}
-
-impl Display for Rejected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.fault)
-    }
-}
+/// A checkpoint that was not used: its folder and its defect.
+pub type Rejected = AtPath<Fault>;
 
 /// Why a checkpoint cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -67,11 +55,8 @@ pub enum CheckpointError {
         reason: io::Error,
     },
     /// The checkpoint differs from what was written, right after it was written.
-    #[error("{rejected} right after it was written: the disk does not keep what it is given")]
-    Unverified {
-        /// The checkpoint.
-        rejected: Rejected,
-    },
+    #[error("{0} right after it was written: the disk does not keep what it is given")]
+    Unverified(Rejected),
     /// A file or folder could not be read.
     #[error("cannot read {}: {reason}", path.display())]
     Read {

@@ -71,12 +71,7 @@ pub fn resolve(path: &Path) -> Result<Found, CheckpointError> {
         if !path.is_dir() {
             return Err(CheckpointError::None(path));
         }
-        let damaged = |fault| {
-            CheckpointError::Damaged(Rejected {
-                path: path.clone(),
-                fault,
-            })
-        };
+        let damaged = |fault| CheckpointError::Damaged(Rejected::new(&path, fault));
         return Ok(Found {
             checkpoint: whole(&path).map_err(damaged)?,
             rejected: Vec::new(),

@@ -67,9 +67,7 @@ pub fn write(run: &Path, snapshot: Snapshot) -> Result<Saved, CheckpointError> {
     };
     match verify(&path) {
         Ok(bytes) => Ok(Saved { step, path, bytes }),
-        Err(fault) => Err(CheckpointError::Unverified {
-            rejected: Rejected { path, fault },
-        }),
+        Err(fault) => Err(CheckpointError::Unverified(Rejected { path, fault })),
     }
 }
 

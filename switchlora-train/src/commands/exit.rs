@@ -2,7 +2,7 @@
 
 use crate::backend::BackendError;
 use crate::data::DataError;
-use crate::data::packed::PackedError;
+use crate::data::packed::PackedFault;
 use crate::experiment::ExperimentError;
 use crate::huggingface::ExportError;
 use crate::model::LlamaConfigError;
@@ -56,9 +56,9 @@ fn is_of_arguments(cause: &(dyn Error + 'static)) -> bool {
         })
         || holds(cause, |error| {
             use DataError::{Mixed, Packed, PathMissing};
-            matches!(
-                error,
-                PathMissing { .. } | Mixed { .. } | Packed(PackedError::Missing { .. })
-            )
+            match error {
+                Packed(error) => matches!(error.fault, PackedFault::Missing),
+                other => matches!(other, PathMissing { .. } | Mixed { .. }),
+            }
         })
 }

@@ -73,7 +73,7 @@ fn document(part: &str) -> Result<Document, DataError> {
     })
 }
 
-fn malformed(reason: &str) -> DataError {
+pub(super) fn malformed(reason: impl ToString) -> DataError {
     DataError::EmbeddedText {
         reason: reason.to_string(),
     }

@@ -36,8 +36,8 @@ impl Corpus {
     ///
     /// [`DataError::EmbeddedText`] if the program was built with a damaged `assets/sotu.txt.zst`.
     pub fn embedded() -> Result<Self, DataError> {
-        let archive = zstd::decode_all(EMBEDDED).map_err(|error| broken(&error))?;
-        let archive = String::from_utf8(archive).map_err(|error| broken(&error))?;
+        let archive = zstd::decode_all(EMBEDDED).map_err(archive::malformed)?;
+        let archive = String::from_utf8(archive).map_err(archive::malformed)?;
         Ok(Self::holding_out_every_twentieth(archive::split(&archive)?))
     }
 
@@ -90,12 +90,6 @@ impl Corpus {
     /// The errors of [`inputs`](super::pack::inputs()), [`DataError::Binary`] and [`DataError::NotUtf8`].
     pub fn read_text(paths: &[PathBuf]) -> Result<Vec<Document>, DataError> {
         files::read(paths)
-    }
-}
-
-fn broken(error: &dyn std::error::Error) -> DataError {
-    DataError::EmbeddedText {
-        reason: error.to_string(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Errors of text files, tokenizers and token ids.
 
 use super::packed::PackedError;
+use crate::at_path::AtPath;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -74,13 +75,8 @@ pub enum DataError {
     },
 
     /// A Parquet file is damaged or lacks the text column.
-    #[error("{}: {reason}", path.display())]
-    Parquet {
-        /// The file.
-        path: PathBuf,
-        /// Description of the fault.
-        reason: String,
-    },
+    #[error("{0}")]
+    Parquet(AtPath<String>),
 
     /// The inputs contain no document.
     #[error("{}: no document found ({first}); check the files and --field", path.display())]

@@ -1,5 +1,6 @@
 //! Why an experiment cannot be run.
 
+use crate::at_path::AtPath;
 use crate::model::LlamaConfigError;
 use std::path::PathBuf;
 use switchlora_core::ConfigError;
@@ -16,13 +17,8 @@ pub enum ExperimentError {
         reason: std::io::Error,
     },
     /// The file is not an experiment.
-    #[error("{}: {reason}", path.display())]
-    Toml {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, with line and column.
-        reason: String,
-    },
+    #[error("{0}")]
+    Toml(AtPath<String>),
     /// A flag has a value that `config.toml` cannot hold: an integer above 2^63, or a path that is not UTF-8.
     #[error("a flag's value cannot be written to config.toml")]
     Flag(#[from] toml::ser::Error),

@@ -2,6 +2,7 @@
 
 use super::config::Experiment;
 use super::error::ExperimentError;
+use crate::at_path::AtPath;
 use serde::Serialize;
 use serde::ser::Error;
 use std::path::Path;
@@ -18,9 +19,9 @@ impl Experiment {
             path: path.to_path_buf(),
             reason,
         })?;
-        toml::from_str(&text).map_err(|error: toml::de::Error| ExperimentError::Toml {
-            path: path.to_path_buf(),
-            reason: error.to_string().trim_end().to_owned(),
+        toml::from_str(&text).map_err(|error: toml::de::Error| {
+            let reason = error.to_string().trim_end().to_owned();
+            ExperimentError::Toml(AtPath::new(path, reason))
         })
     }
 

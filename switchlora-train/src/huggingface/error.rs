@@ -1,5 +1,6 @@
 //! Errors of reading and writing Hugging Face folders.
 
+use crate::at_path::AtPath;
 use crate::model::config::ConfigProblem;
 use crate::model::{LlamaConfigError, NameError};
 use std::io;
@@ -42,13 +43,8 @@ pub enum FolderError {
         reason: io::Error,
     },
     /// The tensors do not fit the model.
-    #[error("{}: {reason}", path.display())]
-    Names {
-        /// The folder.
-        path: PathBuf,
-        /// The tensor that does not fit.
-        reason: NameError,
-    },
+    #[error("{0}")]
+    Names(AtPath<NameError>),
 }
 
 /// One problem of a folder.

@@ -3,6 +3,7 @@
 use super::numbers::FileType;
 use super::{FolderError, INDEX, Problem, WEIGHTS};
 use crate::checkpoint::read_header;
+use crate::model::config::hf::read_at_most;
 use safetensors::Dtype;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -102,17 +103,8 @@ fn weight_map(path: &Path) -> Result<BTreeMap<String, String>, String> {
     struct Index {
         weight_map: BTreeMap<String, String>,
     }
-    let text = || -> io::Result<Vec<u8>> {
-        let mut text = Vec::new();
-        File::open(path)?
-            .take(LARGEST_INDEX + 1)
-            .read_to_end(&mut text)?;
-        Ok(text)
-    };
-    let text = text().map_err(|error| error.to_string())?;
-    if text.len() as u64 > LARGEST_INDEX {
-        return Err(format!("has more than {LARGEST_INDEX} bytes"));
-    }
+    let text = read_at_most(path, LARGEST_INDEX).map_err(|error| error.to_string())?;
+    let text = text.ok_or_else(|| format!("has more than {LARGEST_INDEX} bytes"))?;
     let index: Index = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
     Ok(index.weight_map)
 }

@@ -20,12 +20,8 @@ pub enum FileType {
 impl FileType {
     /// Converts a safetensors dtype. `None` if it is not supported.
     pub(super) fn of(dtype: Dtype) -> Option<Self> {
-        match dtype {
-            Dtype::F32 => Some(Self::F32),
-            Dtype::F16 => Some(Self::F16),
-            Dtype::BF16 => Some(Self::Bf16),
-            _ => None,
-        }
+        let all = [Self::F32, Self::F16, Self::Bf16];
+        all.into_iter().find(|known| known.in_file() == dtype)
     }
 
     /// Converts to a safetensors dtype.

@@ -3,6 +3,7 @@
 use super::files::{Place, places};
 use super::numbers::FileType;
 use super::{CONFIG, FolderError, Problem, TOKENIZER, TextEnds};
+use crate::at_path::AtPath;
 use crate::checkpoint::Tensors;
 use crate::model::config::hf::{SIZES, read_json};
 use crate::model::{LlamaConfig, LlamaForCausalLm, import};
@@ -127,10 +128,8 @@ impl Pretrained {
         device: &B::Device,
     ) -> Result<LlamaForCausalLm<B>, FolderError> {
         let model = LlamaForCausalLm::blank(&self.config, method, device);
-        import::<B, _>(model, self.tensors()?).map_err(|reason| FolderError::Names {
-            path: self.path.clone(),
-            reason,
-        })
+        import::<B, _>(model, self.tensors()?)
+            .map_err(|reason| FolderError::Names(AtPath::new(&self.path, reason)))
     }
 }
 

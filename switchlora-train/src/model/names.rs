@@ -23,6 +23,16 @@ pub struct NamedTensor {
     pub shape: Vec<usize>,
 }
 
+impl NamedTensor {
+    /// Changes data from the layout of the module to that of the file, or back.
+    fn turned(&self, data: TensorData) -> TensorData {
+        match self.transposed {
+            true => transpose(data),
+            false => data,
+        }
+    }
+}
+
 /// Why tensors do not fit a model.
 #[derive(Debug, thiserror::Error)]
 pub enum NameError {
@@ -69,12 +79,7 @@ impl HostParameters {
     /// Converts the parameters to f32, with the names and layout of a file.
     pub fn lay_out(self) -> BTreeMap<String, TensorData> {
         let laid_out = self.0.into_iter().map(|(tensor, data)| {
-            let data = data.convert::<f32>();
-            let data = if tensor.transposed {
-                transpose(data)
-            } else {
-                data
-            };
+            let data = tensor.turned(data.convert::<f32>());
             (tensor.name, data)
         });
         laid_out.collect()
@@ -107,12 +112,7 @@ pub fn import<B: Backend, M: Module<B>>(
                 expected: parameter.shape,
             });
         }
-        let tensor = if parameter.transposed {
-            transpose(tensor)
-        } else {
-            tensor
-        };
-        data.insert(parameter.id.val(), tensor);
+        data.insert(parameter.id.val(), parameter.turned(tensor));
     }
     if !tensors.is_empty() {
         return Err(NameError::Unexpected(tensors.into_keys().collect()));

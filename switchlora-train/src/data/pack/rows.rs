@@ -4,6 +4,7 @@ use super::super::DataError;
 use super::inputs::Input;
 use super::malformed::Malformed;
 use super::open::BytesRead;
+use crate::at_path::AtPath;
 use crate::quietly::panic_message;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
@@ -34,10 +35,7 @@ impl Rows {
     /// the column.
     pub fn new(input: &Input, field: &str, read: &BytesRead) -> Result<Self, DataError> {
         let path = input.path.clone();
-        let wrong = |reason: String| DataError::Parquet {
-            path: path.clone(),
-            reason,
-        };
+        let wrong = |reason: String| DataError::Parquet(AtPath::new(&path, reason));
         let file = File::open(&path).map_err(|reason| DataError::unreadable(&path, reason))?;
         let opened = guarded(|| SerializedFileReader::new(file)).map_err(wrong)?;
         let metadata = opened.metadata().file_metadata();
@@ -78,9 +76,9 @@ impl Rows {
     pub fn next(&mut self, malformed: &mut Malformed) -> Result<Option<String>, DataError> {
         loop {
             let row = guarded(|| self.rows.next().transpose());
-            let row = row.map_err(|reason| DataError::Parquet {
-                path: self.path.clone(),
-                reason: format!("after row {}: {reason}", self.number),
+            let row = row.map_err(|reason| {
+                let reason = format!("after row {}: {reason}", self.number);
+                DataError::Parquet(AtPath::new(&self.path, reason))
             })?;
             let Some(row) = row else { return Ok(None) };
             self.number += 1;

@@ -1,9 +1,8 @@
 //! The 80-byte header of a packed token file, and the file's layout.
 
 use std::ops::Range;
-use std::path::Path;
 
-use super::PackedError;
+use super::PackedFault;
 use super::width::Width;
 
 /// Length of the header, in bytes.
@@ -50,24 +49,22 @@ impl Header {
         bytes
     }
 
-    /// Decodes the header of the file at `path`. Returns it with the length that the file must have. The caller has
-    /// checked the magic.
+    /// Decodes the header of a file. Returns it with the length that the file must have. The caller has checked the
+    /// magic.
     ///
     /// # Errors
     ///
-    /// [`PackedError::Version`], or [`PackedError::Header`] for a wrong CRC-32 or a field that no writer produces.
-    pub(super) fn decode(bytes: &[u8; HEADER], path: &Path) -> Result<(Self, u64), PackedError> {
+    /// [`PackedFault::Version`], or [`PackedFault::Header`] for a wrong CRC-32 or a field that no writer produces.
+    pub(super) fn decode(bytes: &[u8; HEADER]) -> Result<(Self, u64), PackedFault> {
         let u32_at = |offset| u32::from_le_bytes(array(bytes, offset));
         let version = u32_at(8);
         if version != VERSION {
-            return Err(PackedError::Version {
-                path: path.to_path_buf(),
+            return Err(PackedFault::Version {
                 found: version,
                 expected: VERSION,
             });
         }
-        let impossible = |field, offset, found: u64, expected: &str| PackedError::Header {
-            path: path.to_path_buf(),
+        let impossible = |field, offset, found: u64, expected: &str| PackedFault::Header {
             field,
             offset,
             found,
@@ -142,17 +139,11 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// [`PackedError::TokenOutOfRange`].
-    pub(super) fn check_ids(
-        &self,
-        ids: &[u32],
-        position: u64,
-        path: &Path,
-    ) -> Result<(), PackedError> {
+    /// [`PackedFault::TokenOutOfRange`].
+    pub(super) fn check_ids(&self, ids: &[u32], position: u64) -> Result<(), PackedFault> {
         match ids.iter().position(|&id| id >= self.vocab_size) {
             None => Ok(()),
-            Some(index) => Err(PackedError::TokenOutOfRange {
-                path: path.to_path_buf(),
+            Some(index) => Err(PackedFault::TokenOutOfRange {
                 token: ids[index],
                 position: position + index as u64,
                 offset: self.offset_of(position + index as u64),
@@ -184,8 +175,8 @@ mod tests {
         tokenizer_sha256: [9; 32],
     };
 
-    fn decode(bytes: &[u8; HEADER]) -> Result<Header, PackedError> {
-        Header::decode(bytes, Path::new("a.tokens")).map(|(header, _)| header)
+    fn decode(bytes: &[u8; HEADER]) -> Result<Header, PackedFault> {
+        Header::decode(bytes).map(|(header, _)| header)
     }
 
     /// A sound header with some bytes overwritten and the CRC-32 corrected.
@@ -230,7 +221,7 @@ mod tests {
         let mut bytes = SOUND.encode();
         bytes[8] = 2;
         let error = decode(&bytes).unwrap_err();
-        assert!(matches!(error, PackedError::Version { found: 2, .. }));
+        assert!(matches!(error, PackedFault::Version { found: 2, .. }));
     }
 
     #[test]
@@ -250,7 +241,7 @@ mod tests {
         ];
         for (name, offset, bytes) in forgeries {
             match decode(&forged(offset, bytes)).unwrap_err() {
-                PackedError::Header { field, .. } => assert_eq!(field, name),
+                PackedFault::Header { field, .. } => assert_eq!(field, name),
                 other => panic!("{name}: {other}"),
             }
         }
@@ -261,6 +252,6 @@ mod tests {
         let mut bytes = SOUND.encode();
         bytes[40] ^= 1;
         let error = decode(&bytes).unwrap_err();
-        assert!(matches!(error, PackedError::Header { field: "crc32", .. }));
+        assert!(matches!(error, PackedFault::Header { field: "crc32", .. }));
     }
 }

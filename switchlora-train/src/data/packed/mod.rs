@@ -33,7 +33,7 @@ mod writer;
 
 use std::path::Path;
 
-pub use error::PackedError;
+pub use error::{PackedError, PackedFault};
 pub use reader::PackedTokens;
 pub use writer::{PackedWriter, WriterState};
 

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::PackedError;
 use super::header::{self, CRC, HEADER, Header, MAGIC, SHORTEST};
 use super::source::Source;
 use super::verified::Verified;
+use super::{PackedError, PackedFault};
 
 /// An open packed token file. Memory: 4 bytes per block for the table; no tokens.
 #[derive(Debug)]
@@ -31,16 +31,14 @@ impl PackedTokens {
     pub fn open(path: &Path) -> Result<Self, PackedError> {
         let source = Source::open(path)?;
         let header_bytes = read_header(&source)?;
-        let (header, length) = Header::decode(&header_bytes, path)?;
+        let (header, length) =
+            Header::decode(&header_bytes).map_err(|fault| source.failed(fault))?;
         expect_length(&source, length)?;
         // The length matches the header, so every allocation from here on is smaller than the file.
         let table = read_table(&source, &header)?;
         let blocks = table.len() / CRC;
-        let verified = Verified::none_of(blocks).map_err(|reason| PackedError::Read {
-            path: path.to_path_buf(),
-            offset: header.table_offset(),
-            reason: reason.into(),
-        })?;
+        let verified = Verified::none_of(blocks)
+            .map_err(|reason| source.refused(header.table_offset(), reason.into()))?;
         let fingerprint = Sha256::new()
             .chain_update(header_bytes)
             .chain_update(&table)
@@ -94,12 +92,12 @@ impl PackedTokens {
     pub fn read(&self, start: u64, ids: &mut [u32]) -> Result<(), PackedError> {
         let end = start.checked_add(ids.len() as u64);
         if end.is_none_or(|end| end > self.count()) {
-            return Err(PackedError::Beyond {
-                path: self.path().to_path_buf(),
+            let (length, count) = (ids.len(), self.count());
+            return Err(self.source.failed(PackedFault::Beyond {
                 start,
-                length: ids.len(),
-                count: self.count(),
-            });
+                length,
+                count,
+            }));
         }
         self.source.check_unchanged(self.header.offset_of(start))?;
 
@@ -137,7 +135,8 @@ impl PackedTokens {
             (position - self.header.tokens_of(block).start) as usize
         };
         width.decode(&bytes[skipped * width.bytes()..], ids);
-        self.header.check_ids(ids, position, self.path())
+        let checked = self.header.check_ids(ids, position);
+        checked.map_err(|fault| self.source.failed(fault))
     }
 
     /// Reads a whole block into `bytes`, checks its CRC-32, and marks it as checked.
@@ -151,13 +150,12 @@ impl PackedTokens {
         let expected = u32::from_le_bytes(header::array(&self.table, index * CRC));
         let found = crc32fast::hash(bytes);
         if found != expected {
-            return Err(PackedError::Block {
-                path: self.path().to_path_buf(),
+            return Err(self.source.failed(PackedFault::Block {
                 block,
                 offset,
                 expected,
                 found,
-            });
+            }));
         }
         self.verified.insert(index);
         Ok(())
@@ -171,10 +169,7 @@ fn read_header(source: &Source) -> Result<[u8; HEADER], PackedError> {
     source.read(0, length, &mut bytes)?;
     if !bytes.starts_with(&MAGIC) {
         bytes.truncate(MAGIC.len());
-        return Err(PackedError::NotPacked {
-            path: source.path().to_path_buf(),
-            found: bytes,
-        });
+        return Err(source.failed(PackedFault::NotPacked { found: bytes }));
     }
     match bytes.try_into() {
         Ok(header) => Ok(header),
@@ -193,12 +188,11 @@ fn read_table(source: &Source, header: &Header) -> Result<Vec<u8>, PackedError> 
     table.truncate(end);
     let found = crc32fast::hash(&table);
     if found != expected {
-        return Err(PackedError::Table {
-            path: source.path().to_path_buf(),
+        return Err(source.failed(PackedFault::Table {
             offset,
             expected,
             found,
-        });
+        }));
     }
     Ok(table)
 }
@@ -212,9 +206,6 @@ fn expect_length(source: &Source, expected: u64) -> Result<(), PackedError> {
 }
 
 fn wrong_length(source: &Source, expected: u64) -> PackedError {
-    PackedError::Length {
-        path: source.path().to_path_buf(),
-        expected,
-        found: source.length(),
-    }
+    let found = source.length();
+    source.failed(PackedFault::Length { expected, found })
 }

@@ -4,8 +4,8 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::PackedError;
 use super::positional::{is_unlinked, read_exact_at};
+use super::{PackedError, PackedFault};
 
 /// An open file, its path, and its length when it was opened.
 #[derive(Debug)]
@@ -23,9 +23,7 @@ impl Source {
     /// [`PackedError::Missing`] or [`PackedError::Read`].
     pub(super) fn open(path: &Path) -> Result<Self, PackedError> {
         let file = File::open(path).map_err(|reason| match reason.kind() {
-            io::ErrorKind::NotFound => PackedError::Missing {
-                path: path.to_path_buf(),
-            },
+            io::ErrorKind::NotFound => PackedError::new(path, PackedFault::Missing),
             _ => refused(path, 0, reason),
         })?;
         let length = metadata(&file, path)?.len();
@@ -36,6 +34,16 @@ impl Source {
     /// The path as it was given.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The error of a fault of this file.
+    pub(super) fn failed(&self, fault: PackedFault) -> PackedError {
+        PackedError::new(&self.path, fault)
+    }
+
+    /// The error of a read at `offset` that failed.
+    pub(super) fn refused(&self, offset: u64, reason: io::Error) -> PackedError {
+        refused(&self.path, offset, reason)
     }
 
     /// Length in bytes when it was opened.
@@ -57,12 +65,12 @@ impl Source {
         bytes.clear();
         bytes
             .try_reserve_exact(length)
-            .map_err(|reason| refused(&self.path, offset, reason.into()))?;
+            .map_err(|reason| self.refused(offset, reason.into()))?;
         bytes.resize(length, 0);
         read_exact_at(&self.file, bytes, offset).or_else(|reason| {
             // A changed file explains a short read better than the system's message.
             self.check_unchanged(offset)?;
-            Err(refused(&self.path, offset, reason))
+            Err(self.refused(offset, reason))
         })
     }
 
@@ -74,18 +82,15 @@ impl Source {
     pub(super) fn check_unchanged(&self, offset: u64) -> Result<(), PackedError> {
         let metadata = metadata(&self.file, &self.path)?;
         if is_unlinked(&metadata) {
-            return Err(PackedError::Vanished {
-                path: self.path.clone(),
-                offset,
-            });
+            return Err(self.failed(PackedFault::Vanished { offset }));
         }
         if metadata.len() != self.length {
-            return Err(PackedError::Truncated {
-                path: self.path.clone(),
-                offset: self.length.min(metadata.len()),
-                expected: self.length,
-                found: metadata.len(),
-            });
+            let (expected, found) = (self.length, metadata.len());
+            return Err(self.failed(PackedFault::Truncated {
+                offset: expected.min(found),
+                expected,
+                found,
+            }));
         }
         Ok(())
     }
@@ -96,12 +101,7 @@ fn metadata(file: &File, path: &Path) -> Result<Metadata, PackedError> {
 }
 
 fn refused(path: &Path, offset: u64, reason: io::Error) -> PackedError {
-    let path = path.to_path_buf();
-    PackedError::Read {
-        path,
-        offset,
-        reason,
-    }
+    PackedError::new(path, PackedFault::Read { offset, reason })
 }
 
 #[cfg(test)]
@@ -128,8 +128,8 @@ mod tests {
         shorten(&path, 6);
         let error = source.read(4, 4, &mut Vec::new()).unwrap_err();
         assert!(matches!(
-            error,
-            PackedError::Truncated {
+            error.fault,
+            PackedFault::Truncated {
                 offset: 6,
                 expected: 10,
                 found: 6,
@@ -142,18 +142,18 @@ mod tests {
     fn a_length_that_cannot_be_allocated_is_an_error() {
         let (_folder, _path, source) = open("a");
         let error = source.read(0, usize::MAX, &mut Vec::new()).unwrap_err();
-        assert!(matches!(error, PackedError::Read { offset: 0, .. }));
+        assert!(matches!(error.fault, PackedFault::Read { offset: 0, .. }));
     }
 
     #[test]
     fn what_is_not_there_is_missing_and_a_folder_cannot_be_read() {
         let folder = tempfile::tempdir().unwrap();
         let missing = Source::open(&folder.path().join("a")).unwrap_err();
-        assert!(matches!(missing, PackedError::Missing { .. }));
+        assert!(matches!(missing.fault, PackedFault::Missing));
         // Some systems refuse to open a folder, others to read it.
         let refused = Source::open(folder.path())
             .and_then(|source| source.read(0, 1, &mut Vec::new()))
             .unwrap_err();
-        assert!(matches!(refused, PackedError::Read { .. }));
+        assert!(matches!(refused.fault, PackedFault::Read { .. }));
     }
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::header::{Header, MAGIC};
 use super::width::Width;
-use super::{PackedError, PackedTokens, PackedWriter};
+use super::{PackedError, PackedFault, PackedTokens, PackedWriter};
 
 const BLOCK: u32 = 8;
 const TOKENIZER: [u8; 32] = [7; 32];
@@ -194,8 +194,8 @@ fn a_file_of_another_writer_is_not_trusted_with_its_ids() {
     bytes[76..80].copy_from_slice(&crc.to_le_bytes());
     fs::write(&path, bytes).unwrap();
     assert!(matches!(
-        read_all(&path).unwrap_err(),
-        PackedError::TokenOutOfRange {
+        read_all(&path).unwrap_err().fault,
+        PackedFault::TokenOutOfRange {
             token: 3,
             position: 2,
             offset: 84,
@@ -211,7 +211,7 @@ fn tokens_beyond_the_last_are_refused() {
     let tokens = PackedTokens::open(&path).unwrap();
     for (start, length) in [(20, 1), (13, 8), (u64::MAX, 1), (21, 0)] {
         let error = tokens.read(start, &mut vec![0; length]).unwrap_err();
-        assert!(matches!(error, PackedError::Beyond { count: 20, .. }));
+        assert!(matches!(error.fault, PackedFault::Beyond { count: 20, .. }));
     }
     tokens.read(20, &mut []).unwrap();
 }

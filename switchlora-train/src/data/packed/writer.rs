@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::PackedError;
 use super::half_written::HalfWritten;
 use super::header::{HEADER, Header};
 use super::positional::read_exact_at;
 use super::width::Width;
+use super::{PackedError, PackedFault};
 use crate::hexadecimal;
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +70,7 @@ impl PackedWriter {
     ) -> Result<Self, PackedError> {
         let path = path.to_path_buf();
         if vocab_size == 0 {
-            return Err(PackedError::NoVocabulary { path });
+            return Err(PackedError::new(path, PackedFault::NoVocabulary));
         }
         let (half_written, file) =
             HalfWritten::create(&path).map_err(|reason| refused(&path, 0, reason))?;
@@ -100,10 +100,7 @@ impl PackedWriter {
     /// [`PackedError::Write`] if this or an earlier write failed.
     pub fn checkpoint(&mut self) -> Result<WriterState, PackedError> {
         let offset = self.header.table_offset();
-        if self.incomplete {
-            let reason = io::Error::other("an earlier write failed");
-            return Err(refused(&self.path, offset, reason));
-        }
+        self.check_complete()?;
         self.file
             .sync_data()
             .map_err(|reason| refused(&self.path, offset, reason))?;
@@ -179,7 +176,8 @@ impl PackedWriter {
     /// [`PackedError::TokenOutOfRange`] for an id that is not below the vocabulary size, [`PackedError::Write`] if the
     /// system refuses to write.
     pub fn append(&mut self, ids: &[u32]) -> Result<(), PackedError> {
-        self.header.check_ids(ids, self.header.count, &self.path)?;
+        let checked = self.header.check_ids(ids, self.header.count);
+        checked.map_err(|fault| PackedError::new(&self.path, fault))?;
         let mut rest = ids;
         while !rest.is_empty() {
             let filled = self.block.len() / self.header.width.bytes();
@@ -203,10 +201,7 @@ impl PackedWriter {
     /// [`PackedError::Write`] if the system refuses. Then there is no new file, except that a complete file is there if
     /// only flushing the folder failed.
     pub fn finish(mut self) -> Result<u64, PackedError> {
-        if self.incomplete {
-            let reason = io::Error::other("an earlier write failed");
-            return Err(refused(&self.path, self.header.table_offset(), reason));
-        }
+        self.check_complete()?;
         if !self.block.is_empty() {
             self.write_block()?;
         }
@@ -231,6 +226,14 @@ impl PackedWriter {
             .publish(&path)
             .map_err(|reason| refused(&path, 0, reason))?;
         Ok(header.count)
+    }
+
+    fn check_complete(&self) -> Result<(), PackedError> {
+        if self.incomplete {
+            let reason = io::Error::other("an earlier write failed");
+            return Err(refused(&self.path, self.header.table_offset(), reason));
+        }
+        Ok(())
     }
 
     /// Writes the block of the tokens appended last, and begins a new one.
@@ -273,12 +276,7 @@ fn write(file: &mut File, path: &Path, offset: u64, bytes: &[u8]) -> Result<(), 
 }
 
 fn refused(path: &Path, offset: u64, reason: io::Error) -> PackedError {
-    let path = path.to_path_buf();
-    PackedError::Write {
-        path,
-        offset,
-        reason,
-    }
+    PackedError::new(path, PackedFault::Write { offset, reason })
 }
 
 #[cfg(test)]
@@ -352,11 +350,11 @@ mod tests {
         let beside = folder.path().join(".a.tokens.writing");
         let writable = std::mem::replace(&mut writer.file, File::open(beside).unwrap());
         let error = writer.append(&[1, 2, 3]).unwrap_err();
-        assert!(matches!(error, PackedError::Write { offset: 80, .. }));
+        assert!(matches!(error.fault, PackedFault::Write { offset: 80, .. }));
 
         writer.file = writable;
         let error = writer.finish().unwrap_err();
-        assert!(matches!(error, PackedError::Write { .. }));
+        assert!(matches!(error.fault, PackedFault::Write { .. }));
         assert!(names_in(folder.path()).is_empty());
     }
 
@@ -367,11 +365,11 @@ mod tests {
             PackedWriter::create(&folder.path().join(name), vocab_size, [0; 32]).unwrap_err()
         };
         assert!(matches!(
-            create("a.tokens", 0),
-            PackedError::NoVocabulary { .. }
+            create("a.tokens", 0).fault,
+            PackedFault::NoVocabulary
         ));
         for name in ["no/such/folder/a.tokens", ".."] {
-            assert!(matches!(create(name, 9), PackedError::Write { .. }));
+            assert!(matches!(create(name, 9).fault, PackedFault::Write { .. }));
         }
         assert!(names_in(folder.path()).is_empty());
     }

@@ -5,7 +5,7 @@ use super::error::{ConfigProblems, LARGEST_FILE, LlamaConfigError};
 use super::keys::Keys;
 use serde_json::{Map, Value, json};
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 /// Hugging Face's default number of positions.
@@ -124,16 +124,20 @@ impl LlamaConfig {
 /// The file cannot be read, is larger, or is not a JSON object.
 pub(crate) fn read_json(path: &Path) -> Result<Map<String, Value>, LlamaConfigError> {
     let path = path.to_path_buf();
-    let mut text = Vec::new();
-    let read =
-        File::open(&path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut text));
-    match read {
+    match read_at_most(&path, LARGEST_FILE) {
         Err(reason) => Err(LlamaConfigError::Read { path, reason }),
-        Ok(bytes) if bytes as u64 > LARGEST_FILE => Err(LlamaConfigError::TooLarge { path }),
-        Ok(_) => {
+        Ok(None) => Err(LlamaConfigError::TooLarge { path }),
+        Ok(Some(text)) => {
             serde_json::from_slice(&text).map_err(|reason| LlamaConfigError::Json { path, reason })
         }
     }
+}
+
+/// Reads a file; `None` if it has more than `most` bytes.
+pub(crate) fn read_at_most(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= most).then_some(bytes))
 }
 
 #[cfg(test)]

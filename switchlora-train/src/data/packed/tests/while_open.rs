@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 
-use super::{PackedError, PackedTokens, PackedWriter, TOKENIZER, pack};
+use super::{PackedFault, PackedTokens, PackedWriter, TOKENIZER, pack};
 
 /// An open file of three blocks, the first of which has been read.
 fn opened() -> (tempfile::TempDir, PathBuf, PackedTokens) {
@@ -19,14 +19,14 @@ fn a_file_that_is_deleted_or_replaced_while_open_has_vanished() {
     let (_folder, path, tokens) = opened();
     fs::remove_file(&path).unwrap();
     let error = tokens.read(0, &mut [0; 4]).unwrap_err();
-    assert!(matches!(error, PackedError::Vanished { .. }));
+    assert!(matches!(error.fault, PackedFault::Vanished { .. }));
 
     let (_folder, path, tokens) = opened();
     let writer = PackedWriter::create(&path, 9, TOKENIZER).unwrap();
     tokens.read(0, &mut [0; 4]).unwrap();
     writer.finish().unwrap();
     let error = tokens.read(0, &mut [0; 4]).unwrap_err();
-    assert!(matches!(error, PackedError::Vanished { .. }));
+    assert!(matches!(error.fault, PackedFault::Vanished { .. }));
 }
 
 #[test]
@@ -35,8 +35,8 @@ fn a_file_whose_length_changes_while_open_is_truncated_wherever_it_is_read() {
         let (_folder, path, tokens) = opened();
         let file = File::options().write(true).open(&path).unwrap();
         file.set_len(length).unwrap();
-        match tokens.read(0, &mut [0; 2]).unwrap_err() {
-            PackedError::Truncated {
+        match tokens.read(0, &mut [0; 2]).unwrap_err().fault {
+            PackedFault::Truncated {
                 offset,
                 expected,
                 found,
@@ -57,8 +57,8 @@ fn a_block_that_is_overwritten_while_open_is_damaged() {
     fs::write(&path, &bytes).unwrap();
     let error = tokens.read(6, &mut [0; 12]).unwrap_err();
     assert!(matches!(
-        error,
-        PackedError::Block {
+        error.fault,
+        PackedFault::Block {
             block: 1,
             offset: 96,
             ..
@@ -71,8 +71,8 @@ fn a_block_that_is_overwritten_while_open_is_damaged() {
     fs::write(&path, &bytes).unwrap();
     let error = tokens.read(0, &mut [0; 8]).unwrap_err();
     assert!(matches!(
-        error,
-        PackedError::TokenOutOfRange {
+        error.fault,
+        PackedFault::TokenOutOfRange {
             token: 9,
             position: 1,
             ..
