@@ -13,7 +13,8 @@ use switchlora_train::checkpoint::MANIFEST;
 use switchlora_train::experiment::{Experiment, WarmStart};
 use switchlora_train::hexadecimal;
 use switchlora_train::model::LlamaConfig;
-use switchlora_train::training::{Setup, Start};
+use switchlora_train::model_source::ModelSource;
+use switchlora_train::training::Setup;
 
 /// Increased when a training of the same experiment would have another outcome, or the files have another format.
 const FORMAT: u32 = 1;
@@ -49,7 +50,7 @@ impl Opened {
             contents.push("embedded text without its held-out end".to_owned());
         }
         let mut start = None;
-        if let Start::WarmStart(checkpoint) = &setup.start {
+        if let Some(ModelSource::Checkpoint(checkpoint)) = &setup.start {
             let manifest = checkpoint.path().join(MANIFEST);
             let sums = fs::read(&manifest).with_context(|| manifest.display().to_string())?;
             contents.push(format!("start {}", hexadecimal(Sha256::digest(sums))));

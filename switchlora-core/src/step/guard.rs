@@ -61,13 +61,10 @@ impl<B: Backend> Guard<B> {
 
     /// Whether the host knows already that the update is refused.
     pub(crate) fn is_refused(&self) -> bool {
-        matches!(
-            self,
-            Self::Known {
-                accepted: false,
-                ..
-            }
-        )
+        match self {
+            Self::Known { accepted, .. } => !accepted,
+            Self::Later { .. } => false,
+        }
     }
 
     /// The factor of gradients that the host knows.
