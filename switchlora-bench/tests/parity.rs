@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use switchlora_bench::parity::{Golden, Replay, Run, RunReport};
+use switchlora_bench::parity::{Golden, GoldenRun, Replay, RunReport};
 use switchlora_train::backend::{BackendKind, run_on};
 
 fn fixtures() -> PathBuf {
@@ -23,7 +23,7 @@ fn replay(backend: BackendKind) -> Vec<RunReport> {
         let own = run.with_own_projections();
         std::iter::once(run).chain(own)
     });
-    let replay = |run: Run| {
+    let replay = |run: GoldenRun| {
         let report = run_on(backend, 0, Replay::new(&golden, &run, backend.name()));
         report.unwrap().unwrap()
     };

@@ -7,28 +7,37 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 /// The container type under which Burn's walk announces a [`SwitchLoraLinear`](crate::SwitchLoraLinear).
 const CONTAINER: &str = "Struct:SwitchLoraLinear";
 
+/// A matrix of a layer: its id in the module, and its value.
+#[derive(Clone, Debug)]
+pub struct LayerMatrix<B: Backend> {
+    /// The id of the parameter.
+    pub id: ParamId,
+    /// The value of the parameter.
+    pub value: Tensor<B, 2>,
+}
+
 /// The three matrices of one layer, as they are in the module.
 #[derive(Clone, Debug)]
 pub struct LoraLayer<B: Backend> {
     /// Path of the layer in the module, `model.layers.0.mlp.up_proj`.
     pub path: String,
     /// The frozen weight, `[d_input, d_output]`.
-    pub weight: (ParamId, Tensor<B, 2>),
+    pub weight: LayerMatrix<B>,
     /// Side A, `[rank, d_input]`.
-    pub a: (ParamId, Tensor<B, 2>),
+    pub a: LayerMatrix<B>,
     /// Side B, `[rank, d_output]`.
-    pub b: (ParamId, Tensor<B, 2>),
+    pub b: LayerMatrix<B>,
 }
 
 impl<B: Backend> LoraLayer<B> {
     /// The rank `r`.
     pub fn rank(&self) -> usize {
-        self.a.1.dims()[0]
+        self.a.value.dims()[0]
     }
 
     /// `[d_input, d_output]`.
     pub fn shape(&self) -> [usize; 2] {
-        self.weight.1.dims()
+        self.weight.value.dims()
     }
 }
 
@@ -81,8 +90,8 @@ impl<B: Backend> Layers<B> {
                 }),
                 _ => layers.plain.push(PlainWeight {
                     path: found.path,
-                    id: found.weight.0,
-                    shape: found.weight.1.dims(),
+                    id: found.weight.id,
+                    shape: found.weight.value.dims(),
                 }),
             }
         }
@@ -93,7 +102,10 @@ impl<B: Backend> Layers<B> {
 impl<B: AutodiffBackend> Layers<B> {
     /// The same layers without autodiff.
     pub fn inner(self) -> Layers<B::InnerBackend> {
-        let inner = |(id, tensor): (ParamId, Tensor<B, 2>)| (id, tensor.inner());
+        let inner = |matrix: LayerMatrix<B>| LayerMatrix {
+            id: matrix.id,
+            value: matrix.value.inner(),
+        };
         let lora = self.lora.into_iter().map(|layer| LoraLayer {
             path: layer.path,
             weight: inner(layer.weight),
@@ -110,9 +122,9 @@ impl<B: AutodiffBackend> Layers<B> {
 /// The matrices of one layer found so far.
 struct Found<B: Backend> {
     path: String,
-    weight: (ParamId, Tensor<B, 2>),
-    a: Option<(ParamId, Tensor<B, 2>)>,
-    b: Option<(ParamId, Tensor<B, 2>)>,
+    weight: LayerMatrix<B>,
+    a: Option<LayerMatrix<B>>,
+    b: Option<LayerMatrix<B>>,
 }
 
 struct Finder<B: Backend> {
@@ -137,8 +149,10 @@ impl<B: Backend> ModuleVisitor<B> for Finder<B> {
         if container != CONTAINER || D != 2 {
             return;
         }
-        let tensor = Tensor::from_primitive(param.val().into_primitive());
-        let matrix = (param.id, tensor);
+        let matrix = LayerMatrix {
+            id: param.id,
+            value: Tensor::from_primitive(param.val().into_primitive()),
+        };
         // The fields come in the order weight, lora_a, lora_b.
         match (field.as_str(), self.found.last_mut()) {
             ("weight", _) => {

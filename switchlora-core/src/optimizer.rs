@@ -7,7 +7,7 @@
 use crate::layers::Layers;
 use crate::planner::{Planner, Update};
 use crate::record::{OptimizerRecord, load_moments, read_moments};
-use crate::step::{Commit, Guard, GuardedOptimizer, Pools, Undecided, join};
+use crate::step::{Commit, Guard, GuardedOptimizer, Pools, Speculative, join};
 use burn::module::{AutodiffModule, ParamId};
 use burn::optim::{GradientsParams, LearningRate, MultiGradientsParams, Optimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -22,7 +22,7 @@ use switchlora_ops::Moments;
 pub struct MethodOptimizer<M, B: AutodiffBackend> {
     /// The method before its first update.
     fresh: Box<dyn Planner<B::InnerBackend>>,
-    host: Undecided<Host<B::InnerBackend>>,
+    host: Speculative<Host<B::InnerBackend>>,
     moments: HashMap<ParamId, Moments<B::InnerBackend>>,
     pools: Pools<B::InnerBackend>,
     /// A record that goes to the device of the module with the next update.
@@ -68,7 +68,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
         };
         Self {
             fresh,
-            host: Undecided::new(host),
+            host: Speculative::new(host),
             moments: HashMap::new(),
             pools: Pools::default(),
             restored: None,

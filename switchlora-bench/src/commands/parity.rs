@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use switchlora_bench::parity::{Golden, Replay, Run};
+use switchlora_bench::parity::{Golden, GoldenRun, Replay};
 use switchlora_train::backend::{BackendKind, run_on};
 
 /// Arguments of `parity`.
@@ -37,11 +37,11 @@ impl Parity {
             .iter()
             .map(|run| golden.run(run))
             .collect::<Result<_, _>>()?;
-        let with_own = |run: Run| {
+        let with_own = |run: GoldenRun| {
             let own = run.with_own_projections();
             std::iter::once(run).chain(own)
         };
-        let runs: Vec<Run> = runs.into_iter().flat_map(with_own).collect();
+        let runs: Vec<GoldenRun> = runs.into_iter().flat_map(with_own).collect();
         let chosen = self.backend.choose()?;
         let backend = chosen.backend;
         let talk = std::io::stderr().is_terminal();

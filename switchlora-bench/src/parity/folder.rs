@@ -34,7 +34,7 @@ pub struct Golden {
 
 /// One run of a folder.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub struct GoldenRun {
     /// Name, with which its file names begin.
     pub name: String,
     /// Path of the log.
@@ -51,7 +51,7 @@ pub struct Run {
     pub states: BTreeMap<usize, PathBuf>,
 }
 
-impl Run {
+impl GoldenRun {
     /// For GaLore: the same run with projections computed here. It ends at the second refresh: the signs of singular
     /// vectors are arbitrary, and from there on they are combined with moments of the first projection.
     pub fn with_own_projections(&self) -> Option<Self> {
@@ -133,7 +133,7 @@ impl Golden {
     /// # Errors
     ///
     /// Its log is missing or wrong, or the folder cannot be read.
-    pub fn run(&self, name: &str) -> Result<Run, GoldenError> {
+    pub fn run(&self, name: &str) -> Result<GoldenRun, GoldenError> {
         let path = self.log(name);
         let log = RunLog::open(&path, name)?;
         let states = self.file_names()?.into_iter().filter_map(|file| {
@@ -145,7 +145,7 @@ impl Golden {
             Method::ReLora if log.rank.is_none() => Some(self.recorded_rank(name)?),
             _ => log.rank,
         };
-        Ok(Run {
+        Ok(GoldenRun {
             name: name.to_owned(),
             config: log.config(&path, rank)?,
             own_projections: false,
@@ -177,7 +177,7 @@ impl Golden {
     }
 
     /// The initial tensors of a run: `RUN_init`, else those shared by all runs of its kind.
-    pub(super) fn start(&self, run: &Run) -> Result<TensorFile, GoldenError> {
+    pub(super) fn start(&self, run: &GoldenRun) -> Result<TensorFile, GoldenError> {
         let own = self.tensors(&format!("{}_init", run.name));
         let shared = match run.log.method() {
             _ if own.is_file() => own,
@@ -194,7 +194,7 @@ impl Golden {
     }
 
     /// Gradients of the first update and logits of the first sequence, if the folder holds them.
-    pub(super) fn gradients(&self, run: &Run) -> Result<Option<TensorFile>, GoldenError> {
+    pub(super) fn gradients(&self, run: &GoldenRun) -> Result<Option<TensorFile>, GoldenError> {
         let path = self.tensors(&format!("{}_step0_grads", run.name));
         path.is_file().then(|| TensorFile::open(&path)).transpose()
     }

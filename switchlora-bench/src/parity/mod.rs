@@ -32,7 +32,7 @@ mod tolerance;
 
 pub use difference::Difference;
 pub use error::GoldenError;
-pub use folder::{Golden, Run};
+pub use folder::{Golden, GoldenRun};
 pub use log::{LoggedReset, LoggedSwitch, RunLog};
 pub use replay::Replay;
 pub use report::{RunReport, StateReport};

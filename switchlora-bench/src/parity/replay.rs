@@ -2,7 +2,7 @@
 
 use super::difference::Difference;
 use super::error::GoldenError;
-use super::folder::{Golden, Run};
+use super::folder::{Golden, GoldenRun};
 use super::gradients::{compare_gradients, compare_logits};
 use super::report::RunReport;
 use super::start;
@@ -20,13 +20,13 @@ use switchlora_train::training::{Observer, Training, scalar};
 #[derive(Clone, Copy, Debug)]
 pub struct Replay<'a> {
     golden: &'a Golden,
-    run: &'a Run,
+    run: &'a GoldenRun,
     backend: &'a str,
 }
 
 impl<'a> Replay<'a> {
     /// The replay of `run` on a backend that the report calls `backend`.
-    pub fn new(golden: &'a Golden, run: &'a Run, backend: &'a str) -> Self {
+    pub fn new(golden: &'a Golden, run: &'a GoldenRun, backend: &'a str) -> Self {
         Self {
             golden,
             run,

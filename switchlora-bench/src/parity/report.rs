@@ -1,7 +1,7 @@
 //! The differences that a replay found, as one JSON object.
 
 use super::difference::Difference;
-use super::folder::Run;
+use super::folder::GoldenRun;
 use super::switches::Bookkeeping;
 use super::tolerance::Tolerance;
 use serde::Serialize;
@@ -110,7 +110,7 @@ impl StateReport {
 }
 
 impl RunReport {
-    pub(super) fn new(run: &Run, backend: &str) -> Self {
+    pub(super) fn new(run: &GoldenRun, backend: &str) -> Self {
         let none = Difference::default();
         Self {
             run: run.name.clone(),
@@ -149,7 +149,7 @@ impl RunReport {
     }
 
     /// Compares everything that has been added with the tolerances.
-    pub(super) fn judged(mut self, run: &Run, bookkeeping: Bookkeeping) -> Self {
+    pub(super) fn judged(mut self, run: &GoldenRun, bookkeeping: Bookkeeping) -> Self {
         let tolerance = Tolerance::of(run.config.method, run.log.fixed_interval);
         let counts = self.states.iter().find_map(|state| state.deviation.clone());
         let unequal = bookkeeping.deviation.or(counts);

@@ -1,7 +1,7 @@
 //! The model and the optimizer as the authors' program had them before its first update.
 
 use super::error::GoldenError;
-use super::folder::{Golden, Run};
+use super::folder::{Golden, GoldenRun};
 use super::layout::transposed;
 use super::log::LoggedReset;
 use super::tensors::TensorFile;
@@ -27,7 +27,7 @@ pub(super) fn is_parameter(golden: &Golden, name: &str) -> bool {
 /// The model of a run with the weights of its start.
 pub(super) fn model<B: AutodiffBackend>(
     golden: &Golden,
-    run: &Run,
+    run: &GoldenRun,
     device: &B::Device,
 ) -> Result<(LlamaForCausalLm<B>, TensorFile), GoldenError> {
     let start = golden.start(run)?;
@@ -71,7 +71,7 @@ pub(super) fn model<B: AutodiffBackend>(
 /// The big tensors have the shapes that the configuration says, so that a wrong one cannot ask for all of the memory.
 fn check<'a>(
     golden: &Golden,
-    run: &Run,
+    run: &GoldenRun,
     holder: &impl Fn(&str) -> &'a TensorFile,
 ) -> Result<(), GoldenError> {
     let config = &golden.config;
@@ -94,7 +94,7 @@ fn check<'a>(
 /// The optimizer of a run with what was drawn or computed in it.
 pub(super) fn optimizer<B: AutodiffBackend>(
     golden: &Golden,
-    run: &Run,
+    run: &GoldenRun,
     model: &LlamaForCausalLm<B>,
     start: &TensorFile,
 ) -> Result<Optim<B>, GoldenError> {
@@ -119,7 +119,7 @@ pub(super) fn optimizer<B: AutodiffBackend>(
 /// The projections of each refresh, `[rank, min(n, m)]`.
 fn projections(
     golden: &Golden,
-    run: &Run,
+    run: &GoldenRun,
     gap: u64,
 ) -> Result<Vec<BTreeMap<String, TensorData>>, GoldenError> {
     let file = golden.projections(&run.name)?;
@@ -143,7 +143,10 @@ fn projections(
 }
 
 /// What each layer starts again with at each restart.
-fn restarts(golden: &Golden, run: &Run) -> Result<Vec<BTreeMap<String, Restart>>, GoldenError> {
+fn restarts(
+    golden: &Golden,
+    run: &GoldenRun,
+) -> Result<Vec<BTreeMap<String, Restart>>, GoldenError> {
     let file = golden.restarts(&run.name)?;
     let rank = run.config.layers.rank.unwrap_or_default();
     let restart = |reset: &LoggedReset| {
@@ -174,7 +177,7 @@ fn restarts(golden: &Golden, run: &Run) -> Result<Vec<BTreeMap<String, Restart>>
 
 /// The optimizer with the candidates of the run's start and the draws of its log.
 fn switching<B: AutodiffBackend>(
-    run: &Run,
+    run: &GoldenRun,
     model: &LlamaForCausalLm<B>,
     start: &TensorFile,
 ) -> Result<MethodOptimizer<LlamaForCausalLm<B>, B>, GoldenError> {
@@ -196,7 +199,7 @@ fn switching<B: AutodiffBackend>(
 
 /// The logged draws in the order of our walk.
 fn draws<'a>(
-    run: &Run,
+    run: &GoldenRun,
     paths: impl Iterator<Item = &'a String>,
 ) -> Result<Vec<Vec<f64>>, GoldenError> {
     let mut draws = vec![Vec::new(); run.log.switch.len()];

@@ -1,7 +1,7 @@
 //! Checks that switches, slots, next rows and freezes equal the log exactly.
 
 use super::error::GoldenError;
-use super::folder::Run;
+use super::folder::GoldenRun;
 use super::log::LoggedSwitch;
 use super::tensors::TensorFile;
 use std::fmt::Debug;
@@ -22,7 +22,7 @@ impl Bookkeeping {
     /// Compares the switches of the last update with the log.
     pub fn compare(
         &mut self,
-        run: &Run,
+        run: &GoldenRun,
         update: usize,
         before: &States,
         after: &States,

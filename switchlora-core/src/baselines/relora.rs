@@ -171,7 +171,7 @@ impl ReLora {
         plan: &mut Plan<B>,
     ) {
         let (rank, [n, m]) = (layer.rank(), layer.shape());
-        let device = layer.a.1.device();
+        let device = layer.a.value.device();
         let layers = self.lora.config();
         let recorded = self.restart(&layer.path, update.number);
         let fresh = match recorded {
@@ -186,7 +186,7 @@ impl ReLora {
             Tensor::from_data(fresh, &device),
             Tensor::zeros([rank, m], &device),
         ];
-        for (side, (id, vectors)) in [layer.a.0, layer.b.0].into_iter().zip(fresh).enumerate() {
+        for (side, (id, vectors)) in [layer.a.id, layer.b.id].into_iter().zip(fresh).enumerate() {
             let rows: Vec<usize> = (0..rank).collect();
             let all_if = |reset: bool| if reset { rows.clone() } else { Vec::new() };
             let kept = recorded.map(|restart| &restart.kept[side]);
@@ -201,10 +201,10 @@ impl ReLora {
             plan.rows.insert(id, row_plan);
         }
         let merged = WeightWrite::AddProduct {
-            left: layer.a.1.clone(),
-            right: layer.b.1.clone() * (layers.alpha / rank as f64),
+            left: layer.a.value.clone(),
+            right: layer.b.value.clone() * (layers.alpha / rank as f64),
         };
-        plan.weights.insert(layer.weight.0, merged);
+        plan.weights.insert(layer.weight.id, merged);
     }
 
     /// The moments of a factor with the entries that stay; `None` if they are not pruned.

@@ -11,7 +11,7 @@ mod guard;
 mod join;
 mod plan;
 mod pool;
-mod undecided;
+mod speculative;
 mod verdict;
 
 pub use adamw::{AdamWConfig, BiasCorrection};
@@ -25,4 +25,4 @@ pub(crate) use commit::Commit;
 pub(crate) use join::join;
 pub(crate) use plan::{Plan, PoolWrite, RowPlan, StepCounts, WeightWrite};
 pub(crate) use pool::{Pool, Pools};
-pub(crate) use undecided::Undecided;
+pub(crate) use speculative::Speculative;

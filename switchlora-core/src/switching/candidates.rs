@@ -18,7 +18,7 @@ pub(super) fn draw<B: Backend>(
 ) -> [Pool<B>; 2] {
     let [n, m] = layer.shape();
     let bounds = config.factors.bounds(n, m, layer.rank());
-    let device = layer.a.1.device();
+    let device = layer.a.value.device();
     let pool = |purpose, length, bound| {
         let random = &mut stream(config.seed, purpose, index as u64, 0);
         Pool::new(uniform(spare, length, bound, random), config.pools, &device)

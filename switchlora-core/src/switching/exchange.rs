@@ -34,7 +34,7 @@ pub(super) fn exchange<B: Backend>(
     [pool_a, pool_b]: &mut [Pool<B>; 2],
     scale: f64,
 ) -> Writes<B> {
-    let (a, b) = (&layer.a.1, &layer.b.1);
+    let (a, b) = (&layer.a.value, &layer.b.value);
     let (mut left, mut right) = (Vec::new(), Vec::new());
     let (mut enter_a, mut enter_b) = (None, None);
     let mut pools = Vec::new();

@@ -99,12 +99,12 @@ impl Switching {
         if let (Some(pools), true) = (pools.layer(index), switch.count > 0) {
             let scale = self.config.alpha / layer.rank() as f64;
             let writes = exchange(index, layer, switch, pools, scale);
-            plan.weights.insert(layer.weight.0, writes.weight);
+            plan.weights.insert(layer.weight.id, writes.weight);
             plan.pools.extend(writes.pools);
             (a.replaced, b.replaced) = (writes.a, writes.b);
         }
-        plan.rows.insert(layer.a.0, a);
-        plan.rows.insert(layer.b.0, b);
+        plan.rows.insert(layer.a.id, a);
+        plan.rows.insert(layer.b.id, b);
     }
 
     /// Which rows of one side are frozen, and which are reset because their counterparts are switched.

@@ -1,18 +1,18 @@
-//! Host state while the last update may still be refused.
+//! Host state that runs ahead of the device: it is rolled back if the last update turns out to be refused.
 
 use super::deferred::Deferred;
 use super::guard::Guard;
 use burn::tensor::backend::Backend;
 use std::ops::{Deref, DerefMut};
 
-/// Host state that goes on as if the last update had been accepted, and goes back if it was refused.
+/// Host state that goes on as if the last update had been accepted, and is rolled back if it was refused.
 #[derive(Clone, Debug)]
-pub(crate) struct Undecided<T> {
+pub(crate) struct Speculative<T> {
     now: T,
     before: Option<(T, Deferred<bool>)>,
 }
 
-impl<T: Clone> Undecided<T> {
+impl<T: Clone> Speculative<T> {
     /// A state that is decided.
     pub fn new(now: T) -> Self {
         Self { now, before: None }
@@ -43,7 +43,7 @@ impl<T: Clone> Undecided<T> {
     }
 }
 
-impl<T> Deref for Undecided<T> {
+impl<T> Deref for Speculative<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -51,7 +51,7 @@ impl<T> Deref for Undecided<T> {
     }
 }
 
-impl<T> DerefMut for Undecided<T> {
+impl<T> DerefMut for Speculative<T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.now
     }
