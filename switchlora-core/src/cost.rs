@@ -23,7 +23,6 @@
 //! assert_eq!(Method::SwitchLora.cost(&model, 512).trainable_parameters, 512 * 4096);
 //! ```
 
-use std::iter::Sum;
 use std::ops::Add;
 
 use serde::{Deserialize, Serialize};
@@ -173,12 +172,6 @@ impl Add for Cost {
             pool_bytes: self.pool_bytes + other.pool_bytes,
             all_reduce_bytes: self.all_reduce_bytes + other.all_reduce_bytes,
         }
-    }
-}
-
-impl Sum for Cost {
-    fn sum<I: Iterator<Item = Self>>(costs: I) -> Self {
-        costs.fold(Self::default(), Add::add)
     }
 }
 

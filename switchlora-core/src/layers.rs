@@ -43,7 +43,7 @@ impl<B: Backend> LoraLayer<B> {
 
 /// The weight of a layer without factors, which is trained as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlainWeight {
+pub(crate) struct PlainWeight {
     /// Path of the layer in the module.
     pub path: String,
     /// Its id in the module.
@@ -55,11 +55,6 @@ pub struct PlainWeight {
 /// Every [`SwitchLoraLinear`](crate::SwitchLoraLinear) with factors in `module`, in the order of the walk.
 pub fn lora_layers<B: Backend, M: Module<B>>(module: &M) -> Vec<LoraLayer<B>> {
     Layers::of(module).lora
-}
-
-/// The weights of every [`SwitchLoraLinear`](crate::SwitchLoraLinear) without factors in `module`, in the order of the walk.
-pub fn plain_weights<B: Backend, M: Module<B>>(module: &M) -> Vec<PlainWeight> {
-    Layers::of(module).plain
 }
 
 /// Every [`SwitchLoraLinear`](crate::SwitchLoraLinear) of a module, in the order of the walk.
@@ -74,10 +69,7 @@ pub(crate) struct Layers<B: Backend> {
 impl<B: Backend> Layers<B> {
     /// Finds them.
     pub fn of<M: Module<B>>(module: &M) -> Self {
-        let mut finder = Finder {
-            stack: Vec::new(),
-            found: Vec::new(),
-        };
+        let mut finder = Finder::default();
         module.visit(&mut finder);
         let mut layers = Self::default();
         for found in finder.found {
@@ -102,15 +94,14 @@ impl<B: Backend> Layers<B> {
 impl<B: AutodiffBackend> Layers<B> {
     /// The same layers without autodiff.
     pub fn inner(self) -> Layers<B::InnerBackend> {
-        let inner = |matrix: LayerMatrix<B>| LayerMatrix {
-            id: matrix.id,
-            value: matrix.value.inner(),
+        let inner = |LayerMatrix { id, value }| LayerMatrix {
+            id,
+            value: Tensor::<B, 2>::inner(value),
         };
-        let lora = self.lora.into_iter().map(|layer| LoraLayer {
-            path: layer.path,
-            weight: inner(layer.weight),
-            a: inner(layer.a),
-            b: inner(layer.b),
+        let lora = self.lora.into_iter().map(|layer| {
+            let [weight, a, b] = [layer.weight, layer.a, layer.b].map(inner);
+            let path = layer.path;
+            LoraLayer { path, weight, a, b }
         });
         Layers {
             lora: lora.collect(),
@@ -127,6 +118,7 @@ struct Found<B: Backend> {
     b: Option<LayerMatrix<B>>,
 }
 
+#[derive(Default)]
 struct Finder<B: Backend> {
     /// Name and container type of each module entered, the innermost last.
     stack: Vec<(String, String)>,

@@ -44,7 +44,7 @@ mod svd;
 mod switching;
 
 pub use baselines::{GaLoreConfig, MomentReset, ReLoraConfig};
-pub use layers::{LayerMatrix, LoraLayer, PlainWeight, lora_layers, plain_weights};
+pub use layers::{LayerMatrix, LoraLayer, lora_layers};
 pub use linear::{FactorInit, SwitchLoraLinear, SwitchLoraLinearConfig, forward_together};
 pub use method::{Method, MethodConfig};
 pub use optimizer::MethodOptimizer;

@@ -113,9 +113,9 @@ impl Method {
     ///
     /// Rank 0 means adapters without parameters. The caller keeps the sizes such that the number of bytes fits in 64 bits.
     pub fn cost(self, model: &ModelShape, rank: usize) -> Cost {
+        let others = Cost::adamw(model.other_parameters, model.other_parameters);
         let layers = model.linears.iter();
-        let layers: Cost = layers.map(|&shape| self.layer_cost(shape, rank)).sum();
-        layers + Cost::adamw(model.other_parameters, model.other_parameters)
+        layers.fold(others, |cost, &shape| cost + self.layer_cost(shape, rank))
     }
 
     fn layer_cost(self, shape: LinearShape, rank: usize) -> Cost {
