@@ -46,7 +46,7 @@ mod switching;
 pub use baselines::{GaLoreConfig, MomentReset, ReLoraConfig};
 pub use layers::{LayerMatrix, LoraLayer, lora_layers};
 pub use linear::{FactorInit, SwitchLoraLinear, SwitchLoraLinearConfig, forward_together};
-pub use method::{Method, MethodConfig};
+pub use method::{Method, MethodConfig, UnknownMethod};
 pub use optimizer::MethodOptimizer;
 pub use random::{Purpose, stream};
 pub use record::{LayerRecord, LayerState, MomentsRecord, OptimizerRecord, SideState};

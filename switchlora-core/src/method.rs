@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
     strum::IntoStaticStr,
 )]
 #[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
+#[strum(serialize_all = "lowercase", parse_err_ty = UnknownMethod, parse_err_fn = unknown)]
 pub enum Method {
     /// Every weight is trained.
     Full,
@@ -44,6 +44,15 @@ pub enum Method {
     SwitchLora,
 }
 
+/// A name that is no method's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no method is called {0}: expected full, lora, relora, galore or switchlora")]
+pub struct UnknownMethod(String);
+
+fn unknown(name: &str) -> UnknownMethod {
+    UnknownMethod(name.to_owned())
+}
+
 impl Method {
     /// Every method, in the order of the tables.
     pub const ALL: [Self; 5] = [
@@ -54,7 +63,7 @@ impl Method {
         Self::SwitchLora,
     ];
 
-    /// Its name on the command line and in files.
+    /// Its name on the command line and in files, which is also parsed.
     pub fn name(self) -> &'static str {
         self.into()
     }

@@ -6,6 +6,7 @@ use crate::step::{AdamW, Plan, Pools};
 use burn::module::ParamId;
 use burn::optim::GradientsParams;
 use burn::tensor::backend::Backend;
+use dyn_clone::{DynClone, clone_trait_object};
 use hashbrown::HashMap;
 use std::any::Any;
 use std::fmt::Debug;
@@ -14,10 +15,7 @@ use switchlora_ops::Moments;
 /// A method: it plans each update, and keeps on the host the state that follows from the updates that happened.
 ///
 /// It plans as if the update were certain. If an update is refused, the optimizer puts back the method as it was before.
-pub(crate) trait Planner<B: Backend>: Any + Debug + Send + Sync {
-    /// A copy of it.
-    fn boxed(&self) -> Box<dyn Planner<B>>;
-
+pub(crate) trait Planner<B: Backend>: Any + Debug + DynClone + Send + Sync {
     /// The AdamW that trains every parameter.
     fn adamw(&self) -> AdamW;
 
@@ -70,8 +68,4 @@ pub(crate) struct Update<'a, B: Backend> {
     pub counts: &'a HashMap<ParamId, Vec<u32>>,
 }
 
-impl<B: Backend> Clone for Box<dyn Planner<B>> {
-    fn clone(&self) -> Self {
-        (**self).boxed()
-    }
-}
+clone_trait_object!(<B: Backend> Planner<B>);

@@ -211,10 +211,6 @@ fn count<B: Backend>(update: &Update<'_, B>, weight: &PlainWeight) -> u64 {
 }
 
 impl<B: Backend> Planner<B> for GaLore<B> {
-    fn boxed(&self) -> Box<dyn Planner<B>> {
-        Box::new(self.clone())
-    }
-
     fn adamw(&self) -> AdamW {
         AdamW {
             config: self.config.adamw,

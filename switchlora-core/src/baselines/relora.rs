@@ -237,10 +237,6 @@ impl ReLora {
 }
 
 impl<B: Backend> Planner<B> for ReLora {
-    fn boxed(&self) -> Box<dyn Planner<B>> {
-        Box::new(self.clone())
-    }
-
     fn adamw(&self) -> AdamW {
         Planner::<B>::adamw(&self.lora)
     }

@@ -1,7 +1,7 @@
 //! One optimizer update: a method plans it, [`commit`] carries the plan out.
 //!
 //! An update may be refused because its gradient norm or loss is not finite, and on a GPU the host learns that only later.
-//! Methods do not see this: they return a [`Plan`](plan::Plan), and only the commit knows the [`Guard`].
+//! Methods do not see this: they return a [`Plan`], and only the commit knows the [`Guard`].
 
 mod adamw;
 mod clip;

@@ -126,10 +126,6 @@ impl Switching {
 }
 
 impl<B: Backend> Planner<B> for Switching {
-    fn boxed(&self) -> Box<dyn Planner<B>> {
-        Box::new(self.clone())
-    }
-
     fn adamw(&self) -> AdamW {
         AdamW {
             config: self.config.adamw,
