@@ -9,7 +9,7 @@ pub struct Difference {
     pub largest: f64,
     /// Number of pairs compared.
     pub entries: u64,
-    /// Number of pairs whose difference is at most [`CLOSE`].
+    /// Number of pairs whose difference is at most `1e-4`.
     pub close: u64,
 }
 
@@ -52,7 +52,7 @@ impl Difference {
         (self.entries > 0).then_some(self.largest)
     }
 
-    /// Share of differences of at most [`CLOSE`]. `None` if nothing was compared.
+    /// Share of differences of at most `1e-4`. `None` if nothing was compared.
     pub fn share(&self) -> Option<f64> {
         (self.entries > 0).then(|| self.close as f64 / self.entries as f64)
     }

@@ -25,8 +25,8 @@ impl PackedTokens {
     ///
     /// # Errors
     ///
-    /// [`PackedError::Missing`] and [`PackedError::Read`] if the file cannot be read; [`PackedError::NotPacked`],
-    /// [`PackedError::Version`], [`PackedError::Header`], [`PackedError::Length`] and [`PackedError::Table`] if its
+    /// [`PackedFault::Missing`] and [`PackedFault::Read`] if the file cannot be read; [`PackedFault::NotPacked`],
+    /// [`PackedFault::Version`], [`PackedFault::Header`], [`PackedFault::Length`] and [`PackedFault::Table`] if its
     /// contents are wrong.
     pub fn open(path: &Path) -> Result<Self, PackedError> {
         let source = Source::open(path)?;
@@ -86,9 +86,9 @@ impl PackedTokens {
     ///
     /// # Errors
     ///
-    /// [`PackedError::Beyond`] for a range past the last token; [`PackedError::Vanished`] (on Unix) and
-    /// [`PackedError::Truncated`] if the file changed since it was opened; [`PackedError::Block`] and
-    /// [`PackedError::TokenOutOfRange`] if it is damaged; [`PackedError::Read`] if the system refuses.
+    /// [`PackedFault::Beyond`] for a range past the last token; [`PackedFault::Vanished`] (on Unix) and
+    /// [`PackedFault::Truncated`] if the file changed since it was opened; [`PackedFault::Block`] and
+    /// [`PackedFault::TokenOutOfRange`] if it is damaged; [`PackedFault::Read`] if the system refuses.
     pub fn read(&self, start: u64, ids: &mut [u32]) -> Result<(), PackedError> {
         let end = start.checked_add(ids.len() as u64);
         if end.is_none_or(|end| end > self.count()) {

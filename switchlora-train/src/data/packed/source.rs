@@ -20,7 +20,7 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// [`PackedError::Missing`] or [`PackedError::Read`].
+    /// [`PackedFault::Missing`] or [`PackedFault::Read`].
     pub(super) fn open(path: &Path) -> Result<Self, PackedError> {
         let file = File::open(path).map_err(|reason| match reason.kind() {
             io::ErrorKind::NotFound => PackedError::new(path, PackedFault::Missing),
@@ -55,7 +55,7 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// Those of [`check_unchanged`](Self::check_unchanged) if the file changed, else [`PackedError::Read`].
+    /// Those of [`check_unchanged`](Self::check_unchanged) if the file changed, else [`PackedFault::Read`].
     pub(super) fn read(
         &self,
         offset: u64,
@@ -78,7 +78,7 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// [`PackedError::Vanished`] or [`PackedError::Truncated`].
+    /// [`PackedFault::Vanished`] or [`PackedFault::Truncated`].
     pub(super) fn check_unchanged(&self, offset: u64) -> Result<(), PackedError> {
         let metadata = metadata(&self.file, &self.path)?;
         if is_unlinked(&metadata) {

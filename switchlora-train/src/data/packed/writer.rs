@@ -52,7 +52,7 @@ impl PackedWriter {
     ///
     /// # Errors
     ///
-    /// [`PackedError::NoVocabulary`] for a vocabulary size of 0, [`PackedError::Write`] if no file can be created.
+    /// [`PackedFault::NoVocabulary`] for a vocabulary size of 0, [`PackedFault::Write`] if no file can be created.
     pub fn create(
         path: &Path,
         vocab_size: u32,
@@ -97,7 +97,7 @@ impl PackedWriter {
     ///
     /// # Errors
     ///
-    /// [`PackedError::Write`] if this or an earlier write failed.
+    /// [`PackedFault::Write`] if this or an earlier write failed.
     pub fn checkpoint(&mut self) -> Result<WriterState, PackedError> {
         let offset = self.header.table_offset();
         self.check_complete()?;
@@ -119,7 +119,7 @@ impl PackedWriter {
     ///
     /// # Errors
     ///
-    /// [`PackedError::Write`] if the half-written file cannot be read or truncated.
+    /// [`PackedFault::Write`] if the half-written file cannot be read or truncated.
     pub fn resume(
         path: &Path,
         vocab_size: u32,
@@ -173,7 +173,7 @@ impl PackedWriter {
     ///
     /// # Errors
     ///
-    /// [`PackedError::TokenOutOfRange`] for an id that is not below the vocabulary size, [`PackedError::Write`] if the
+    /// [`PackedFault::TokenOutOfRange`] for an id that is not below the vocabulary size, [`PackedFault::Write`] if the
     /// system refuses to write.
     pub fn append(&mut self, ids: &[u32]) -> Result<(), PackedError> {
         let checked = self.header.check_ids(ids, self.header.count);
@@ -198,7 +198,7 @@ impl PackedWriter {
     ///
     /// # Errors
     ///
-    /// [`PackedError::Write`] if the system refuses. Then there is no new file, except that a complete file is there if
+    /// [`PackedFault::Write`] if the system refuses. Then there is no new file, except that a complete file is there if
     /// only flushing the folder failed.
     pub fn finish(mut self) -> Result<u64, PackedError> {
         self.check_complete()?;
