@@ -49,8 +49,7 @@ pub enum MomentReset {
 }
 
 impl Default for ReLoraConfig {
-    /// A restart every 5000 updates, as in the paper's longer runs, that keeps a thousandth of the moments at random, as the
-    /// authors' program does.
+    /// A restart every 5000 updates that keeps a thousandth of the moments at random, as the authors' program does.
     fn default() -> Self {
         Self {
             cycle: 5000,
