@@ -9,9 +9,10 @@ use std::time::Instant;
 ///
 /// Burn is compiled once for each set of features that a command selects. Lints and documentation share one set, and so do
 /// the last two steps: the whole needs a sixth fewer compilations than with the smallest set for each.
-const STEPS: [(&str, &str); 11] = [
+const STEPS: [(&str, &str); 12] = [
     ("format", "fmt --all --check"),
     ("imports run one way", "run -p xtask -- arrows"),
+    ("promises name their tests", "run -p xtask -- promises"),
     (
         "licenses and sources of dependencies",
         "deny check bans licenses sources",

@@ -1,4 +1,4 @@
-//! The workspace's own tasks: `cargo xtask ci`, `bench`, `arrows` and `lines`.
+//! The workspace's own tasks: `cargo xtask ci`, `bench`, `arrows`, `lines` and `promises`.
 //!
 //! It imports no crate of the workspace, so it compiles in seconds: it builds and starts programs and reads sources.
 
@@ -8,6 +8,7 @@ mod bench;
 mod cargo;
 mod ci;
 mod lines;
+mod promises;
 mod source;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +32,8 @@ enum Task {
     Arrows,
     /// Print the lines of code of each crate, without comments, blank lines and tests.
     Lines,
+    /// Check that each promise of docs/promises.md names tests that exist.
+    Promises,
 }
 
 fn main() -> ExitCode {
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Task::Ci => ci::run(),
         Task::Arrows => arrows::run(),
         Task::Lines => lines::run(),
+        Task::Promises => promises::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
