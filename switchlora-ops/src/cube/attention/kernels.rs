@@ -64,7 +64,7 @@ pub(super) fn split_heads<E: Float>(
     }
 }
 
-/// One unit per pair of numbers: the gradient of [`split_heads`].
+/// One unit per pair of numbers: the gradient of [`split_heads()`].
 #[cube(launch_unchecked)]
 pub(super) fn merge_heads<E: Float>(
     dq: &Array<E>,
