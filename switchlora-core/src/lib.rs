@@ -27,6 +27,7 @@
 //! ```
 
 mod baselines;
+mod config_error;
 pub mod cost;
 pub mod init;
 mod layers;
@@ -39,23 +40,29 @@ mod record;
 #[doc(hidden)]
 pub mod replay;
 mod spectrum;
+mod state_error;
 mod step;
 mod svd;
 mod switching;
 
 pub use baselines::{GaLoreConfig, MomentReset, ReLoraConfig};
+pub use config_error::ConfigError;
 pub use layers::{LayerMatrix, LoraLayer, lora_layers};
-pub use linear::{FactorInit, SwitchLoraLinear, SwitchLoraLinearConfig, forward_together};
+pub use linear::{
+    FactorInit, LayerKind, LayerRecordError, SwitchLoraLinear, SwitchLoraLinearConfig,
+    SwitchLoraLinearRecord, SwitchLoraLinearRecordItem, forward_together,
+};
 pub use method::{Method, MethodConfig, UnknownMethod};
 pub use optimizer::MethodOptimizer;
 pub use random::{Purpose, stream};
 pub use record::{LayerRecord, LayerState, MomentsRecord, OptimizerRecord, SideState};
 pub use spectrum::Spectrum;
+pub use state_error::StateError;
 pub use step::{
     AdamWConfig, BiasCorrection, ClipGradNorm, Deferred, Guard, GuardedOptimizer, PoolPlacement,
 };
 pub use svd::SvdError;
 pub use switching::{
-    ConfigError, Exchange, LayerSwitch, Selection, Sides, Source, SwitchLoraConfig, SwitchSchedule,
+    Exchange, LayerSwitch, Selection, Sides, Source, SwitchLoraConfig, SwitchSchedule,
 };
 pub use switchlora_ops::Precision;
