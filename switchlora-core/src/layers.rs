@@ -5,8 +5,8 @@ use crate::cost::LinearShape;
 use crate::linear::announced;
 use crate::state_error::StateError;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
-use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{DType, Tensor};
 use hashbrown::HashMap;
 
 /// A matrix of a layer: its id in the module, and its value.
@@ -117,14 +117,18 @@ impl<B: Backend> Layers<B> {
 }
 
 impl<B: Backend> Layers<B> {
-    /// Checks that no two layers with factors have a parameter in common.
+    /// Checks that an update can change each layer with factors, and only that one.
     ///
     /// # Errors
     ///
-    /// The first two that have.
-    pub fn check_shared(&self) -> Result<(), StateError> {
+    /// A weight is quantized, or two layers have a parameter in common.
+    pub fn check(&self) -> Result<(), StateError> {
         let mut seen = HashMap::new();
         for layer in &self.lora {
+            if matches!(layer.weight.value.dtype(), DType::QFloat(_)) {
+                let path = layer.path.clone();
+                return Err(StateError::Quantized { path });
+            }
             for id in [layer.weight.id, layer.a.id, layer.b.id] {
                 if let Some(first) = seen.insert(id, &layer.path) {
                     return Err(StateError::Shared {

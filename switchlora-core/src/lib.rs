@@ -25,6 +25,15 @@
 //! let gradients = GradientsParams::from_grads(loss.backward(), &model);
 //! model = optimizer.step(1e-2, model, gradients);
 //! ```
+//!
+//! # Repeating a training
+//!
+//! Every random number of the method follows from a seed, and every sum is taken in a fixed order, so a training on Flex
+//! repeats, and resumes, bit for bit. With `NdArray` it does so if `burn-ndarray` is built without its feature `simd`, which
+//! `burn` and `burn-ndarray` turn on by default. With it the reciprocal is an approximation, and which elements get it
+//! depends on where a buffer lies in memory; Burn's own gradients of divisions use it, so nothing in this crate can avoid
+//! it. On GPUs repeating is not promised. Models and optimizers are to be saved in full precision (`DefaultRecorder`):
+//! `CompactRecorder` rounds weights to f16.
 
 mod baselines;
 mod config_error;
@@ -44,6 +53,7 @@ mod state_error;
 mod step;
 mod svd;
 mod switching;
+mod tensor_data;
 
 pub use baselines::{GaLoreConfig, MomentReset, ReLoraConfig};
 pub use config_error::ConfigError;

@@ -135,9 +135,12 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
     /// The layers of `module`, for which the method is prepared.
     fn find_layers(&mut self, module: &M) -> Result<Layers<B::InnerBackend>, StateError> {
         self.host.settle();
+        if let Some(record) = &self.restored {
+            record.check()?;
+        }
         self.restore(module);
         let layers = Layers::of(module).inner();
-        layers.check_shared()?;
+        layers.check()?;
         let remarks = self.host.method.prepare(&layers, &mut self.pools)?;
         self.remarks[0].extend(remarks);
         Ok(layers)

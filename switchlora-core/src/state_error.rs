@@ -51,6 +51,18 @@ pub enum StateError {
         /// What the module has.
         expected: String,
     },
+    /// A weight that no update can add to.
+    #[error(
+        "{} is quantized and cannot be trained: quantize after the training",
+        named(path)
+    )]
+    Quantized {
+        /// Path of the layer.
+        path: String,
+    },
+    /// A record whose parts do not belong together.
+    #[error("the loaded state of the optimizer is damaged: {0}")]
+    Damaged(String),
     /// Projections of another rank than the configuration's.
     #[error(
         "the loaded state of the optimizer has projections of {found:?}, the configuration needs rank {expected}"

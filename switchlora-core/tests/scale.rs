@@ -35,7 +35,6 @@ mod of_the_user {
 #[expect(clippy::large_enum_variant, reason = "the layer is the point")]
 enum Either<B: Backend> {
     Layer(SwitchLoraLinear<B>),
-    #[expect(dead_code, reason = "a module of a user has variants")]
     Norm(LayerNorm<B>),
 }
 

@@ -286,6 +286,68 @@ fn layers_that_share_a_parameter_are_refused_by_name() {
 }
 
 #[test]
+fn a_damaged_state_is_refused_before_anything_is_made_of_it() {
+    let method = method(4);
+    let (optimizer, model) = trained(&method);
+    let saved = record(&optimizer);
+    let refused = |damage: &dyn Fn(&mut OptimizerRecord)| {
+        let mut record = saved.clone();
+        damage(&mut record);
+        let mut optimizer: Optim = method.optimizer().load_record(record);
+        optimizer.try_prepare(&model).unwrap_err().to_string()
+    };
+    type Damage = (&'static str, fn(&mut OptimizerRecord));
+    let damages: [Damage; 5] = [
+        ("no id", |record| {
+            let moments = record.moments.pop_first().unwrap().1;
+            record
+                .moments
+                .insert("no id of Burn, and a long one".into(), moments);
+        }),
+        ("shape [32]", |record| {
+            let moments = record.moments.values_mut().next().unwrap();
+            moments.first.shape = [32].into();
+        }),
+        ("bytes", |record| {
+            record.layers[0].candidates_a.as_mut().unwrap().shape[0] = 1 << 40
+        }),
+        ("spare vectors", |record| record.layers[1].state.a.row = 4),
+        ("spare vectors", |record| {
+            _ = record.layers[0].state.b.spare.pop()
+        }),
+    ];
+    for (expected, damage) in damages {
+        let found = refused(&damage);
+        assert!(found.contains(expected), "{found}");
+    }
+}
+
+#[test]
+fn a_switch_leaves_the_output_alone_on_a_backend_of_f64() {
+    type B64 = Autodiff<burn_ndarray::NdArray<f64>>;
+    let device = Default::default();
+    let mut layer: SwitchLoraLinear<B64> = method(4).linear(8, 12).with_alpha(3.0).init(&device);
+    let mut optimizer = method(4).optimizer();
+    let x = Tensor::<B64, 2>::ones([2, 8], &device);
+    let before = layer.forward(x.clone());
+    for _ in 0..6 {
+        layer = optimizer.step(0.1, layer, GradientsParams::new());
+    }
+    assert!(optimizer.last_switch_count() > 0);
+    let off = (before - layer.forward(x)).abs().max().into_scalar();
+    assert!(off < 1e-5, "{off}");
+}
+
+#[test]
+fn bf16_is_refused_by_a_backend_that_has_none() {
+    let mut method = method(4);
+    method.frozen = switchlora_core::Precision::Bf16;
+    let device = Default::default();
+    let text = refusal(|| method.linear(8, 12).init::<burn_ndarray::NdArray>(&device));
+    assert!(text.contains("BF16"), "{text}");
+}
+
+#[test]
 fn a_layer_that_is_not_trained_is_left_as_it_is_to_the_last_bit() {
     let method = method(4);
     let relora = MethodConfig::new(Method::ReLora, 4, SwitchSchedule::Never).unwrap();
@@ -297,8 +359,10 @@ fn a_layer_that_is_not_trained_is_left_as_it_is_to_the_last_bit() {
         model.down = model.down.no_grad();
         let (frozen, moving) = (bits(&model.down), bits(&model.up));
         let random = &mut stream(3, Purpose::Draw, 0, 0);
-        for _ in 0..4 {
+        for update in 0..4 {
             model = step(&mut optimizer, model, random);
+            let remarks = optimizer.remarks().join("\n");
+            assert_eq!(remarks.contains("1 of 2 layers"), update == 0, "{remarks}");
         }
         assert_eq!(bits(&model.down), frozen);
         assert!(

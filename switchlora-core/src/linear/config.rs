@@ -7,7 +7,7 @@ use burn::config::Config;
 use burn::module::Param;
 use burn::nn::{Initializer, Linear};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Distribution, Tensor};
+use burn::tensor::{DType, Distribution, Tensor};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use switchlora_ops::Precision;
@@ -130,7 +130,8 @@ impl SwitchLoraLinearConfig {
     ///
     /// # Panics
     ///
-    /// If the shapes differ from the configuration's, or the configuration is not [valid](Self::validate).
+    /// If the shapes differ from the configuration's, the configuration is not [valid](Self::validate), or the backend has no
+    /// bf16 where that is asked for.
     pub fn adapt<B: Backend>(&self, linear: Linear<B>) -> SwitchLoraLinear<B> {
         self.check();
         let device = linear.weight.device();
@@ -152,7 +153,8 @@ impl SwitchLoraLinearConfig {
     ///
     /// # Panics
     ///
-    /// If the shapes differ from the configuration's, or the configuration is not [valid](Self::validate).
+    /// If the shapes differ from the configuration's, the configuration is not [valid](Self::validate), or the backend has no
+    /// bf16 where that is asked for.
     pub fn adapt_from<B: Backend>(
         &self,
         linear: Linear<B>,
@@ -179,6 +181,14 @@ impl SwitchLoraLinearConfig {
             [self.d_input, self.d_output],
             "the weight of the linear layer has another shape than the configuration",
         );
+        let dtypes = [self.frozen, self.precision].map(Precision::dtype);
+        for dtype in dtypes.into_iter().filter(|&dtype| dtype != DType::F32) {
+            assert!(
+                B::supports_dtype(&linear.weight.device(), dtype),
+                "the backend {} has no {dtype:?}, in which the layer is to compute or to keep its weight",
+                B::name(&linear.weight.device()),
+            );
+        }
         // Without the mappers of its parameter: those of a linear layer whose layout is `Col` would transpose the weight
         // in each record.
         let (id, weight, _) = linear.weight.consume();

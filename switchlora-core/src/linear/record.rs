@@ -9,7 +9,8 @@
 //! [`adapt`](super::SwitchLoraLinearConfig::adapt).
 
 use super::layer::SwitchLoraLinear;
-use burn::module::{Module, Param, ParamId};
+use crate::tensor_data::{is_whole, param_id};
+use burn::module::{Module, Param};
 use burn::record::{PrecisionSettings, Record};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Element, Tensor, TensorData};
@@ -57,6 +58,9 @@ pub enum LayerRecordError {
     /// A scale that is not a number to multiply with.
     #[error("the scale of a SwitchLoraLinear is {0:?}, expected a finite number")]
     Scale(String),
+    /// A text that is not the id of a parameter.
+    #[error("a parameter of a SwitchLoraLinear has the id {0:?}, expected one that Burn has made")]
+    Id(String),
     /// Tensors that are not those of one layer.
     #[error("{tensor} of a SwitchLoraLinear is {found}, expected {expected}")]
     Tensor {
@@ -244,14 +248,6 @@ impl Parameter {
         &self.param.shape
     }
 
-    /// Whether there are as many bytes as the shape asks for.
-    fn is_whole(&self) -> bool {
-        let (data, mut sizes) = (&self.param, self.shape().iter());
-        let number = sizes.try_fold(1usize, |number, &size| number.checked_mul(size));
-        let bytes = number.and_then(|number| number.checked_mul(data.dtype.size()));
-        matches!(data.dtype, DType::QFloat(_)) || bytes == Some(data.bytes.len())
-    }
-
     fn write<S: PrecisionSettings, B: Backend, const D: usize>(param: Param<Tensor<B, D>>) -> Self {
         let (id, tensor, mapper) = param.consume();
         let data = mapper.on_save(tensor).into_data();
@@ -271,7 +267,7 @@ impl Parameter {
             (DType::QFloat(_), _) => Tensor::from_data(self.param, device),
             (_, dtype) => Tensor::from_data(self.param.convert_dtype(dtype), (device, dtype)),
         };
-        let id = ParamId::try_deserialize(&self.id).unwrap_or_default();
+        let id = param_id(&self.id).expect("a checked record has ids");
         Param::initialized(id, tensor.require_grad())
     }
 }
@@ -330,9 +326,10 @@ fn expect(
     shape: &[usize],
 ) -> Result<(), LayerRecordError> {
     match tensor {
+        Some(found) if param_id(&found.id).is_none() => Err(LayerRecordError::Id(found.id.clone())),
         None if !wanted => Ok(()),
         Some(_) if !wanted => Err(is(name, tensor, "missing".into())),
-        Some(found) if found.shape() == shape && found.is_whole() => Ok(()),
+        Some(found) if found.shape() == shape && is_whole(&found.param) => Ok(()),
         _ => Err(is(name, tensor, format!("{shape:?}"))),
     }
 }
@@ -340,7 +337,7 @@ fn expect(
 fn is(tensor: &'static str, found: Option<&Parameter>, expected: String) -> LayerRecordError {
     let found = match found {
         None => "missing".to_owned(),
-        Some(found) if found.is_whole() => format!("{:?}", found.shape()),
+        Some(found) if is_whole(&found.param) => format!("{:?}", found.shape()),
         Some(found) => format!("{} bytes for {:?}", found.param.bytes.len(), found.shape()),
     };
     LayerRecordError::Tensor {

@@ -20,6 +20,15 @@ pub(super) fn remarks<B: Backend>(
         return wanted.then(|| plain.to_owned()).into_iter().collect();
     }
     let mut remarks = Vec::new();
+    let mut still = lora.iter().filter(|layer| !layer.trained);
+    if let Some(first) = still.next() {
+        remarks.push(format!(
+            "{} of {} layers have factors that require no gradients and stay as they are, the first is {}",
+            1 + still.count(),
+            lora.len(),
+            named(&first.path)
+        ));
+    }
     if config.schedule.interval().is_some() {
         let wide = |layer: &&LoraLayer<B>| layer.rank() >= layer.size().shorter_side();
         let why = "its rank leaves no vector to switch with";
