@@ -12,11 +12,15 @@ mod config;
 mod layer;
 mod module;
 mod record;
+mod record_error;
+mod record_item;
 mod scale;
 
 pub use config::{FactorInit, SwitchLoraLinearConfig};
 pub use layer::{SwitchLoraLinear, forward_together};
-pub use record::{LayerKind, LayerRecordError, SwitchLoraLinearRecord, SwitchLoraLinearRecordItem};
+pub use record::{LayerKind, SwitchLoraLinearRecord};
+pub use record_error::LayerRecordError;
+pub use record_item::SwitchLoraLinearRecordItem;
 
 pub(crate) use config::validate_alpha;
 pub(crate) use scale::announced;
