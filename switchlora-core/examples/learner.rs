@@ -2,7 +2,7 @@
 //!
 //! `cargo run -p switchlora-core --example learner`
 //!
-//! A training that is stopped goes on as if it had not been: give [`train`] the epoch of the last checkpoint. For that
+//! A training that is stopped goes on as if it had not been: add `-- 2` to go on after the checkpoint of epoch 2. For that
 //! model, optimizer and learning rate must be saved in full precision, as `DefaultRecorder` does; `CompactRecorder` rounds
 //! the weights to f16. The optimizer's record is exact with any recorder.
 
@@ -137,7 +137,10 @@ pub fn train(folder: &Path, epochs: usize, resume: Option<usize>) -> Trained {
 #[allow(dead_code, reason = "the tests call train")]
 fn main() {
     let folder = std::env::temp_dir().join("switchlora-learner-example");
-    let trained = train(&folder, 3, None);
+    // With a number, goes on after the checkpoint of that epoch.
+    let epoch = std::env::args().nth(1);
+    let resume = epoch.map(|epoch| epoch.parse().expect("the number of an epoch"));
+    let trained = train(&folder, 3, resume);
     println!(
         "error {:.4} -> {:.4}; checkpoints in {}",
         trained.before,

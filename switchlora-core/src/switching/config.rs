@@ -100,8 +100,7 @@ impl SwitchLoraConfig {
         }
         let least = 2 * u64::from(self.freeze);
         if let Some(interval) = self.schedule.interval() {
-            let expected =
-                "a finite number; a schedule that never switches is SwitchSchedule::Never";
+            let expected = "a finite number of updates; use LoRA to switch nothing";
             in_range("interval", interval, interval.is_finite(), expected)?;
             if interval < least.max(1) as f64 {
                 return Err(ConfigError::ShortInterval { interval, least });
