@@ -1,6 +1,10 @@
 //! SwitchLoRA in burn-train's ordinary `Learner`, with its stock strategy, checkpoints and metrics.
 //!
 //! `cargo run -p switchlora-core --example learner`
+//!
+//! A training that is stopped goes on as if it had not been: add `-- 2` to go on after the checkpoint of epoch 2. For that
+//! model, optimizer and learning rate must be saved in full precision, as `DefaultRecorder` does; `CompactRecorder` rounds
+//! the weights to f16. The optimizer's record is exact with any recorder.
 
 use burn::backend::Autodiff;
 use burn::data::dataloader::{DataLoaderBuilder, batcher::Batcher};
@@ -8,7 +12,7 @@ use burn::data::dataset::InMemDataset;
 use burn::module::Module;
 use burn::nn::loss::{MseLoss, Reduction};
 use burn::optim::lr_scheduler::constant::ConstantLr;
-use burn::record::CompactRecorder;
+use burn::record::DefaultRecorder;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use burn::train::metric::LossMetric;
@@ -75,8 +79,20 @@ impl<B: Backend> InferenceStep for Model<B> {
     }
 }
 
-/// Trains for three epochs, keeping checkpoints in `folder`; gives the trained model's error before and after.
-pub fn train(folder: &Path) -> (f32, f32) {
+/// The trained model's error, before and after, and its outputs.
+#[derive(Debug)]
+pub struct Trained {
+    /// Error of the new model.
+    pub before: f32,
+    /// Error of the trained model.
+    pub after: f32,
+    /// Outputs of the trained model.
+    pub outputs: Vec<f32>,
+}
+
+/// Trains for `epochs` epochs of three that are planned, keeping checkpoints in `folder`; goes on after the checkpoint of
+/// the epoch `resume` in `folder`, if one is given.
+pub fn train(folder: &Path, epochs: usize, resume: Option<usize>) -> Trained {
     type B = Autodiff<Flex>;
     let device = Default::default();
     B::seed(&device, 42);
@@ -98,24 +114,37 @@ pub fn train(folder: &Path) -> (f32, f32) {
     let probe: Pairs<Flex> = Angles.batch(vec![0.3, 1.1, 2.5, 4.0], &device);
     let before = burn::module::AutodiffModule::valid(&model).regress(probe.clone());
     let optimizer = ClipGradNorm::new(1.0, method.optimizer());
-    let result = SupervisedTraining::new(folder, loader(0), valid)
+    let training = SupervisedTraining::new(folder, loader(0), valid)
         .metric_train_numeric(LossMetric::new())
         .metric_valid_numeric(LossMetric::new())
-        .with_file_checkpointer(CompactRecorder::new())
+        .with_file_checkpointer(DefaultRecorder::new())
         .with_application_logger(None)
         .renderer(CliMetricsRenderer::new())
-        .num_epochs(3)
-        .launch(Learner::new(model, optimizer, ConstantLr::new(1e-2)));
+        .num_epochs(epochs);
+    let training = match resume {
+        Some(epoch) => training.checkpoint(epoch),
+        None => training,
+    };
+    let result = training.launch(Learner::new(model, optimizer, ConstantLr::new(1e-2)));
     let after = result.model.regress(probe);
-    (before.loss.into_scalar(), after.loss.into_scalar())
+    Trained {
+        before: before.loss.into_scalar(),
+        after: after.loss.into_scalar(),
+        outputs: after.output.into_data().iter::<f32>().collect(),
+    }
 }
 
 #[allow(dead_code, reason = "the tests call train")]
 fn main() {
     let folder = std::env::temp_dir().join("switchlora-learner-example");
-    let (before, after) = train(&folder);
+    // With a number, goes on after the checkpoint of that epoch.
+    let epoch = std::env::args().nth(1);
+    let resume = epoch.map(|epoch| epoch.parse().expect("the number of an epoch"));
+    let trained = train(&folder, 3, resume);
     println!(
-        "error {before:.4} -> {after:.4}; checkpoints in {}",
+        "error {:.4} -> {:.4}; checkpoints in {}",
+        trained.before,
+        trained.after,
         folder.display()
     );
 }

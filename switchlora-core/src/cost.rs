@@ -41,6 +41,11 @@ pub struct LinearShape {
 }
 
 impl LinearShape {
+    /// `min(n, m)`: the slots of LoRA vectors on each side. A rank of as many leaves none to switch with.
+    pub fn shorter_side(self) -> usize {
+        self.d_input.min(self.d_output)
+    }
+
     /// Entries of the weight, `m n`.
     fn parameters(self) -> u64 {
         self.d_input as u64 * self.d_output as u64
@@ -59,6 +64,14 @@ pub struct ModelShape {
     pub linears: Vec<LinearShape>,
     /// Every other parameter, trained in full by all methods: embeddings, norms, head.
     pub other_parameters: u64,
+}
+
+impl ModelShape {
+    /// The layer with the shortest side, if there is any layer.
+    pub fn narrowest(&self) -> Option<LinearShape> {
+        let linears = self.linears.iter().copied();
+        linears.min_by_key(|linear| linear.shorter_side())
+    }
 }
 
 /// Parameters and bytes of one training replica, activations not included.
@@ -123,7 +136,7 @@ impl Cost {
 
     /// A layer trained through factors whose vectors are switched.
     pub(crate) fn switchlora(shape: LinearShape, rank: usize) -> Self {
-        let spare = shape.d_input.min(shape.d_output).saturating_sub(rank);
+        let spare = shape.shorter_side().saturating_sub(rank);
         let lora = Self::lora(shape, rank);
         Self {
             moment_bytes: lora.moment_bytes + NUMBER * 2 * rank as u64,

@@ -1,11 +1,13 @@
 //! Finding the SwitchLoRA layers of any Burn module by walking it.
 
+use crate::config_error::named;
+use crate::cost::LinearShape;
+use crate::linear::announced;
+use crate::state_error::StateError;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
-use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-
-/// The container type under which Burn's walk announces a [`SwitchLoraLinear`](crate::SwitchLoraLinear).
-const CONTAINER: &str = "Struct:SwitchLoraLinear";
+use burn::tensor::{DType, Tensor};
+use hashbrown::HashMap;
 
 /// A matrix of a layer: its id in the module, and its value.
 #[derive(Clone, Debug)]
@@ -27,6 +29,10 @@ pub struct LoraLayer<B: Backend> {
     pub a: LayerMatrix<B>,
     /// Side B, `[rank, d_output]`.
     pub b: LayerMatrix<B>,
+    /// `s`, the factor of `AᵀB`: the layer's own.
+    pub scale: f64,
+    /// Whether both factors require gradients; without autodiff none does.
+    pub trained: bool,
 }
 
 impl<B: Backend> LoraLayer<B> {
@@ -39,6 +45,21 @@ impl<B: Backend> LoraLayer<B> {
     pub fn shape(&self) -> [usize; 2] {
         self.weight.value.dims()
     }
+
+    /// Its size.
+    pub(crate) fn size(&self) -> LinearShape {
+        let [d_input, d_output] = self.shape();
+        LinearShape { d_input, d_output }
+    }
+}
+
+/// The remark that a method trains factors where it should train weights.
+pub(crate) fn frozen_beside_factors<B: Backend>(layers: &[LoraLayer<B>]) -> String {
+    let (number, first) = (layers.len(), layers.first().map(|layer| named(&layer.path)));
+    format!(
+        "{number} layers have factors, the first is {}: their weights stay frozen, the factors are trained by AdamW",
+        first.unwrap_or_default()
+    )
 }
 
 /// The weight of a layer without factors, which is trained as it is.
@@ -73,21 +94,51 @@ impl<B: Backend> Layers<B> {
         module.visit(&mut finder);
         let mut layers = Self::default();
         for found in finder.found {
-            match (found.a, found.b) {
-                (Some(a), Some(b)) => layers.lora.push(LoraLayer {
-                    path: found.path,
-                    weight: found.weight,
+            let (path, scale) = (found.path, found.scale);
+            match (found.weight, found.a, found.b) {
+                (Some(weight), Some(a), Some(b)) => layers.lora.push(LoraLayer {
+                    path,
+                    trained: is_trained(&a) && is_trained(&b),
+                    weight,
                     a,
                     b,
+                    scale,
                 }),
-                _ => layers.plain.push(PlainWeight {
-                    path: found.path,
-                    id: found.weight.id,
-                    shape: found.weight.value.dims(),
+                (Some(weight), _, _) => layers.plain.push(PlainWeight {
+                    path,
+                    id: weight.id,
+                    shape: weight.value.dims(),
                 }),
+                (None, _, _) => {}
             }
         }
         layers
+    }
+}
+
+impl<B: Backend> Layers<B> {
+    /// Checks that an update can change each layer with factors, and only that one.
+    ///
+    /// # Errors
+    ///
+    /// A weight is quantized, or two layers have a parameter in common.
+    pub fn check(&self) -> Result<(), StateError> {
+        let mut seen = HashMap::new();
+        for layer in &self.lora {
+            if matches!(layer.weight.value.dtype(), DType::QFloat(_)) {
+                let path = layer.path.clone();
+                return Err(StateError::Quantized { path });
+            }
+            for id in [layer.weight.id, layer.a.id, layer.b.id] {
+                if let Some(first) = seen.insert(id, &layer.path) {
+                    return Err(StateError::Shared {
+                        first: first.clone(),
+                        second: layer.path.clone(),
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -100,8 +151,14 @@ impl<B: AutodiffBackend> Layers<B> {
         };
         let lora = self.lora.into_iter().map(|layer| {
             let [weight, a, b] = [layer.weight, layer.a, layer.b].map(inner);
-            let path = layer.path;
-            LoraLayer { path, weight, a, b }
+            LoraLayer {
+                path: layer.path,
+                weight,
+                a,
+                b,
+                scale: layer.scale,
+                trained: layer.trained,
+            }
         });
         Layers {
             lora: lora.collect(),
@@ -110,24 +167,41 @@ impl<B: AutodiffBackend> Layers<B> {
     }
 }
 
+fn is_trained<B: Backend>(matrix: &LayerMatrix<B>) -> bool {
+    matrix.value.is_require_grad()
+}
+
 /// The matrices of one layer found so far.
 struct Found<B: Backend> {
     path: String,
-    weight: LayerMatrix<B>,
+    /// Number of names in the path.
+    depth: usize,
+    scale: f64,
+    weight: Option<LayerMatrix<B>>,
     a: Option<LayerMatrix<B>>,
     b: Option<LayerMatrix<B>>,
 }
 
 #[derive(Default)]
 struct Finder<B: Backend> {
-    /// Name and container type of each module entered, the innermost last.
-    stack: Vec<(String, String)>,
+    /// Names of the modules entered, the innermost last.
+    stack: Vec<String>,
     found: Vec<Found<B>>,
 }
 
 impl<B: Backend> ModuleVisitor<B> for Finder<B> {
     fn enter_module(&mut self, name: &str, container: &str) {
-        self.stack.push((name.to_owned(), container.to_owned()));
+        if let Some(scale) = announced(name, container) {
+            self.found.push(Found {
+                path: self.stack.join("."),
+                depth: self.stack.len(),
+                scale,
+                weight: None,
+                a: None,
+                b: None,
+            });
+        }
+        self.stack.push(name.to_owned());
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
@@ -135,30 +209,26 @@ impl<B: Backend> ModuleVisitor<B> for Finder<B> {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        let Some(((field, container), parents)) = self.stack.split_last() else {
+        let Some((field, parents)) = self.stack.split_last() else {
             return;
         };
-        if container != CONTAINER || D != 2 {
+        // The fields of a layer follow its announcement.
+        let Some(layer) = self.found.last_mut() else {
+            return;
+        };
+        if D != 2 || layer.depth != parents.len() || layer.path != parents.join(".") {
             return;
         }
-        let matrix = LayerMatrix {
+        let place = match field.as_str() {
+            "weight" => &mut layer.weight,
+            "lora_a" => &mut layer.a,
+            "lora_b" => &mut layer.b,
+            _ => return,
+        };
+        // The first of each: a layer has it once.
+        place.get_or_insert_with(|| LayerMatrix {
             id: param.id,
             value: Tensor::from_primitive(param.val().into_primitive()),
-        };
-        // The fields come in the order weight, lora_a, lora_b.
-        match (field.as_str(), self.found.last_mut()) {
-            ("weight", _) => {
-                let path: Vec<&str> = parents.iter().map(|(name, _)| name.as_str()).collect();
-                self.found.push(Found {
-                    path: path.join("."),
-                    weight: matrix,
-                    a: None,
-                    b: None,
-                });
-            }
-            ("lora_a", Some(layer)) => layer.a = Some(matrix),
-            ("lora_b", Some(layer)) => layer.b = Some(matrix),
-            _ => {}
-        }
+        });
     }
 }

@@ -25,8 +25,18 @@
 //! let gradients = GradientsParams::from_grads(loss.backward(), &model);
 //! model = optimizer.step(1e-2, model, gradients);
 //! ```
+//!
+//! # Repeating a training
+//!
+//! Every random number of the method follows from a seed, and every sum is taken in a fixed order, so a training on Flex
+//! repeats, and resumes, bit for bit. With `NdArray` it does so if `burn-ndarray` is built without its feature `simd`, which
+//! `burn` and `burn-ndarray` turn on by default. With it the reciprocal is an approximation, and which elements get it
+//! depends on where a buffer lies in memory; Burn's own gradients of divisions use it, so nothing in this crate can avoid
+//! it. On GPUs repeating is not promised. Models and optimizers are to be saved in full precision (`DefaultRecorder`):
+//! `CompactRecorder` rounds weights to f16.
 
 mod baselines;
+mod config_error;
 pub mod cost;
 pub mod init;
 mod layers;
@@ -39,23 +49,30 @@ mod record;
 #[doc(hidden)]
 pub mod replay;
 mod spectrum;
+mod state_error;
 mod step;
 mod svd;
 mod switching;
+mod tensor_data;
 
 pub use baselines::{GaLoreConfig, MomentReset, ReLoraConfig};
+pub use config_error::ConfigError;
 pub use layers::{LayerMatrix, LoraLayer, lora_layers};
-pub use linear::{FactorInit, SwitchLoraLinear, SwitchLoraLinearConfig, forward_together};
+pub use linear::{
+    FactorInit, LayerKind, LayerRecordError, SwitchLoraLinear, SwitchLoraLinearConfig,
+    SwitchLoraLinearRecord, SwitchLoraLinearRecordItem, forward_together,
+};
 pub use method::{Method, MethodConfig, UnknownMethod};
 pub use optimizer::MethodOptimizer;
 pub use random::{Purpose, stream};
 pub use record::{LayerRecord, LayerState, MomentsRecord, OptimizerRecord, SideState};
 pub use spectrum::Spectrum;
+pub use state_error::StateError;
 pub use step::{
     AdamWConfig, BiasCorrection, ClipGradNorm, Deferred, Guard, GuardedOptimizer, PoolPlacement,
 };
 pub use svd::SvdError;
 pub use switching::{
-    ConfigError, Exchange, LayerSwitch, Selection, Sides, Source, SwitchLoraConfig, SwitchSchedule,
+    Exchange, LayerSwitch, Selection, Sides, Source, SwitchLoraConfig, SwitchSchedule,
 };
 pub use switchlora_ops::Precision;

@@ -4,11 +4,12 @@
 //! variant of [`Method`], a row in each function here, and one file with its planner.
 
 use crate::baselines::{GaLore, GaLoreConfig, ReLora, ReLoraConfig};
+use crate::config_error::{ConfigError, insist};
 use crate::cost::{Cost, LinearShape, ModelShape};
 use crate::linear::FactorInit;
 use crate::optimizer::MethodOptimizer;
 use crate::replay::Recorded;
-use crate::switching::{ConfigError, SwitchLoraConfig, SwitchSchedule, Switching};
+use crate::switching::{SwitchLoraConfig, SwitchSchedule, Switching};
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,27 @@ impl Method {
         match self {
             Self::Full | Self::GaLore => None,
             Self::Lora | Self::ReLora | Self::SwitchLora => Some(rank),
+        }
+    }
+
+    /// The largest rank at which every layer of `model` has vectors to switch; `None` for a method that does not switch.
+    pub fn largest_rank(self, model: &ModelShape) -> Option<usize> {
+        let narrowest = model.narrowest().filter(|_| self.switches())?;
+        Some(narrowest.shorter_side().saturating_sub(1))
+    }
+
+    /// Checks that every layer of `model` has vectors to switch at this rank, if the method switches.
+    ///
+    /// # Errors
+    ///
+    /// The narrowest layer has none.
+    pub fn validate_rank(self, rank: usize, model: &ModelShape) -> Result<(), ConfigError> {
+        match model.narrowest() {
+            Some(shape) if self.switches() && rank >= shape.shorter_side() => {
+                let layer = "the narrowest layer".to_owned();
+                Err(ConfigError::NothingToSwitch { layer, rank, shape })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -186,6 +208,16 @@ impl MethodConfig {
         }
     }
 
+    /// Checks that the method can train every layer of `model`: see [`Method::validate_rank`].
+    ///
+    /// # Errors
+    ///
+    /// The narrowest layer has no vectors to switch.
+    pub fn validate_for(&self, model: &ModelShape) -> Result<(), ConfigError> {
+        let rank = self.layers.rank.unwrap_or_default();
+        self.method.validate_rank(rank, model)
+    }
+
     /// The same settings in full rank: the phase of a training before the method begins.
     pub fn full_rank(&self) -> Self {
         Self {
@@ -200,6 +232,10 @@ impl MethodConfig {
     }
 
     /// The method's optimizer; put it inside a [`ClipGradNorm`](crate::ClipGradNorm).
+    ///
+    /// # Panics
+    ///
+    /// If a setting that the method uses is out of its range; with the message of [`validate`](Self::validate).
     pub fn optimizer<M: AutodiffModule<B>, B: AutodiffBackend>(&self) -> MethodOptimizer<M, B> {
         self.replay(Recorded::default())
     }
@@ -211,6 +247,8 @@ impl MethodConfig {
         M: AutodiffModule<B>,
         B: AutodiffBackend,
     {
+        // Here too: the optimizer of one method checks its own settings, not those of the layers.
+        insist("an optimizer", self.validate());
         MethodOptimizer::new(match self.method {
             Method::Full | Method::Lora | Method::SwitchLora => {
                 Box::new(Switching::new(self.layers.clone(), recorded.draws))

@@ -4,14 +4,17 @@
 //! burn-train's `Learner`, in a hand-written loop, and on any module with [`SwitchLoraLinear`](crate::SwitchLoraLinear)
 //! fields. Without such a field it is AdamW. No update reads from the device.
 
+use crate::config_error::insist;
 use crate::layers::Layers;
 use crate::planner::{Planner, Update};
 use crate::record::{OptimizerRecord, load_moments, read_moments};
+use crate::state_error::StateError;
 use crate::step::{Commit, Guard, GuardedOptimizer, Pools, Speculative, join};
-use burn::module::{AutodiffModule, ParamId};
+use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsParams, LearningRate, MultiGradientsParams, Optimizer};
+use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use std::any::Any;
 use std::marker::PhantomData;
 use switchlora_ops::Moments;
@@ -27,6 +30,8 @@ pub struct MethodOptimizer<M, B: AutodiffBackend> {
     pools: Pools<B::InnerBackend>,
     /// A record that goes to the device of the module with the next update.
     restored: Option<OptimizerRecord>,
+    /// What a person should know of the next update, and of the last one.
+    remarks: [Vec<String>; 2],
     module: PhantomData<M>,
 }
 
@@ -61,7 +66,13 @@ impl Progress {
 }
 
 impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
+    /// The optimizer of a method. The only way to one, so that the settings of every optimizer have been checked.
+    ///
+    /// # Panics
+    ///
+    /// If a setting is out of its range.
     pub(crate) fn new(fresh: Box<dyn Planner<B::InnerBackend>>) -> Self {
+        insist("an optimizer", fresh.validate());
         let host = Host {
             method: fresh.clone(),
             progress: Progress::default(),
@@ -72,6 +83,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
             moments: HashMap::new(),
             pools: Pools::default(),
             restored: None,
+            remarks: Default::default(),
             module: PhantomData,
         }
     }
@@ -84,26 +96,54 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
         }
     }
 
-    /// What a person should know of the last update, one line each: projections that could not be computed.
+    /// What a person should know of the last update, one line each: layers that never switch, a module without factors,
+    /// layers or moments that start fresh, projections that could not be computed.
     pub fn remarks(&self) -> Vec<String> {
-        self.host.method.remarks()
+        let of_method = self.host.method.remarks();
+        [self.remarks[1].clone(), of_method].concat()
     }
 
     /// Finds the layers of `module` and draws their candidates, which the first update otherwise does.
     ///
     /// # Panics
     ///
-    /// If the layers are not those that the state (of a record, or of earlier updates) belongs to.
+    /// Where [`try_prepare`](Self::try_prepare) returns an error, with its message.
     pub fn prepare(&mut self, module: &M) {
         self.layers(module);
     }
 
-    /// The layers of `module`, for which the method is prepared.
+    /// As [`prepare`](Self::prepare), which each update does too.
+    ///
+    /// The state belongs to parameters, by their ids: new parameters start fresh, as with Burn's optimizers. A record that
+    /// has just been loaded belongs to the module at whose paths its layers are.
+    ///
+    /// # Errors
+    ///
+    /// A loaded record was saved for another module, a layer has another shape than its state, two layers share a parameter,
+    /// or the method cannot train a layer.
+    pub fn try_prepare(&mut self, module: &M) -> Result<(), StateError> {
+        self.find_layers(module).map(drop)
+    }
+
     fn layers(&mut self, module: &M) -> Layers<B::InnerBackend> {
+        match self.find_layers(module) {
+            Ok(layers) => layers,
+            Err(reason) => panic!("{reason}"),
+        }
+    }
+
+    /// The layers of `module`, for which the method is prepared.
+    fn find_layers(&mut self, module: &M) -> Result<Layers<B::InnerBackend>, StateError> {
+        self.host.settle();
+        if let Some(record) = &self.restored {
+            record.check()?;
+        }
         self.restore(module);
         let layers = Layers::of(module).inner();
-        self.host.method.prepare(&layers, &mut self.pools);
-        layers
+        layers.check()?;
+        let remarks = self.host.method.prepare(&layers, &mut self.pools)?;
+        self.remarks[0].extend(remarks);
+        Ok(layers)
     }
 
     /// The method as it is after the last update, refused or not, if it is a `P`.
@@ -127,6 +167,16 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
         (self.moments, progress.counts) = load_moments(moments, &device);
         progress.updates = record.updates;
         method.load(record, &mut self.pools, &device);
+        let mut ids = Ids(HashSet::new());
+        module.visit(&mut ids);
+        let lost = self.moments.keys().filter(|id| !ids.0.contains(*id));
+        let (lost, all) = (lost.count(), self.moments.len());
+        if lost > 0 {
+            self.remarks[0].push(format!(
+                "{lost} of the {all} parameters in the loaded state of the optimizer are not in the module, whose \
+                 parameters start fresh: load the record of the model too, which gives them their ids"
+            ));
+        }
     }
 }
 
@@ -138,7 +188,10 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> GuardedOptimizer<M, B> for Method
         mut gradients: GradientsParams,
         guard: Guard<B::InnerBackend>,
     ) -> M {
-        self.host.settle();
+        assert!(
+            (learning_rate as f32).is_finite(),
+            "the learning rate is {learning_rate}, expected a finite number"
+        );
         let layers = self.layers(&module);
         if guard.is_refused() {
             return module;
@@ -148,6 +201,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> GuardedOptimizer<M, B> for Method
         if is_final && !guard.accepted() {
             return module;
         }
+        self.remarks = [Vec::new(), std::mem::take(&mut self.remarks[0])];
         self.host.begin(&guard);
         let Host { method, progress } = &mut *self.host;
         let update = progress.update(&layers, &self.moments);
@@ -161,6 +215,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> GuardedOptimizer<M, B> for Method
             guard,
             moments: &mut self.moments,
             counts: &mut progress.counts,
+            path: Vec::new(),
         };
         let mut module = commit.run(module, plan, &mut self.pools);
         if is_final {
@@ -216,5 +271,14 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> Optimizer<M, B> for MethodOptimiz
             restored: Some(record),
             ..Self::new(self.fresh)
         }
+    }
+}
+
+/// The ids of a module's parameters.
+struct Ids(HashSet<ParamId>);
+
+impl<B: Backend> ModuleVisitor<B> for Ids {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        self.0.insert(param.id);
     }
 }

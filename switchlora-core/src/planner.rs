@@ -1,7 +1,9 @@
 //! What a method adds to AdamW, as seen by the one [optimizer](crate::MethodOptimizer) of all methods.
 
+use crate::config_error::ConfigError;
 use crate::layers::Layers;
 use crate::record::OptimizerRecord;
+use crate::state_error::StateError;
 use crate::step::{AdamW, Plan, Pools};
 use burn::module::ParamId;
 use burn::optim::GradientsParams;
@@ -16,15 +18,26 @@ use switchlora_ops::Moments;
 ///
 /// It plans as if the update were certain. If an update is refused, the optimizer puts back the method as it was before.
 pub(crate) trait Planner<B: Backend>: Any + Debug + DynClone + Send + Sync {
+    /// Checks every setting. An optimizer is made of a valid method only.
+    fn validate(&self) -> Result<(), ConfigError>;
+
     /// The AdamW that trains every parameter.
     fn adamw(&self) -> AdamW;
 
-    /// Makes the state of the module's layers and their pools, if there is none yet.
+    /// Gives each layer of the module its state and its pools.
     ///
-    /// # Panics
+    /// The state belongs to the parameters: new ones start fresh, as with any optimizer of Burn. Only the state of a record
+    /// that has just been loaded belongs to paths. Returns what a person should know of the layers, one line each; nothing
+    /// if the layers are those of the update before.
     ///
-    /// If the layers are not those that the state belongs to.
-    fn prepare(&mut self, _layers: &Layers<B>, _pools: &mut Pools<B>) {}
+    /// # Errors
+    ///
+    /// A state does not fit the layer that it belongs to, or a layer cannot be trained by the method.
+    fn prepare(
+        &mut self,
+        layers: &Layers<B>,
+        pools: &mut Pools<B>,
+    ) -> Result<Vec<String>, StateError>;
 
     /// Whether what the update does cannot be taken back, so that the decision about it is waited for.
     fn is_final(&self, _update: &Update<'_, B>) -> bool {

@@ -1,5 +1,7 @@
 //! The state of an optimizer as plain data on the host, exact under every precision setting.
 
+use crate::state_error::StateError;
+use crate::tensor_data::{is_whole, param_id};
 use burn::module::ParamId;
 use burn::record::{PrecisionSettings, Record};
 use burn::tensor::backend::Backend;
@@ -26,6 +28,50 @@ pub struct OptimizerRecord {
     /// GaLore's projections that could not be computed so far.
     #[serde(default)]
     pub failed_projections: u64,
+}
+
+impl OptimizerRecord {
+    /// Checks what the tensors need to be put on a device.
+    ///
+    /// # Errors
+    ///
+    /// An id is not one, or the data of a tensor is not a whole matrix.
+    pub(crate) fn check(&self) -> Result<(), StateError> {
+        for (id, moments) in &self.moments {
+            is_id(id)?;
+            is_matrix("a first moment", &moments.first)?;
+            is_matrix("a second moment", &moments.second)?;
+            let [first, second]: [&[usize]; 2] = [&moments.first.shape, &moments.second.shape];
+            let differ = || format!("the moments of a parameter are {first:?} and {second:?}");
+            damaged_unless(first == second, differ)?;
+        }
+        for (id, projection) in &self.projections {
+            is_id(id)?;
+            is_matrix("a projection", projection)?;
+        }
+        let pools = self.layers.iter();
+        let mut pools = pools.flat_map(|layer| [&layer.candidates_a, &layer.candidates_b]);
+        pools.try_for_each(|pool| pool.iter().try_for_each(|pool| is_matrix("a pool", pool)))
+    }
+}
+
+fn damaged_unless(holds: bool, what: impl FnOnce() -> String) -> Result<(), StateError> {
+    match holds {
+        true => Ok(()),
+        false => Err(StateError::Damaged(what())),
+    }
+}
+
+fn is_matrix(name: &str, data: &TensorData) -> Result<(), StateError> {
+    let (shape, bytes): (&[usize], _) = (&data.shape, data.bytes.len());
+    let what = || format!("{name} has shape {shape:?} and {bytes} bytes");
+    damaged_unless(shape.len() == 2 && is_whole(data), what)
+}
+
+fn is_id(text: &str) -> Result<(), StateError> {
+    damaged_unless(param_id(text).is_some(), || {
+        format!("{text:?} is no id of a parameter")
+    })
 }
 
 /// Moments and step counts of one parameter.

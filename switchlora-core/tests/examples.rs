@@ -18,12 +18,21 @@ fn a_hand_written_loop_learns_with_switches() {
 }
 
 #[test]
-fn burn_trains_learner_learns_with_switches_and_saves_the_optimizer() {
+fn burn_trains_learner_learns_with_switches_and_resumes_bit_for_bit() {
     let _turn = TURN.lock();
-    let folder = tempfile::tempdir().unwrap();
-    let (before, after) = learner::train(folder.path());
+    let (whole, halves) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let expected = learner::train(whole.path(), 3, None);
+    let (before, after) = (expected.before, expected.after);
     // The best linear map of these angles leaves an error of 0.3; a new one has 0.6 to 0.8.
     assert!(after < 0.7 * before, "error went from {before} to {after}");
-    let saved = folder.path().join("checkpoint/optim-3.mpk");
-    assert!(saved.metadata().unwrap().len() > 0);
+    learner::train(halves.path(), 2, None);
+    let resumed = learner::train(halves.path(), 3, Some(2));
+    let bits = |trained: &learner::Trained| -> Vec<u32> {
+        trained
+            .outputs
+            .iter()
+            .map(|output| output.to_bits())
+            .collect()
+    };
+    assert_eq!(bits(&expected), bits(&resumed));
 }

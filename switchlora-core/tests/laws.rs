@@ -35,7 +35,7 @@ struct Case {
 }
 
 fn case() -> impl Strategy<Value = Case> {
-    let rank = prop_oneof![Just(1usize), 2usize..6, Just(7), Just(40)];
+    let rank = prop_oneof![Just(1usize), 2usize..6, Just(7)];
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     // Both sides are the method; one alone is an ablation.
     let sides = prop_oneof![4 => Just(Sides::Both), 1 => Just(Sides::A), 1 => Just(Sides::B)];
@@ -44,11 +44,10 @@ fn case() -> impl Strategy<Value = Case> {
             sides,
             d_input,
             d_output,
-            // 7 stands for the largest rank at which the layer is square in rank, 40 for one beyond it.
-            rank: if rank == 7 {
-                d_input.min(d_output)
-            } else {
-                rank
+            // 7 stands for the largest rank that leaves a vector to switch with; a larger one is refused.
+            rank: match rank {
+                7 => d_input.min(d_output) - 1,
+                rank => rank.min(d_input.min(d_output) - 1),
             },
             bias,
             selection: if random {

@@ -36,6 +36,12 @@ fn choices_that_make_no_sense_are_refused_by_name() {
     let place = Place::new();
     one_line(&place, 2, "--model 13b", &["13b", "130m"]);
     one_line(&place, 2, "--rank 0", &["rank", "at least 1"]);
+    let narrow = [
+        "rank is 200, expected 1 to 127",
+        "128 inputs to 128 outputs",
+    ];
+    one_line(&place, 2, "--rank 200", &narrow);
+    one_line(&place, 2, "plan --rank 200", &narrow);
     one_line(&place, 2, "--interval 9", &["interval 9", "2 N = 10"]);
     one_line(&place, 2, "--steps 0", &["steps", "at least 1"]);
     one_line(&place, 2, "--lr -1", &["lr"]);

@@ -29,6 +29,7 @@ impl Job for Memory {
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<MemoryRow> {
         let (experiment, config, method) = self.0.resolve()?;
+        method.validate_for(&config.shape())?;
         // Starts threads and everything else that the first computation allocates, so that it is not counted.
         let _ = Tensor::<B, 2>::ones([64, 64], &device)
             .matmul(Tensor::ones([64, 64], &device))

@@ -113,7 +113,7 @@ struct Trained<B: AutodiffBackend> {
 
 impl<B: AutodiffBackend> Trained<B> {
     fn new(bench: &SavingBench, device: &B::Device) -> Result<Self> {
-        let method = timed(bench.method, bench.rank)?;
+        let method = timed(bench.method, bench.rank, &bench.config.shape())?;
         let model = LlamaForCausalLm::new(&bench.config, &method.layers, 0, device);
         let optimizer = ClipGradNorm::new(1.0, method.optimizer());
         let shape = [bench.batch_size, bench.sequence_length];

@@ -39,7 +39,7 @@ struct Times {
 
 impl<B: AutodiffBackend> Lane<B> {
     pub fn new(method: Method, bench: &StepBench, device: &B::Device) -> Result<Self, StepError> {
-        let mut config = timed(method, bench.rank)?;
+        let mut config = timed(method, bench.rank, &bench.config.shape())?;
         (config.layers.precision, config.layers.frozen) = (bench.precision, bench.frozen);
         let model = LlamaForCausalLm::new(&bench.config, &config.layers, bench.seed, device);
         let steady = steady(&config);

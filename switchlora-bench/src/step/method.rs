@@ -1,5 +1,6 @@
 //! The configurations to time: each method at its highest switching frequency, and without switches.
 
+use switchlora_core::cost::ModelShape;
 use switchlora_core::{ConfigError, Method, MethodConfig, ReLoraConfig, SwitchSchedule};
 
 /// Updates between two switches of one vector at the start of the paper's schedule.
@@ -15,9 +16,14 @@ pub(super) const LEARNING_RATE: f64 = 1e-3;
 ///
 /// # Errors
 ///
-/// The rank does not fit the method.
-pub(crate) fn timed(method: Method, rank: usize) -> Result<MethodConfig, ConfigError> {
+/// The rank does not fit the method or the layers of `model`.
+pub(crate) fn timed(
+    method: Method,
+    rank: usize,
+    model: &ModelShape,
+) -> Result<MethodConfig, ConfigError> {
     let config = MethodConfig::new(method, rank, SwitchSchedule::fixed(INTERVAL))?;
+    config.validate_for(model)?;
     Ok(MethodConfig {
         relora: ReLoraConfig::new(u64::MAX)?,
         ..config

@@ -10,14 +10,15 @@
 //! Weights are found by walking the module: those of [`SwitchLoraLinear`](crate::SwitchLoraLinear) layers without factors.
 //! Everything else is trained by AdamW.
 
-use crate::layers::PlainWeight;
+use crate::config_error::{ConfigError, in_range};
+use crate::layers::{Layers, PlainWeight, frozen_beside_factors};
 use crate::optimizer::MethodOptimizer;
 use crate::planner::{Planner, Update};
 use crate::record::OptimizerRecord;
 use crate::replay::Recorded;
+use crate::state_error::StateError;
 use crate::step::{AdamW, AdamWConfig, BiasCorrection, Plan, Pools, RowPlan, WeightWrite};
 use crate::svd::{SvdError, leading_vectors};
-use crate::switching::{ConfigError, in_range, validate_adamw};
 use burn::module::{AutodiffModule, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -75,14 +76,18 @@ impl GaLoreConfig {
         }
         let scale = self.scale;
         in_range("gap", self.gap as f64, self.gap > 0, "at least 1 update")?;
-        let positive = scale.is_finite() && scale > 0.0;
-        in_range("scale", scale, positive, "more than 0")?;
-        validate_adamw(&self.adamw)
+        let held = (1e-6..=1e6).contains(&scale);
+        in_range("scale", scale, held, "1e-6 to 1e6")?;
+        self.adamw.validate()
     }
 
     /// The optimizer; put it inside a [`ClipGradNorm`](crate::ClipGradNorm).
     ///
     /// An update with a new projection waits for the device, since the decomposition is done on the host.
+    ///
+    /// # Panics
+    ///
+    /// If the configuration is not [valid](Self::validate).
     pub fn optimizer<M: AutodiffModule<B>, B: AutodiffBackend>(&self) -> MethodOptimizer<M, B> {
         MethodOptimizer::new(Box::new(GaLore::new(*self, Recorded::default())))
     }
@@ -118,6 +123,8 @@ pub(crate) struct GaLore<B: Backend> {
     failures: u64,
     /// Path of the layer and reason, for each projection that could not be computed in the last update.
     last_failures: Vec<(String, ProjectionError)>,
+    /// Whether the module has been looked at.
+    prepared: bool,
 }
 
 impl<B: Backend> GaLore<B> {
@@ -129,6 +136,7 @@ impl<B: Backend> GaLore<B> {
             projections: HashMap::new(),
             failures: 0,
             last_failures: Vec::new(),
+            prepared: false,
         }
     }
 
@@ -211,11 +219,33 @@ fn count<B: Backend>(update: &Update<'_, B>, weight: &PlainWeight) -> u64 {
 }
 
 impl<B: Backend> Planner<B> for GaLore<B> {
+    fn validate(&self) -> Result<(), ConfigError> {
+        self.config.validate()
+    }
+
     fn adamw(&self) -> AdamW {
         AdamW {
             config: self.config.adamw,
             bias_correction: self.config.bias_correction,
         }
+    }
+
+    fn prepare(
+        &mut self,
+        layers: &Layers<B>,
+        _pools: &mut Pools<B>,
+    ) -> Result<Vec<String>, StateError> {
+        let expected = self.config.rank;
+        let first = !std::mem::replace(&mut self.prepared, true);
+        if let Some(other) = self.projections.values().find(|p| p.dims()[0] != expected) {
+            let found = other.dims().to_vec();
+            return Err(StateError::Projection { found, expected });
+        }
+        let remark = first && !layers.lora.is_empty();
+        Ok(remark
+            .then(|| frozen_beside_factors(&layers.lora))
+            .into_iter()
+            .collect())
     }
 
     fn is_final(&self, update: &Update<'_, B>) -> bool {

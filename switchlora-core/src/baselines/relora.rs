@@ -5,6 +5,7 @@
 //! of the factors' moments become zero, so that the next cycle leaves the old subspace. The learning rate must be zero at
 //! these updates and rise again over the next few, as in the authors' scheduler. Between two restarts it is LoRA.
 
+use crate::config_error::{ConfigError, in_range};
 use crate::init::{Bounds, uniform};
 use crate::layers::{Layers, LoraLayer};
 use crate::optimizer::MethodOptimizer;
@@ -12,8 +13,9 @@ use crate::planner::{Planner, Update};
 use crate::random::{Purpose, stream};
 use crate::record::OptimizerRecord;
 use crate::replay::{Recorded, Restart};
+use crate::state_error::StateError;
 use crate::step::{AdamW, Plan, Pools, RowPlan, StepCounts, WeightWrite};
-use crate::switching::{ConfigError, SwitchLoraConfig, SwitchSchedule, Switching, in_range};
+use crate::switching::{SwitchLoraConfig, SwitchSchedule, Switching};
 use burn::module::{AutodiffModule, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -95,6 +97,10 @@ impl ReLoraConfig {
     /// [`ClipGradNorm`](crate::ClipGradNorm).
     ///
     /// At a restart it waits for the device: moments are pruned on the host.
+    ///
+    /// # Panics
+    ///
+    /// If one of the two configurations is not valid; with the message of [`validate`](Self::validate).
     pub fn optimizer<M, B>(&self, layers: &SwitchLoraConfig) -> MethodOptimizer<M, B>
     where
         M: AutodiffModule<B>,
@@ -201,7 +207,7 @@ impl ReLora {
         }
         let merged = WeightWrite::AddProduct {
             left: layer.a.value.clone(),
-            right: layer.b.value.clone() * (layers.alpha / rank as f64),
+            right: layer.b.value.clone() * layer.scale,
         };
         plan.weights.insert(layer.weight.id, merged);
     }
@@ -236,12 +242,21 @@ impl ReLora {
 }
 
 impl<B: Backend> Planner<B> for ReLora {
+    fn validate(&self) -> Result<(), ConfigError> {
+        Planner::<B>::validate(&self.lora)?;
+        self.config.validate()
+    }
+
     fn adamw(&self) -> AdamW {
         Planner::<B>::adamw(&self.lora)
     }
 
-    fn prepare(&mut self, layers: &Layers<B>, pools: &mut Pools<B>) {
-        self.lora.prepare(layers, pools);
+    fn prepare(
+        &mut self,
+        layers: &Layers<B>,
+        pools: &mut Pools<B>,
+    ) -> Result<Vec<String>, StateError> {
+        self.lora.prepare(layers, pools)
     }
 
     fn is_final(&self, update: &Update<'_, B>) -> bool {
@@ -260,7 +275,9 @@ impl<B: Backend> Planner<B> for ReLora {
     fn plan_after(&mut self, update: &Update<'_, B>) -> Option<Plan<B>> {
         let mut plan = Plan::default();
         for (index, layer) in update.layers.lora.iter().enumerate() {
-            self.plan_restart(index as u64, layer, update, &mut plan);
+            if layer.trained {
+                self.plan_restart(index as u64, layer, update, &mut plan);
+            }
         }
         Some(plan)
     }

@@ -7,6 +7,7 @@
 //! to 5e-5; for LoRA vectors we do the same, and for every other parameter we compute it in f64.
 
 use super::plan::{RowPlan, StepCounts};
+use crate::config_error::{ConfigError, in_range};
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 use switchlora_ops::AdamWRows;
@@ -34,6 +35,26 @@ impl Default for AdamWConfig {
             epsilon: 1e-8,
             weight_decay: 0.0,
         }
+    }
+}
+
+impl AdamWConfig {
+    /// Checks every field.
+    ///
+    /// # Errors
+    ///
+    /// The first field that is out of its range.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let (beta_1, beta_2) = (self.beta_1, self.beta_2);
+        let (epsilon, decay) = (self.epsilon, self.weight_decay);
+        let moment = |beta: f64| (0.0..1.0).contains(&beta);
+        in_range("beta_1", beta_1, moment(beta_1), "0 to 1, without 1")?;
+        in_range("beta_2", beta_2, moment(beta_2), "0 to 1, without 1")?;
+        // In f32 neither zero nor infinite, also when it is multiplied by a bias correction.
+        let held = (1e-30..=1e30).contains(&epsilon);
+        in_range("epsilon", epsilon, held, "1e-30 to 1e30")?;
+        let held = (0.0..=1e3).contains(&decay);
+        in_range("weight_decay", decay, held, "0 to 1000")
     }
 }
 

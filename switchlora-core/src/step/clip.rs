@@ -5,6 +5,7 @@ use super::deferred::Deferred;
 use super::guard::{Guard, GuardedOptimizer};
 use super::join::join;
 use super::verdict::{decide_later, decide_now};
+use crate::config_error::{in_range, insist};
 use burn::module::{AutodiffModule, ModuleVisitor, Param};
 use burn::optim::{GradientsParams, LearningRate, MultiGradientsParams, Optimizer};
 use burn::tensor::Tensor;
@@ -31,7 +32,13 @@ pub struct ClipGradNorm<O> {
 
 impl<O> ClipGradNorm<O> {
     /// Clips to `max_norm`; `f64::INFINITY` clips nothing and still refuses what is not finite.
+    ///
+    /// # Panics
+    ///
+    /// If `max_norm` is not above 0.
     pub fn new(max_norm: f64, inner: O) -> Self {
+        let held = in_range("max_norm", max_norm, max_norm > 0.0, "more than 0");
+        insist("a ClipGradNorm", held);
         Self {
             inner,
             max_norm,

@@ -22,6 +22,8 @@ pub(crate) struct Commit<'a, B: AutodiffBackend> {
     pub guard: Guard<B::InnerBackend>,
     pub moments: &'a mut HashMap<ParamId, Moments<B::InnerBackend>>,
     pub counts: &'a mut HashMap<ParamId, Vec<u32>>,
+    /// Names of the modules entered, the innermost last; empty before and after.
+    pub path: Vec<String>,
 }
 
 /// A matrix of one parameter, `[rows, columns]`.
@@ -93,10 +95,12 @@ impl<B: AutodiffBackend> Commit<'_, B> {
         constants: &AdamW,
     ) -> Matrix<B> {
         let number = parameter.dims()[0];
-        let counts = self.counts.entry(id).or_insert_with(|| match plan.counts {
-            StepCounts::Shared => vec![0],
-            StepCounts::EachRow | StepCounts::EachRowF32 => vec![0; number],
-        });
+        self.check(id, parameter.dims());
+        let counts = self.counts.entry(id).or_insert_with(|| vec![0]);
+        // A count for all rows says the same of each.
+        if counts.len() == 1 && plan.counts != StepCounts::Shared {
+            *counts = vec![counts[0]; number];
+        }
         plan.zeroed_counts.iter().for_each(|&row| counts[row] = 0);
         if let Some((rows, values)) = plan.replaced.take() {
             parameter = self.guard.write_rows(parameter, &rows, values);
@@ -116,6 +120,23 @@ impl<B: AutodiffBackend> Commit<'_, B> {
         let (parameter, moments) = adamw(parameter, gradient, moments, &rows, verdict);
         self.moments.insert(id, moments);
         parameter
+    }
+
+    /// Checks that the state of a parameter is that of a parameter of this shape.
+    ///
+    /// # Panics
+    ///
+    /// If it is not: the state was loaded for another model, or the parameter has been replaced under its old id.
+    fn check(&self, id: ParamId, expected: [usize; 2]) {
+        let moments = self.moments.get(&id).map(|moments| moments.first.dims());
+        let counts = self.counts.get(&id).map_or(1, Vec::len);
+        let found = moments.unwrap_or(expected);
+        assert!(
+            found == expected && [1, expected[0]].contains(&counts),
+            "the optimizer has moments of {found:?} and {counts} step counts for parameter {}, this update needs moments \
+             of {expected:?}: the state is of another model or another configuration",
+            self.path.join("."),
+        );
     }
 
     /// `moments` with the given rows zero.
@@ -145,6 +166,14 @@ struct Walk<'c, 'a, B: AutodiffBackend> {
 }
 
 impl<B: AutodiffBackend> ModuleMapper<B> for Walk<'_, '_, B> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.commit.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.commit.path.pop();
+    }
+
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         let (id, tensor, mapper) = param.consume();
         let trained = tensor.is_require_grad();

@@ -57,6 +57,17 @@ impl<B: Backend> Pools<B> {
         self.0.push(layer);
     }
 
+    /// Takes out the pools of a layer, if it has any.
+    pub fn take(&mut self, layer: usize) -> Option<[Pool<B>; 2]> {
+        self.0.get_mut(layer)?.take()
+    }
+
+    /// The length of the vectors on each side of a layer, if it has pools.
+    pub fn lengths(&self, layer: usize) -> Option<[usize; 2]> {
+        let pools = self.0.get(layer)?.as_ref()?;
+        Some([0, 1].map(|side| pools[side].length()))
+    }
+
     /// The pools of a layer, if it has any.
     pub fn layer(&mut self, layer: usize) -> Option<&mut [Pool<B>; 2]> {
         self.0.get_mut(layer)?.as_mut()
@@ -124,6 +135,13 @@ impl<B: Backend> Pool<B> {
         match self {
             Self::Device(pool) => gather_rows(pool, positions),
             Self::Host(pool) => Tensor::from_data(pool.read(positions), device),
+        }
+    }
+
+    fn length(&self) -> usize {
+        match self {
+            Self::Device(pool) => pool.dims()[1],
+            Self::Host(pool) => pool.length,
         }
     }
 

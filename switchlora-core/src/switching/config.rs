@@ -1,8 +1,10 @@
-//! One configuration for layers and optimizer, so that scale, rank and freeze cannot disagree.
+//! One configuration for layers and optimizer. What belongs to a layer (rank, scale, precision) the optimizer takes from
+//! the layer; what belongs to the training (schedule, freeze, AdamW) from here.
 
 use super::schedule::SwitchSchedule;
 use super::walk::{Selection, Sides};
-use crate::linear::{FactorInit, SwitchLoraLinearConfig};
+use crate::config_error::{ConfigError, in_range};
+use crate::linear::{FactorInit, SwitchLoraLinearConfig, validate_alpha};
 use crate::step::{AdamWConfig, PoolPlacement};
 use serde::{Deserialize, Serialize};
 use switchlora_ops::Precision;
@@ -14,8 +16,12 @@ pub const FREEZE: u32 = 5;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SwitchLoraConfig {
     /// Rank `r` of the layers made by [`linear`](Self::linear); none for full-rank training.
+    ///
+    /// Where vectors are switched, it is below the shorter side of each layer, else no vector is left to switch with. With
+    /// a rank of 1 nothing switches either, unless one [side](Self::sides) switches alone: the only vector of a side is the
+    /// counterpart of the other side's.
     pub rank: Option<usize>,
-    /// `alpha`; the scale of a layer is `alpha / rank`.
+    /// `alpha`; the scale of the layers made by [`linear`](Self::linear) is `alpha / rank`.
     pub alpha: f64,
     /// When vectors are switched.
     pub schedule: SwitchSchedule,
@@ -56,35 +62,6 @@ pub struct SwitchLoraConfig {
     pub frozen: Precision,
 }
 
-/// What is wrong with a [`SwitchLoraConfig`].
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum ConfigError {
-    /// A rank of 0 has no vectors to train.
-    #[error("rank is 0: give a rank of at least 1, or none for full-rank training")]
-    ZeroRank,
-    /// A vector could be switched out while it is still frozen.
-    #[error(
-        "switch interval {interval} is below 2 N = {least}: a vector would be switched while its counterpart is frozen; \
-         raise the interval or lower N (freeze)"
-    )]
-    ShortInterval {
-        /// The interval given.
-        interval: f64,
-        /// The shortest allowed.
-        least: u32,
-    },
-    /// A number outside its range.
-    #[error("{name} is {value}, expected {expected}")]
-    OutOfRange {
-        /// Name of the field.
-        name: &'static str,
-        /// The value given.
-        value: f64,
-        /// What is allowed.
-        expected: &'static str,
-    },
-}
-
 impl SwitchLoraConfig {
     /// The paper's settings: `alpha = 1`, `N = 5`, AdamW with betas 0.9 and 0.999, no decay, contiguous selection.
     ///
@@ -121,19 +98,21 @@ impl SwitchLoraConfig {
         if self.rank == Some(0) {
             return Err(ConfigError::ZeroRank);
         }
-        let least = 2 * self.freeze;
-        if let Some(interval) = self.schedule.interval()
-            && (interval.is_nan() || interval < f64::from(least.max(1)))
-        {
-            return Err(ConfigError::ShortInterval { interval, least });
+        let least = 2 * u64::from(self.freeze);
+        if let Some(interval) = self.schedule.interval() {
+            let expected = "a finite number of updates; use LoRA to switch nothing";
+            in_range("interval", interval, interval.is_finite(), expected)?;
+            if interval < least.max(1) as f64 {
+                return Err(ConfigError::ShortInterval { interval, least });
+            }
         }
         if let SwitchSchedule::Decaying { ratio, total, .. } = self.schedule {
-            in_range("ratio", ratio, ratio > 0.0, "more than 0")?;
+            let positive = ratio.is_finite() && ratio > 0.0;
+            in_range("ratio", ratio, positive, "more than 0 and finite")?;
             in_range("total", total as f64, total > 0, "at least 1 update")?;
         }
-        let alpha = self.alpha;
-        in_range("alpha", alpha, alpha.is_finite(), "a finite number")?;
-        validate_adamw(&self.adamw)
+        validate_alpha(self.alpha)?;
+        self.adamw.validate()
     }
 
     /// Configuration of a layer of this method; add a bias or an initializer with its own builders.
@@ -152,34 +131,6 @@ fn yes() -> bool {
     true
 }
 
-/// Checks the constants of AdamW.
-pub(crate) fn validate_adamw(adamw: &AdamWConfig) -> Result<(), ConfigError> {
-    let (beta_1, beta_2) = (adamw.beta_1, adamw.beta_2);
-    let (epsilon, decay) = (adamw.epsilon, adamw.weight_decay);
-    let moment = |beta: f64| (0.0..1.0).contains(&beta);
-    in_range("beta_1", beta_1, moment(beta_1), "0 to 1")?;
-    in_range("beta_2", beta_2, moment(beta_2), "0 to 1")?;
-    in_range("epsilon", epsilon, epsilon > 0.0, "more than 0")?;
-    in_range("weight_decay", decay, decay >= 0.0, "at least 0")
-}
-
-/// An error that names the field if `holds` is false.
-pub(crate) fn in_range(
-    name: &'static str,
-    value: f64,
-    holds: bool,
-    expected: &'static str,
-) -> Result<(), ConfigError> {
-    match holds {
-        true => Ok(()),
-        false => Err(ConfigError::OutOfRange {
-            name,
-            value,
-            expected,
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,10 +146,9 @@ mod tests {
         assert!(SwitchLoraConfig::new(Some(8), SwitchSchedule::fixed(10.0)).is_ok());
         let ratio = wrong(None, SwitchSchedule::decaying(40.0, 0.0, 100));
         assert!(ratio.to_string().contains("ratio"), "{ratio}");
-        assert!(
-            wrong(None, SwitchSchedule::fixed(f64::NAN))
-                .to_string()
-                .contains("interval")
-        );
+        for interval in [f64::NAN, f64::INFINITY, -1.0, 0.0] {
+            let error = wrong(None, SwitchSchedule::fixed(interval)).to_string();
+            assert!(error.contains("interval"), "{error}");
+        }
     }
 }

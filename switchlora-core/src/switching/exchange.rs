@@ -32,7 +32,6 @@ pub(super) fn exchange<B: Backend>(
     layer: &LoraLayer<B>,
     switch: &LayerSwitch,
     [pool_a, pool_b]: &mut [Pool<B>; 2],
-    scale: f64,
 ) -> Writes<B> {
     let (a, b) = (&layer.a.value, &layer.b.value);
     let (mut left, mut right) = (Vec::new(), Vec::new());
@@ -52,8 +51,8 @@ pub(super) fn exchange<B: Backend>(
     }
     Writes {
         weight: WeightWrite::AddProduct {
-            left: Tensor::cat(left, 0),           // [2 k, d_input]
-            right: Tensor::cat(right, 0) * scale, // [2 k, d_output]
+            left: Tensor::cat(left, 0),                 // [2 k, d_input]
+            right: Tensor::cat(right, 0) * layer.scale, // [2 k, d_output]
         },
         a: enter_a,
         b: enter_b,

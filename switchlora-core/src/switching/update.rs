@@ -6,12 +6,16 @@
 use super::candidates;
 use super::config::SwitchLoraConfig;
 use super::exchange::exchange;
+use super::owner::{Owner, origins};
+use super::remarks::remarks;
 use super::walk::{Choice, LayerSwitch, Selection};
+use crate::config_error::{ConfigError, named};
 use crate::layers::{Layers, LoraLayer};
 use crate::optimizer::MethodOptimizer;
 use crate::planner::{Planner, Update};
 use crate::random::{Purpose, stream};
 use crate::record::{LayerRecord, LayerState, OptimizerRecord, SideState};
+use crate::state_error::StateError;
 use crate::step::{AdamW, BiasCorrection, Plan, Pool, Pools, RowPlan, StepCounts};
 use burn::module::AutodiffModule;
 use burn::optim::GradientsParams;
@@ -27,6 +31,8 @@ pub(crate) struct Switching {
     draws: Option<Arc<Vec<Vec<f64>>>>,
     /// Path and state of each layer with factors.
     layers: Vec<(String, LayerState)>,
+    /// The layer that each of these states belongs to; `None` as long as that is known by path only, from a record.
+    owners: Option<Vec<Owner>>,
     /// What the last update exchanged.
     last: Vec<LayerSwitch>,
 }
@@ -38,6 +44,7 @@ impl Switching {
             config,
             draws,
             layers: Vec::new(),
+            owners: None,
             last: Vec::new(),
         }
     }
@@ -47,11 +54,13 @@ impl Switching {
         &self.config
     }
 
-    /// Decides how many and which vectors each layer exchanges at update `number`.
-    fn decide(&mut self, number: u64) {
-        let config = &self.config;
+    /// Decides how many and which vectors each layer exchanges at an update. A layer that is not trained stays as it is.
+    fn decide<B: Backend>(&mut self, update: &Update<'_, B>) {
+        let (config, number) = (&self.config, update.number);
+        let trained = update.layers.lora.iter().map(|layer| layer.trained);
+        let layers = self.layers.iter_mut().zip(trained);
         self.last.clear();
-        for (index, (path, state)) in self.layers.iter_mut().enumerate() {
+        for (index, ((path, state), trained)) in layers.enumerate() {
             let layer = index as u64;
             let draw = match &self.draws {
                 None => stream(config.seed, Purpose::Draw, layer, number).random(),
@@ -62,7 +71,10 @@ impl Switching {
                     .unwrap_or(&1.0),
             };
             let rank = state.a.live.len();
-            let count = config.schedule.switches(number, rank, draw);
+            let count = match trained {
+                true => config.schedule.switches(number, rank, draw),
+                false => 0,
+            };
             let choice = match config.selection {
                 Selection::Contiguous => Choice::Contiguous,
                 Selection::Random => Choice::Random {
@@ -97,8 +109,7 @@ impl Switching {
         let mut a = self.row_plan(&state.a, &switch.b.rows);
         let mut b = self.row_plan(&state.b, &switch.a.rows);
         if let (Some(pools), true) = (pools.layer(index), switch.count > 0) {
-            let scale = self.config.alpha / layer.rank() as f64;
-            let writes = exchange(index, layer, switch, pools, scale);
+            let writes = exchange(index, layer, switch, pools);
             plan.weights.insert(layer.weight.id, writes.weight);
             plan.pools.extend(writes.pools);
             (a.replaced, b.replaced) = (writes.a, writes.b);
@@ -126,6 +137,10 @@ impl Switching {
 }
 
 impl<B: Backend> Planner<B> for Switching {
+    fn validate(&self) -> Result<(), ConfigError> {
+        self.config.validate()
+    }
+
     fn adamw(&self) -> AdamW {
         AdamW {
             config: self.config.adamw,
@@ -133,24 +148,47 @@ impl<B: Backend> Planner<B> for Switching {
         }
     }
 
-    fn prepare(&mut self, layers: &Layers<B>, pools: &mut Pools<B>) {
-        if self.layers.is_empty() {
-            for (index, layer) in layers.lora.iter().enumerate() {
-                let [n, m] = layer.shape();
-                let state = LayerState::new(n, m, layer.rank());
-                let spare = state.a.spare.len();
-                let switches = spare > 0 && self.config.schedule.interval().is_some();
-                pools.push(switches.then(|| candidates::draw(&self.config, index, layer, spare)));
-                self.layers.push((layer.path.clone(), state));
+    fn prepare(
+        &mut self,
+        layers: &Layers<B>,
+        pools: &mut Pools<B>,
+    ) -> Result<Vec<String>, StateError> {
+        let owners: Vec<Owner> = layers.lora.iter().map(Owner::of).collect();
+        if self.owners.as_ref() == Some(&owners) {
+            return Ok(Vec::new());
+        }
+        let switches = self.config.schedule.interval().is_some();
+        let origins = origins(self.owners.as_deref(), &self.layers, layers, pools)?;
+        for (layer, origin) in layers.lora.iter().zip(&origins) {
+            let (rank, shape) = (layer.rank(), layer.size());
+            if switches && origin.is_none() && rank >= shape.shorter_side() {
+                let layer = named(&layer.path);
+                return Err(ConfigError::NothingToSwitch { layer, rank, shape }.into());
             }
         }
-        let known = self.layers.iter();
-        let known = known.map(|(path, state)| (path, state.a.live.len()));
-        let found = layers.lora.iter().map(|layer| (&layer.path, layer.rank()));
-        assert!(
-            known.eq(found),
-            "the optimizer's state belongs to a module with other SwitchLoRA layers",
-        );
+        let begun = self.owners.is_some();
+        let remarks = remarks(&self.config, layers, begun.then_some(&origins[..]));
+        let mut states: Vec<_> = std::mem::take(&mut self.layers)
+            .into_iter()
+            .map(|(_, state)| Some(state))
+            .collect();
+        let mut old = std::mem::take(pools);
+        for ((index, layer), origin) in layers.lora.iter().enumerate().zip(origins) {
+            let state = origin.and_then(|origin| states[origin].take());
+            let state = state.unwrap_or_else(|| {
+                let [n, m] = layer.shape();
+                LayerState::new(n, m, layer.rank())
+            });
+            let spare = state.a.spare.len();
+            // A record has none if it was saved while nothing switched.
+            let pool = origin.and_then(|origin| old.take(origin));
+            let draws = pool.is_none() && switches && spare > 0;
+            let drawn = draws.then(|| candidates::draw(&self.config, index, layer, spare));
+            pools.push(pool.or(drawn));
+            self.layers.push((layer.path.clone(), state));
+        }
+        self.owners = Some(owners);
+        Ok(remarks)
     }
 
     fn plan(
@@ -159,7 +197,7 @@ impl<B: Backend> Planner<B> for Switching {
         _gradients: &mut GradientsParams,
         pools: &mut Pools<B>,
     ) -> Plan<B> {
-        self.decide(update.number);
+        self.decide(update);
         let mut plan = Plan::default();
         for (index, layer) in update.layers.lora.iter().enumerate() {
             self.plan_layer(index, layer, pools, &mut plan);
@@ -197,6 +235,10 @@ impl<B: Backend> Planner<B> for Switching {
 
 impl SwitchLoraConfig {
     /// The optimizer of this method; put it inside a [`ClipGradNorm`](crate::ClipGradNorm).
+    ///
+    /// # Panics
+    ///
+    /// If the configuration is not valid; with the message of [`validate`](Self::validate).
     pub fn optimizer<M: AutodiffModule<B>, B: AutodiffBackend>(&self) -> MethodOptimizer<M, B> {
         MethodOptimizer::new(Box::new(Switching::new(self.clone(), None)))
     }

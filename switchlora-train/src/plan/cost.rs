@@ -4,8 +4,8 @@ use crate::experiment::Method;
 use crate::model::{LlamaConfig, LlamaConfigError};
 use serde::Serialize;
 use serde_json::{Value, json};
-use switchlora_core::Precision;
 use switchlora_core::cost::Cost;
+use switchlora_core::{ConfigError, Precision};
 
 /// The cost of each method on one model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,10 +50,11 @@ pub enum PlanError {
         /// The largest rank.
         most: usize,
     },
+    /// A method cannot train the model at this rank.
+    #[error(transparent)]
+    Method(#[from] ConfigError),
     /// The rank is 0, or larger than the width of every projection.
-    #[error(
-        "rank is {rank}: expected 1 to {most}, the width of the model's largest projection; change --rank"
-    )]
+    #[error("rank is {rank}: expected 1 to {most}; change --rank")]
     Rank {
         /// The rank asked for.
         rank: usize,
@@ -75,7 +76,15 @@ impl Plan {
         methods: &[Method],
     ) -> Result<Self, PlanError> {
         config.validate()?;
-        let most = config.hidden_size.max(config.intermediate_size);
+        let shape = config.shape();
+        let widest = config.hidden_size.max(config.intermediate_size);
+        let largest = methods
+            .iter()
+            .filter_map(|method| method.largest_rank(&shape));
+        let most = largest.min().unwrap_or(widest);
+        for method in methods {
+            method.validate_rank(rank.unwrap_or(1), &shape)?;
+        }
         match (rank, methods.iter().find(|method| method.uses_rank())) {
             (Some(rank), _) if !(1..=most).contains(&rank) => {
                 return Err(PlanError::Rank { rank, most });
@@ -83,7 +92,6 @@ impl Plan {
             (None, Some(&method)) => return Err(PlanError::MissingRank { method, most }),
             _ => {}
         }
-        let shape = config.shape();
         let full = Method::Full.cost(&shape, 0);
         let row = |&method: &Method| {
             let cost = method.cost(&shape, rank.unwrap_or(0));

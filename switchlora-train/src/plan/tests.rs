@@ -88,14 +88,23 @@ fn a_rank_that_no_projection_has_or_that_is_missing_is_refused() {
     assert!(message(None, &[Method::Full]).is_ok());
     assert_eq!(
         message(None, &Method::ALL).expect_err("no rank"),
-        "method `lora` has no rank: expected 1 to 352; give --rank"
+        "method `lora` has no rank: expected 1 to 127; give --rank"
     );
-    for rank in [0, 353, usize::MAX] {
-        assert!(
-            message(Some(rank), &Method::ALL)
-                .expect_err("no such rank")
-                .starts_with(&format!("rank is {rank}: expected 1 to 352"))
-        );
+    // A method that switches needs a vector to switch with in the narrowest projection, of 128 x 128.
+    for (rank, methods, most) in [
+        (0, &[Method::Lora][..], 352),
+        (353, &[Method::Lora, Method::GaLore], 352),
+        (usize::MAX, &[Method::Lora], 352),
+        (0, &Method::ALL, 127),
+        (128, &[Method::SwitchLora], 127),
+        (usize::MAX, &Method::ALL, 127),
+    ] {
+        let found = message(Some(rank), methods).expect_err("no such rank");
+        assert!(found.starts_with(&format!("rank is {rank}")), "{found}");
+        assert!(found.contains(&format!("expected 1 to {most}")), "{found}");
+    }
+    for (rank, method) in [(127, Method::SwitchLora), (352, Method::ReLora)] {
+        assert!(message(Some(rank), &[method]).is_ok());
     }
     let broken = LlamaConfig {
         hidden_size: 0,

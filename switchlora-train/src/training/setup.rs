@@ -3,7 +3,7 @@
 
 use crate::checkpoint;
 use crate::data::Tokenizer;
-use crate::experiment::{Experiment, WarmStart};
+use crate::experiment::{Experiment, ExperimentError, WarmStart};
 use crate::huggingface::{Pretrained, TOKENIZER};
 use crate::model::LlamaConfig;
 use crate::model_source::ModelSource;
@@ -48,6 +48,10 @@ impl Setup {
     /// The experiment, its model, tokenizer or weights cannot be used, or do not fit each other ([`SetupError`]).
     pub fn new(experiment: Experiment, restored: bool) -> Result<Self> {
         let (mut experiment, mut model, method) = experiment.resolve()?;
+        if !restored {
+            let fits = method.validate_for(&model.shape());
+            fits.map_err(ExperimentError::Method)?;
+        }
         let folder = pretrained_folder(&experiment);
         if let (Some(folder), None) = (&folder, &experiment.tokenizer) {
             let file = folder.join(TOKENIZER);

@@ -69,6 +69,11 @@ impl<B: AutodiffBackend> Training<B> {
         let names = parameter_names::<B, _>(&model);
         let record = checkpoint::join(tensors, state.optimizer.clone(), &names)
             .map_err(|reason| anyhow!("{}: {reason}", place()))?;
+        // The state of layers whose rank is too large goes on, as before; layers that are still to be made are refused now.
+        let full_rank = setup.experiment.full_rank_updates();
+        if full_rank > 0 && state.step <= full_rank {
+            setup.method.validate_for(&setup.model.shape())?;
+        }
         let optimizer = setup.optimizer::<B>(state.step);
         let record = (record, state.skipped);
         let optimizer = Optimizer::<LlamaForCausalLm<B>, B>::load_record(optimizer, record);

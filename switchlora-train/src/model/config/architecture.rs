@@ -51,9 +51,12 @@ impl LlamaConfig {
         self.hidden_size / self.num_attention_heads
     }
 
-    /// Rank of a low-rank method unless one is given: a quarter of the hidden size.
+    /// Rank of a low-rank method unless one is given: a quarter of the hidden size, and at most half of the shorter side of
+    /// the narrowest projection, which has no vectors to switch at a rank of that side.
     pub fn default_rank(&self) -> usize {
-        (self.hidden_size / 4).max(1)
+        let narrowest = self.shape().narrowest().map(LinearShape::shorter_side);
+        let most = narrowest.unwrap_or(self.hidden_size) / 2;
+        (self.hidden_size / 4).min(most).max(1)
     }
 
     /// The layers that get adapters: q, k, v, o, gate, up and down of each decoder layer.

@@ -1,0 +1,86 @@
+//! Why the state of an optimizer and a module do not belong together.
+
+use crate::config_error::{ConfigError, named};
+
+/// Why an optimizer cannot train a module.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum StateError {
+    /// The method cannot train a layer.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Two layers have a parameter in common; a switch of one would change what the other computes.
+    #[error(
+        "{} and {} share a parameter: give each its own, with new ids",
+        named(first),
+        named(second)
+    )]
+    Shared {
+        /// Path of a layer.
+        first: String,
+        /// Path of another.
+        second: String,
+    },
+    /// The loaded state lacks a layer of the module.
+    #[error(
+        "the module has {} and the loaded state of the optimizer has none for it: it was saved for another model",
+        named(path)
+    )]
+    NotInState {
+        /// Path of the layer.
+        path: String,
+    },
+    /// The module lacks a layer of the loaded state.
+    #[error(
+        "the loaded state of the optimizer has {} and the module has not: it was saved for another model",
+        named(path)
+    )]
+    NotInModule {
+        /// Path of the layer.
+        path: String,
+    },
+    /// State and layer have other sizes.
+    #[error(
+        "the state of the optimizer for {} has {found}, the module needs {expected}",
+        named(path)
+    )]
+    Layer {
+        /// Path of the layer.
+        path: String,
+        /// What the state is for.
+        found: String,
+        /// What the module has.
+        expected: String,
+    },
+    /// A weight that no update can add to.
+    #[error(
+        "{} is quantized and cannot be trained: quantize after the training",
+        named(path)
+    )]
+    Quantized {
+        /// Path of the layer.
+        path: String,
+    },
+    /// A record whose parts do not belong together.
+    #[error("the loaded state of the optimizer is damaged: {0}")]
+    Damaged(String),
+    /// Projections of another rank than the configuration's.
+    #[error(
+        "the loaded state of the optimizer has projections of {found:?}, the configuration needs rank {expected}"
+    )]
+    Projection {
+        /// Shape of a projection.
+        found: Vec<usize>,
+        /// The configured rank.
+        expected: usize,
+    },
+}
+
+impl StateError {
+    pub(crate) fn layer(path: &str, found: String, expected: String) -> Self {
+        Self::Layer {
+            path: path.to_owned(),
+            found,
+            expected,
+        }
+    }
+}
