@@ -1,6 +1,7 @@
 //! Errors of checkpoints.
 
 use super::FOLDER;
+use crate::advice::advice;
 use crate::at_path::AtPath;
 use std::io;
 use std::path::PathBuf;
@@ -47,7 +48,7 @@ pub type Rejected = AtPath<Fault>;
 #[non_exhaustive]
 pub enum CheckpointError {
     /// A file or folder could not be written.
-    #[error("cannot write {}: {reason}; free some space (or --keep fewer checkpoints), or make it writable", path.display())]
+    #[error("cannot write {}: {reason}; {}", path.display(), advice(reason))]
     Write {
         /// The file or folder.
         path: PathBuf,
@@ -58,7 +59,7 @@ pub enum CheckpointError {
     #[error("{0} right after it was written: the disk does not keep what it is given")]
     Unverified(Rejected),
     /// A file or folder could not be read.
-    #[error("cannot read {}: {reason}", path.display())]
+    #[error("cannot read {}: {reason}; {}", path.display(), advice(reason))]
     Read {
         /// The file or folder.
         path: PathBuf,

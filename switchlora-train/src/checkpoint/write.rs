@@ -6,7 +6,7 @@ use super::{
     Checkpoint, CheckpointError, FILES, FOLDER, Fault, MODEL, OPTIMIZER, Rejected, STATE, State,
     TOKENIZER, folder,
 };
-use crate::durable::{empty_folder, forget_cached, put_folder, sync_folder, write_flushed};
+use crate::durable::{empty_folder, forget_cached, put_folder, sync, sync_folder, write_flushed};
 use crate::model::HostParameters;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -86,7 +86,7 @@ fn write_files(beside: &Path, snapshot: Snapshot) -> io::Result<()> {
             _ => unreachable!("every file has its content"),
         }
         let (written, digest) = writer.finish();
-        written.into_inner()?.sync_all()?;
+        sync(&written.into_inner()?)?;
         *sum = digest;
     }
     write_flushed(&beside.join(MANIFEST), Manifest(sums).render().as_bytes())?;

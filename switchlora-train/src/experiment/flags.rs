@@ -1,7 +1,9 @@
 //! Parsers of flags whose types come from crates that do not know command lines.
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use crate::home::expanded;
+use clap::builder::{PathBufValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::error::Error;
+use std::path::PathBuf;
 use std::str::FromStr;
 use switchlora_core::{Method, Precision};
 
@@ -16,6 +18,21 @@ pub fn precision() -> impl TypedValueParser<Value = Precision> {
         Precision::F32 => (precision.name(), "32-bit floats"),
         Precision::Bf16 => (precision.name(), "16-bit floats with the range of f32"),
     }))
+}
+
+/// Parses a path that is not empty. `~` at its beginning is the home folder.
+pub fn path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| expanded(&path))
+}
+
+/// Parses a path that `config.toml` can hold: one in UTF-8.
+pub fn text_path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match path.to_str() {
+        Some(_) => expanded(&path).map_err(|error| error.to_string()),
+        None => {
+            Err("config.toml holds names in UTF-8 only: rename it, or give its folder".to_owned())
+        }
+    })
 }
 
 /// A parser of names, each with a line of help.

@@ -1,5 +1,6 @@
 //! Errors of reading and writing Hugging Face folders.
 
+use crate::advice::advice;
 use crate::at_path::AtPath;
 use crate::model::config::ConfigProblem;
 use crate::model::{LlamaConfigError, NameError};
@@ -144,7 +145,7 @@ pub enum ExportError {
         dtype: &'static str,
     },
     /// The system refused.
-    #[error("cannot write {}: {reason}; free some space, or choose another --out", path.display())]
+    #[error("cannot write {}: {reason}; {}, or choose another --out", path.display(), advice(reason))]
     Write {
         /// The file or folder.
         path: PathBuf,

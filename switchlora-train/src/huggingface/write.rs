@@ -6,7 +6,7 @@ use super::{
 };
 use crate::checkpoint::{Tensors, header};
 use crate::data::Tokenizer;
-use crate::durable::{empty_folder, hidden, put_folder, sync_folder, write_flushed};
+use crate::durable::{empty_folder, hidden, put_folder, sync, sync_folder, write_flushed};
 use crate::model::LlamaConfig;
 use burn::tensor::TensorData;
 use serde_json::{Value, json};
@@ -109,7 +109,7 @@ fn write_weights(path: &Path, export: &Export) -> Result<u64, ExportError> {
     let file = writer
         .into_inner()
         .map_err(|error| refused(error.into_error()))?;
-    file.sync_all().map_err(refused)?;
+    sync(&file).map_err(refused)?;
     Ok(bytes as u64)
 }
 

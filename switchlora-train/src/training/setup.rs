@@ -1,12 +1,13 @@
 //! What an experiment trains: the resolved experiment, the model, the method, the tokenizer, and the weights to start
 //! from.
 
-use crate::checkpoint;
+use crate::checkpoint::{self, Checkpoint};
 use crate::data::Tokenizer;
 use crate::experiment::{Experiment, WarmStart};
 use crate::huggingface::{Pretrained, TOKENIZER};
 use crate::model::LlamaConfig;
 use crate::model_source::ModelSource;
+use crate::say::say;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use switchlora_core::MethodConfig;
@@ -40,27 +41,30 @@ impl Setup {
     /// Resolves an experiment, opens its tokenizer and the weights to start from, and fits the model to the tokenizer.
     ///
     /// A preset takes the tokenizer's vocabulary and the experiment's sequence length; a `config.json` must have them.
-    /// The tokenizer of a Hugging Face folder is the experiment's unless it names another. A training that is to be
-    /// [restored](super::Training::restore) (`restored`) needs no weights to start from: they are not opened.
+    /// The tokenizer of a Hugging Face folder is the experiment's unless it names another.
+    ///
+    /// A training that is to be [restored](super::Training::restore) needs nothing but the checkpoint `restored`: weights
+    /// to start from are not opened, and a file of the model or the tokenizer that the run began with and that cannot be
+    /// read any more is replaced by the checkpoint's own.
     ///
     /// # Errors
     ///
     /// The experiment, its model, tokenizer or weights cannot be used, or do not fit each other ([`SetupError`]).
-    pub fn new(experiment: Experiment, restored: bool) -> Result<Self> {
-        let (mut experiment, mut model, method) = experiment.resolve()?;
-        let folder = pretrained_folder(&experiment);
-        if let (Some(folder), None) = (&folder, &experiment.tokenizer) {
-            let file = folder.join(TOKENIZER);
-            experiment.tokenizer = file.is_file().then_some(file);
-        }
+    pub fn new(experiment: Experiment, restored: Option<&Checkpoint>) -> Result<Self> {
+        let mut model = open_model(&experiment, restored)?;
+        let (mut experiment, method) = experiment.resolve_for(&model)?;
         let start = match restored {
-            true => None,
-            false => open_start(&experiment, folder)?,
+            Some(_) => None,
+            None => {
+                let folder = pretrained_folder(&experiment);
+                if let (Some(folder), None) = (&folder, &experiment.tokenizer) {
+                    let file = folder.join(TOKENIZER);
+                    experiment.tokenizer = file.is_file().then_some(file);
+                }
+                open_start(&experiment, folder)?
+            }
         };
-        let tokenizer = match &experiment.tokenizer {
-            Some(path) => Tokenizer::from_file(path)?,
-            None => Tokenizer::embedded()?,
-        };
+        let tokenizer = open_tokenizer(&experiment, restored)?;
         if let Some(ModelSource::Checkpoint(from)) = &start
             && from.state.tokenizer_sha256 != tokenizer.sha256()
         {
@@ -97,6 +101,41 @@ impl Setup {
             true => self.method.clone(),
             false => self.method.full_rank(),
         }
+    }
+}
+
+/// The model's sizes.
+fn open_model(experiment: &Experiment, restored: Option<&Checkpoint>) -> Result<LlamaConfig> {
+    let began = restored.filter(|from| from.state.experiment.model == experiment.model);
+    match (LlamaConfig::resolve(&experiment.model), began) {
+        (Ok(model), _) => Ok(model),
+        (Err(error), Some(from)) => {
+            say(format!("  model       the checkpoint's own ({error})"));
+            Ok(from.state.model.clone())
+        }
+        (Err(error), None) => Err(error.into()),
+    }
+}
+
+/// The tokenizer.
+fn open_tokenizer(experiment: &Experiment, restored: Option<&Checkpoint>) -> Result<Tokenizer> {
+    let began = restored.filter(|from| from.state.experiment.tokenizer == experiment.tokenizer);
+    let own = |from: &Checkpoint| {
+        let origin = from.path().join(checkpoint::TOKENIZER);
+        Tokenizer::from_json(&origin.display().to_string(), from.tokenizer.clone())
+    };
+    let found = match (&experiment.tokenizer, began) {
+        (Some(path), _) => Tokenizer::from_file(path),
+        (None, Some(from)) => return Ok(own(from)?),
+        (None, None) => Tokenizer::embedded(),
+    };
+    match (found, began) {
+        (Ok(tokenizer), _) => Ok(tokenizer),
+        (Err(error), Some(from)) => {
+            say(format!("  tokenizer   the checkpoint's own ({error})"));
+            Ok(own(from)?)
+        }
+        (Err(error), None) => Err(error.into()),
     }
 }
 

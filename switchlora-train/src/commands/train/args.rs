@@ -10,7 +10,7 @@ use std::path::PathBuf;
 #[derive(Args, Debug, Default, Serialize)]
 pub struct TrainArgs {
     /// Experiment in TOML; its keys are the flags' names with underscores. With --resume, the run's own unless given.
-    #[arg(long)]
+    #[arg(long, value_parser = flags::path())]
     #[serde(skip)]
     pub(super) config: Option<PathBuf>,
     /// Training method.
@@ -67,10 +67,10 @@ pub struct TrainArgs {
     seed: Option<u64>,
     /// Training text: files, folders or patterns in quotes, of text, .jsonl or .parquet, also as .gz or .zst (packed once, in
     /// a cache), or files packed by `tokenize` (.tokens). The embedded State of the Union addresses unless given.
-    #[arg(long, num_args = 1..)]
+    #[arg(long, num_args = 1.., value_parser = flags::text_path())]
     data: Option<Vec<PathBuf>>,
     /// Validation set, in the same forms; the last 5 % of --data unless given.
-    #[arg(long, num_args = 1..)]
+    #[arg(long, num_args = 1.., value_parser = flags::text_path())]
     validation: Option<Vec<PathBuf>>,
     /// A weight for each packed file of --data; their lengths unless given.
     #[arg(long, num_args = 1..)]
@@ -79,7 +79,7 @@ pub struct TrainArgs {
     #[arg(long)]
     field: Option<String>,
     /// A tokenizer.json; the embedded one unless given.
-    #[arg(long)]
+    #[arg(long, value_parser = flags::text_path())]
     tokenizer: Option<PathBuf>,
     /// Backend that computes.
     #[arg(long, value_enum)]
@@ -103,7 +103,7 @@ pub struct TrainArgs {
     #[arg(long)]
     keep: Option<usize>,
     /// The run directory; a new one under runs/ unless given.
-    #[arg(long)]
+    #[arg(long, value_parser = flags::path())]
     #[serde(skip)]
     pub(super) out: Option<PathBuf>,
     /// Continue from the newest valid checkpoint of --out.

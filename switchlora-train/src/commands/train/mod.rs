@@ -16,7 +16,7 @@ use crate::run_directory::{CONFIG, RunDirectory};
 use crate::say::say;
 use crate::training::Setup;
 use anyhow::{Context, Result, bail};
-use prepare::{announce, read};
+use prepare::{announce, check_memory, read};
 use resume::Resumed;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -36,15 +36,21 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         false => Display::Plain,
     };
     let (experiment, resumed) = begin(&args)?;
-    let restored = resumed.as_ref().is_some_and(Resumed::has_checkpoint);
+    let restored = resumed.as_ref().and_then(Resumed::checkpoint);
     let setup = Setup::new(experiment, restored)?;
     let backend = setup.experiment.backend.choose()?;
     let precisions = [setup.experiment.precision, setup.experiment.frozen];
     backend
         .backend
         .check_device(setup.experiment.device, &precisions)?;
+    check_memory(&setup, backend.backend)?;
     announce(&setup, &backend);
-    let text = read(&setup)?;
+    let text = read(&setup).map_err(|error| {
+        match setup.experiment.data.is_empty() || resumed.is_none() {
+            true => error,
+            false => error.context("the text of the run (--data says where it is now)"),
+        }
+    })?;
     let (directory, from) = match resumed {
         Some(resumed) => {
             resumed.check(&setup, &text.sha256)?;
