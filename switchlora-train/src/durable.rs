@@ -1,9 +1,69 @@
 //! Writes files and folders that are complete or absent, even if the machine stops.
+//!
+//! Some file systems (NFS, CIFS, 9p, FUSE) cannot flush a folder or a file, or have no locks. What they cannot do is left out
+//! with one warning: [`is_missing`] says which errors mean that. Any other error is one.
 
+use crate::say::warn;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether an error means that the file system has no such operation, and not that the operation failed.
+pub(crate) fn is_missing(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    let number = error.raw_os_error().is_some_and(|number| {
+        [
+            libc::EINVAL,
+            libc::ENOSYS,
+            libc::ENOTTY,
+            libc::EOPNOTSUPP,
+            libc::ENOTSUP,
+            libc::ENOLCK,
+            libc::EBADF,
+        ]
+        .contains(&number)
+    });
+    #[cfg(not(unix))]
+    let number = false;
+    number || error.kind() == io::ErrorKind::Unsupported
+}
+
+/// Flushes a file to the disk.
+///
+/// # Errors
+///
+/// The system's error; none where the file system cannot flush.
+pub fn sync(file: &File) -> io::Result<()> {
+    without_flush(file.sync_all())
+}
+
+/// Flushes the content of a file to the disk.
+///
+/// # Errors
+///
+/// The system's error; none where the file system cannot flush.
+pub(crate) fn sync_data(file: &File) -> io::Result<()> {
+    without_flush(file.sync_data())
+}
+
+/// Warns once instead of failing where the file system cannot flush.
+fn without_flush(flushed: io::Result<()>) -> io::Result<()> {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    match flushed {
+        Err(error) if is_missing(&error) => {
+            if !WARNED.swap(true, Ordering::Relaxed) {
+                warn(format!(
+                    "the file system cannot flush files or folders ({error}): what is written last may be lost if the \
+                     machine stops"
+                ));
+            }
+            Ok(())
+        }
+        other => other,
+    }
+}
 
 /// Writes a temporary file, flushes it, renames it to `path`, and flushes the folder. A reader of `path` gets the old
 /// or the new content, never a part.
@@ -25,7 +85,7 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 pub(crate) fn write_flushed(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(content)?;
-    file.sync_all()
+    sync(&file)
 }
 
 /// Creates an empty folder. An older one at `path` is removed with everything in it.
@@ -34,6 +94,29 @@ pub(crate) fn empty_folder(path: &Path) -> io::Result<()> {
         fs::remove_dir_all(path)?;
     }
     fs::create_dir_all(path)
+}
+
+/// Removes a folder that must not be seen half removed: it gets the name `aside` first. Where the file system cannot rename
+/// it, `mark`, the file without which it counts for nothing, is removed first.
+///
+/// # Errors
+///
+/// The system's error.
+pub(crate) fn remove_folder(path: &Path, aside: &Path, mark: &str) -> io::Result<()> {
+    if aside.exists() {
+        fs::remove_dir_all(aside)?;
+    }
+    match fs::rename(path, aside) {
+        Ok(()) => fs::remove_dir_all(aside),
+        Err(error) if is_missing(&error) || error.kind() == io::ErrorKind::CrossesDevices => {
+            match fs::remove_file(path.join(mark)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            fs::remove_dir_all(path)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Renames a finished folder `beside` to `path`. An existing folder at `path` is moved to `aside` first. It is removed
@@ -67,7 +150,7 @@ pub fn put_folder(beside: &Path, path: &Path, aside: &Path) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// The system's error.
+/// The system's error; none where the file system cannot flush a folder, or the folder may be written but not read.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -75,7 +158,10 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
             true => Path::new("."),
             false => folder,
         };
-        File::open(folder)?.sync_all()?;
+        match File::open(folder) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            opened => without_flush(opened.and_then(|folder| folder.sync_all()))?,
+        }
     }
     #[cfg(not(unix))]
     let _ = folder;
