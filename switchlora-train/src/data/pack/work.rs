@@ -9,7 +9,10 @@ use super::parts::Parts;
 use super::progress::{Progress, key};
 use super::rounds::{HeldOut, Round, read};
 use super::side::Validation;
-use std::path::PathBuf;
+use crate::durable::hidden;
+use crate::lock::{Attempt, Lock};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread;
@@ -61,6 +64,21 @@ pub struct Seen {
     pub encoded: u64,
     /// Documents packed by an earlier process whose work this process resumed, or 0.
     pub resumed: u64,
+    /// Whether another process is packing the same text into the cache, and this one waits for it.
+    pub waiting: bool,
+}
+
+impl Seen {
+    /// Waiting for another process.
+    pub(super) fn waiting() -> Self {
+        Self {
+            read: 0,
+            of: 0,
+            encoded: 0,
+            resumed: 0,
+            waiting: true,
+        }
+    }
 }
 
 /// Packs documents, and reports the progress to `seen` after every round. Resumes the same work of an earlier process
@@ -68,9 +86,37 @@ pub struct Seen {
 ///
 /// # Errors
 ///
-/// An input cannot be read or encoded, the inputs contain no document, or an output cannot be written. Saved progress
-/// is kept, and the next call resumes from it.
+/// [`DataError::InUse`] if another process writes the output; an input cannot be read or encoded, the inputs contain no
+/// document, or an output cannot be written. Saved progress is kept, and the next call resumes from it.
 pub fn pack(
+    packing: &Packing,
+    tokenizer: &Tokenizer,
+    seen: impl FnMut(Seen),
+) -> Result<Packed, DataError> {
+    let out = &packing.out;
+    let attempt = lock_of(out).and_then(|lock| Lock::attempt(&lock));
+    let _lock = match attempt.map_err(|reason| DataError::unwritable(out, reason))? {
+        Attempt::Held(lock) => Some(lock.removed_at_the_end()),
+        Attempt::Missing(_) => None,
+        Attempt::Taken(process) => {
+            let path = out.clone();
+            return Err(DataError::InUse { path, process });
+        }
+    };
+    pack_alone(packing, tokenizer, seen)
+}
+
+/// The file whose lock the process holds that writes `out`.
+pub(super) fn lock_of(out: &Path) -> io::Result<PathBuf> {
+    hidden(out, "lock")
+}
+
+/// [`pack`], by the only process that writes the output.
+///
+/// # Errors
+///
+/// The errors of [`pack`].
+pub(super) fn pack_alone(
     packing: &Packing,
     tokenizer: &Tokenizer,
     mut seen: impl FnMut(Seen),
@@ -182,6 +228,7 @@ impl<'a> Work<'a> {
                     of,
                     encoded: self.progress.bytes - before,
                     resumed: self.resumed,
+                    waiting: false,
                 });
             }
             Ok(())
