@@ -96,6 +96,15 @@ pub(crate) fn empty_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
+/// Whether a folder could not be renamed because the file system renames none, or not this one: across the layers of a
+/// container's file system, in a mounted object store.
+fn cannot_rename(error: &io::Error) -> bool {
+    let kind = error.kind();
+    is_missing(error)
+        || kind == io::ErrorKind::CrossesDevices
+        || kind == io::ErrorKind::PermissionDenied
+}
+
 /// Removes a folder that must not be seen half removed: it gets the name `aside` first. Where the file system cannot rename
 /// it, `mark`, the file without which it counts for nothing, is removed first.
 ///
@@ -108,7 +117,7 @@ pub(crate) fn remove_folder(path: &Path, aside: &Path, mark: &str) -> io::Result
     }
     match fs::rename(path, aside) {
         Ok(()) => fs::remove_dir_all(aside),
-        Err(error) if is_missing(&error) || error.kind() == io::ErrorKind::CrossesDevices => {
+        Err(error) if cannot_rename(&error) => {
             match fs::remove_file(path.join(mark)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -122,18 +131,31 @@ pub(crate) fn remove_folder(path: &Path, aside: &Path, mark: &str) -> io::Result
 /// Renames a finished folder `beside` to `path`. An existing folder at `path` is moved to `aside` first. It is removed
 /// once the new folder is in place, and moved back if that fails.
 ///
+/// Where the file system cannot rename folders, the files are moved one by one, and last of all `mark`, the file without
+/// which the folder counts for nothing.
+///
 /// # Errors
 ///
 /// The system's error.
-pub fn put_folder(beside: &Path, path: &Path, aside: &Path) -> io::Result<()> {
-    let replaces = path.exists();
+pub fn put_folder(beside: &Path, path: &Path, aside: &Path, mark: &str) -> io::Result<()> {
+    let mut replaces = path.exists();
     if replaces {
         if aside.exists() {
             fs::remove_dir_all(aside)?;
         }
-        fs::rename(path, aside)?;
+        match fs::rename(path, aside) {
+            Err(error) if cannot_rename(&error) => {
+                remove_folder(path, aside, mark)?;
+                replaces = false;
+            }
+            renamed => renamed?,
+        }
     }
-    if let Err(error) = fs::rename(beside, path) {
+    let put = match fs::rename(beside, path) {
+        Err(error) if cannot_rename(&error) => move_files(beside, path, mark).map_err(|_| error),
+        renamed => renamed,
+    };
+    if let Err(error) = put {
         if replaces {
             fs::rename(aside, path)?;
         }
@@ -144,6 +166,24 @@ pub fn put_folder(beside: &Path, path: &Path, aside: &Path) -> io::Result<()> {
         true => fs::remove_dir_all(aside),
         false => Ok(()),
     }
+}
+
+/// Moves every file of the folder `from` to a new folder `to`, and `mark` last. Without it there is no folder `to`.
+fn move_files(from: &Path, to: &Path, mark: &str) -> io::Result<()> {
+    fs::create_dir(to)?;
+    let attempt = || -> io::Result<()> {
+        for entry in fs::read_dir(from)? {
+            let name = entry?.file_name();
+            if name != mark {
+                fs::rename(from.join(&name), to.join(&name))?;
+            }
+        }
+        sync_folder(to)?;
+        fs::rename(from.join(mark), to.join(mark))?;
+        sync_folder(to)
+    };
+    attempt().inspect_err(|_| _ = fs::remove_dir_all(to))?;
+    fs::remove_dir_all(from)
 }
 
 /// Flushes a folder's list of entries to the disk, on Unix.

@@ -51,10 +51,16 @@ impl Lock {
                     };
                     return Ok(Attempt::Taken(process));
                 }
-                Err(TryLockError::Error(error)) if is_missing(&error) => {
-                    return Ok(Attempt::Missing(error));
+                Err(TryLockError::Error(error)) => {
+                    // Nobody holds an empty file: the holder's id is in it.
+                    if file.metadata().is_ok_and(|file| file.len() == 0) {
+                        let _ = fs::remove_file(path);
+                    }
+                    return match is_missing(&error) {
+                        true => Ok(Attempt::Missing(error)),
+                        false => Err(error),
+                    };
                 }
-                Err(TryLockError::Error(error)) => return Err(error),
             }
             // The process that held it may have removed the file between the two calls.
             if is_at(&file, path) || attempt >= ATTEMPTS {

@@ -111,7 +111,7 @@ impl RunDirectory {
         let entries = match fs::read_dir(path) {
             // A link that leads nowhere is not nothing.
             Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
-                return Ok(());
+                return check_writable(path).map_err(|reason| system(path, reason));
             }
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
                 return Err(RunDirectoryError::NotEmpty(path.to_path_buf()));
@@ -124,7 +124,7 @@ impl RunDirectory {
         // A process killed right after its start leaves these files.
         let ours = |name: &std::ffi::OsString| name == LOCK || name == ".config.toml.writing";
         if !names.any(|name| !ours(&name)) {
-            return Ok(());
+            return check_writable(path).map_err(|reason| system(path, reason));
         }
         if !path.join(CONFIG).exists() {
             return Err(RunDirectoryError::NotEmpty(path.to_path_buf()));
@@ -132,6 +132,15 @@ impl RunDirectory {
         // If the run is in use, that error is more useful.
         Self::lock(path)?;
         Err(RunDirectoryError::Exists(path.to_path_buf()))
+    }
+
+    /// Checks that folders can be created in `path`, or that it can be created itself.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses.
+    pub fn check_parent(path: &Path) -> Result<(), RunDirectoryError> {
+        check_writable(path).map_err(|reason| system(path, reason))
     }
 
     /// The folder.
@@ -159,6 +168,26 @@ impl RunDirectory {
         };
         Ok(Self { path, _lock: lock })
     }
+}
+
+/// Checks that the folder `path`, or the one in which it would be created, can be written: otherwise it would be found out
+/// after the text is read.
+fn check_writable(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        let path = std::path::absolute(path)?;
+        let folder = path.ancestors().find(|folder| folder.exists());
+        let folder = folder.unwrap_or(Path::new("/")).as_os_str().as_bytes();
+        let folder = std::ffi::CString::new(folder)?;
+        // SAFETY: the call reads the string, which ends in a zero and lives until the call returns.
+        if unsafe { libc::access(folder.as_ptr(), libc::W_OK | libc::X_OK) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
 }
 
 fn system(path: &Path, reason: io::Error) -> RunDirectoryError {

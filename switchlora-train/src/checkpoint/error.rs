@@ -56,7 +56,7 @@ pub enum CheckpointError {
         reason: io::Error,
     },
     /// The checkpoint differs from what was written, right after it was written.
-    #[error("{0} right after it was written: the disk does not keep what it is given")]
+    #[error("{0} right after it was written: {blame}", blame = blame(&.0.fault))]
     Unverified(Rejected),
     /// A file or folder could not be read.
     #[error("cannot read {}: {reason}; {}", path.display(), advice(reason))]
@@ -80,6 +80,17 @@ pub enum CheckpointError {
         /// The damaged checkpoints, newest first.
         tried: Vec<Rejected>,
     },
+}
+
+/// Whose fault it is that a checkpoint cannot be read back.
+fn blame(fault: &Fault) -> &'static str {
+    match fault {
+        // The content is what was written.
+        Fault::Content { .. } => "a fault of this program, please report it",
+        Fault::Missing { .. } | Fault::Unreadable { .. } | Fault::Checksum { .. } => {
+            "the disk does not keep what it is given"
+        }
+    }
 }
 
 fn listed(tried: &[Rejected]) -> String {

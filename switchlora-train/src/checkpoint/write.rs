@@ -60,7 +60,7 @@ pub fn write(run: &Path, snapshot: Snapshot) -> Result<Saved, CheckpointError> {
         .map_err(failed)?;
     write_files(&beside, snapshot).map_err(failed)?;
     let replaced = folder::beside(&checkpoints, step, "replaced");
-    put_folder(&beside, &path, &replaced).map_err(failed)?;
+    put_folder(&beside, &path, &replaced, MANIFEST).map_err(failed)?;
     let verify = |path: &Path| -> Result<u64, Fault> {
         forget(path);
         Checkpoint::open(path)?.verify()

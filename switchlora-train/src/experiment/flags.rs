@@ -3,6 +3,7 @@
 use crate::home::expanded;
 use clap::builder::{PathBufValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::error::Error;
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
 use switchlora_core::{Method, Precision};
@@ -29,11 +30,23 @@ pub fn path() -> impl TypedValueParser<Value = PathBuf> {
 pub fn text_path() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| match path.to_str() {
         Some(_) => expanded(&path).map_err(|error| error.to_string()),
-        None => {
-            Err("config.toml holds names in UTF-8 only: rename it, or give its folder".to_owned())
-        }
+        None => Err(NOT_UTF_8.to_owned()),
     })
 }
+
+/// Parses what may be a path that `config.toml` can hold, or something else.
+pub fn text<T>() -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err: Display> + Clone + Send + Sync + 'static,
+{
+    PathBufValueParser::new().try_map(|path| match path.to_str() {
+        Some(text) => text.parse().map_err(|error: T::Err| error.to_string()),
+        None => Err(NOT_UTF_8.to_owned()),
+    })
+}
+
+const NOT_UTF_8: &str =
+    "config.toml holds names in UTF-8 only: rename the file or folder, or give the folder it is in";
 
 /// A parser of names, each with a line of help.
 fn one_of<T, const N: usize>(

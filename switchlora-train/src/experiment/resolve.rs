@@ -5,6 +5,7 @@ use super::error::ExperimentError;
 use super::values::out_of_range;
 use super::warm_start::WarmStart;
 use crate::model::LlamaConfig;
+use std::fmt::Debug;
 use switchlora_core::{Method, MethodConfig, Precision};
 
 impl Experiment {
@@ -120,14 +121,10 @@ fn is_above_0(value: f64) -> bool {
     (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&value)
 }
 
-fn check(
-    key: &str,
-    value: impl ToString,
-    holds: bool,
-    expected: &str,
-) -> Result<(), ExperimentError> {
+fn check(key: &str, value: impl Debug, holds: bool, expected: &str) -> Result<(), ExperimentError> {
     match holds {
         true => Ok(()),
-        false => Err(out_of_range(key, value, expected)),
+        // `1e-60`, not a one after sixty zeros.
+        false => Err(out_of_range(key, format!("{value:?}"), expected)),
     }
 }

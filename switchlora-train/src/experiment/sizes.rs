@@ -46,7 +46,7 @@ impl Experiment {
         fits(
             &[batch, length],
             self.most_tokens(model),
-            "tokens of a micro-batch",
+            "tokens of a micro-batch, limited by the memory that a process can address",
         )
     }
 

@@ -101,7 +101,7 @@ fn check_integers(key: &str, value: &Json) -> Result<(), ExperimentError> {
 fn check_floats(key: &str, value: &Value) -> Result<(), ExperimentError> {
     match value {
         Value::Float(number) if !number.is_finite() => {
-            Err(out_of_range(key, number, "a finite number"))
+            Err(out_of_range(key, format!("{number:?}"), "a finite number"))
         }
         Value::Array(values) => values.iter().try_for_each(|value| check_floats(key, value)),
         Value::Table(values) => values

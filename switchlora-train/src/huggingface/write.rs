@@ -53,7 +53,7 @@ pub fn write(out: &Path, export: &Export, replace: bool) -> Result<u64, ExportEr
         // Free the space of the incomplete folder.
         let _ = fs::remove_dir_all(&writing);
     })?;
-    put_folder(&writing, &out, &replaced).map_err(|reason| refused(&out, reason))?;
+    put_folder(&writing, &out, &replaced, CONFIG).map_err(|reason| refused(&out, reason))?;
     Ok(bytes)
 }
 

@@ -18,7 +18,7 @@ pub struct TrainArgs {
     method: Option<Method>,
     /// A preset (tiny, 9m, 20m, 35m, 60m, 71m, 130m, 250m, 350m, 1b, 3b, 7b), the path of a Hugging Face config.json,
     /// or a Hugging Face folder, whose weights (and tokenizer, unless another is given) the training starts from.
-    #[arg(long)]
+    #[arg(long, value_parser = flags::text::<String>())]
     model: Option<String>,
     /// Rank of the factors or projections; a quarter of the hidden size unless given.
     #[arg(long)]
@@ -60,7 +60,7 @@ pub struct TrainArgs {
     gap: Option<u64>,
     /// Full-rank training before the method begins: a run or checkpoint to take the weights from, or a number of this run's
     /// updates.
-    #[arg(long, value_name = "DIR|N")]
+    #[arg(long, value_name = "DIR|N", value_parser = flags::text::<WarmStart>())]
     warm_start: Option<WarmStart>,
     /// Seed of all random numbers of the run.
     #[arg(long)]

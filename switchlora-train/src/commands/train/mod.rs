@@ -19,10 +19,13 @@ use anyhow::{Context, Result, bail};
 use prepare::{announce, check_memory, read};
 use resume::Resumed;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// The folder of runs without --out.
+const RUNS: &str = "runs";
 
 /// Trains.
 ///
@@ -91,8 +94,9 @@ fn begin(args: &TrainArgs) -> Result<(Experiment, Option<Resumed>)> {
         Some(file) => Experiment::from_file(file)?,
         None => Experiment::default(),
     };
-    if let Some(out) = &args.out {
-        RunDirectory::check_new(out)?;
+    match &args.out {
+        Some(out) => RunDirectory::check_new(out)?,
+        None => RunDirectory::check_parent(Path::new(RUNS))?,
     }
     Ok((args.override_in(&base)?, None))
 }
@@ -105,6 +109,6 @@ fn create(args: &TrainArgs, experiment: &Experiment) -> Result<RunDirectory> {
     let model = Path::new(&experiment.model).file_stem();
     let model = model.and_then(|stem| stem.to_str()).unwrap_or("model");
     let method = experiment.method.name();
-    let name = |n| PathBuf::from(format!("runs/{model}-{method}-{n}"));
+    let name = |n| Path::new(RUNS).join(format!("{model}-{method}-{n}"));
     RunDirectory::create_first(name).context("cannot begin the run")
 }

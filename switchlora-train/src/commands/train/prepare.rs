@@ -23,18 +23,21 @@ pub(super) fn check_memory(setup: &Setup, backend: BackendKind) -> Result<(), Us
     if needed <= installed {
         return Ok(());
     }
-    let advice = match state > installed {
-        true => "choose a smaller --model or --rank",
-        false => "choose a smaller --batch-size (with more --accumulation) or --sequence-length",
-    };
-    Err(Usage(format!(
-        "batch_size {} x sequence_length {} on model {} needs at least {} of memory, this machine has {}: {advice}",
-        experiment.batch_size,
-        experiment.sequence_length,
-        experiment.model,
-        bytes(needed),
-        bytes(installed)
-    )))
+    let (model, has) = (&experiment.model, bytes(installed));
+    Err(Usage(match state > installed {
+        true => format!(
+            "model {model} needs {} of memory for weights, gradients and moments, this machine has {has}: choose a \
+             smaller --model, another --method or a lower --rank",
+            bytes(state)
+        ),
+        false => format!(
+            "batch_size {} x sequence_length {} on model {model} needs at least {} of memory, this machine has {has}: \
+             choose a smaller --batch-size (with more --accumulation) or --sequence-length",
+            experiment.batch_size,
+            experiment.sequence_length,
+            bytes(needed)
+        ),
+    }))
 }
 
 /// Prints what the run will do.

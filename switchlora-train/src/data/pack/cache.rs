@@ -6,7 +6,7 @@
 
 use super::super::packed::{PackedFault, is_packed};
 use super::super::{DataError, Tokenizer};
-use super::entry::{Entry, discard, look, own, publish, remove_damaged, sweep};
+use super::entry::{Entry, discard, look, own, publish, remove_damaged, shared, sweep};
 use super::inputs::{Compression, Form, inputs};
 use super::malformed::OnMalformed;
 use super::progress::key;
@@ -86,25 +86,22 @@ pub fn cached(
         fs::create_dir_all(&folder)
             .map_err(|reason| of_cache(DataError::unwritable(&folder, reason)))?;
         let turn = wait(&path, tokenizer, || seen(Seen::waiting())).map_err(of_cache)?;
-        made = match &turn {
+        let out = match &turn {
             Turn::Made => None,
-            Turn::Lock(_lock) => {
-                Some(pack_alone(&packing(path.clone()), tokenizer, seen).map_err(of_cache)?)
-            }
-            Turn::Own => {
-                let own = own(&path);
-                let packed = pack_alone(&packing(own.clone()), tokenizer, seen);
-                let packed = packed.and_then(|packed| {
-                    make_room(&path, tokenizer)?;
-                    publish(&own, &path).map_err(|reason| DataError::unwritable(&path, reason))?;
-                    Ok(packed)
-                });
-                if packed.is_err() {
-                    discard(&own);
-                }
-                Some(packed.map_err(of_cache)?)
-            }
+            Turn::Lock(_) => Some(shared(&path)),
+            Turn::Own => Some(own(&path)),
         };
+        if let Some(out) = out {
+            let packed = pack_alone(&packing(out.clone()), tokenizer, seen).and_then(|packed| {
+                make_room(&path, tokenizer)?;
+                publish(&out, &path).map_err(|reason| DataError::unwritable(&path, reason))?;
+                Ok(packed)
+            });
+            if packed.is_err() && matches!(turn, Turn::Own) {
+                discard(&out);
+            }
+            made = Some(packed.map_err(of_cache)?);
+        }
         sweep(&path);
     }
     Ok(Some(Cached { path, made }))
@@ -114,8 +111,8 @@ pub fn cached(
 enum Turn {
     /// Another process has made it.
     Made,
-    /// This process makes it; nobody else does.
-    Lock(Lock),
+    /// This process makes it, and holds the lock until it is there.
+    Lock(#[allow(dead_code, reason = "held until drop")] Lock),
     /// This process makes it under a name of its own.
     Own,
 }
@@ -134,7 +131,6 @@ fn wait(path: &Path, tokenizer: &Tokenizer, mut waiting: impl FnMut()) -> Result
                 if others_work(path) {
                     return Ok(Turn::Own);
                 }
-                make_room(path, tokenizer)?;
                 return Ok(Turn::Lock(lock.removed_at_the_end()));
             }
             Ok(Attempt::Missing(_)) => return Ok(Turn::Own),
@@ -173,7 +169,8 @@ fn make_room(path: &Path, tokenizer: &Tokenizer) -> Result<(), DataError> {
 /// Whether the half-done work on the entry is a file of another user, which this process cannot continue.
 fn others_work(path: &Path) -> bool {
     let denied = |suffix: &str| {
-        let opened = hidden(path, suffix).and_then(|file| File::options().write(true).open(file));
+        let opened =
+            hidden(&shared(path), suffix).and_then(|file| File::options().write(true).open(file));
         opened.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
     };
     denied("writing") || denied("progress")
@@ -189,7 +186,7 @@ struct Stopped {
 impl Stopped {
     fn of(path: &Path) -> Self {
         Self {
-            writing: hidden(path, "writing").ok(),
+            writing: hidden(&shared(path), "writing").ok(),
             last: None,
             since: Instant::now(),
         }

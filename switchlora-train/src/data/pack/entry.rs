@@ -65,6 +65,11 @@ pub(super) fn remove_damaged(path: &Path, fault: &str) -> Result<(), DataError> 
     }
 }
 
+/// The name beside `path` under which the process works that holds the lock. Another continues its work if it is killed.
+pub(super) fn shared(path: &Path) -> PathBuf {
+    path.with_extension("work.tokens")
+}
+
 /// A name beside `path` that only this process uses.
 pub(super) fn own(path: &Path) -> PathBuf {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -107,7 +112,12 @@ pub(super) fn sweep(path: &Path) {
         let rest = name
             .strip_prefix(&*stem)
             .and_then(|rest| rest.strip_prefix('.'));
-        rest.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+        // `tokens.…` are those of earlier programs, which worked under the name of the entry.
+        let work = |rest: &str| {
+            rest.starts_with(|first: char| first.is_ascii_digit())
+                || ["tokens.writing", "tokens.progress"].contains(&rest)
+        };
+        rest.is_some_and(work)
     };
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let changed = entry.metadata().and_then(|metadata| metadata.modified());

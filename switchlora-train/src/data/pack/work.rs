@@ -11,6 +11,7 @@ use super::rounds::{HeldOut, Round, read};
 use super::side::Validation;
 use crate::durable::hidden;
 use crate::lock::{Attempt, Lock};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -138,9 +139,19 @@ pub(super) fn pack_alone(
             &tokenizer.sha256(),
         ],
     );
-    let mut work = Work::begin(packing, tokenizer, key)?;
-    work.run(all, held_out, &mut seen)?;
-    work.finish()
+    let attempt = || {
+        let mut work = Work::begin(packing, tokenizer, key)?;
+        work.run(all, held_out, &mut seen)?;
+        work.finish()
+    };
+    attempt().inspect_err(|_| {
+        // Without saved progress a half-written file only takes space, which may be what is missing.
+        if !Progress::exists(&packing.out) {
+            for out in [&packing.out, &packing.validation_out] {
+                let _ = hidden(out, "writing").and_then(fs::remove_file);
+            }
+        }
+    })
 }
 
 /// Work in progress. Pairs are for training and validation.
