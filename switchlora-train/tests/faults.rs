@@ -327,8 +327,15 @@ fn a_run_resumes_from_its_directory_alone_wherever_it_is_started() {
         assert!(output.status.success(), "{name}: {}", stderr(&output));
         same(&format!("from-{name}-whole"), &parts);
     }
+    // Another process is writing the same folder.
+    let lock = fs::File::create(place.path(".again.lock")).unwrap();
+    lock.lock().unwrap();
+    let output = place.run("export from-folder-parts --out again");
+    failed(&output, &["again", "being written by process"]);
+    drop(lock);
     let output = place.run("export from-folder-parts --out again");
     assert!(output.status.success(), "{}", stderr(&output));
+    assert!(!place.path(".again.lock").exists());
 }
 
 #[cfg(unix)]

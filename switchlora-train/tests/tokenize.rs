@@ -253,6 +253,10 @@ fn malformed_lines_are_counted_shown_and_passed_over_or_fatal() {
             "validation-share",
         ),
         ("--data none*.jsonl --out b.tokens", "none*.jsonl"),
+        (
+            "--data text.txt --out b.tokens --validation-share 0.1 --validation-out ././b.tokens",
+            "the same file",
+        ),
     ] {
         let output = place.run(&format!("tokenize {flags}"));
         assert_eq!(output.status.code(), Some(2), "{flags}");

@@ -68,7 +68,7 @@ pub fn run(args: TokenizeArgs) -> Result<ExitCode> {
     free("--out", &packing.out)?;
     if packing.validation != Validation::None {
         free("--validation-out", &packing.validation_out)?;
-        if packing.out == packing.validation_out {
+        if place(&packing.out) == place(&packing.validation_out) {
             let message =
                 "--out and --validation-out are the same file: choose another --validation-out";
             bail!(Usage(message.to_owned()));
@@ -100,6 +100,16 @@ fn free(flag: &str, out: &Path) -> Result<(), Usage> {
         ))),
         false => Ok(()),
     }
+}
+
+/// The folder, links followed, and the name in it: the same for every spelling of a path.
+fn place(path: &Path) -> Option<PathBuf> {
+    let whole = std::path::absolute(path).ok()?;
+    let folder = whole.parent()?;
+    let folder = folder
+        .canonicalize()
+        .unwrap_or_else(|_| folder.to_path_buf());
+    Some(folder.join(whole.file_name()?))
 }
 
 fn report(packing: &Packing, packed: &Packed, watch: &Watch) {

@@ -134,6 +134,14 @@ pub enum ExportError {
     /// Something else exists at the path; it is never replaced.
     #[error("{} exists and is not a Hugging Face folder: choose another --out", .0.display())]
     NotAModel(PathBuf),
+    /// Another process writes the folder.
+    #[error("{} is being written by process {process}: wait for it to end, or choose another --out", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// The id of that process.
+        process: String,
+    },
     /// A weight overflows the dtype.
     #[error("{name} holds {value}, which exceeds {dtype}: choose --dtype f32 or bf16")]
     TooLarge {

@@ -7,6 +7,7 @@ use super::{
 use crate::checkpoint::{Tensors, header};
 use crate::data::Tokenizer;
 use crate::durable::{empty_folder, hidden, put_folder, sync, sync_folder, write_flushed};
+use crate::lock::{Attempt, Lock};
 use crate::model::LlamaConfig;
 use burn::tensor::TensorData;
 use serde_json::{Value, json};
@@ -49,6 +50,12 @@ pub fn write(out: &Path, export: &Export, replace: bool) -> Result<u64, ExportEr
     check_place(&out, replace)?;
     let beside = |suffix| hidden(&out, suffix).map_err(|reason| refused(&out, reason));
     let (writing, replaced) = (beside("writing")?, beside("replaced")?);
+    let lock = Lock::attempt(&beside("lock")?).map_err(|reason| refused(&out, reason))?;
+    let _lock = match lock {
+        Attempt::Held(lock) => Some(lock.removed_at_the_end()),
+        Attempt::Missing(_) => None,
+        Attempt::Taken(process) => return Err(ExportError::InUse { path: out, process }),
+    };
     let bytes = write_files(&writing, export).inspect_err(|_| {
         // Free the space of the incomplete folder.
         let _ = fs::remove_dir_all(&writing);

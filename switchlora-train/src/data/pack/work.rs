@@ -94,17 +94,26 @@ pub fn pack(
     tokenizer: &Tokenizer,
     seen: impl FnMut(Seen),
 ) -> Result<Packed, DataError> {
-    let out = &packing.out;
-    let attempt = lock_of(out).and_then(|lock| Lock::attempt(&lock));
-    let _lock = match attempt.map_err(|reason| DataError::unwritable(out, reason))? {
-        Attempt::Held(lock) => Some(lock.removed_at_the_end()),
-        Attempt::Missing(_) => None,
-        Attempt::Taken(process) => {
-            let path = out.clone();
-            return Err(DataError::InUse { path, process });
-        }
+    let held_out = match packing.validation {
+        Validation::None => None,
+        Validation::Share(_) | Validation::Paths(_) => Some(&packing.validation_out),
     };
+    let outs = [&packing.out].into_iter().chain(held_out);
+    let _locks = outs.map(|out| lock(out)).collect::<Result<Vec<_>, _>>()?;
     pack_alone(packing, tokenizer, seen)
+}
+
+/// Takes the lock of an output; none where the file system has no locks.
+fn lock(out: &Path) -> Result<Option<Lock>, DataError> {
+    let attempt = lock_of(out).and_then(|lock| Lock::attempt(&lock));
+    match attempt.map_err(|reason| DataError::unwritable(out, reason))? {
+        Attempt::Held(lock) => Ok(Some(lock.removed_at_the_end())),
+        Attempt::Missing(_) => Ok(None),
+        Attempt::Taken(process) => {
+            let path = out.to_path_buf();
+            Err(DataError::InUse { path, process })
+        }
+    }
 }
 
 /// The file whose lock the process holds that writes `out`.
