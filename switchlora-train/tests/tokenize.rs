@@ -114,7 +114,7 @@ fn on_lines(place: &Place, out: usize) -> Command {
 #[test]
 fn runs_that_pack_the_same_text_at_once_all_get_it_even_if_one_of_them_is_killed() {
     let place = Place::new();
-    corpus(&place, "corpus.jsonl", 150);
+    corpus(&place, "corpus.jsonl", 100);
     let all = |runs: std::ops::Range<usize>| {
         let runs = runs.map(|out| on_lines(&place, out).spawn().unwrap());
         runs.collect::<Vec<_>>()
