@@ -1,7 +1,7 @@
 //! Writes files and folders that are complete or absent, even if the machine stops.
 //!
 //! Some file systems (NFS, CIFS, 9p, FUSE) cannot flush a folder or a file, or have no locks. What they cannot do is left out
-//! with one warning: [`is_missing`] says which errors mean that. Any other error is one.
+//! with one warning: `is_missing` says which errors mean that. Any other error is one.
 
 use crate::say::warn;
 use std::ffi::OsString;
