@@ -1,9 +1,69 @@
 //! Writes files and folders that are complete or absent, even if the machine stops.
+//!
+//! Some file systems (NFS, CIFS, 9p, FUSE) cannot flush a folder or a file, or have no locks. What they cannot do is left out
+//! with one warning: `is_missing` says which errors mean that. Any other error is one.
 
+use crate::say::warn;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether an error means that the file system has no such operation, and not that the operation failed.
+pub(crate) fn is_missing(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    let number = error.raw_os_error().is_some_and(|number| {
+        [
+            libc::EINVAL,
+            libc::ENOSYS,
+            libc::ENOTTY,
+            libc::EOPNOTSUPP,
+            libc::ENOTSUP,
+            libc::ENOLCK,
+            libc::EBADF,
+        ]
+        .contains(&number)
+    });
+    #[cfg(not(unix))]
+    let number = false;
+    number || error.kind() == io::ErrorKind::Unsupported
+}
+
+/// Flushes a file to the disk.
+///
+/// # Errors
+///
+/// The system's error; none where the file system cannot flush.
+pub fn sync(file: &File) -> io::Result<()> {
+    without_flush(file.sync_all())
+}
+
+/// Flushes the content of a file to the disk.
+///
+/// # Errors
+///
+/// The system's error; none where the file system cannot flush.
+pub(crate) fn sync_data(file: &File) -> io::Result<()> {
+    without_flush(file.sync_data())
+}
+
+/// Warns once instead of failing where the file system cannot flush.
+fn without_flush(flushed: io::Result<()>) -> io::Result<()> {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    match flushed {
+        Err(error) if is_missing(&error) => {
+            if !WARNED.swap(true, Ordering::Relaxed) {
+                warn(format!(
+                    "the file system cannot flush files or folders ({error}): what is written last may be lost if the \
+                     machine stops"
+                ));
+            }
+            Ok(())
+        }
+        other => other,
+    }
+}
 
 /// Writes a temporary file, flushes it, renames it to `path`, and flushes the folder. A reader of `path` gets the old
 /// or the new content, never a part.
@@ -25,7 +85,7 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 pub(crate) fn write_flushed(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(content)?;
-    file.sync_all()
+    sync(&file)
 }
 
 /// Creates an empty folder. An older one at `path` is removed with everything in it.
@@ -36,21 +96,66 @@ pub(crate) fn empty_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
-/// Renames a finished folder `beside` to `path`. An existing folder at `path` is moved to `aside` first. It is removed
-/// once the new folder is in place, and moved back if that fails.
+/// Whether a folder could not be renamed because the file system renames none, or not this one: across the layers of a
+/// container's file system, in a mounted object store.
+fn cannot_rename(error: &io::Error) -> bool {
+    let kind = error.kind();
+    is_missing(error)
+        || kind == io::ErrorKind::CrossesDevices
+        || kind == io::ErrorKind::PermissionDenied
+}
+
+/// Removes a folder that must not be seen half removed: it gets the name `aside` first. Where the file system cannot rename
+/// it, `mark`, the file without which it counts for nothing, is removed first.
 ///
 /// # Errors
 ///
 /// The system's error.
-pub fn put_folder(beside: &Path, path: &Path, aside: &Path) -> io::Result<()> {
-    let replaces = path.exists();
+pub(crate) fn remove_folder(path: &Path, aside: &Path, mark: &str) -> io::Result<()> {
+    if aside.exists() {
+        fs::remove_dir_all(aside)?;
+    }
+    match fs::rename(path, aside) {
+        Ok(()) => fs::remove_dir_all(aside),
+        Err(error) if cannot_rename(&error) => {
+            match fs::remove_file(path.join(mark)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            fs::remove_dir_all(path)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Renames a finished folder `beside` to `path`. An existing folder at `path` is moved to `aside` first. It is removed
+/// once the new folder is in place, and moved back if that fails.
+///
+/// Where the file system cannot rename folders, the files are moved one by one, and last of all `mark`, the file without
+/// which the folder counts for nothing.
+///
+/// # Errors
+///
+/// The system's error.
+pub fn put_folder(beside: &Path, path: &Path, aside: &Path, mark: &str) -> io::Result<()> {
+    let mut replaces = path.exists();
     if replaces {
         if aside.exists() {
             fs::remove_dir_all(aside)?;
         }
-        fs::rename(path, aside)?;
+        match fs::rename(path, aside) {
+            Err(error) if cannot_rename(&error) => {
+                remove_folder(path, aside, mark)?;
+                replaces = false;
+            }
+            renamed => renamed?,
+        }
     }
-    if let Err(error) = fs::rename(beside, path) {
+    let put = match fs::rename(beside, path) {
+        Err(error) if cannot_rename(&error) => move_files(beside, path, mark).map_err(|_| error),
+        renamed => renamed,
+    };
+    if let Err(error) = put {
         if replaces {
             fs::rename(aside, path)?;
         }
@@ -63,11 +168,29 @@ pub fn put_folder(beside: &Path, path: &Path, aside: &Path) -> io::Result<()> {
     }
 }
 
+/// Moves every file of the folder `from` to a new folder `to`, and `mark` last. Without it there is no folder `to`.
+fn move_files(from: &Path, to: &Path, mark: &str) -> io::Result<()> {
+    fs::create_dir(to)?;
+    let attempt = || -> io::Result<()> {
+        for entry in fs::read_dir(from)? {
+            let name = entry?.file_name();
+            if name != mark {
+                fs::rename(from.join(&name), to.join(&name))?;
+            }
+        }
+        sync_folder(to)?;
+        fs::rename(from.join(mark), to.join(mark))?;
+        sync_folder(to)
+    };
+    attempt().inspect_err(|_| _ = fs::remove_dir_all(to))?;
+    fs::remove_dir_all(from)
+}
+
 /// Flushes a folder's list of entries to the disk, on Unix.
 ///
 /// # Errors
 ///
-/// The system's error.
+/// The system's error; none where the file system cannot flush a folder, or the folder may be written but not read.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -75,7 +198,10 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
             true => Path::new("."),
             false => folder,
         };
-        File::open(folder)?.sync_all()?;
+        match File::open(folder) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            opened => without_flush(opened.and_then(|folder| folder.sync_all()))?,
+        }
     }
     #[cfg(not(unix))]
     let _ = folder;

@@ -5,6 +5,7 @@
 //! [`checkpoint`] keeps its state in a [`run_directory`], [`huggingface`] reads and writes Hugging Face folders,
 //! [`backend`] runs any of it on CPU or GPU, [`commands`] are the program's.
 
+mod advice;
 mod at_path;
 pub mod backend;
 pub mod checkpoint;
@@ -14,8 +15,10 @@ pub mod durable;
 pub mod experiment;
 pub mod generation;
 mod hexadecimal;
+pub mod home;
 pub mod huggingface;
 pub mod learner;
+mod lock;
 pub mod memory;
 pub mod model;
 pub mod model_source;

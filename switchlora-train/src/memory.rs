@@ -27,6 +27,14 @@ pub struct Resident {
     pub peak: u64,
 }
 
+/// Memory and swap space of the machine, in bytes. `None` where the system does not report them.
+pub fn installed() -> Option<u64> {
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    let bytes = system.total_memory().saturating_add(system.total_swap());
+    Some(bytes).filter(|&bytes| bytes > 0)
+}
+
 /// Measures the resident memory. `None` where the system does not report it (Linux does).
 pub fn resident() -> Option<Resident> {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

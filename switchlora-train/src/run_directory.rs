@@ -3,9 +3,13 @@
 //! The process holds an operating-system lock on `run.lock`. The lock ends with the process, however the process ends.
 //! The process id in the file only serves the error message of a second process.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use crate::advice::advice;
+use crate::lock::{Attempt, Lock};
+use crate::say::warn;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Name of the experiment's file. A folder that contains it is a run.
 pub const CONFIG: &str = "config.toml";
@@ -33,7 +37,7 @@ pub enum RunDirectoryError {
     #[error("{} is not a run to resume: it has no {CONFIG} and no checkpoint", .0.display())]
     NoRun(PathBuf),
     /// The system refused.
-    #[error("cannot use {}: {reason}", path.display())]
+    #[error("cannot use {}: {reason}; {}", path.display(), advice(reason))]
     System {
         /// The folder.
         path: PathBuf,
@@ -46,7 +50,8 @@ pub enum RunDirectoryError {
 #[derive(Debug)]
 pub struct RunDirectory {
     path: PathBuf,
-    lock: File,
+    /// None where the file system has no locks.
+    _lock: Option<Lock>,
 }
 
 impl RunDirectory {
@@ -104,7 +109,10 @@ impl RunDirectory {
     /// The folder contains a run or anything else, another process holds it, or the system refuses.
     pub fn check_new(path: &Path) -> Result<(), RunDirectoryError> {
         let entries = match fs::read_dir(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // A link that leads nowhere is not nothing.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
+                return check_writable(path).map_err(|reason| system(path, reason));
+            }
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
                 return Err(RunDirectoryError::NotEmpty(path.to_path_buf()));
             }
@@ -116,7 +124,7 @@ impl RunDirectory {
         // A process killed right after its start leaves these files.
         let ours = |name: &std::ffi::OsString| name == LOCK || name == ".config.toml.writing";
         if !names.any(|name| !ours(&name)) {
-            return Ok(());
+            return check_writable(path).map_err(|reason| system(path, reason));
         }
         if !path.join(CONFIG).exists() {
             return Err(RunDirectoryError::NotEmpty(path.to_path_buf()));
@@ -126,49 +134,60 @@ impl RunDirectory {
         Err(RunDirectoryError::Exists(path.to_path_buf()))
     }
 
+    /// Checks that folders can be created in `path`, or that it can be created itself.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses.
+    pub fn check_parent(path: &Path) -> Result<(), RunDirectoryError> {
+        check_writable(path).map_err(|reason| system(path, reason))
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     fn lock(path: &Path) -> Result<Self, RunDirectoryError> {
-        let failed = |reason| system(path, reason);
-        let mut options = File::options();
-        let options = options.read(true).write(true).create(true).truncate(false);
-        let mut lock = options.open(path.join(LOCK)).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut process = String::new();
-                let _ = lock.read_to_string(&mut process);
-                let process = match process.trim() {
-                    "" => "(just started)".to_owned(),
-                    number => number.to_owned(),
-                };
-                let path = path.to_path_buf();
-                return Err(RunDirectoryError::InUse { path, process });
-            }
-            // The file system has no locks: run without one.
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
-        let write = |lock: &mut File| -> io::Result<()> {
-            lock.set_len(0)?;
-            lock.rewind()?;
-            writeln!(lock, "{}", std::process::id())
-        };
-        write(&mut lock).map_err(failed)?;
+        static WARNED: AtomicBool = AtomicBool::new(false);
+        let attempt = Lock::attempt(&path.join(LOCK)).map_err(|reason| system(path, reason))?;
         let path = path.to_path_buf();
-        Ok(Self { path, lock })
+        let lock = match attempt {
+            // The file stays, so that a dead process is told from none.
+            Attempt::Held(lock) => Some(lock),
+            Attempt::Taken(process) => return Err(RunDirectoryError::InUse { path, process }),
+            Attempt::Missing(error) => {
+                if !WARNED.swap(true, Ordering::Relaxed) {
+                    warn(format!(
+                        "the file system of {} has no locks ({error}): do not start a second process on this run",
+                        path.display()
+                    ));
+                }
+                None
+            }
+        };
+        Ok(Self { path, _lock: lock })
     }
 }
 
-impl Drop for RunDirectory {
-    fn drop(&mut self) {
-        // The file stays: if it were removed while another process opens it, two processes could hold a lock.
-        let _ = self.lock.set_len(0);
-        let _ = self.lock.unlock();
+/// Checks that the folder `path`, or the one in which it would be created, can be written: otherwise it would be found out
+/// after the text is read.
+fn check_writable(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        let path = std::path::absolute(path)?;
+        let folder = path.ancestors().find(|folder| folder.exists());
+        let folder = folder.unwrap_or(Path::new("/")).as_os_str().as_bytes();
+        let folder = std::ffi::CString::new(folder)?;
+        // SAFETY: the call reads the string, which ends in a zero and lives until the call returns.
+        if unsafe { libc::access(folder.as_ptr(), libc::W_OK | libc::X_OK) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
     }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
 }
 
 fn system(path: &Path, reason: io::Error) -> RunDirectoryError {

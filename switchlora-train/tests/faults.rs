@@ -229,6 +229,115 @@ fn a_resumed_run_says_what_has_changed_and_refuses_what_would_change_its_state()
     assert!(output.status.success(), "{}", stderr(&output));
 }
 
+#[test]
+fn a_run_resumes_from_its_directory_alone_wherever_it_is_started() {
+    let place = Place::new();
+    for folder in ["elsewhere", "texts", "began"] {
+        fs::create_dir(place.path(folder)).unwrap();
+    }
+    fs::rename(place.path("model.json"), place.path("began/model.json")).unwrap();
+    let tokenizer = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/tokenizer.json");
+    fs::copy(tokenizer, place.path("began/tokenizer.json")).unwrap();
+    fs::rename(place.path("text.txt"), place.path("texts/a.txt")).unwrap();
+    let resume = |out: &str, flags: &str| {
+        let newest = checkpoint::list(&place.path(out)).unwrap().pop().unwrap().1;
+        fs::remove_dir_all(newest).unwrap();
+        let arguments = format!("train --out ../{out} --resume {flags}");
+        let elsewhere = place.path("elsewhere");
+        place
+            .program(&arguments)
+            .current_dir(elsewhere)
+            .output()
+            .unwrap()
+    };
+    let same = |whole: &str, parts: &str| {
+        assert_eq!(place.journal(whole), place.journal(parts));
+        assert_eq!(place.checkpoint(whole), place.checkpoint(parts));
+    };
+    // Relative names and a relative pattern; then model and tokenizer are gone.
+    let flags = |out: &str| {
+        let flags = train_arguments(&format!(
+            "--tokenizer began/tokenizer.json --steps 8 --out {out}"
+        ));
+        flags
+            .replace("model.json", "began/model.json")
+            .replace("text.txt", "texts/*.t[xy]t")
+    };
+    for out in ["whole", "parts", "moved", "lost"] {
+        let output = place.run(&flags(out));
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+    fs::rename(place.path("began"), place.path("gone")).unwrap();
+    let output = resume("parts", "");
+    assert!(output.status.success(), "{}", stderr(&output));
+    for what in [
+        "model       the checkpoint's own",
+        "tokenizer   the checkpoint's own",
+    ] {
+        assert!(stdout(&output).contains(what), "{}", stdout(&output));
+    }
+    same("whole", "parts");
+    // Another file in its place is not taken for it.
+    fs::create_dir(place.path("began")).unwrap();
+    let other = fs::read_to_string(place.path("gone/model.json")).unwrap();
+    fs::write(place.path("began/model.json"), other.replace("48", "56")).unwrap();
+    let output = resume("lost", "");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("move it away"),
+        "{}",
+        stderr(&output)
+    );
+    fs::remove_dir_all(place.path("began")).unwrap();
+    // The text is needed; it is named, and may have moved.
+    fs::rename(place.path("texts"), place.path("elsewhere/texts")).unwrap();
+    let output = resume("moved", "");
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(
+        said.contains("--data") && said.contains("texts/*.t[xy]t"),
+        "{said}"
+    );
+    let output = place
+        .program("train --out ../moved --resume --data texts/*.txt")
+        .current_dir(place.path("elsewhere"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(place.journal("whole"), place.journal("moved"));
+
+    // A warm start from a run and from a Hugging Face folder; then both are gone.
+    let text = "--data elsewhere/texts/a.txt";
+    assert!(place.run("export whole --out folder").status.success());
+    let base = train_arguments("--steps 8").replace("--data text.txt", text);
+    let from_run = base.replace("model.json", "gone/model.json") + " --warm-start whole";
+    let from_folder = base.replace("model.json", "folder");
+    for (name, flags) in [("run", from_run), ("folder", from_folder)] {
+        for out in ["whole", "parts"] {
+            let output = place.run(&format!("{flags} --out from-{name}-{out}"));
+            assert!(output.status.success(), "{}", stderr(&output));
+        }
+    }
+    for began in ["whole", "folder", "gone"] {
+        fs::remove_dir_all(place.path(began)).unwrap();
+    }
+    for name in ["run", "folder"] {
+        let parts = format!("from-{name}-parts");
+        let output = resume(&parts, "");
+        assert!(output.status.success(), "{name}: {}", stderr(&output));
+        same(&format!("from-{name}-whole"), &parts);
+    }
+    // Another process is writing the same folder.
+    let lock = fs::File::create(place.path(".again.lock")).unwrap();
+    lock.lock().unwrap();
+    let output = place.run("export from-folder-parts --out again");
+    failed(&output, &["again", "being written by process"]);
+    drop(lock);
+    let output = place.run("export from-folder-parts --out again");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(!place.path(".again.lock").exists());
+}
+
 #[cfg(unix)]
 #[test]
 fn a_full_disk_ends_the_run_and_the_last_good_checkpoint_stays() {

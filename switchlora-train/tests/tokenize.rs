@@ -4,7 +4,8 @@ mod program;
 
 use program::{Place, stderr, stdout, wait_until};
 use std::fs;
-use std::process::Stdio;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use switchlora_train::data::packed::PackedTokens;
 
 /// Lines of JSON, enough for some rounds.
@@ -94,6 +95,132 @@ fn a_training_takes_lines_of_json_packs_them_once_and_resumes() {
     assert!(stderr(&wrong).contains("2 files"), "{}", stderr(&wrong));
 }
 
+/// The entries of the cache, and files of unfinished work.
+fn cache(place: &Place) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let all = program::sorted(&place.path("cache")).into_iter();
+    all.partition(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.'))
+}
+
+/// A training of one update on text that has to be packed.
+fn on_lines(place: &Place, out: usize) -> Command {
+    let mut program = place.program(&format!(
+        "train --model model.json --data corpus.jsonl --steps 1 --batch-size 1 --sequence-length 24 --rank 8 --out {out}"
+    ));
+    program.stdout(Stdio::piped()).stderr(Stdio::piped());
+    program
+}
+
+#[cfg(unix)]
+#[test]
+fn runs_that_pack_the_same_text_at_once_all_get_it_even_if_one_of_them_is_killed() {
+    let place = Place::new();
+    corpus(&place, "corpus.jsonl", 100);
+    let all = |runs: std::ops::Range<usize>| {
+        let runs = runs.map(|out| on_lines(&place, out).spawn().unwrap());
+        runs.collect::<Vec<_>>()
+    };
+    let check = |runs: Vec<std::process::Child>| {
+        for run in runs {
+            let output = run.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", stderr(&output));
+        }
+        let (entries, left) = cache(&place);
+        assert_eq!((entries.len(), left.len()), (1, 0), "{entries:?} {left:?}");
+        fs::read(&entries[0]).unwrap()
+    };
+    let whole = check(all(0..4));
+
+    // The process that packs is killed under those that wait.
+    fs::remove_dir_all(place.path("cache")).unwrap();
+    let mut first = on_lines(&place, 4).spawn().unwrap();
+    let packs = || {
+        place.path("cache").exists()
+            && cache(&place)
+                .1
+                .iter()
+                .any(|path| path.extension().is_some_and(|e| e == "writing"))
+    };
+    wait_until(|| packs() || first_ended(&place));
+    let waiting = all(5..7);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(check(waiting) == whole);
+
+    // Two writers of one file.
+    let arguments = "tokenize --data corpus.jsonl --out out.tokens";
+    let mut first = place
+        .program(arguments)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until(|| place.path(".out.tokens.lock").exists() || place.path("out.tokens").exists());
+    let second = place.run(arguments);
+    let said = stderr(&second);
+    let told = said.contains(&format!("process {}", first.id())) || said.contains("exists");
+    assert!(!second.status.success() && told, "{said}");
+    assert!(first.wait().unwrap().success());
+    assert!(fs::read(place.path("out.tokens")).unwrap() == whole);
+}
+
+/// Whether the cache has an entry already.
+fn first_ended(place: &Place) -> bool {
+    place.path("cache").exists() && !cache(place).0.is_empty()
+}
+
+#[test]
+fn a_damaged_entry_of_the_cache_is_found_and_made_again_and_a_cache_that_cannot_be_written_is_named()
+ {
+    let place = Place::new();
+    corpus(&place, "corpus.jsonl", 20);
+    let run = |out: usize| {
+        let output = on_lines(&place, out).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output)
+    };
+    assert!(run(0).is_empty());
+    let entry = cache(&place).0.remove(0);
+    let whole = fs::read(&entry).unwrap();
+    for (number, damage) in ["flipped", "cut", "empty", "longer", "folder"]
+        .into_iter()
+        .enumerate()
+    {
+        let mut bytes = whole.clone();
+        match damage {
+            "flipped" => bytes[whole.len() / 2] ^= 1,
+            "cut" => bytes.truncate(whole.len() / 2),
+            "empty" => bytes.clear(),
+            _ => bytes.push(0),
+        }
+        fs::write(&entry, bytes).unwrap();
+        if damage == "folder" {
+            fs::remove_file(&entry).unwrap();
+            fs::create_dir(&entry).unwrap();
+        }
+        let said = run(number + 1);
+        assert_eq!(said.lines().count(), 1, "{damage}: {said}");
+        assert!(said.contains("packed again"), "{damage}: {said}");
+        assert!(fs::read(&entry).unwrap() == whole, "{damage}");
+    }
+    // A file in the place of the cache, or of a folder above it.
+    for cache in ["text.txt", "text.txt/cache"] {
+        let output = on_lines(&place, 9)
+            .env("SWITCHLORA_CACHE", cache)
+            .output()
+            .unwrap();
+        let said = stderr(&output);
+        assert_eq!(
+            (output.status.code(), said.lines().count()),
+            (Some(1), 1),
+            "{said}"
+        );
+        assert!(
+            said.contains(cache) && said.contains("SWITCHLORA_CACHE"),
+            "{said}"
+        );
+        assert!(!place.path("9").exists());
+    }
+}
+
 #[test]
 fn malformed_lines_are_counted_shown_and_passed_over_or_fatal() {
     let place = Place::new();
@@ -126,6 +253,10 @@ fn malformed_lines_are_counted_shown_and_passed_over_or_fatal() {
             "validation-share",
         ),
         ("--data none*.jsonl --out b.tokens", "none*.jsonl"),
+        (
+            "--data text.txt --out b.tokens --validation-share 0.1 --validation-out ././b.tokens",
+            "the same file",
+        ),
     ] {
         let output = place.run(&format!("tokenize {flags}"));
         assert_eq!(output.status.code(), Some(2), "{flags}");

@@ -59,6 +59,202 @@ fn choices_that_make_no_sense_are_refused_by_name() {
 }
 
 #[test]
+fn numbers_that_no_file_or_machine_can_hold_are_refused_by_their_key() {
+    let place = Place::new();
+    let (most, more) = (i64::MAX.to_string(), u64::MAX.to_string());
+    for flag in [
+        "batch-size",
+        "accumulation",
+        "sequence-length",
+        "steps",
+        "rank",
+    ] {
+        for number in [&most, &more] {
+            let key = flag.replace('-', "_");
+            one_line(&place, 2, &format!("--{flag} {number}"), &[&key, number]);
+        }
+    }
+    for flag in [
+        "keep",
+        "warmup",
+        "seed",
+        "cycle",
+        "gap",
+        "eval-every",
+        "checkpoint-every",
+    ] {
+        let key = flag.replace('-', "_");
+        one_line(&place, 2, &format!("--{flag} {more}"), &[&key, &more]);
+    }
+    for number in ["inf", "-inf", "nan", "1e-60", "1e60"] {
+        one_line(
+            &place,
+            2,
+            &format!("--lr={number}"),
+            &["lr", number.trim_start_matches('-')]
+                .map(|part| if part == "nan" { "NaN" } else { part }),
+        );
+    }
+    one_line(&place, 2, "--interval inf", &["interval", "inf"]);
+    one_line(&place, 2, "--weights inf 1", &["weights", "inf"]);
+    for (name, text, key) in [
+        ("clip.toml", "clip = inf", "clip"),
+        ("galore.toml", "[galore]\nscale = nan", "galore.scale"),
+        ("freeze.toml", "[switch]\nfreeze = 4294967295", "freeze"),
+        (
+            "adamw.toml",
+            "method = \"full\"\n[adamw]\nepsilon = inf",
+            "adamw.epsilon",
+        ),
+    ] {
+        std::fs::write(place.path(name), text).unwrap();
+        one_line(&place, 2, &format!("--config {name}"), &[key]);
+    }
+    for size in ["400000000", "4000000000"] {
+        let flags = format!("--batch-size {size}");
+        one_line(&place, 2, &flags, &["batch_size", size, "memory"]);
+    }
+    for rank in [&most, &more] {
+        one_line(&place, 2, &format!("plan --rank {rank}"), &["rank", rank]);
+    }
+    std::fs::write(
+        place.path("vast.json"),
+        r#"{"model_type":"llama","hidden_size":1048576,"intermediate_size":1048576,"num_hidden_layers":4096,
+            "num_attention_heads":1024,"vocab_size":16777216,"max_position_embeddings":128}"#,
+    )
+    .unwrap();
+    one_line(
+        &place,
+        2,
+        "--model vast.json --rank 8",
+        &["vast.json", "memory"],
+    );
+    assert!(
+        place
+            .run("plan --model vast.json --rank 8")
+            .status
+            .success()
+    );
+}
+
+#[test]
+fn paths_that_name_nothing_are_refused_with_what_is_wrong_with_them() {
+    let place = Place::new();
+    for flag in ["--data", "--validation", "--tokenizer", "--out", "--config"] {
+        let said = refused(&place, 2, &format!("{flag} ~nobody-at-all/x"));
+        assert!(
+            said.contains(flag) && said.contains("write the folder out"),
+            "{said}"
+        );
+        let output = place.program(flag).arg("").output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains(flag), "{}", stderr(&output));
+    }
+    std::fs::write(place.path("home.toml"), "data = [\"~/text.txt\"]\n").unwrap();
+    let home = |arguments: &str| {
+        let mut program = place.program(arguments);
+        program.env("HOME", place.folder.path()).output().unwrap()
+    };
+    let flags = program::train_arguments("--config home.toml --out ~/run");
+    let output = home(&flags.replace("--data text.txt", ""));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(place.path("run/config.toml").exists());
+    assert!(home("eval ~/run --data=~/text.txt").status.success());
+
+    one_line(&place, 2, "--out text.txt", &["text.txt", "--out"]);
+    one_line(&place, 2, "--out text.txt/run", &["text.txt/run", "--out"]);
+    one_line(&place, 1, "--tokenizer run", &["run", "is a folder"]);
+    one_line(&place, 2, "--config run", &["run", "is a folder"]);
+    one_line(&place, 2, "--data /dev/null", &["/dev/null", "device"]);
+    one_line(&place, 1, "--data text.txt/x", &["text.txt/x", "is a file"]);
+    let long = "x".repeat(300);
+    one_line(&place, 1, &format!("--data {long}"), &["shorter"]);
+    one_line(&place, 1, &format!("--out {long}"), &["shorter"]);
+    one_line(
+        &place,
+        1,
+        "tokenize --data text.txt --out none/x.tokens",
+        &["none/x.tokens", "check the path"],
+    );
+    let number = u64::MAX.to_string() + "0";
+    assert!(refused(&place, 2, &format!("--warm-start {number}")).contains("--warm-start"));
+}
+
+#[cfg(unix)]
+#[test]
+fn names_that_are_not_utf_8_and_links_that_lead_nowhere_are_named_or_work() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+    let place = Place::new();
+    let name = OsStr::from_bytes(b"t\xff.txt");
+    std::fs::rename(place.path("text.txt"), place.folder.path().join(name)).unwrap();
+    for flag in [
+        "--data",
+        "--validation",
+        "--tokenizer",
+        "--model",
+        "--warm-start",
+    ] {
+        let output = place.program(flag).arg(name).output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(flag) && said.contains("UTF-8"), "{said}");
+    }
+    // In a folder, and as the name of a run, it is a name like any other.
+    std::fs::create_dir(place.path("texts")).unwrap();
+    std::fs::rename(
+        place.folder.path().join(name),
+        place.path("texts").join(name),
+    )
+    .unwrap();
+    let flags = program::train_arguments("--steps 2").replace("text.txt", "texts");
+    let output = place
+        .program(&flags)
+        .arg("--out")
+        .arg(name)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let resume = "train --resume --steps 4";
+    let output = place
+        .program(resume)
+        .arg("--out")
+        .arg(name)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    // In a working directory of such a name, paths stay relative.
+    let inside = place.folder.path().join(name).join("inside");
+    std::fs::create_dir(&inside).unwrap();
+    std::fs::copy(place.path("texts").join(name), inside.join("a.txt")).unwrap();
+    std::fs::copy(place.path("model.json"), inside.join("model.json")).unwrap();
+    let flags = program::train_arguments("--steps 2 --out run").replace("text.txt", "a.txt");
+    let output = place.program(&flags).current_dir(&inside).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+
+    symlink("b", place.path("a")).unwrap();
+    symlink("a", place.path("b")).unwrap();
+    symlink("nowhere", place.path("dangling")).unwrap();
+    one_line(&place, 1, "--out a", &["links lead in a circle"]);
+    one_line(&place, 1, "--data a", &["links lead in a circle"]);
+    one_line(&place, 1, "--out dangling", &["dangling"]);
+    one_line(&place, 2, "--data dangling", &["dangling"]);
+}
+
+#[test]
+fn the_help_of_each_dtype_says_what_has_it() {
+    let place = Place::new();
+    for command in ["train", "plan"] {
+        let help = program::stdout(&place.run(&format!("{command} --help")));
+        let frozen = help.split("--frozen").nth(1).unwrap();
+        let frozen = frozen.split("--").next().unwrap();
+        assert!(frozen.contains("Dtype of the frozen weights"), "{frozen}");
+        assert!(!frozen.contains("products"), "{frozen}");
+    }
+}
+
+#[test]
 fn files_that_are_not_what_they_should_be_are_named() {
     let place = Place::new();
     std::fs::write(place.path("empty.txt"), "").unwrap();

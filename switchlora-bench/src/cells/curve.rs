@@ -43,7 +43,7 @@ impl CurveJob {
     /// `embedded` is the embedded text, packed with the embedded tokenizer so that it is encoded once. It is not used
     /// if the experiment has its own text, validation set or tokenizer.
     pub fn new(experiment: Experiment, embedded: PathBuf) -> Result<Self> {
-        let mut setup = Setup::new(experiment, false)?;
+        let mut setup = Setup::new(experiment, None)?;
         let Experiment {
             data, validation, ..
         } = &mut setup.experiment;

@@ -37,7 +37,7 @@ pub struct Checkpoint {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     repeats: u16,
     /// Folder for the checkpoints; choose the disk that runs are saved to.
-    #[arg(long, default_value = "runs/.bench-checkpoint")]
+    #[arg(long, default_value = "runs/.bench-checkpoint", value_parser = flags::path())]
     folder: PathBuf,
     /// Print one JSON object instead of text.
     #[arg(long)]

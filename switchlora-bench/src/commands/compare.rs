@@ -5,18 +5,19 @@ use clap::Args;
 use std::path::PathBuf;
 use switchlora_bench::compare::{Grid, compare};
 use switchlora_train::backend::BackendKind;
+use switchlora_train::experiment::flags;
 
 /// Arguments of `compare`.
 #[derive(Args)]
 pub struct Compare {
     /// Grid in TOML: an experiment, its variants, learning rates and seeds.
-    #[arg(value_name = "GRID.toml")]
+    #[arg(value_name = "GRID.toml", value_parser = flags::path())]
     grid: PathBuf,
     /// Backend to run on.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendKind,
     /// Folder for results; trainings with a result there are not repeated.
-    #[arg(long, default_value = "bench/compare")]
+    #[arg(long, default_value = "bench/compare", value_parser = flags::path())]
     out: PathBuf,
 }
 

@@ -6,12 +6,13 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use switchlora_bench::parity::{Golden, GoldenRun, Replay};
 use switchlora_train::backend::{BackendKind, run_on};
+use switchlora_train::experiment::flags;
 
 /// Arguments of `parity`.
 #[derive(Args)]
 pub struct Parity {
     /// Folder with config.json, tokens.safetensors, and the log, start and states of each run.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = flags::path())]
     golden: PathBuf,
     /// Backend to run on.
     #[arg(long, value_enum, default_value_t)]

@@ -60,7 +60,7 @@ pub struct Run {
     #[arg(long)]
     quick: bool,
     /// Folder for results and reports; measurements with a result there are not repeated.
-    #[arg(long, default_value = "bench")]
+    #[arg(long, default_value = "bench", value_parser = flags::path())]
     out: PathBuf,
     /// Repeat all measurements.
     #[arg(long)]

@@ -6,18 +6,19 @@ use std::path::PathBuf;
 use switchlora_bench::spectrum::{SpectrumJob, figure, table};
 use switchlora_train::backend::{BackendKind, run_on};
 use switchlora_train::durable;
+use switchlora_train::experiment::flags;
 
 /// Arguments of `spectrum`.
 #[derive(Args)]
 pub struct Spectrum {
     /// Run directories (their newest checkpoints) or checkpoints.
-    #[arg(required = true, value_name = "RUN")]
+    #[arg(required = true, value_name = "RUN", value_parser = flags::path())]
     runs: Vec<PathBuf>,
     /// Backend that merges the factors; the singular values are computed on the host.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendKind,
     /// Folder for spectrum.json and spectrum.svg.
-    #[arg(long, default_value = "bench/spectrum")]
+    #[arg(long, default_value = "bench/spectrum", value_parser = flags::path())]
     out: PathBuf,
 }
 

@@ -40,7 +40,7 @@ impl Opened {
         let (rate, seed) = (grid.rates(variant)[0], grid.seeds[0]);
         let experiment = grid.trial(variant, backend, rate, seed, None)?;
         let name = || format!("variant `{}`", variant.name);
-        let setup = Setup::new(experiment.clone(), false).with_context(name)?;
+        let setup = Setup::new(experiment.clone(), None).with_context(name)?;
         let mut contents = Vec::new();
         if experiment.tokenizer.is_some() {
             contents.push(format!("tokenizer {}", setup.tokenizer.sha256()));

@@ -63,7 +63,7 @@ impl Place {
 
     /// Trains with the learner of `switchlora-train train`, into `folder`.
     fn train(&self, folder: &str, keys: &str) -> Trained {
-        let setup = Setup::new(toml::from_str(keys).unwrap(), false).unwrap();
+        let setup = Setup::new(toml::from_str(keys).unwrap(), None).unwrap();
         let text = Text::read(&setup, packed).unwrap();
         let out = self.path(folder);
         fs::create_dir(&out).unwrap();

@@ -1,6 +1,7 @@
 //! Errors of checkpoints.
 
 use super::FOLDER;
+use crate::advice::advice;
 use crate::at_path::AtPath;
 use std::io;
 use std::path::PathBuf;
@@ -47,7 +48,7 @@ pub type Rejected = AtPath<Fault>;
 #[non_exhaustive]
 pub enum CheckpointError {
     /// A file or folder could not be written.
-    #[error("cannot write {}: {reason}; free some space (or --keep fewer checkpoints), or make it writable", path.display())]
+    #[error("cannot write {}: {reason}; {}", path.display(), advice(reason))]
     Write {
         /// The file or folder.
         path: PathBuf,
@@ -55,10 +56,10 @@ pub enum CheckpointError {
         reason: io::Error,
     },
     /// The checkpoint differs from what was written, right after it was written.
-    #[error("{0} right after it was written: the disk does not keep what it is given")]
+    #[error("{0} right after it was written: {blame}", blame = blame(&.0.fault))]
     Unverified(Rejected),
     /// A file or folder could not be read.
-    #[error("cannot read {}: {reason}", path.display())]
+    #[error("cannot read {}: {reason}; {}", path.display(), advice(reason))]
     Read {
         /// The file or folder.
         path: PathBuf,
@@ -79,6 +80,17 @@ pub enum CheckpointError {
         /// The damaged checkpoints, newest first.
         tried: Vec<Rejected>,
     },
+}
+
+/// Whose fault it is that a checkpoint cannot be read back.
+fn blame(fault: &Fault) -> &'static str {
+    match fault {
+        // The content is what was written.
+        Fault::Content { .. } => "a fault of this program, please report it",
+        Fault::Missing { .. } | Fault::Unreadable { .. } | Fault::Checksum { .. } => {
+            "the disk does not keep what it is given"
+        }
+    }
 }
 
 fn listed(tried: &[Rejected]) -> String {

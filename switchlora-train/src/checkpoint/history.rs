@@ -1,6 +1,7 @@
 //! The checkpoints of a run: the list, the newest valid one, and removal of old ones.
 
 use super::{Checkpoint, CheckpointError, FOLDER, Fault, MANIFEST, Rejected, folder};
+use crate::durable::remove_folder;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -140,14 +141,10 @@ pub fn sweep(run: &Path) -> Result<(), CheckpointError> {
     Ok(())
 }
 
-/// Renames the folder before removing it: a half-removed checkpoint must not look like a checkpoint.
+/// Removes a checkpoint; a half-removed one does not look like a checkpoint.
 fn remove(path: &Path, step: u64) -> io::Result<()> {
     let beside = folder::beside(path.parent().unwrap_or(Path::new(".")), step, "removing");
-    if beside.exists() {
-        fs::remove_dir_all(&beside)?;
-    }
-    fs::rename(path, &beside)?;
-    fs::remove_dir_all(&beside)
+    remove_folder(path, &beside, MANIFEST)
 }
 
 fn whole(path: &Path) -> Result<Checkpoint, Fault> {

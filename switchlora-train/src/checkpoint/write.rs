@@ -6,7 +6,7 @@ use super::{
     Checkpoint, CheckpointError, FILES, FOLDER, Fault, MODEL, OPTIMIZER, Rejected, STATE, State,
     TOKENIZER, folder,
 };
-use crate::durable::{empty_folder, forget_cached, put_folder, sync_folder, write_flushed};
+use crate::durable::{empty_folder, forget_cached, put_folder, sync, sync_folder, write_flushed};
 use crate::model::HostParameters;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -60,7 +60,7 @@ pub fn write(run: &Path, snapshot: Snapshot) -> Result<Saved, CheckpointError> {
         .map_err(failed)?;
     write_files(&beside, snapshot).map_err(failed)?;
     let replaced = folder::beside(&checkpoints, step, "replaced");
-    put_folder(&beside, &path, &replaced).map_err(failed)?;
+    put_folder(&beside, &path, &replaced, MANIFEST).map_err(failed)?;
     let verify = |path: &Path| -> Result<u64, Fault> {
         forget(path);
         Checkpoint::open(path)?.verify()
@@ -86,7 +86,7 @@ fn write_files(beside: &Path, snapshot: Snapshot) -> io::Result<()> {
             _ => unreachable!("every file has its content"),
         }
         let (written, digest) = writer.finish();
-        written.into_inner()?.sync_all()?;
+        sync(&written.into_inner()?)?;
         *sum = digest;
     }
     write_flushed(&beside.join(MANIFEST), Manifest(sums).render().as_bytes())?;

@@ -1,5 +1,6 @@
 //! The end of a run: its summary, where its files are, and a sample of text.
 
+use crate::advice::advice;
 use crate::backend::{Job, run_on};
 use crate::commands::exit::INTERRUPTED;
 use crate::durable;
@@ -8,7 +9,7 @@ use crate::learner::{Outcome, Progress, Session, duration};
 use crate::model_source::ModelSource;
 use crate::say::say;
 use crate::training::Setup;
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
 use serde_json::json;
@@ -99,8 +100,10 @@ fn summary(
 
 /// Writes a file of the run directory atomically.
 pub(super) fn write_file(path: &Path, content: &str) -> Result<()> {
-    durable::write(path, content.as_bytes())
-        .with_context(|| format!("cannot write {}", path.display()))
+    durable::write(path, content.as_bytes()).map_err(|reason| {
+        let what = advice(&reason);
+        anyhow!("cannot write {}: {reason}; {what}", path.display())
+    })
 }
 
 /// Generates a few sentences with the trained model.

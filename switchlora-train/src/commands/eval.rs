@@ -4,6 +4,7 @@ use crate::backend::{BackendKind, Job, run_on};
 use crate::commands::packing::packed_once;
 use crate::data::pack::FIELD;
 use crate::data::{Corpus, Tokens, ValidationBatches, Windows, all_tokens};
+use crate::experiment::flags;
 use crate::memory;
 use crate::model_source::ModelSource;
 use crate::training::mean_loss;
@@ -18,15 +19,16 @@ use std::process::ExitCode;
 #[derive(Args, Debug)]
 pub struct EvalArgs {
     /// Run directory (its newest checkpoint is used), checkpoint, or Hugging Face folder.
+    #[arg(value_parser = flags::path())]
     model: PathBuf,
     /// Files, folders or patterns of text, in any form that `train` reads [default: the embedded validation set].
-    #[arg(long, num_args = 1..)]
+    #[arg(long, num_args = 1.., value_parser = flags::path())]
     data: Vec<PathBuf>,
     /// JSON field or Parquet column of a document's text.
     #[arg(long, default_value = FIELD)]
     field: String,
     /// A tokenizer.json [default: the model's own].
-    #[arg(long)]
+    #[arg(long, value_parser = flags::path())]
     tokenizer: Option<PathBuf>,
     /// Sequence length in tokens [default: the model's number of positions].
     #[arg(long)]

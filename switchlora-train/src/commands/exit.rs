@@ -55,10 +55,10 @@ fn is_of_arguments(cause: &(dyn Error + 'static)) -> bool {
             )
         })
         || holds(cause, |error| {
-            use DataError::{Mixed, Packed, PathMissing};
+            use DataError::{Mixed, NotAFile, Packed, PathMissing};
             match error {
                 Packed(error) => matches!(error.fault, PackedFault::Missing),
-                other => matches!(other, PathMissing { .. } | Mixed { .. }),
+                other => matches!(other, PathMissing { .. } | NotAFile { .. } | Mixed { .. }),
             }
         })
 }

@@ -1,6 +1,7 @@
 //! `export`: writes a model, adapters merged, as a Hugging Face folder that `transformers` loads.
 
 use crate::commands::exit::Usage;
+use crate::experiment::flags;
 use crate::huggingface::{Card, Export, FileType, check_place, write};
 use crate::learner::evaluations;
 use crate::model_source::ModelSource;
@@ -14,15 +15,16 @@ use std::time::Instant;
 #[derive(Args, Debug)]
 pub struct ExportArgs {
     /// Run directory (its newest checkpoint is used), checkpoint, or Hugging Face folder.
+    #[arg(value_parser = flags::path())]
     model: PathBuf,
     /// Folder to write.
-    #[arg(long)]
+    #[arg(long, value_parser = flags::path())]
     out: PathBuf,
     /// Dtype of the stored weights.
     #[arg(long, value_enum, default_value_t)]
     dtype: FileType,
     /// A tokenizer.json [default: the model's own].
-    #[arg(long)]
+    #[arg(long, value_parser = flags::path())]
     tokenizer: Option<PathBuf>,
     /// Replace an existing Hugging Face folder.
     #[arg(long)]

@@ -3,6 +3,7 @@
 use crate::backend::{BackendKind, Job, bandwidth, run_on};
 use crate::commands::exit::Usage;
 use crate::data::Tokenizer;
+use crate::experiment::flags;
 use crate::generation::{Generated, Sampling, generate};
 use crate::memory;
 use crate::model_source::ModelSource;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 #[derive(Args, Debug)]
 pub struct GenerateArgs {
     /// Run directory (its newest checkpoint is used), checkpoint, or Hugging Face folder.
+    #[arg(value_parser = flags::path())]
     model: PathBuf,
     /// Text to continue; an empty prompt begins a new text.
     #[arg(long, default_value = "")]
@@ -35,7 +37,7 @@ pub struct GenerateArgs {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// A tokenizer.json [default: the model's own].
-    #[arg(long)]
+    #[arg(long, value_parser = flags::path())]
     tokenizer: Option<PathBuf>,
     /// Backend to run on.
     #[arg(long, value_enum, default_value_t)]

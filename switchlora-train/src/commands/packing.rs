@@ -43,6 +43,10 @@ impl Watch {
 
     /// Shows the progress, unless it was shown a moment ago.
     pub fn see(&mut self, seen: &Seen) {
+        if seen.waiting {
+            say("  cache       another process is packing this text: waiting for it");
+            return;
+        }
         if seen.resumed > 0 && !self.resumed {
             self.resumed = true;
             let done = seen.resumed;

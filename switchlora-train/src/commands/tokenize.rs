@@ -5,6 +5,7 @@ use crate::commands::packing::{Watch, passed_over};
 use crate::data::Tokenizer;
 use crate::data::pack::{FIELD, OnMalformed, Packed, Packing, Validation, pack};
 use crate::data::packed::is_packed;
+use crate::experiment::flags;
 use anyhow::{Result, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -15,25 +16,25 @@ use std::process::ExitCode;
 pub struct TokenizeArgs {
     /// Files, folders, or quoted patterns: text (a document per file), .jsonl or .json (a document per line), each also
     /// as .gz or .zst, and .parquet (a document per row).
-    #[arg(long, num_args = 1.., required = true)]
+    #[arg(long, num_args = 1.., required = true, value_parser = flags::path())]
     data: Vec<PathBuf>,
     /// JSON field or Parquet column of a document's text.
     #[arg(long, default_value = FIELD)]
     field: String,
     /// A tokenizer.json [default: the embedded tokenizer].
-    #[arg(long)]
+    #[arg(long, value_parser = flags::path())]
     tokenizer: Option<PathBuf>,
     /// File to write; its name must end in .tokens.
-    #[arg(long)]
+    #[arg(long, value_parser = flags::path())]
     out: PathBuf,
     /// Documents to hold out, in the same forms.
-    #[arg(long, num_args = 1.., conflicts_with = "validation_share")]
+    #[arg(long, num_args = 1.., conflicts_with = "validation_share", value_parser = flags::path())]
     validation_data: Vec<PathBuf>,
     /// Share of the documents to hold out, between 0 and 1, chosen by a hash of their text.
     #[arg(long)]
     validation_share: Option<f64>,
     /// File for the held-out documents [default: NAME.validation.tokens beside NAME.tokens].
-    #[arg(long)]
+    #[arg(long, value_parser = flags::path())]
     validation_out: Option<PathBuf>,
     /// Treatment of lines or rows without text.
     #[arg(long, value_enum, default_value_t)]
@@ -67,7 +68,7 @@ pub fn run(args: TokenizeArgs) -> Result<ExitCode> {
     free("--out", &packing.out)?;
     if packing.validation != Validation::None {
         free("--validation-out", &packing.validation_out)?;
-        if packing.out == packing.validation_out {
+        if place(&packing.out) == place(&packing.validation_out) {
             let message =
                 "--out and --validation-out are the same file: choose another --validation-out";
             bail!(Usage(message.to_owned()));
@@ -99,6 +100,16 @@ fn free(flag: &str, out: &Path) -> Result<(), Usage> {
         ))),
         false => Ok(()),
     }
+}
+
+/// The folder, links followed, and the name in it: the same for every spelling of a path.
+fn place(path: &Path) -> Option<PathBuf> {
+    let whole = std::path::absolute(path).ok()?;
+    let folder = whole.parent()?;
+    let folder = folder
+        .canonicalize()
+        .unwrap_or_else(|_| folder.to_path_buf());
+    Some(folder.join(whole.file_name()?))
 }
 
 fn report(packing: &Packing, packed: &Packed, watch: &Watch) {

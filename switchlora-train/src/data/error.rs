@@ -1,6 +1,7 @@
 //! Errors of text files, tokenizers and token ids.
 
 use super::packed::PackedError;
+use crate::advice::advice;
 use crate::at_path::AtPath;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ pub enum DataError {
     },
 
     /// The system refused to read a file or folder.
-    #[error("{}: cannot be read ({reason}); check its permissions", path.display())]
+    #[error("{}: cannot be read ({reason}); {}", path.display(), advice(reason))]
     Unreadable {
         /// The file or folder.
         path: PathBuf,
@@ -88,12 +89,36 @@ pub enum DataError {
     },
 
     /// The system refused to write a file.
-    #[error("{}: cannot be written ({reason}); check the folder, its permissions and the free space", path.display())]
+    #[error("{}: cannot be written ({reason}); {}", path.display(), advice(reason))]
     Unwritable {
         /// The file or folder.
         path: PathBuf,
         /// The system's message.
         reason: io::Error,
+    },
+
+    /// A given path is a pipe, a device or a socket.
+    #[error("{}: not a file or folder but a pipe or device, which a resumed run could not read again; write the text \
+             to a file first", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+
+    /// Another process writes the file.
+    #[error("{}: process {process} is writing it; wait for it to end, or choose another file", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+        /// The id of that process.
+        process: String,
+    },
+
+    /// The cache of packed text cannot be written.
+    #[error("{reason} (the cache of packed text; SWITCHLORA_CACHE chooses another folder for it)")]
+    Cache {
+        /// The error of the file or folder.
+        reason: Box<DataError>,
     },
 
     /// The embedded text is damaged.

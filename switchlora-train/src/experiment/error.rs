@@ -1,5 +1,6 @@
 //! Why an experiment cannot be run.
 
+use crate::advice::advice;
 use crate::at_path::AtPath;
 use crate::model::LlamaConfigError;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use switchlora_core::ConfigError;
 #[derive(Debug, thiserror::Error)]
 pub enum ExperimentError {
     /// The file cannot be read.
-    #[error("cannot read {}: {reason}", path.display())]
+    #[error("cannot read {}: {reason}; {}", path.display(), advice(reason))]
     Read {
         /// The file.
         path: PathBuf,
@@ -19,18 +20,21 @@ pub enum ExperimentError {
     /// The file is not an experiment.
     #[error("{0}")]
     Toml(AtPath<String>),
-    /// A flag has a value that `config.toml` cannot hold: an integer above 2^63, or a path that is not UTF-8.
-    #[error("a flag's value cannot be written to config.toml")]
-    Flag(#[from] toml::ser::Error),
+    /// A value that `config.toml` or `state.json` cannot hold.
+    #[error("a value cannot be kept in config.toml and state.json: {reason}")]
+    Unstorable {
+        /// Which value, and why.
+        reason: String,
+    },
     /// A number is outside its range.
     #[error("{key} is {value}, expected {expected}")]
     OutOfRange {
-        /// The key of the file, which is also the flag's name.
-        key: &'static str,
+        /// The key of the file, which is also the flag's name (with hyphens); inside a table, `table.key`.
+        key: String,
         /// The value given.
         value: String,
         /// The values allowed.
-        expected: &'static str,
+        expected: String,
     },
     /// The model cannot be used.
     #[error(transparent)]

@@ -1,7 +1,10 @@
 //! Parsers of flags whose types come from crates that do not know command lines.
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use crate::home::expanded;
+use clap::builder::{PathBufValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use std::error::Error;
+use std::fmt::Display;
+use std::path::PathBuf;
 use std::str::FromStr;
 use switchlora_core::{Method, Precision};
 
@@ -17,6 +20,33 @@ pub fn precision() -> impl TypedValueParser<Value = Precision> {
         Precision::Bf16 => (precision.name(), "16-bit floats with the range of f32"),
     }))
 }
+
+/// Parses a path that is not empty. `~` at its beginning is the home folder.
+pub fn path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| expanded(&path))
+}
+
+/// Parses a path that `config.toml` can hold: one in UTF-8.
+pub fn text_path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match path.to_str() {
+        Some(_) => expanded(&path).map_err(|error| error.to_string()),
+        None => Err(NOT_UTF_8.to_owned()),
+    })
+}
+
+/// Parses what may be a path that `config.toml` can hold, or something else.
+pub fn text<T>() -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err: Display> + Clone + Send + Sync + 'static,
+{
+    PathBufValueParser::new().try_map(|path| match path.to_str() {
+        Some(text) => text.parse().map_err(|error: T::Err| error.to_string()),
+        None => Err(NOT_UTF_8.to_owned()),
+    })
+}
+
+const NOT_UTF_8: &str =
+    "config.toml holds names in UTF-8 only: rename the file or folder, or give the folder it is in";
 
 /// A parser of names, each with a line of help.
 fn one_of<T, const N: usize>(

@@ -12,6 +12,10 @@ mod paths;
 mod read;
 mod resolve;
 mod settings;
+mod sizes;
+#[cfg(test)]
+mod tests;
+mod values;
 mod warm_start;
 
 pub use config::Experiment;

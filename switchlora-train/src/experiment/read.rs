@@ -2,9 +2,9 @@
 
 use super::config::Experiment;
 use super::error::ExperimentError;
+use super::values::table;
 use crate::at_path::AtPath;
 use serde::Serialize;
-use serde::ser::Error;
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -31,9 +31,10 @@ impl Experiment {
     ///
     /// A value that TOML cannot hold.
     pub fn with(&self, flags: &impl Serialize) -> Result<Self, ExperimentError> {
-        let table = overlaid(Table::try_from(self)?, Table::try_from(flags)?);
-        let whole = table.try_into();
-        whole.map_err(|error: toml::de::Error| toml::ser::Error::custom(error).into())
+        let whole = overlaid(table(self)?, table(flags)?).try_into();
+        whole.map_err(|error: toml::de::Error| ExperimentError::Unstorable {
+            reason: error.to_string(),
+        })
     }
 }
 

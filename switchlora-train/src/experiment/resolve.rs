@@ -2,8 +2,10 @@
 
 use super::config::Experiment;
 use super::error::ExperimentError;
+use super::values::out_of_range;
 use super::warm_start::WarmStart;
 use crate::model::LlamaConfig;
+use std::fmt::Debug;
 use switchlora_core::{Method, MethodConfig, Precision};
 
 impl Experiment {
@@ -12,20 +14,43 @@ impl Experiment {
     /// # Errors
     ///
     /// The first value that is out of its range.
-    pub fn resolve(mut self) -> Result<(Self, LlamaConfig, MethodConfig), ExperimentError> {
+    pub fn resolve(self) -> Result<(Self, LlamaConfig, MethodConfig), ExperimentError> {
         let model = LlamaConfig::resolve(&self.model)?;
+        let (experiment, method) = self.resolve_for(&model)?;
+        Ok((experiment, model, method))
+    }
+
+    /// [`resolve`](Self::resolve) for a model that is known.
+    ///
+    /// # Errors
+    ///
+    /// The first value that is out of its range.
+    pub(crate) fn resolve_for(
+        mut self,
+        model: &LlamaConfig,
+    ) -> Result<(Self, MethodConfig), ExperimentError> {
+        self.check_values()?;
         for (key, value) in [
             ("steps", self.steps),
-            ("batch-size", self.batch_size as u64),
+            ("batch_size", self.batch_size as u64),
             ("accumulation", self.accumulation as u64),
-            ("sequence-length", self.sequence_length as u64),
+            ("sequence_length", self.sequence_length as u64),
             ("keep", self.keep as u64),
         ] {
             check(key, value, value > 0, "at least 1")?;
         }
         let lr = *self.lr.get_or_insert(self.method.learning_rate());
-        check("lr", lr, lr.is_finite() && lr > 0.0, ABOVE_0)?;
-        check("clip", self.clip, self.clip > 0.0, ABOVE_0)?;
+        check("lr", lr, is_above_0(lr), ABOVE_0)?;
+        let clips = self.clip >= f64::from(f32::MIN_POSITIVE);
+        check(
+            "clip",
+            self.clip,
+            clips,
+            "a number above 0, at least 1.2e-38",
+        )?;
+        for &weight in &self.weights {
+            check("weights", weight, weight > 0.0, "numbers above 0")?;
+        }
         let minimum = self.schedule.minimum;
         let share = (0.0..=1.0).contains(&minimum);
         check("schedule.minimum", minimum, share, "0 to 1")?;
@@ -37,10 +62,16 @@ impl Experiment {
         if !self.method.freezes() {
             self.frozen = Precision::F32;
         }
+        let freeze = self.switch.freeze;
+        let most = "at most 2147483647";
+        check("switch.freeze", freeze, freeze <= u32::MAX / 2, most)?;
+        self.check_sizes(model)?;
         self.resolve_restarts()?;
         self.resolve_warm_start(lr)?;
         let method = self.method_config()?;
-        Ok((self, model, method))
+        // What was filled in is written too.
+        self.check_values()?;
+        Ok((self, method))
     }
 
     fn resolve_restarts(&mut self) -> Result<(), ExperimentError> {
@@ -56,13 +87,12 @@ impl Experiment {
 
     fn resolve_warm_start(&mut self, lr: f64) -> Result<(), ExperimentError> {
         if let Some(rate) = self.warm_start_lr {
-            let positive = rate.is_finite() && rate > 0.0;
-            check("warm_start_lr", rate, positive, ABOVE_0)?;
+            check("warm_start_lr", rate, is_above_0(rate), ABOVE_0)?;
         }
         let Some(WarmStart::Updates(updates)) = self.warm_start else {
             return Ok(());
         };
-        let (key, fewer) = ("warm-start", "fewer updates than steps");
+        let (key, fewer) = ("warm_start", "fewer updates than steps");
         check(key, updates, updates < self.steps, fewer)?;
         let begins = self.method != Method::Full || updates == 0;
         let expected = "another method than full, or a run to start from";
@@ -84,20 +114,17 @@ impl Experiment {
     }
 }
 
-const ABOVE_0: &str = "a number above 0";
+const ABOVE_0: &str = "a number above 0 that f32 can hold, 1.2e-38 to 3.4e38";
 
-fn check(
-    key: &'static str,
-    value: impl ToString,
-    holds: bool,
-    expected: &'static str,
-) -> Result<(), ExperimentError> {
+/// Whether a number is above 0 in f32 too, the dtype of the computation.
+fn is_above_0(value: f64) -> bool {
+    (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&value)
+}
+
+fn check(key: &str, value: impl Debug, holds: bool, expected: &str) -> Result<(), ExperimentError> {
     match holds {
         true => Ok(()),
-        false => Err(ExperimentError::OutOfRange {
-            key,
-            value: value.to_string(),
-            expected,
-        }),
+        // `1e-60`, not a one after sixty zeros.
+        false => Err(out_of_range(key, format!("{value:?}"), expected)),
     }
 }

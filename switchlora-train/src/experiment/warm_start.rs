@@ -1,7 +1,7 @@
 //! Warm start: full-rank training before the method begins.
 
 use serde::{Deserialize, Serialize};
-use std::convert::Infallible;
+use std::num::{IntErrorKind, ParseIntError};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -16,12 +16,14 @@ pub enum WarmStart {
 }
 
 impl FromStr for WarmStart {
-    type Err = Infallible;
+    type Err = ParseIntError;
 
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(match text.parse() {
-            Ok(updates) => Self::Updates(updates),
-            Err(_) => Self::From(PathBuf::from(text)),
-        })
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        match text.parse() {
+            Ok(updates) => Ok(Self::Updates(updates)),
+            // Digits only, so it is not meant as a path.
+            Err(error) if *error.kind() == IntErrorKind::PosOverflow => Err(error),
+            Err(_) => Ok(Self::From(PathBuf::from(text))),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Errors of reading and writing Hugging Face folders.
 
+use crate::advice::advice;
 use crate::at_path::AtPath;
 use crate::model::config::ConfigProblem;
 use crate::model::{LlamaConfigError, NameError};
@@ -133,6 +134,14 @@ pub enum ExportError {
     /// Something else exists at the path; it is never replaced.
     #[error("{} exists and is not a Hugging Face folder: choose another --out", .0.display())]
     NotAModel(PathBuf),
+    /// Another process writes the folder.
+    #[error("{} is being written by process {process}: wait for it to end, or choose another --out", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// The id of that process.
+        process: String,
+    },
     /// A weight overflows the dtype.
     #[error("{name} holds {value}, which exceeds {dtype}: choose --dtype f32 or bf16")]
     TooLarge {
@@ -144,7 +153,7 @@ pub enum ExportError {
         dtype: &'static str,
     },
     /// The system refused.
-    #[error("cannot write {}: {reason}; free some space, or choose another --out", path.display())]
+    #[error("cannot write {}: {reason}; {}, or choose another --out", path.display(), advice(reason))]
     Write {
         /// The file or folder.
         path: PathBuf,

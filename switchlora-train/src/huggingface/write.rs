@@ -6,7 +6,8 @@ use super::{
 };
 use crate::checkpoint::{Tensors, header};
 use crate::data::Tokenizer;
-use crate::durable::{empty_folder, hidden, put_folder, sync_folder, write_flushed};
+use crate::durable::{empty_folder, hidden, put_folder, sync, sync_folder, write_flushed};
+use crate::lock::{Attempt, Lock};
 use crate::model::LlamaConfig;
 use burn::tensor::TensorData;
 use serde_json::{Value, json};
@@ -49,11 +50,17 @@ pub fn write(out: &Path, export: &Export, replace: bool) -> Result<u64, ExportEr
     check_place(&out, replace)?;
     let beside = |suffix| hidden(&out, suffix).map_err(|reason| refused(&out, reason));
     let (writing, replaced) = (beside("writing")?, beside("replaced")?);
+    let lock = Lock::attempt(&beside("lock")?).map_err(|reason| refused(&out, reason))?;
+    let _lock = match lock {
+        Attempt::Held(lock) => Some(lock.removed_at_the_end()),
+        Attempt::Missing(_) => None,
+        Attempt::Taken(process) => return Err(ExportError::InUse { path: out, process }),
+    };
     let bytes = write_files(&writing, export).inspect_err(|_| {
         // Free the space of the incomplete folder.
         let _ = fs::remove_dir_all(&writing);
     })?;
-    put_folder(&writing, &out, &replaced).map_err(|reason| refused(&out, reason))?;
+    put_folder(&writing, &out, &replaced, CONFIG).map_err(|reason| refused(&out, reason))?;
     Ok(bytes)
 }
 
@@ -109,7 +116,7 @@ fn write_weights(path: &Path, export: &Export) -> Result<u64, ExportError> {
     let file = writer
         .into_inner()
         .map_err(|error| refused(error.into_error()))?;
-    file.sync_all().map_err(refused)?;
+    sync(&file).map_err(refused)?;
     Ok(bytes as u64)
 }
 

@@ -60,7 +60,8 @@ impl Journal {
                     Entry::Train(report) => train_line(&report.get()),
                     Entry::Line(line) => line,
                     Entry::Flush(answer) => {
-                        let _ = answer.send(lines.write().and_then(|()| lines.file.sync_data()));
+                        let _ = answer
+                            .send(lines.write().and_then(|()| durable::sync_data(&lines.file)));
                         continue;
                     }
                 };

@@ -1,12 +1,13 @@
 //! What an experiment trains: the resolved experiment, the model, the method, the tokenizer, and the weights to start
 //! from.
 
-use crate::checkpoint;
+use crate::checkpoint::{self, Checkpoint};
 use crate::data::Tokenizer;
 use crate::experiment::{Experiment, ExperimentError, WarmStart};
 use crate::huggingface::{Pretrained, TOKENIZER};
 use crate::model::LlamaConfig;
-use crate::model_source::ModelSource;
+use crate::model_source::{ModelSource, as_trained, no_tokenizer, trained_tokenizer};
+use crate::say::say;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use switchlora_core::MethodConfig;
@@ -40,30 +41,40 @@ impl Setup {
     /// Resolves an experiment, opens its tokenizer and the weights to start from, and fits the model to the tokenizer.
     ///
     /// A preset takes the tokenizer's vocabulary and the experiment's sequence length; a `config.json` must have them.
-    /// The tokenizer of a Hugging Face folder is the experiment's unless it names another. A training that is to be
-    /// [restored](super::Training::restore) (`restored`) needs no weights to start from: they are not opened.
+    /// The tokenizer of a Hugging Face folder is the experiment's unless it names another.
+    ///
+    /// A training that is to be [restored](super::Training::restore) needs nothing but the checkpoint `restored`: weights
+    /// to start from are not opened, and a file of the model or the tokenizer that the run began with and that cannot be
+    /// read any more is replaced by the checkpoint's own.
     ///
     /// # Errors
     ///
     /// The experiment, its model, tokenizer or weights cannot be used, or do not fit each other ([`SetupError`]).
-    pub fn new(experiment: Experiment, restored: bool) -> Result<Self> {
-        let (mut experiment, mut model, method) = experiment.resolve()?;
-        if !restored {
+    pub fn new(experiment: Experiment, restored: Option<&Checkpoint>) -> Result<Self> {
+        let mut model = open_model(&experiment, restored)?;
+        let (mut experiment, method) = experiment.resolve_for(&model)?;
+        if restored.is_none() {
             let fits = method.validate_for(&model.shape());
             fits.map_err(ExperimentError::Method)?;
         }
-        let folder = pretrained_folder(&experiment);
-        if let (Some(folder), None) = (&folder, &experiment.tokenizer) {
-            let file = folder.join(TOKENIZER);
-            experiment.tokenizer = file.is_file().then_some(file);
-        }
         let start = match restored {
-            true => None,
-            false => open_start(&experiment, folder)?,
+            Some(_) => None,
+            None => {
+                let folder = pretrained_folder(&experiment);
+                if let (Some(folder), None) = (&folder, &experiment.tokenizer) {
+                    let file = folder.join(TOKENIZER);
+                    experiment.tokenizer = file.is_file().then_some(file);
+                }
+                open_start(&experiment, folder)?
+            }
         };
-        let tokenizer = match &experiment.tokenizer {
-            Some(path) => Tokenizer::from_file(path)?,
-            None => Tokenizer::embedded()?,
+        let tokenizer = open_tokenizer(&experiment, restored)?;
+        let tokenizer = match &start {
+            Some(ModelSource::Checkpoint(from)) => as_trained(tokenizer, from)?,
+            Some(ModelSource::Pretrained(from)) if is_own(from, &experiment) => {
+                tokenizer.of_model()
+            }
+            _ => tokenizer,
         };
         if let Some(ModelSource::Checkpoint(from)) = &start
             && from.state.tokenizer_sha256 != tokenizer.sha256()
@@ -104,9 +115,54 @@ impl Setup {
     }
 }
 
+/// The model's sizes.
+fn open_model(experiment: &Experiment, restored: Option<&Checkpoint>) -> Result<LlamaConfig> {
+    let began = restored.filter(|from| from.state.experiment.model == experiment.model);
+    match (LlamaConfig::resolve(&experiment.model), began) {
+        (Ok(model), _) => Ok(model),
+        (Err(error), Some(from)) => {
+            say(format!("  model       the checkpoint's own ({error})"));
+            Ok(from.state.model.clone())
+        }
+        (Err(error), None) => Err(error.into()),
+    }
+}
+
+/// The tokenizer.
+fn open_tokenizer(experiment: &Experiment, restored: Option<&Checkpoint>) -> Result<Tokenizer> {
+    let began = restored.filter(|from| from.state.experiment.tokenizer == experiment.tokenizer);
+    let found = match (&experiment.tokenizer, began) {
+        (Some(path), _) => Tokenizer::from_file(path),
+        (None, Some(from)) => return trained_tokenizer(from),
+        (None, None) => Tokenizer::embedded(),
+    };
+    match (found, began) {
+        (Ok(tokenizer), _) => match restored {
+            Some(from) => as_trained(tokenizer, from),
+            None => Ok(tokenizer),
+        },
+        (Err(error), Some(from)) => {
+            say(format!("  tokenizer   the checkpoint's own ({error})"));
+            trained_tokenizer(from)
+        }
+        (Err(error), None) => Err(error.into()),
+    }
+}
+
+/// Whether the tokenizer of the experiment is the one in the folder.
+fn is_own(folder: &Pretrained, experiment: &Experiment) -> bool {
+    let own = folder.tokenizer().and_then(|own| own.canonicalize().ok());
+    let named = experiment.tokenizer.as_ref();
+    let named = named.and_then(|path| path.canonicalize().ok());
+    own.is_some() && (named == own || named == folder.path().canonicalize().ok())
+}
+
 /// Opens the weights that a new training starts from: those of `folder`, or of the run to start from.
 fn open_start(experiment: &Experiment, folder: Option<PathBuf>) -> Result<Option<ModelSource>> {
     let pretrained = folder.map(|folder| Pretrained::open(&folder)).transpose()?;
+    if let (Some(pretrained), None) = (&pretrained, &experiment.tokenizer) {
+        bail!(no_tokenizer(pretrained));
+    }
     match (pretrained, &experiment.warm_start) {
         (None, Some(WarmStart::From(path))) => {
             let found = checkpoint::resolve(path).context("the run to start from (warm-start)")?;
@@ -132,9 +188,9 @@ fn is_preset(experiment: &Experiment) -> bool {
 }
 
 fn fit(model: &mut LlamaConfig, experiment: &Experiment, tokenizer: &Tokenizer) -> Result<()> {
-    let (entries, length) = (tokenizer.vocab_size(), experiment.sequence_length);
+    let (entries, length) = (tokenizer.base_size(), experiment.sequence_length);
     if is_preset(experiment) {
-        model.vocab_size = model.vocab_size.max(entries);
+        model.vocab_size = model.vocab_size.max(tokenizer.vocab_size());
         model.max_position_embeddings = model.max_position_embeddings.max(length);
     }
     let problem = if model.vocab_size < entries {

@@ -99,7 +99,7 @@ fn an_observed_training_equals_one_that_is_not_bit_for_bit() {
         accumulation: 2,
         ..experiment(folder.path())
     };
-    let setup = Setup::new(experiment, false).unwrap();
+    let setup = Setup::new(experiment, None).unwrap();
     let text = Text::read(&setup, packed).unwrap();
     let mut watch = Watch::default();
     let observed = trained(&setup, &text, 4, &mut watch);
@@ -122,7 +122,7 @@ fn an_update_is_burn_trains_steps_averaged_clipped_and_guarded() {
             accumulation,
             ..experiment(folder.path())
         };
-        let setup = Setup::new(experiment, false).unwrap();
+        let setup = Setup::new(experiment, None).unwrap();
         let text = Text::read(&setup, packed).unwrap();
         let device = Default::default();
         let training = Training::<TestBackend>::new(&setup, &device).unwrap();
@@ -157,7 +157,7 @@ fn an_evaluation_of_no_sequences_is_one_of_all() {
             eval_sequences,
             ..experiment(folder.path())
         };
-        let setup = Setup::new(experiment, false).unwrap();
+        let setup = Setup::new(experiment, None).unwrap();
         let text = Text::read(&setup, packed).unwrap();
         let device = Default::default();
         let training = Training::<TestBackend>::new(&setup, &device).unwrap();
@@ -173,7 +173,7 @@ fn an_evaluation_of_no_sequences_is_one_of_all() {
     };
     let (all, loss) = evaluated(0);
     assert!(all > 3);
-    assert_eq!((all, loss), evaluated(u64::MAX));
+    assert_eq!((all, loss), evaluated(i64::MAX as u64));
     assert_eq!(evaluated(3).0, 3);
 }
 
@@ -205,7 +205,7 @@ impl ModuleVisitor<TestBackend> for Replace {
 #[test]
 fn a_loss_that_is_not_finite_is_refused_though_the_gradients_are() {
     let folder = tempfile::tempdir().unwrap();
-    let setup = Setup::new(experiment(folder.path()), false).unwrap();
+    let setup = Setup::new(experiment(folder.path()), None).unwrap();
     let text = Text::read(&setup, packed).unwrap();
     let device = Default::default();
     for broken in [false, true] {
@@ -237,7 +237,7 @@ fn too_few_batches_change_nothing_also_where_the_method_was_to_begin() {
         warm_start: Some(WarmStart::Updates(1)),
         ..experiment(folder.path())
     };
-    let setup = Setup::new(experiment, false).unwrap();
+    let setup = Setup::new(experiment, None).unwrap();
     let text = Text::read(&setup, packed).unwrap();
     let device = Default::default();
     let mut training = Training::<TestBackend>::new(&setup, &device).unwrap();

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 #[derive(Args, Debug, Default, Serialize)]
 pub struct TrainArgs {
     /// Experiment in TOML; its keys are the flags' names with underscores. With --resume, the run's own unless given.
-    #[arg(long)]
+    #[arg(long, value_parser = flags::path())]
     #[serde(skip)]
     pub(super) config: Option<PathBuf>,
     /// Training method.
@@ -18,7 +18,7 @@ pub struct TrainArgs {
     method: Option<Method>,
     /// A preset (tiny, 9m, 20m, 35m, 60m, 71m, 130m, 250m, 350m, 1b, 3b, 7b), the path of a Hugging Face config.json,
     /// or a Hugging Face folder, whose weights (and tokenizer, unless another is given) the training starts from.
-    #[arg(long)]
+    #[arg(long, value_parser = flags::text::<String>())]
     model: Option<String>,
     /// Rank of the factors or projections; a quarter of the hidden size unless given.
     #[arg(long)]
@@ -60,17 +60,17 @@ pub struct TrainArgs {
     gap: Option<u64>,
     /// Full-rank training before the method begins: a run or checkpoint to take the weights from, or a number of this run's
     /// updates.
-    #[arg(long, value_name = "DIR|N")]
+    #[arg(long, value_name = "DIR|N", value_parser = flags::text::<WarmStart>())]
     warm_start: Option<WarmStart>,
     /// Seed of all random numbers of the run.
     #[arg(long)]
     seed: Option<u64>,
     /// Training text: files, folders or patterns in quotes, of text, .jsonl or .parquet, also as .gz or .zst (packed once, in
     /// a cache), or files packed by `tokenize` (.tokens). The embedded State of the Union addresses unless given.
-    #[arg(long, num_args = 1..)]
+    #[arg(long, num_args = 1.., value_parser = flags::text_path())]
     data: Option<Vec<PathBuf>>,
     /// Validation set, in the same forms; the last 5 % of --data unless given.
-    #[arg(long, num_args = 1..)]
+    #[arg(long, num_args = 1.., value_parser = flags::text_path())]
     validation: Option<Vec<PathBuf>>,
     /// A weight for each packed file of --data; their lengths unless given.
     #[arg(long, num_args = 1..)]
@@ -79,7 +79,7 @@ pub struct TrainArgs {
     #[arg(long)]
     field: Option<String>,
     /// A tokenizer.json; the embedded one unless given.
-    #[arg(long)]
+    #[arg(long, value_parser = flags::text_path())]
     tokenizer: Option<PathBuf>,
     /// Backend that computes.
     #[arg(long, value_enum)]
@@ -103,7 +103,7 @@ pub struct TrainArgs {
     #[arg(long)]
     keep: Option<usize>,
     /// The run directory; a new one under runs/ unless given.
-    #[arg(long)]
+    #[arg(long, value_parser = flags::path())]
     #[serde(skip)]
     pub(super) out: Option<PathBuf>,
     /// Continue from the newest valid checkpoint of --out.

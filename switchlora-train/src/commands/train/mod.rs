@@ -16,13 +16,16 @@ use crate::run_directory::{CONFIG, RunDirectory};
 use crate::say::say;
 use crate::training::Setup;
 use anyhow::{Context, Result, bail};
-use prepare::{announce, read};
+use prepare::{announce, check_memory, read};
 use resume::Resumed;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// The folder of runs without --out.
+const RUNS: &str = "runs";
 
 /// Trains.
 ///
@@ -36,15 +39,21 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         false => Display::Plain,
     };
     let (experiment, resumed) = begin(&args)?;
-    let restored = resumed.as_ref().is_some_and(Resumed::has_checkpoint);
+    let restored = resumed.as_ref().and_then(Resumed::checkpoint);
     let setup = Setup::new(experiment, restored)?;
     let backend = setup.experiment.backend.choose()?;
     let precisions = [setup.experiment.precision, setup.experiment.frozen];
     backend
         .backend
         .check_device(setup.experiment.device, &precisions)?;
+    check_memory(&setup, backend.backend)?;
     announce(&setup, &backend);
-    let text = read(&setup)?;
+    let text = read(&setup).map_err(|error| {
+        match setup.experiment.data.is_empty() || resumed.is_none() {
+            true => error,
+            false => error.context("the text of the run (--data says where it is now)"),
+        }
+    })?;
     let (directory, from) = match resumed {
         Some(resumed) => {
             resumed.check(&setup, &text.sha256)?;
@@ -85,8 +94,9 @@ fn begin(args: &TrainArgs) -> Result<(Experiment, Option<Resumed>)> {
         Some(file) => Experiment::from_file(file)?,
         None => Experiment::default(),
     };
-    if let Some(out) = &args.out {
-        RunDirectory::check_new(out)?;
+    match &args.out {
+        Some(out) => RunDirectory::check_new(out)?,
+        None => RunDirectory::check_parent(Path::new(RUNS))?,
     }
     Ok((args.override_in(&base)?, None))
 }
@@ -99,6 +109,6 @@ fn create(args: &TrainArgs, experiment: &Experiment) -> Result<RunDirectory> {
     let model = Path::new(&experiment.model).file_stem();
     let model = model.and_then(|stem| stem.to_str()).unwrap_or("model");
     let method = experiment.method.name();
-    let name = |n| PathBuf::from(format!("runs/{model}-{method}-{n}"));
+    let name = |n| Path::new(RUNS).join(format!("{model}-{method}-{n}"));
     RunDirectory::create_first(name).context("cannot begin the run")
 }

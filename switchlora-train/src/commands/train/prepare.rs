@@ -1,13 +1,44 @@
 //! What a run says and reads before it starts.
 
-use crate::backend::Choice;
+use crate::backend::{BackendKind, Choice};
+use crate::commands::exit::Usage;
 use crate::commands::packing::packed_once;
+use crate::memory::installed;
 use crate::model_source::ModelSource;
 use crate::plan::{bytes, millions};
 use crate::say::say;
 use crate::training::{Setup, Text};
 use anyhow::Result;
 use std::time::Instant;
+
+/// Refuses a training on a CPU that cannot fit the machine's memory: the system would end it without a word.
+pub(super) fn check_memory(setup: &Setup, backend: BackendKind) -> Result<(), Usage> {
+    let on_cpu = matches!(backend, BackendKind::Flex | BackendKind::Ndarray);
+    let Some(installed) = installed().filter(|_| on_cpu) else {
+        return Ok(());
+    };
+    let experiment = &setup.experiment;
+    let state = setup.cost().state_bytes();
+    let needed = state.saturating_add(experiment.least_activations(&setup.model));
+    if needed <= installed {
+        return Ok(());
+    }
+    let (model, has) = (&experiment.model, bytes(installed));
+    Err(Usage(match state > installed {
+        true => format!(
+            "model {model} needs {} of memory for weights, gradients and moments, this machine has {has}: choose a \
+             smaller --model, another --method or a lower --rank",
+            bytes(state)
+        ),
+        false => format!(
+            "batch_size {} x sequence_length {} on model {model} needs at least {} of memory, this machine has {has}: \
+             choose a smaller --batch-size (with more --accumulation) or --sequence-length",
+            experiment.batch_size,
+            experiment.sequence_length,
+            bytes(needed)
+        ),
+    }))
+}
 
 /// Prints what the run will do.
 pub(super) fn announce(setup: &Setup, backend: &Choice) {

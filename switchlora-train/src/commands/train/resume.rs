@@ -8,7 +8,7 @@ use crate::learner::last_checkpoint;
 use crate::run_directory::{CONFIG, RunDirectory, RunDirectoryError};
 use crate::say::{say, warn};
 use crate::training::Setup;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::path::Path;
 
 /// Keys that may change: they alter neither the meaning of the state nor the updates done so far.
@@ -51,7 +51,15 @@ pub(super) fn begin(args: &TrainArgs, out: &Path) -> Result<(Experiment, Resumed
     };
     let given = match &args.config {
         Some(file) => Some(Experiment::from_file(file)?),
-        None if config.exists() => Some(Experiment::from_file(&config)?),
+        None if config.exists() => {
+            let given = Experiment::from_file(&config);
+            let without = "correct the file, or remove it to go on with the settings of the newest checkpoint";
+            let given = match from.is_some() {
+                true => given.context(without)?,
+                false => given?,
+            };
+            Some(given)
+        }
         None => None,
     };
     let done = from.as_ref().map(|from| from.state.experiment.clone());
@@ -129,9 +137,9 @@ fn changes(out: &Path, done: &Experiment, now: &Experiment) -> Result<()> {
 }
 
 impl Resumed {
-    /// Whether there is a checkpoint to go on from. Without one the run starts from the beginning.
-    pub(super) fn has_checkpoint(&self) -> bool {
-        self.from.is_some()
+    /// The checkpoint to go on from. Without one the run starts from the beginning.
+    pub(super) fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.from.as_ref()
     }
 
     /// Checks that model, tokenizer and text are those of the checkpoint; the names of their files may have changed.
@@ -150,11 +158,17 @@ impl Resumed {
         ];
         match same.iter().find(|(_, same)| !same) {
             None => Ok(()),
-            Some((what, _)) => Err(Usage(format!(
-                "the {what} is not the one that {} was trained with: give that one, or start a new run",
-                from.path().display()
-            ))
-            .into()),
+            Some((what, _)) => {
+                let way = match *what {
+                    "text (data)" => "give that one with --data",
+                    _ => "give that one, or move it away to go on with the checkpoint's own",
+                };
+                Err(Usage(format!(
+                    "the {what} is not the one that {} was trained with: {way}, or start a new run",
+                    from.path().display()
+                ))
+                .into())
+            }
         }
     }
 

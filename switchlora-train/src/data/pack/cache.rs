@@ -1,17 +1,32 @@
 //! Caches the packed form of training text, so that the next run on the same text starts at once.
+//!
+//! Several processes may need the same text at once. One holds the lock of the entry and packs, resumably; the others wait
+//! for it. A process that cannot have the lock, or sees no progress of the one that holds it, packs under a name of its own.
+//! An entry gets its name when it is complete, and is never replaced while it is whole.
 
-use super::super::packed::is_packed;
+use super::super::packed::{PackedFault, is_packed};
 use super::super::{DataError, Tokenizer};
+use super::entry::{Entry, discard, look, own, publish, remove_damaged, shared, sweep};
 use super::inputs::{Compression, Form, inputs};
 use super::malformed::OnMalformed;
 use super::progress::key;
 use super::side::Validation;
-use super::work::{Packed, Packing, Seen, pack};
-use std::fs;
-use std::path::PathBuf;
+use super::work::{Packed, Packing, Seen, lock_of, pack_alone};
+use crate::durable::hidden;
+use crate::home::expanded;
+use crate::lock::{Attempt, Lock};
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Plain text up to this many bytes is not cached: encoding it takes seconds.
 const SMALL: u64 = 32 << 20;
+/// Time between two looks at an entry that another process makes.
+const LOOK: Duration = Duration::from_millis(50);
+/// A process that has written nothing for this long has been stopped.
+const STOPPED: Duration = Duration::from_secs(30);
 /// Environment variable with the folder of the cache.
 const VARIABLE: &str = "SWITCHLORA_CACHE";
 
@@ -24,7 +39,7 @@ pub struct Cached {
     pub made: Option<Packed>,
 }
 
-/// Packs the documents of `data` into the cache, unless the packed file is there already. A change of a file, its time
+/// Packs the documents of `data` into the cache, unless the packed file is there already and whole. A change of a file, its time
 /// of modification, `field` or the tokenizer gives another packed file.
 ///
 /// Returns `None` if `data` can be read without packing: packed files, or a small amount of plain text.
@@ -32,14 +47,16 @@ pub struct Cached {
 /// The cache is the folder in `SWITCHLORA_CACHE`, else `switchlora` in the user's cache folder. Lines and rows without
 /// text are skipped.
 ///
+/// `seen` hears of the progress, and once if this process waits for another.
+///
 /// # Errors
 ///
-/// The errors of [`pack`].
+/// The errors of [`pack`](super::pack); [`DataError::Cache`] if the cache cannot be written.
 pub fn cached(
     data: &[PathBuf],
     field: &str,
     tokenizer: &Tokenizer,
-    seen: impl FnMut(Seen),
+    mut seen: impl FnMut(Seen),
 ) -> Result<Option<Cached>, DataError> {
     if data.iter().any(|path| is_packed(path)) {
         return Ok(None);
@@ -56,20 +73,152 @@ pub fn cached(
     let path = folder
         .join(key(&found, &[&field, &tokenizer.sha256()]))
         .with_extension("tokens");
-    if path.exists() {
-        return Ok(Some(Cached { path, made: None }));
-    }
-    fs::create_dir_all(&folder).map_err(|reason| DataError::unwritable(&folder, reason))?;
-    let packing = Packing {
+    let packing = |out: PathBuf| Packing {
         data: data.to_vec(),
         field: field.to_owned(),
         validation: Validation::None,
         on_malformed: OnMalformed::Skip,
-        validation_out: path.clone(),
-        out: path.clone(),
+        validation_out: out.clone(),
+        out,
     };
-    let made = Some(pack(&packing, tokenizer, seen)?);
+    let mut made = None;
+    if !is_whole(&path, tokenizer) {
+        fs::create_dir_all(&folder)
+            .map_err(|reason| of_cache(DataError::unwritable(&folder, reason)))?;
+        let turn = wait(&path, tokenizer, || seen(Seen::waiting())).map_err(of_cache)?;
+        let out = match &turn {
+            Turn::Made => None,
+            Turn::Lock(_) => Some(shared(&path)),
+            Turn::Own => Some(own(&path)),
+        };
+        if let Some(out) = out {
+            let packed = pack_alone(&packing(out.clone()), tokenizer, seen).and_then(|packed| {
+                make_room(&path, tokenizer)?;
+                publish(&out, &path).map_err(|reason| DataError::unwritable(&path, reason))?;
+                Ok(packed)
+            });
+            if packed.is_err() && matches!(turn, Turn::Own) {
+                discard(&out);
+            }
+            made = Some(packed.map_err(of_cache)?);
+        }
+        sweep(&path);
+    }
     Ok(Some(Cached { path, made }))
+}
+
+/// How this process comes by an entry.
+enum Turn {
+    /// Another process has made it.
+    Made,
+    /// This process makes it, and holds the lock until it is there.
+    Lock(#[allow(dead_code, reason = "held until drop")] Lock),
+    /// This process makes it under a name of its own.
+    Own,
+}
+
+/// Takes the lock of the entry at `path`, or waits until it exists. `waiting` is called once if it has to wait.
+fn wait(path: &Path, tokenizer: &Tokenizer, mut waiting: impl FnMut()) -> Result<Turn, DataError> {
+    let mut watch: Option<Stopped> = None;
+    loop {
+        let attempt = lock_of(path).and_then(|lock| Lock::attempt(&lock));
+        match attempt {
+            Ok(Attempt::Held(lock)) => {
+                // Another process may have made it since it was looked for.
+                if is_whole(path, tokenizer) {
+                    return Ok(Turn::Made);
+                }
+                if others_work(path) {
+                    return Ok(Turn::Own);
+                }
+                return Ok(Turn::Lock(lock.removed_at_the_end()));
+            }
+            Ok(Attempt::Missing(_)) => return Ok(Turn::Own),
+            Ok(Attempt::Taken(_)) => {
+                let watch = watch.get_or_insert_with(|| {
+                    waiting();
+                    Stopped::of(path)
+                });
+                if watch.look() {
+                    return Ok(Turn::Own);
+                }
+            }
+            // The lock is a file of another user.
+            Err(reason) if reason.kind() == ErrorKind::PermissionDenied => return Ok(Turn::Own),
+            Err(reason) => return Err(DataError::unwritable(path, reason)),
+        }
+        thread::sleep(LOOK);
+        if is_whole(path, tokenizer) {
+            return Ok(Turn::Made);
+        }
+    }
+}
+
+fn is_whole(path: &Path, tokenizer: &Tokenizer) -> bool {
+    matches!(look(path, tokenizer), Entry::Whole)
+}
+
+/// Removes a damaged entry.
+fn make_room(path: &Path, tokenizer: &Tokenizer) -> Result<(), DataError> {
+    match look(path, tokenizer) {
+        Entry::Damaged(fault) => remove_damaged(path, &fault),
+        Entry::Whole | Entry::Absent => Ok(()),
+    }
+}
+
+/// Whether the half-done work on the entry is a file of another user, which this process cannot continue.
+fn others_work(path: &Path) -> bool {
+    let denied = |suffix: &str| {
+        let opened =
+            hidden(&shared(path), suffix).and_then(|file| File::options().write(true).open(file));
+        opened.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+    };
+    denied("writing") || denied("progress")
+}
+
+/// Watches whether the process that makes an entry still writes.
+struct Stopped {
+    writing: Option<PathBuf>,
+    last: Option<(u64, SystemTime)>,
+    since: Instant,
+}
+
+impl Stopped {
+    fn of(path: &Path) -> Self {
+        Self {
+            writing: hidden(&shared(path), "writing").ok(),
+            last: None,
+            since: Instant::now(),
+        }
+    }
+
+    /// Whether nothing has been written for a long time.
+    fn look(&mut self) -> bool {
+        let metadata = self
+            .writing
+            .as_ref()
+            .and_then(|file| fs::metadata(file).ok());
+        let now = metadata.and_then(|file| Some((file.len(), file.modified().ok()?)));
+        if now != self.last {
+            (self.last, self.since) = (now, Instant::now());
+        }
+        self.since.elapsed() > STOPPED
+    }
+}
+
+/// Adds to an error of writing that the file is in the cache.
+fn of_cache(error: DataError) -> DataError {
+    let writing = match &error {
+        DataError::Unwritable { .. } => true,
+        DataError::Packed(error) => matches!(error.fault, PackedFault::Write { .. }),
+        _ => false,
+    };
+    match writing {
+        true => DataError::Cache {
+            reason: Box::new(error),
+        },
+        false => error,
+    }
 }
 
 fn folder() -> PathBuf {
@@ -85,5 +234,6 @@ fn folder() -> PathBuf {
             .unwrap_or_else(std::env::temp_dir)
             .join("switchlora")
     };
-    variable(VARIABLE).unwrap_or_else(usual)
+    let folder = variable(VARIABLE).unwrap_or_else(usual);
+    expanded(&folder).unwrap_or(folder)
 }

@@ -84,6 +84,7 @@ pub fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>, DataError> {
             let metadata = metadata(&path)?;
             match metadata.is_dir() {
                 true => add_folder(&path, &mut found)?,
+                false if !metadata.is_file() => return Err(DataError::NotAFile { path }),
                 false if metadata.len() == 0 => return Err(DataError::EmptyFile { path }),
                 false => found.push(input(&path, &metadata)),
             }

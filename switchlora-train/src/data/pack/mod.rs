@@ -16,6 +16,7 @@
 //! only on the inputs, their order and the options.
 
 mod cache;
+mod entry;
 mod inputs;
 mod lines;
 mod malformed;

@@ -50,6 +50,11 @@ impl Progress {
         (progress.format == FORMAT && progress.key == key).then_some(progress)
     }
 
+    /// Whether progress on the output `out` is saved, of whatever work.
+    pub fn exists(out: &Path) -> bool {
+        hidden(out, "progress").is_ok_and(|file| file.exists())
+    }
+
     /// Writes the progress durably.
     ///
     /// # Errors

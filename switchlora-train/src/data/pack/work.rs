@@ -9,7 +9,11 @@ use super::parts::Parts;
 use super::progress::{Progress, key};
 use super::rounds::{HeldOut, Round, read};
 use super::side::Validation;
-use std::path::PathBuf;
+use crate::durable::hidden;
+use crate::lock::{Attempt, Lock};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread;
@@ -61,6 +65,21 @@ pub struct Seen {
     pub encoded: u64,
     /// Documents packed by an earlier process whose work this process resumed, or 0.
     pub resumed: u64,
+    /// Whether another process is packing the same text into the cache, and this one waits for it.
+    pub waiting: bool,
+}
+
+impl Seen {
+    /// Waiting for another process.
+    pub(super) fn waiting() -> Self {
+        Self {
+            read: 0,
+            of: 0,
+            encoded: 0,
+            resumed: 0,
+            waiting: true,
+        }
+    }
 }
 
 /// Packs documents, and reports the progress to `seen` after every round. Resumes the same work of an earlier process
@@ -68,9 +87,46 @@ pub struct Seen {
 ///
 /// # Errors
 ///
-/// An input cannot be read or encoded, the inputs contain no document, or an output cannot be written. Saved progress
-/// is kept, and the next call resumes from it.
+/// [`DataError::InUse`] if another process writes the output; an input cannot be read or encoded, the inputs contain no
+/// document, or an output cannot be written. Saved progress is kept, and the next call resumes from it.
 pub fn pack(
+    packing: &Packing,
+    tokenizer: &Tokenizer,
+    seen: impl FnMut(Seen),
+) -> Result<Packed, DataError> {
+    let held_out = match packing.validation {
+        Validation::None => None,
+        Validation::Share(_) | Validation::Paths(_) => Some(&packing.validation_out),
+    };
+    let outs = [&packing.out].into_iter().chain(held_out);
+    let _locks = outs.map(|out| lock(out)).collect::<Result<Vec<_>, _>>()?;
+    pack_alone(packing, tokenizer, seen)
+}
+
+/// Takes the lock of an output; none where the file system has no locks.
+fn lock(out: &Path) -> Result<Option<Lock>, DataError> {
+    let attempt = lock_of(out).and_then(|lock| Lock::attempt(&lock));
+    match attempt.map_err(|reason| DataError::unwritable(out, reason))? {
+        Attempt::Held(lock) => Ok(Some(lock.removed_at_the_end())),
+        Attempt::Missing(_) => Ok(None),
+        Attempt::Taken(process) => {
+            let path = out.to_path_buf();
+            Err(DataError::InUse { path, process })
+        }
+    }
+}
+
+/// The file whose lock the process holds that writes `out`.
+pub(super) fn lock_of(out: &Path) -> io::Result<PathBuf> {
+    hidden(out, "lock")
+}
+
+/// [`pack`], by the only process that writes the output.
+///
+/// # Errors
+///
+/// The errors of [`pack`].
+pub(super) fn pack_alone(
     packing: &Packing,
     tokenizer: &Tokenizer,
     mut seen: impl FnMut(Seen),
@@ -92,9 +148,19 @@ pub fn pack(
             &tokenizer.sha256(),
         ],
     );
-    let mut work = Work::begin(packing, tokenizer, key)?;
-    work.run(all, held_out, &mut seen)?;
-    work.finish()
+    let attempt = || {
+        let mut work = Work::begin(packing, tokenizer, key)?;
+        work.run(all, held_out, &mut seen)?;
+        work.finish()
+    };
+    attempt().inspect_err(|_| {
+        // Without saved progress a half-written file only takes space, which may be what is missing.
+        if !Progress::exists(&packing.out) {
+            for out in [&packing.out, &packing.validation_out] {
+                let _ = hidden(out, "writing").and_then(fs::remove_file);
+            }
+        }
+    })
 }
 
 /// Work in progress. Pairs are for training and validation.
@@ -182,6 +248,7 @@ impl<'a> Work<'a> {
                     of,
                     encoded: self.progress.bytes - before,
                     resumed: self.resumed,
+                    waiting: false,
                 });
             }
             Ok(())

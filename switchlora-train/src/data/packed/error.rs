@@ -1,5 +1,6 @@
 //! Errors of packed token files.
 
+use crate::advice::advice;
 use crate::at_path::AtPath;
 use std::io;
 
@@ -152,7 +153,8 @@ pub enum PackedFault {
 
     /// The system refused to write.
     #[error(
-        "cannot be written from byte {offset} on ({reason}); check the folder, its permissions and the free space"
+        "cannot be written from byte {offset} on ({reason}); {}",
+        advice(reason)
     )]
     Write {
         /// Offset of the write that failed.
@@ -162,7 +164,7 @@ pub enum PackedFault {
     },
 
     /// The system refused to read.
-    #[error("cannot be read from byte {offset} on ({reason}); check the disk and the permissions")]
+    #[error("cannot be read from byte {offset} on ({reason}); {}", advice(reason))]
     Read {
         /// Offset of the read that failed.
         offset: u64,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::header::{self, CRC, HEADER, Header, MAGIC, SHORTEST};
@@ -78,6 +79,23 @@ impl PackedTokens {
     /// Only as strong as the CRC-32 of each block: it detects accidents, not forgery.
     pub fn fingerprint(&self) -> [u8; 32] {
         self.fingerprint
+    }
+
+    /// Reads and checks every block, on all cores.
+    ///
+    /// # Errors
+    ///
+    /// [`PackedFault::Block`] for a damaged block, [`PackedFault::Read`] if the system refuses.
+    pub(crate) fn verify(&self) -> Result<(), PackedError> {
+        let blocks = (self.table.len() / CRC) as u64;
+        (0..blocks)
+            .into_par_iter()
+            .try_for_each_init(Vec::new, |bytes, block| self.read_and_verify(block, bytes))
+    }
+
+    /// Size of the file in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.source.length()
     }
 
     /// Fills `ids` with the tokens from position `start` on. After an error the contents of `ids` are unspecified.

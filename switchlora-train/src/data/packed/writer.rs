@@ -9,6 +9,7 @@ use super::header::{HEADER, Header};
 use super::positional::read_exact_at;
 use super::width::Width;
 use super::{PackedError, PackedFault};
+use crate::durable::{sync, sync_data};
 use crate::hexadecimal;
 use serde::{Deserialize, Serialize};
 
@@ -101,9 +102,7 @@ impl PackedWriter {
     pub fn checkpoint(&mut self) -> Result<WriterState, PackedError> {
         let offset = self.header.table_offset();
         self.check_complete()?;
-        self.file
-            .sync_data()
-            .map_err(|reason| refused(&self.path, offset, reason))?;
+        sync_data(&self.file).map_err(|reason| refused(&self.path, offset, reason))?;
         self.half_written.keep();
         Ok(WriterState {
             count: self.header.count,
@@ -219,8 +218,7 @@ impl PackedWriter {
         write(&mut file, &path, header.table_offset(), &table)?;
         // Last, so that the file of a killed process has a header of zeros.
         write(&mut file, &path, 0, &header.encode())?;
-        file.sync_all()
-            .map_err(|reason| refused(&path, 0, reason))?;
+        sync(&file).map_err(|reason| refused(&path, 0, reason))?;
         drop(file);
         half_written
             .publish(&path)

@@ -1,5 +1,6 @@
 //! Why a model configuration cannot be used: every key that is wrong, in one message.
 
+use crate::advice::advice;
 use std::fmt::{self, Display};
 use std::path::PathBuf;
 
@@ -22,7 +23,7 @@ pub enum LlamaConfigError {
         hint: String,
     },
     /// The file cannot be read.
-    #[error("cannot read the model configuration {path}: {reason}; expected a Hugging Face config.json", path = path.display())]
+    #[error("cannot read the model configuration {path}: {reason}; {}", advice(reason), path = path.display())]
     Read {
         /// The file.
         path: PathBuf,
