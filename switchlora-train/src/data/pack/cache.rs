@@ -1,9 +1,8 @@
 //! Caches the packed form of training text, so that the next run on the same text starts at once.
 
 use super::super::packed::is_packed;
+use super::super::read::{Compression, Form, Input, OnMalformed, inputs};
 use super::super::{DataError, Tokenizer};
-use super::inputs::{Compression, Form, inputs};
-use super::malformed::OnMalformed;
 use super::progress::key;
 use super::side::Validation;
 use super::work::{Packed, Packing, Seen, pack};
@@ -45,8 +44,7 @@ pub fn cached(
         return Ok(None);
     }
     let found = inputs(data)?;
-    let plain =
-        |input: &super::Input| input.form == Form::Text && input.compression == Compression::None;
+    let plain = |input: &Input| input.form == Form::Text && input.compression == Compression::None;
     let bytes: u64 = found.iter().map(|input| input.bytes).sum();
     // A pattern is always packed.
     if bytes <= SMALL && found.iter().all(plain) && data.iter().all(|path| path.exists()) {
