@@ -109,8 +109,18 @@ pub(super) fn packed_once(
     Ok(vec![path])
 }
 
-/// Warns about skipped lines and rows, with the first of them.
+/// Warns about skipped lines, rows and files, with the first of them.
 pub(super) fn passed_over(malformed: &Malformed) {
+    if let [first, others @ ..] = &malformed.companions[..] {
+        let more = match others.len() {
+            0 => String::new(),
+            count => format!(" and {count} more"),
+        };
+        let first = first.display();
+        warn(format!(
+            "left out {first}{more}: no data, but about the data beside it"
+        ));
+    }
     if malformed.count == 0 {
         return;
     }

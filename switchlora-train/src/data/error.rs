@@ -26,6 +26,17 @@ pub enum DataError {
         reason: io::Error,
     },
 
+    /// A file is damaged, or is not what its name says.
+    #[error("{}: {found}; {advice}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// Its content, with the place of the fault if there is one.
+        found: String,
+        /// What to do.
+        advice: &'static str,
+    },
+
     /// A file given by name is empty.
     #[error("{}: the file is empty; give a file with text in it", path.display())]
     EmptyFile {
@@ -35,7 +46,7 @@ pub enum DataError {
 
     /// A file contains a NUL byte, so it is not text.
     #[error(
-        "{}: not text, byte {offset} is NUL; leave the file out, or convert it to UTF-8 if it is UTF-16",
+        "{}: not text, byte {offset} is NUL (on line {line}); leave the file out, or convert it to UTF-8 if it is UTF-16",
         path.display()
     )]
     Binary {
@@ -43,20 +54,27 @@ pub enum DataError {
         path: PathBuf,
         /// Position of the first NUL byte, counted from 0.
         offset: usize,
+        /// Its line, counted from 1.
+        line: u64,
     },
 
     /// A file is not UTF-8.
-    #[error("{}: not UTF-8 from byte {offset} on; convert the file to UTF-8, or leave it out", path.display())]
+    #[error(
+        "{}: not UTF-8 from byte {offset} on (on line {line}); convert the file to UTF-8, or leave it out",
+        path.display()
+    )]
     NotUtf8 {
         /// The file.
         path: PathBuf,
         /// Position of the first byte that is not UTF-8, counted from 0.
         offset: usize,
+        /// Its line, counted from 1.
+        line: u64,
     },
 
     /// A folder and its subfolders contain no text.
     #[error(
-        "{}: no text files in this folder (hidden and empty files are skipped); give a folder of UTF-8 text files",
+        "{}: no text files in this folder (hidden and empty files and links to folders are skipped); give a folder of UTF-8 text files",
         path.display()
     )]
     NoTextFiles {
@@ -256,12 +274,38 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// The error of a failed read: [`PathMissing`](Self::PathMissing) or [`Unreadable`](Self::Unreadable).
+    /// The error of a failed read: [`PathMissing`](Self::PathMissing), [`Content`](Self::Content) if the content is at
+    /// fault, else [`Unreadable`](Self::Unreadable).
     pub(super) fn unreadable(path: &Path, reason: io::Error) -> Self {
-        let path = path.to_path_buf();
         match reason.kind() {
-            io::ErrorKind::NotFound => Self::PathMissing { path },
-            _ => Self::Unreadable { path, reason },
+            io::ErrorKind::NotFound => Self::PathMissing {
+                path: path.to_path_buf(),
+            },
+            io::ErrorKind::InvalidData => {
+                let found = format!("cannot be read: {reason}");
+                Self::content(path, found, "copy or download the file again")
+            }
+            io::ErrorKind::Unsupported => {
+                let found = format!("cannot be read: {reason}");
+                Self::content(
+                    path,
+                    found,
+                    "compress the file again, with the usual settings",
+                )
+            }
+            _ => Self::Unreadable {
+                path: path.to_path_buf(),
+                reason,
+            },
+        }
+    }
+
+    /// The error of a file that is damaged, or is not what its name says.
+    pub(super) fn content(path: &Path, found: impl Into<String>, advice: &'static str) -> Self {
+        Self::Content {
+            path: path.to_path_buf(),
+            found: found.into(),
+            advice,
         }
     }
 

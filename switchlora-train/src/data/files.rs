@@ -1,9 +1,9 @@
 //! Reads a user's text files, and says exactly what is wrong with a file that is not text.
 
-use super::pack::inputs;
+use super::read::{BytesRead, Input, inputs, not_text, open};
 use super::{DataError, Document};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::PathBuf;
 use std::slice;
 
 /// Reads the files at these paths, one document per file, in the order of [`inputs`].
@@ -12,7 +12,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Document>, DataError> {
     for path in paths {
         let before = documents.len();
         for input in inputs(slice::from_ref(path))? {
-            documents.extend(read_file(&input.path)?);
+            documents.extend(read_file(&input)?);
         }
         if documents.len() == before {
             let path = path.clone();
@@ -26,19 +26,16 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Document>, DataError> {
 }
 
 /// Reads one file, without its byte order mark. `None` if there is no text in it.
-fn read_file(path: &Path) -> Result<Option<Document>, DataError> {
-    let bytes = fs::read(path).map_err(|reason| DataError::unreadable(path, reason))?;
-    let path = path.to_path_buf();
-    if let Some(offset) = bytes.iter().position(|&byte| byte == 0) {
-        return Err(DataError::Binary { path, offset });
+fn read_file(input: &Input) -> Result<Option<Document>, DataError> {
+    let path = &input.path;
+    let mut bytes = Vec::new();
+    let mut reader = open(input, &BytesRead::default())?;
+    let read = reader.read_to_end(&mut bytes);
+    read.map_err(|reason| DataError::unreadable(path, reason))?;
+    if let Some(error) = not_text(path, &bytes, 0, 0) {
+        return Err(error);
     }
-    let mut text = match String::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            let offset = error.utf8_error().valid_up_to();
-            return Err(DataError::NotUtf8 { path, offset });
-        }
-    };
+    let mut text = String::from_utf8_lossy(&bytes).into_owned();
     if text.starts_with('\u{feff}') {
         text.remove(0);
     }
@@ -49,6 +46,7 @@ fn read_file(path: &Path) -> Result<Option<Document>, DataError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();

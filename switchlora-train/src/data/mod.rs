@@ -4,7 +4,7 @@
 //! Corpus --Tokenizer--> Tokens --Windows--> TrainBatches ------\
 //! packed file ------------/             \-> ValidationBatches --> TokenLoader --> TokenBatch
 //!      ^
-//! text, JSON lines or Parquet, of any size --pack
+//! text, JSON or Parquet, of any size --read (`read/`)--pack
 //! ```
 //!
 //! A [`Corpus`] splits text into training and validation documents: the embedded text, or a user's files. A
@@ -26,6 +26,7 @@ pub mod pack;
 pub mod packed;
 mod permutation;
 mod prepared;
+mod read;
 mod stream;
 mod tokenizer;
 mod tokens;

@@ -5,10 +5,9 @@
 //! An entry gets its name when it is complete, and is never replaced while it is whole.
 
 use super::super::packed::{PackedFault, is_packed};
+use super::super::read::{Compression, Form, Input, OnMalformed, inputs};
 use super::super::{DataError, Tokenizer};
 use super::entry::{Entry, discard, look, own, publish, remove_damaged, shared, sweep};
-use super::inputs::{Compression, Form, inputs};
-use super::malformed::OnMalformed;
 use super::progress::key;
 use super::side::Validation;
 use super::work::{Packed, Packing, Seen, lock_of, pack_alone};
@@ -62,8 +61,7 @@ pub fn cached(
         return Ok(None);
     }
     let found = inputs(data)?;
-    let plain =
-        |input: &super::Input| input.form == Form::Text && input.compression == Compression::None;
+    let plain = |input: &Input| input.form == Form::Text && input.compression == Compression::None;
     let bytes: u64 = found.iter().map(|input| input.bytes).sum();
     // A pattern is always packed.
     if bytes <= SMALL && found.iter().all(plain) && data.iter().all(|path| path.exists()) {

@@ -2,12 +2,7 @@
 
 use super::super::DataError;
 use super::super::cuts::Cuts;
-use super::inputs::{Form, Input};
-use super::lines::Lines;
-use super::malformed::Malformed;
-use super::open::{BytesRead, open};
-use super::rows::Rows;
-use super::text::Text;
+use super::super::read::{BytesRead, Form, Input, Json, Malformed, Rows, Text, open};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -51,7 +46,7 @@ pub(super) struct Parts {
 enum Source {
     /// The text, and whether its first part is still to come.
     Text(Box<Text>, bool),
-    Lines(Box<Lines>),
+    Json(Box<Json>),
     Rows(Box<Rows>),
 }
 
@@ -134,7 +129,7 @@ impl Parts {
                     }
                     None
                 }
-                Source::Lines(lines) => lines.next(&mut self.malformed)?,
+                Source::Json(json) => json.next(&mut self.malformed)?,
                 Source::Rows(rows) => rows.next(&mut self.malformed)?,
             };
             match text {
@@ -155,13 +150,13 @@ impl Parts {
 impl Source {
     fn open(input: &Input, field: &str, cuts: Cuts, read: &BytesRead) -> Result<Self, DataError> {
         Ok(match input.form {
-            Form::Text => {
+            Form::Text | Form::Table => {
                 let text = Text::new(open(input, read)?, &input.path, cuts);
                 Self::Text(Box::new(text), true)
             }
-            Form::Lines => {
-                let lines = Lines::new(open(input, read)?, &input.path, field);
-                Self::Lines(Box::new(lines))
+            Form::Json => {
+                let json = Json::new(open(input, read)?, &input.path, field);
+                Self::Json(Box::new(json))
             }
             Form::Parquet => Self::Rows(Box::new(Rows::new(input, field, read)?)),
         })

@@ -1,7 +1,7 @@
 //! Saves the progress of packing in `.NAME.progress` beside the output file, so that it resumes after a kill.
 
 use super::super::packed::WriterState;
-use super::inputs::Input;
+use super::super::read::Input;
 use super::parts::Position;
 use crate::durable::{self, hidden};
 use crate::hexadecimal;

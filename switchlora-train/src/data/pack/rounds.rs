@@ -1,7 +1,7 @@
 //! Groups parts into rounds. A thread of its own reads ahead while earlier rounds are encoded.
 
 use super::super::DataError;
-use super::malformed::Malformed;
+use super::super::read::Malformed;
 use super::parts::{Part, Parts, Position};
 use super::side::{Side, side};
 use std::sync::mpsc::SyncSender;

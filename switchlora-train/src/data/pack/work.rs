@@ -1,10 +1,8 @@
 //! Packs documents: reads, encodes, writes, and saves the progress.
 
 use super::super::packed::PackedWriter;
+use super::super::read::{BytesRead, Input, Malformed, OnMalformed, check, companions, inputs};
 use super::super::{DataError, Tokenizer};
-use super::inputs::{Input, inputs};
-use super::malformed::{Malformed, OnMalformed};
-use super::open::BytesRead;
 use super::parts::Parts;
 use super::progress::{Progress, key};
 use super::rounds::{HeldOut, Round, read};
@@ -139,6 +137,7 @@ pub(super) fn pack_alone(
         Validation::Share(share) => held_out.share = *share,
         Validation::Paths(paths) => all.extend(inputs(paths)?),
     }
+    check(&all, &packing.field)?;
     let key = key(
         &all,
         &[
@@ -316,11 +315,13 @@ impl<'a> Work<'a> {
             }
         }
         Progress::remove(&self.packing.out);
+        let mut malformed = self.malformed;
+        malformed.companions = companions(&self.packing.data);
         Ok(Packed {
             documents,
             tokens,
             bytes: self.progress.bytes,
-            malformed: self.malformed,
+            malformed,
         })
     }
 }

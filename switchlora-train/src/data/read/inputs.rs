@@ -28,13 +28,15 @@ pub struct Input {
 pub enum Form {
     /// The whole file is one document.
     Text,
-    /// Each line is a JSON object with a document.
-    Lines,
+    /// JSON: an object with a document on each line, or over some lines, or an array of them.
+    Json,
     /// Each row of the Parquet file has a document.
     Parquet,
+    /// CSV or TSV, which is not read.
+    Table,
 }
 
-/// Compression of a file.
+/// Compression of a file, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
     /// None.
@@ -46,23 +48,41 @@ pub enum Compression {
 }
 
 impl Form {
-    /// Derives form and compression from the file's extensions.
+    /// Derives form and compression from the file's extensions. The number of a part does not count: `a.jsonl.003` and
+    /// `a.jsonl-00003-of-00012` are JSON as `a.jsonl` is.
     pub fn of(path: &Path) -> (Self, Compression) {
-        let extension = |path: &Path| {
-            let extension = path.extension().unwrap_or_default();
-            extension.to_string_lossy().to_lowercase()
-        };
         let (compression, inner) = match extension(path).as_str() {
-            "gz" => (Compression::Gzip, path.with_extension("")),
-            "zst" => (Compression::Zstd, path.with_extension("")),
+            "gz" | "gzip" => (Compression::Gzip, path.with_extension("")),
+            "zst" | "zstd" => (Compression::Zstd, path.with_extension("")),
             _ => (Compression::None, path.to_path_buf()),
         };
-        let form = match extension(&inner).as_str() {
-            "jsonl" | "ndjson" | "json" => Self::Lines,
+        let of = |path: &Path| match without_number(&extension(path)) {
+            "jsonl" | "ndjson" | "jsonlines" | "json" => Self::Json,
             "parquet" => Self::Parquet,
+            "csv" | "tsv" => Self::Table,
             _ => Self::Text,
         };
+        let form = match without_number(&extension(&inner)).is_empty() {
+            true => of(&inner.with_extension("")),
+            false => of(&inner),
+        };
         (form, compression)
+    }
+}
+
+fn extension(path: &Path) -> String {
+    let extension = path.extension().unwrap_or_default();
+    extension.to_string_lossy().to_lowercase()
+}
+
+/// The letters before the number of a part: `jsonl` of `jsonl-00003-of-00012`, nothing of `003`.
+fn without_number(extension: &str) -> &str {
+    let letters = extension.len() - extension.trim_start_matches(char::is_alphabetic).len();
+    let (letters, number) = extension.split_at(letters);
+    let is_number = |byte| matches!(byte, b'0'..=b'9' | b'-' | b'_' | b'o' | b'f');
+    match number.bytes().all(is_number) {
+        true => letters,
+        false => extension,
     }
 }
 
@@ -70,7 +90,9 @@ impl Form {
 /// the name of a file.
 ///
 /// Paths keep their order; the files of a folder or pattern are sorted by name. In a folder, hidden files, empty files
-/// and links to folders are skipped; empty files that match a pattern are skipped too.
+/// and links to folders are skipped; empty files that match a pattern are skipped too. So are, in a folder with JSON or
+/// Parquet files, files that are about them: `README*`, `LICENSE*`, files of text that begin with `_`, and those that
+/// the `datasets` library writes beside its data.
 ///
 /// # Errors
 ///
@@ -94,6 +116,44 @@ pub fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>, DataError> {
         }
     }
     Ok(found)
+}
+
+/// The files in the folders at `paths` that [`inputs`] leaves out because they are about the data beside them.
+pub(in crate::data) fn companions(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let folders = paths
+        .iter()
+        .flat_map(|path| matches(path).unwrap_or_default());
+    let of = |folder: PathBuf| {
+        let mut all = Vec::new();
+        let walked = walk(&folder, &mut all);
+        walked.map_or(Vec::new(), |()| divided(all).1)
+    };
+    let found = folders.filter(|path| path.is_dir()).flat_map(of);
+    found.map(|input| input.path).collect()
+}
+
+/// The files of a folder that are data, and those that are about it.
+fn divided(all: Vec<Input>) -> (Vec<Input>, Vec<Input>) {
+    let is_data = |input: &Input| input.form != Form::Text && !is_about_data(input);
+    match all.iter().any(is_data) {
+        true => all.into_iter().partition(|input| !is_about_data(input)),
+        false => (all, Vec::new()),
+    }
+}
+
+/// Whether a file in a folder of data is not data itself, by its name.
+fn is_about_data(input: &Input) -> bool {
+    let name = input.path.file_name().unwrap_or_default();
+    let name = name.to_string_lossy().to_lowercase();
+    let begins = |with: &str| name.starts_with(with);
+    match input.form {
+        Form::Text => begins("readme") || begins("license") || begins("licence") || begins("_"),
+        Form::Json => matches!(
+            &*name,
+            "dataset_infos.json" | "dataset_info.json" | "dataset_dict.json" | "state.json"
+        ),
+        Form::Parquet | Form::Table => false,
+    }
 }
 
 /// The path itself, or the files it matches as a pattern.
@@ -121,6 +181,13 @@ fn matches(path: &Path) -> Result<Vec<PathBuf>, DataError> {
 }
 
 fn add_folder(folder: &Path, found: &mut Vec<Input>) -> Result<(), DataError> {
+    let mut all = Vec::new();
+    walk(folder, &mut all)?;
+    found.extend(divided(all).0);
+    Ok(())
+}
+
+fn walk(folder: &Path, found: &mut Vec<Input>) -> Result<(), DataError> {
     let entries = fs::read_dir(folder)
         .and_then(|entries| entries.collect::<io::Result<Vec<_>>>())
         .map_err(|reason| DataError::unreadable(folder, reason))?;
@@ -134,7 +201,7 @@ fn add_folder(folder: &Path, found: &mut Vec<Input>) -> Result<(), DataError> {
             found.push(input(&path, &metadata));
         } else if metadata.is_dir() && !path.is_symlink() {
             // A link to a folder may lead back here, so links are skipped.
-            add_folder(&path, found)?;
+            walk(&path, found)?;
         }
     }
     Ok(())
@@ -166,11 +233,21 @@ mod tests {
         for (name, form, compression) in [
             ("a.txt", Form::Text, Compression::None),
             ("README", Form::Text, Compression::None),
-            ("c4.00001.JSON.GZ", Form::Lines, Compression::Gzip),
-            ("a.jsonl.zst", Form::Lines, Compression::Zstd),
-            ("a.ndjson", Form::Lines, Compression::None),
+            ("c4.00001.JSON.GZ", Form::Json, Compression::Gzip),
+            ("a.jsonl.zst", Form::Json, Compression::Zstd),
+            ("a.ndjson", Form::Json, Compression::None),
             ("train-00000.parquet", Form::Parquet, Compression::None),
             ("book.gz", Form::Text, Compression::Gzip),
+            ("a.jsonlines.zstd", Form::Json, Compression::Zstd),
+            ("A.PARQUET", Form::Parquet, Compression::None),
+            ("table.tsv.gz", Form::Table, Compression::Gzip),
+            ("a.jsonl.003", Form::Json, Compression::None),
+            ("a.jsonl-00003-of-00012.gz", Form::Json, Compression::Gzip),
+            ("a.parquet.1", Form::Parquet, Compression::None),
+            ("a.json.txt", Form::Text, Compression::None),
+            ("a.json-schema", Form::Text, Compression::None),
+            ("chapter.1", Form::Text, Compression::None),
+            ("v1.2.md", Form::Text, Compression::None),
         ] {
             assert_eq!(Form::of(Path::new(name)), (form, compression), "{name}");
         }
@@ -227,5 +304,40 @@ mod tests {
         assert!(matches!(error("*.none"), DataError::PathMissing { .. }));
         assert!(matches!(error("none"), DataError::PathMissing { .. }));
         assert!(matches!(error("in/empty.txt"), DataError::EmptyFile { .. }));
+    }
+
+    #[test]
+    fn what_is_about_the_data_of_a_folder_is_no_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str| {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "x").unwrap();
+            path
+        };
+        let about = ["LICENSE", "README.md", "_SUCCESS", "data/dataset_info.json"].map(put);
+        put(".git/config.json");
+        put(".gitattributes");
+        let names = |paths: Vec<PathBuf>| -> Vec<String> {
+            let name = |path: &PathBuf| {
+                path.strip_prefix(folder.path())
+                    .unwrap()
+                    .display()
+                    .to_string()
+            };
+            paths.iter().map(name).collect()
+        };
+        let paths = |found: Vec<Input>| found.into_iter().map(|input| input.path).collect();
+        let root = [folder.path().to_path_buf()];
+        // Without data they are texts as any others.
+        assert_eq!(inputs(&root).unwrap().len(), 4);
+        put("data/a.parquet");
+        put("notes.txt");
+        assert_eq!(
+            names(paths(inputs(&root).unwrap())),
+            ["data/a.parquet", "notes.txt"]
+        );
+        assert_eq!(companions(&root), about);
+        assert_eq!(inputs(&about).unwrap().len(), 4);
     }
 }

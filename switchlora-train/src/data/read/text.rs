@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const CHUNK: u64 = 256 << 10;
 
 /// The pieces of one text.
-pub(super) struct Text {
+pub(in crate::data) struct Text {
     reader: Box<dyn BufRead>,
     path: PathBuf,
     cuts: Cuts,
@@ -18,8 +18,10 @@ pub(super) struct Text {
     given: usize,
     /// Bytes after `held` that are not a complete character yet.
     half: Vec<u8>,
-    /// Offset in the file of the first byte of `half`.
+    /// Offset in the text of the first byte of `half`.
     offset: usize,
+    /// Line ends before that byte.
+    lines: u64,
     ended: bool,
 }
 
@@ -33,6 +35,7 @@ impl Text {
             given: 0,
             half: Vec::new(),
             offset: 0,
+            lines: 0,
             ended: false,
         }
     }
@@ -71,18 +74,11 @@ impl Text {
         let read = read.map_err(|reason| DataError::unreadable(&self.path, reason))?;
         self.ended = read == 0;
         let whole = match std::str::from_utf8(&self.half) {
-            Ok(text) => text.len(),
             // The last character is incomplete, not wrong.
             Err(error) if error.error_len().is_none() && !self.ended => error.valid_up_to(),
-            Err(error) => {
-                // A NUL before the wrong byte tells more: the file is binary.
-                return Err(self.nul(error.valid_up_to()).unwrap_or(DataError::NotUtf8 {
-                    path: self.path.clone(),
-                    offset: self.offset + error.valid_up_to(),
-                }));
-            }
+            _ => self.half.len(),
         };
-        if let Some(error) = self.nul(whole) {
+        if let Some(error) = not_text(&self.path, &self.half[..whole], self.offset, self.lines) {
             return Err(error);
         }
         let text = String::from_utf8_lossy(&self.half[..whole]);
@@ -90,17 +86,37 @@ impl Text {
             true => text.strip_prefix('\u{feff}').unwrap_or(&text),
             false => &text,
         };
+        self.lines += line_feeds(&self.half[..whole]);
         self.half.drain(..whole);
         self.offset += whole;
         Ok(())
     }
+}
 
-    /// The error for a NUL in the first `whole` bytes of `half`, if there is one.
-    fn nul(&self, whole: usize) -> Option<DataError> {
-        let at = self.half[..whole].iter().position(|&byte| byte == 0)?;
-        Some(DataError::Binary {
-            path: self.path.clone(),
-            offset: self.offset + at,
-        })
+/// The error for bytes that are not text: a NUL, or a byte that is not UTF-8. They begin at byte `offset` of the text,
+/// after `lines` line ends.
+pub(in crate::data) fn not_text(
+    path: &Path,
+    bytes: &[u8],
+    offset: usize,
+    lines: u64,
+) -> Option<DataError> {
+    let valid = match std::str::from_utf8(bytes) {
+        Ok(_) => bytes.len(),
+        Err(error) => error.valid_up_to(),
+    };
+    // A NUL before the wrong byte tells more: the file is binary.
+    let nul = bytes[..valid].iter().position(|&byte| byte == 0);
+    let at = nul.unwrap_or(valid);
+    let (path, offset) = (path.to_path_buf(), offset + at);
+    let line = lines + 1 + line_feeds(&bytes[..at]);
+    match nul {
+        Some(_) => Some(DataError::Binary { path, offset, line }),
+        None if valid < bytes.len() => Some(DataError::NotUtf8 { path, offset, line }),
+        None => None,
     }
+}
+
+fn line_feeds(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|&&byte| byte == b'\n').count() as u64
 }

@@ -2,7 +2,7 @@
 
 use super::super::DataError;
 use clap::ValueEnum;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Number of malformed lines kept for the report.
 const SHOWN: usize = 5;
@@ -26,14 +26,17 @@ pub struct Malformed {
     pub count: u64,
     /// The first five, each with file, line or row, and reason.
     pub first: Vec<String>,
+    /// Files beside the data of a folder that are no data: README, LICENSE and the like.
+    pub companions: Vec<PathBuf>,
 }
 
 impl Malformed {
-    pub(super) fn new(on: OnMalformed, count: u64) -> Self {
+    pub(in crate::data) fn new(on: OnMalformed, count: u64) -> Self {
         Self {
             on,
             count,
             first: Vec::new(),
+            companions: Vec::new(),
         }
     }
 
@@ -42,7 +45,7 @@ impl Malformed {
     /// # Errors
     ///
     /// [`DataError::Malformed`] with [`OnMalformed::Fail`].
-    pub(super) fn add(
+    pub(in crate::data) fn add(
         &mut self,
         path: &Path,
         place: impl FnOnce() -> String,

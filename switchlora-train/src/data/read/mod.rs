@@ -1,0 +1,61 @@
+//! Reads documents from files: text, JSON and Parquet, plain or compressed.
+//!
+//! ```text
+//! files, folders, patterns --inputs--> Input --open (content, gzip, Zstandard)--> Text | Json
+//!                                            \---------------------------------> Rows
+//! ```
+//!
+//! | name | a document is |
+//! |---|---|
+//! | `.jsonl`, `.ndjson`, `.jsonlines`, `.json` | the text field of an object: one on each line, several on a line, one over several lines, or in one array, whose elements may also be strings |
+//! | `.parquet` | the text column of a row |
+//! | `.csv`, `.tsv` | refused |
+//! | any other name | the whole file |
+//!
+//! Text and JSON may be compressed (`.gz`, `.gzip`, `.zst`, `.zstd`). What Python's `gzip`, `zstd`, `json` and `pyarrow`
+//! read is read with the same documents, or refused with the file, the place and the reason
+//! (`switchlora-train/tests/odd_files.rs`). A line or row without text is [`Malformed`] and may be skipped; a file that is
+//! damaged, or is not what its name says, is always an error.
+
+mod brief;
+mod content;
+mod fields;
+mod gzip;
+mod held;
+mod inputs;
+mod json;
+mod malformed;
+mod not_finite;
+mod open;
+mod panics;
+mod rows;
+mod tally;
+mod text;
+mod values;
+mod zstandard;
+
+use super::DataError;
+pub(super) use inputs::companions;
+pub use inputs::{Compression, Form, Input, inputs};
+pub(super) use json::Json;
+pub use malformed::{Malformed, OnMalformed};
+pub(super) use open::{BytesRead, open};
+pub(super) use rows::Rows;
+pub(super) use text::{Text, not_text};
+
+/// Checks that each file can be read and is what its name says, by its first bytes; of a Parquet file, the column too. So
+/// nothing is read for hours before the last file is found to be unfit.
+///
+/// # Errors
+///
+/// The errors of opening a file.
+pub(super) fn check(inputs: &[Input], field: &str) -> Result<(), DataError> {
+    let read = BytesRead::default();
+    for input in inputs {
+        match input.form {
+            Form::Parquet => drop(Rows::new(input, field, &read)?),
+            Form::Text | Form::Json | Form::Table => drop(open(input, &read)?),
+        }
+    }
+    Ok(())
+}
