@@ -6,7 +6,7 @@ use crate::data::Tokenizer;
 use crate::experiment::{Experiment, WarmStart};
 use crate::huggingface::{Pretrained, TOKENIZER};
 use crate::model::LlamaConfig;
-use crate::model_source::ModelSource;
+use crate::model_source::{ModelSource, as_trained, no_tokenizer};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use switchlora_core::MethodConfig;
@@ -61,6 +61,13 @@ impl Setup {
             Some(path) => Tokenizer::from_file(path)?,
             None => Tokenizer::embedded()?,
         };
+        let tokenizer = match &start {
+            Some(ModelSource::Checkpoint(from)) => as_trained(tokenizer, from)?,
+            Some(ModelSource::Pretrained(from)) if is_own(from, &experiment) => {
+                tokenizer.of_model()
+            }
+            _ => tokenizer,
+        };
         if let Some(ModelSource::Checkpoint(from)) = &start
             && from.state.tokenizer_sha256 != tokenizer.sha256()
         {
@@ -100,9 +107,20 @@ impl Setup {
     }
 }
 
+/// Whether the tokenizer of the experiment is the one in the folder.
+fn is_own(folder: &Pretrained, experiment: &Experiment) -> bool {
+    let own = folder.tokenizer().and_then(|own| own.canonicalize().ok());
+    let named = experiment.tokenizer.as_ref();
+    let named = named.and_then(|path| path.canonicalize().ok());
+    own.is_some() && (named == own || named == folder.path().canonicalize().ok())
+}
+
 /// Opens the weights that a new training starts from: those of `folder`, or of the run to start from.
 fn open_start(experiment: &Experiment, folder: Option<PathBuf>) -> Result<Option<ModelSource>> {
     let pretrained = folder.map(|folder| Pretrained::open(&folder)).transpose()?;
+    if let (Some(pretrained), None) = (&pretrained, &experiment.tokenizer) {
+        bail!(no_tokenizer(pretrained));
+    }
     match (pretrained, &experiment.warm_start) {
         (None, Some(WarmStart::From(path))) => {
             let found = checkpoint::resolve(path).context("the run to start from (warm-start)")?;
@@ -128,9 +146,9 @@ fn is_preset(experiment: &Experiment) -> bool {
 }
 
 fn fit(model: &mut LlamaConfig, experiment: &Experiment, tokenizer: &Tokenizer) -> Result<()> {
-    let (entries, length) = (tokenizer.vocab_size(), experiment.sequence_length);
+    let (entries, length) = (tokenizer.base_size(), experiment.sequence_length);
     if is_preset(experiment) {
-        model.vocab_size = model.vocab_size.max(entries);
+        model.vocab_size = model.vocab_size.max(tokenizer.vocab_size());
         model.max_position_embeddings = model.max_position_embeddings.max(length);
     }
     let problem = if model.vocab_size < entries {

@@ -39,6 +39,10 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     let restored = resumed.as_ref().is_some_and(Resumed::has_checkpoint);
     let setup = Setup::new(experiment, restored)?;
     let backend = setup.experiment.backend.choose()?;
+    let setup = match &resumed {
+        Some(resumed) => resumed.as_trained(setup)?,
+        None => setup,
+    };
     let precisions = [setup.experiment.precision, setup.experiment.frozen];
     backend
         .backend
