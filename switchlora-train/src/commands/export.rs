@@ -1,6 +1,7 @@
 //! `export`: writes a model, adapters merged, as a Hugging Face folder that `transformers` loads.
 
 use crate::commands::exit::Usage;
+use crate::data::Tokenizer;
 use crate::huggingface::{Card, Export, FileType, check_place, write};
 use crate::learner::evaluations;
 use crate::model_source::ModelSource;
@@ -21,7 +22,7 @@ pub struct ExportArgs {
     /// Dtype of the stored weights.
     #[arg(long, value_enum, default_value_t)]
     dtype: FileType,
-    /// A tokenizer.json [default: the model's own].
+    /// A tokenizer.json, or the Hugging Face folder of one [default: the model's own].
     #[arg(long)]
     tokenizer: Option<PathBuf>,
     /// Replace an existing Hugging Face folder.
@@ -59,7 +60,7 @@ pub fn run(args: ExportArgs) -> Result<ExitCode> {
         dtype: args.dtype,
         tokenizer: &tokenizer,
         ends: &source.text_ends(&tokenizer),
-        card: card(&source, &name.to_string_lossy(), args.dtype),
+        card: card(&source, &tokenizer, &name.to_string_lossy(), args.dtype),
     };
     let bytes = write(&args.out, &export, args.force)?;
     println!(
@@ -71,7 +72,7 @@ pub fn run(args: ExportArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn card(source: &ModelSource, name: &str, dtype: FileType) -> String {
+fn card(source: &ModelSource, tokenizer: &Tokenizer, name: &str, dtype: FileType) -> String {
     let state = match source {
         ModelSource::Checkpoint(checkpoint) => Some(&checkpoint.state),
         ModelSource::Pretrained(_) => None,
@@ -92,6 +93,9 @@ fn card(source: &ModelSource, name: &str, dtype: FileType) -> String {
             .flatten()
             .filter(|e| e.step <= done)
             .collect(),
+        // A folder says itself what begins a text.
+        prompt_as_is: tokenizer.record().beside.files().next().is_some()
+            || matches!(source, ModelSource::Pretrained(_)),
     };
     card.render()
 }
