@@ -25,11 +25,29 @@ pub struct Sampling {
     pub max_tokens: usize,
 }
 
+/// Why text cannot be generated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GenerationError {
+    /// The prompt cannot be encoded, or the tokens cannot be decoded.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The model's scores are not numbers.
+    #[error(
+        "after {0} tokens the model's scores are not finite numbers: its training diverged; use an earlier checkpoint"
+    )]
+    NotFinite(usize),
+}
+
 /// Token counts and times of a generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Generated {
     /// Tokens of the prompt, including the begin-of-text token.
     pub prompt: usize,
+    /// The last tokens of the prompt, which the model has read: no more than it has positions.
+    pub read: usize,
+    /// How often the positions were used up, and only the later half of them was kept.
+    pub shortened: usize,
     /// Tokens generated, including the end-of-text token.
     pub tokens: usize,
     /// Time to process the prompt and choose the first token.
@@ -49,13 +67,14 @@ impl Generated {
 /// Continues `prompt` until an end-of-text token or `sampling.max_tokens`. Passes text to `write` as soon as its
 /// characters are complete.
 ///
-/// An empty prompt begins a new text. Keys and values of earlier tokens are cached. The model sees at most as many
-/// tokens as it has positions; when these are used up, the later half of the tokens is processed again as the new
-/// context.
+/// `ends` decides which tokens are put around the prompt; an empty one begins a new text. Keys and values of earlier
+/// tokens are cached. The model sees at most as many tokens as it has positions; when these are used up, the later half
+/// of the tokens is processed again as the new context. [`Generated`] tells both.
 ///
 /// # Errors
 ///
-/// [`DataError::Encode`] for the prompt, [`DataError::Decode`] for the generated tokens.
+/// [`DataError::Encode`] or [`DataError::NoEmbedding`] for the prompt, [`DataError::Decode`] for the generated tokens, and
+/// [`GenerationError::NotFinite`].
 pub fn generate<B: Backend>(
     model: &LlamaForCausalLm<B>,
     tokenizer: &Tokenizer,
@@ -63,11 +82,12 @@ pub fn generate<B: Backend>(
     prompt: &str,
     sampling: Sampling,
     mut write: impl FnMut(&str),
-) -> Result<Generated, DataError> {
-    let mut tokens = vec![ends.begin];
-    tokens.extend(tokenizer.encode(prompt)?);
+) -> Result<Generated, GenerationError> {
+    let vocabulary = model.model.embed_tokens.weight.dims()[0];
+    let mut tokens = ends.prompt(tokenizer, prompt, vocabulary)?;
     let mut done = Generated {
         prompt: tokens.len(),
+        read: tokens.len().min(model.positions.len()),
         ..Generated::default()
     };
     let mut reader = Reader::new(model);
@@ -75,7 +95,11 @@ pub fn generate<B: Backend>(
     let mut text = tokenizer.stream();
     for count in 0..sampling.max_tokens {
         let began = Instant::now();
-        let token = choose(&reader.scores(&tokens), sampling, &mut random);
+        let scores = reader.scores(&tokens);
+        if scores.iter().any(|score| !score.is_finite()) {
+            return Err(GenerationError::NotFinite(tokens.len()));
+        }
+        let token = choose(&scores, sampling, &mut random);
         done.tokens += 1;
         *match count {
             0 => &mut done.prompt_time,
@@ -92,6 +116,7 @@ pub fn generate<B: Backend>(
     if let Some(rest) = text.finish()? {
         write(&rest);
     }
+    done.shortened = reader.shortened;
     Ok(done)
 }
 
@@ -101,6 +126,8 @@ struct Reader<'a, B: Backend> {
     cache: KeyValueCache<B>,
     /// Number of tokens of the sequence processed so far.
     read: usize,
+    /// How often only the later half of the positions was kept.
+    shortened: usize,
 }
 
 impl<'a, B: Backend> Reader<'a, B> {
@@ -109,6 +136,7 @@ impl<'a, B: Backend> Reader<'a, B> {
             model,
             cache: KeyValueCache::new(model),
             read: 0,
+            shortened: 0,
         }
     }
 
@@ -118,7 +146,10 @@ impl<'a, B: Backend> Reader<'a, B> {
         if self.cache.len() + tokens.len() - self.read > positions {
             let kept = match self.cache.is_empty() {
                 true => positions,
-                false => positions.div_ceil(2),
+                false => {
+                    self.shortened += 1;
+                    positions.div_ceil(2)
+                }
             };
             self.cache = KeyValueCache::new(self.model);
             self.read = tokens.len().saturating_sub(kept);

@@ -5,6 +5,9 @@
 //! [`checkpoint`] keeps its state in a [`run_directory`], [`huggingface`] reads and writes Hugging Face folders,
 //! [`backend`] runs any of it on CPU or GPU, [`commands`] are the program's.
 
+// `say` prints: `println!` panics when nobody reads any more.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod advice;
 mod at_path;
 pub mod backend;
@@ -14,10 +17,12 @@ pub mod data;
 pub mod durable;
 pub mod experiment;
 pub mod generation;
+mod git_lfs;
 mod hexadecimal;
 pub mod home;
 pub mod huggingface;
 pub mod learner;
+mod lenient_json;
 mod lock;
 pub mod memory;
 pub mod model;
@@ -25,7 +30,8 @@ pub mod model_source;
 pub mod plan;
 mod quietly;
 pub mod run_directory;
-mod say;
+pub mod say;
+pub mod signals;
 pub mod training;
 
 pub use at_path::AtPath;

@@ -7,6 +7,7 @@ use crate::model::{LlamaConfig, LlamaForCausalLm, import, merge_adapters};
 use crate::say::warn;
 use anyhow::{Context, Result, bail};
 use burn::tensor::backend::Backend;
+use std::fs;
 use std::path::Path;
 use switchlora_core::{Precision, SwitchLoraConfig, SwitchSchedule};
 
@@ -54,41 +55,40 @@ impl ModelSource {
         }
     }
 
-    /// The tokenizer in the file `given`, else the one that the model was trained with.
+    /// The tokenizer in the file or folder `given`, else the one that the model was trained with.
+    ///
+    /// It may have ids that the model does not know: only texts that have such ids are refused.
     ///
     /// # Errors
     ///
-    /// There is no tokenizer, its file is not one, or it has more entries than the model's vocabulary.
+    /// There is no tokenizer, or its file is not one.
     pub fn tokenizer(&self, given: Option<&Path>) -> Result<Tokenizer> {
-        let tokenizer = match (given, self) {
-            (Some(file), _) => Tokenizer::from_file(file)?,
-            (None, Self::Checkpoint(checkpoint)) => {
-                let origin = checkpoint.path().join(TOKENIZER).display().to_string();
-                Tokenizer::from_json(&origin, checkpoint.tokenizer.clone())?
+        Ok(match (given, self) {
+            (Some(file), Self::Checkpoint(checkpoint)) => {
+                as_trained(Tokenizer::from_file(file)?, checkpoint)?
             }
+            (Some(file), Self::Pretrained(_)) => Tokenizer::from_file(file)?,
+            (None, Self::Checkpoint(checkpoint)) => trained_tokenizer(checkpoint)?,
             (None, Self::Pretrained(pretrained)) => match pretrained.tokenizer() {
-                Some(file) => Tokenizer::from_file(file)?,
-                None => bail!(
-                    "{} has no tokenizer.json: give one with --tokenizer",
-                    pretrained.path().display()
-                ),
+                Some(file) => Tokenizer::from_file(file)?.of_model(),
+                None => bail!(no_tokenizer(pretrained)),
             },
-        };
-        let (ids, known) = (tokenizer.vocab_size(), self.config().vocab_size);
-        if ids > known {
-            bail!(
-                "the tokenizer has {ids} entries, {} knows {known}: give the tokenizer that the model was made for",
-                self.path().display()
-            );
-        }
-        Ok(tokenizer)
+        })
     }
 
-    /// The tokens that begin and end a text.
+    /// The tokens that begin and end a text: of a run, those it was trained on; of a folder, those that `transformers` uses.
     pub fn text_ends(&self, tokenizer: &Tokenizer) -> TextEnds {
+        let vocabulary = self.config().vocab_size;
         match self {
-            Self::Checkpoint(_) => TextEnds::both(tokenizer.end_of_text()),
-            Self::Pretrained(pretrained) => pretrained.text_ends(tokenizer.end_of_text()),
+            Self::Checkpoint(_) => TextEnds::of_run(tokenizer, vocabulary),
+            Self::Pretrained(pretrained) => {
+                // The ids that a folder names are those of its own tokenizer, if it has one.
+                let own = pretrained.tokenizer().and_then(|file| fs::read(file).ok());
+                match own.is_none_or(|own| own == tokenizer.json()) {
+                    true => TextEnds::of_folder(pretrained.path(), tokenizer, vocabulary),
+                    false => TextEnds::of_tokenizer(tokenizer),
+                }
+            }
         }
     }
 
@@ -143,6 +143,48 @@ impl ModelSource {
             precision: supported::<B>(trained, device),
             ..SwitchLoraConfig::new(None, SwitchSchedule::Never)?
         })
+    }
+}
+
+/// What to do about a folder without a tokenizer that this program reads.
+pub(crate) fn no_tokenizer(pretrained: &Pretrained) -> String {
+    let path = pretrained.path();
+    let hint = match path.join("tokenizer.model").is_file() {
+        true => {
+            ", or load the folder's tokenizer.model in transformers and save it with save_pretrained"
+        }
+        false => "",
+    };
+    format!(
+        "{} has no tokenizer.json: give one with --tokenizer{hint}",
+        path.display()
+    )
+}
+
+/// The tokenizer of a checkpoint, with the tokens around documents that its run was trained on.
+///
+/// # Errors
+///
+/// The tokenizer cannot be used.
+pub fn trained_tokenizer(checkpoint: &Checkpoint) -> Result<Tokenizer> {
+    let origin = checkpoint.path().join(TOKENIZER).display().to_string();
+    let record = checkpoint.state.tokenizer.as_ref();
+    Ok(Tokenizer::recorded(
+        &origin,
+        checkpoint.tokenizer.clone(),
+        record,
+    )?)
+}
+
+/// The [tokenizer of the checkpoint](trained_tokenizer) if `tokenizer` was read from the same JSON, else `tokenizer`.
+///
+/// # Errors
+///
+/// The tokenizer of the checkpoint cannot be used.
+pub fn as_trained(tokenizer: Tokenizer, checkpoint: &Checkpoint) -> Result<Tokenizer> {
+    match tokenizer.json() == checkpoint.tokenizer {
+        true => trained_tokenizer(checkpoint),
+        false => Ok(tokenizer),
     }
 }
 

@@ -2,10 +2,15 @@
 
     python hugging_face.py make KIND FOLDER     writes a random LLaMA: grouped, tied or sharded
     python hugging_face.py judge FOLDER FILE    answers the questions in the JSON file FILE, as JSON on standard output
+    python hugging_face.py folders FILE         answers questions about many folders, in the JSON file FILE
 
 The questions: `tokens`, a list of ids whose logits are asked for; `prompt`, ids to be continued greedily by `new` tokens;
 `text`, whose ids are scored in windows of `window` tokens, each predicting all but the first of its `window + 1`; `sentence`,
 which is to be encoded by the folder's tokenizer where it has one.
+
+Questions about many folders are a list of objects with `folder` and any of: `texts`, to be encoded by its tokenizer; `ids`,
+whose logits are asked for; `prompt`, a text to be continued greedily by at most `new` tokens; `documents`, texts whose mean
+loss is asked for, each alone. An answer is `error` where transformers fails.
 """
 
 import json
@@ -88,6 +93,49 @@ def judge(folder, file):
     json.dump(answers, sys.stdout)
 
 
+@torch.no_grad()
+def answer(question):
+    folder, answers = question["folder"], {}
+    if "ids" in question or "prompt" in question or "documents" in question:
+        model = AutoModelForCausalLM.from_pretrained(folder).float().eval()
+    if "ids" in question:
+        answers["logits"] = model(torch.tensor([question["ids"]])).logits[0].flatten().tolist()
+    if "texts" in question or "prompt" in question or "documents" in question:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        answers["end"] = tokenizer.eos_token_id
+        answers["template"] = tokenizer.chat_template
+    if "texts" in question:
+        answers["encoded"] = [tokenizer(text).input_ids for text in question["texts"]]
+    if "prompt" in question:
+        prompt = tokenizer(question["prompt"], return_tensors="pt")
+        ids = model.generate(
+            prompt.input_ids, attention_mask=prompt.attention_mask, max_new_tokens=question["new"], do_sample=False
+        )
+        answers["ids"] = ids[0, prompt.input_ids.shape[1] :].tolist()
+    if "documents" in question:
+        total, count = 0.0, 0
+        for text in question["documents"]:
+            ids = tokenizer(text, return_tensors="pt").input_ids
+            if ids.shape[1] > 1:
+                scores = model(ids).logits[0, :-1].double()
+                total += torch.nn.functional.cross_entropy(scores, ids[0, 1:], reduction="sum").item()
+                count += ids.shape[1] - 1
+        answers["loss"] = total / count
+    return answers
+
+
+def folders(file):
+    answers = []
+    with open(file) as opened:
+        questions = json.load(opened)
+    for question in questions:
+        try:
+            answers.append(answer(question))
+        except Exception as error:
+            answers.append({"error": f"{type(error).__name__}: {error}"})
+    json.dump(answers, sys.stdout)
+
+
 if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
-    {"make": make, "judge": judge}[command](*arguments)
+    {"make": make, "judge": judge, "folders": folders}[command](*arguments)

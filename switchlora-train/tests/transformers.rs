@@ -4,48 +4,18 @@
 //! transformers the comparison is left out, and says so; where `SWITCHLORA_PYTHON` is set it must work.
 
 mod program;
+mod python;
 
 use burn::tensor::{Int, Tensor, TensorData};
 use program::{Place, stderr, stdout};
+use python::{python, script};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
 use switchlora_train::data::Tokenizer;
 use switchlora_train::model::{KeyValueCache, LlamaForCausalLm};
 use switchlora_train::model_source::ModelSource;
 
 type Flex = burn_flex::Flex;
-
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hugging_face.py");
-
-fn python() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os("SWITCHLORA_PYTHON") {
-        return Some(named.into());
-    }
-    let tried = Command::new("python3")
-        .args(["-c", "import torch, transformers"])
-        .output();
-    match tried {
-        Ok(output) if output.status.success() => Some("python3".into()),
-        _ => {
-            eprintln!(
-                "skipped: python3 has no torch and transformers; name one that has with SWITCHLORA_PYTHON"
-            );
-            None
-        }
-    }
-}
-
-fn script(python: &Path, arguments: &[&str]) -> Output {
-    let output = Command::new(python)
-        .arg(SCRIPT)
-        .args(arguments)
-        .env("HF_HUB_OFFLINE", "1")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
-    output
-}
 
 fn ids(ids: &[i32]) -> Tensor<Flex, 1, Int> {
     Tensor::from_data(

@@ -149,6 +149,7 @@ impl<B: AutodiffBackend> Trained<B> {
             method: self.method.layers.clone(),
             factors: self.method.layers.factors,
             tokenizer_sha256: self.tokenizer.sha256(),
+            tokenizer: Some(self.tokenizer.record().clone()),
             data_sha256: String::new(),
             best: None,
             optimizer: OptimizerState::default(),

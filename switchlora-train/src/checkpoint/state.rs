@@ -1,5 +1,6 @@
 //! Everything of a checkpoint that is not a tensor.
 
+use crate::data::TokenizerRecord;
 use crate::experiment::Experiment;
 use crate::model::LlamaConfig;
 use serde::{Deserialize, Serialize};
@@ -32,8 +33,11 @@ pub struct State {
     pub method: SwitchLoraConfig,
     /// Initialization of the factors.
     pub factors: FactorInit,
-    /// SHA-256 of the tokenizer's file.
+    /// SHA-256 of the tokenizer, see [`Tokenizer::sha256`](crate::data::Tokenizer::sha256).
     pub tokenizer_sha256: String,
+    /// The ids around each document, and the files beside the tokenizer. Earlier programs did not record them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<TokenizerRecord>,
     /// SHA-256 of the training tokens and of the validation tokens.
     pub data_sha256: String,
     /// The best evaluation so far.

@@ -1,14 +1,16 @@
 //! `eval`: measures the perplexity of a model on text.
 
 use crate::backend::{BackendKind, Job, run_on};
+use crate::commands::exit::Usage;
 use crate::commands::packing::packed_once;
 use crate::data::pack::FIELD;
-use crate::data::{Corpus, Tokens, ValidationBatches, Windows, all_tokens};
+use crate::data::{Corpus, Tokenizer, Tokens, ValidationBatches, Windows, all_tokens};
 use crate::experiment::flags;
 use crate::memory;
 use crate::model_source::ModelSource;
-use crate::training::mean_loss;
-use anyhow::Result;
+use crate::say::answer;
+use crate::training::{Alone, Documents, mean_loss, mean_loss_alone};
+use anyhow::{Result, bail};
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
 use clap::Args;
@@ -27,12 +29,16 @@ pub struct EvalArgs {
     /// JSON field or Parquet column of a document's text.
     #[arg(long, default_value = FIELD)]
     field: String,
-    /// A tokenizer.json [default: the model's own].
+    /// A tokenizer.json, or the Hugging Face folder of one [default: the model's own].
     #[arg(long, value_parser = flags::path())]
     tokenizer: Option<PathBuf>,
-    /// Sequence length in tokens [default: the model's number of positions].
+    /// Sequence length in tokens [default: the model's number of positions, or the length of a shorter text].
     #[arg(long)]
     sequence_length: Option<usize>,
+    /// Evaluate each document alone, encoded as `generate` encodes a prompt: the mean over all tokens that have a token
+    /// before them. A document longer than the sequence length is cut into sequences.
+    #[arg(long)]
+    each_document: bool,
     /// Sequences per batch.
     #[arg(long, default_value_t = 8)]
     batch_size: usize,
@@ -44,9 +50,17 @@ pub struct EvalArgs {
     device: usize,
 }
 
+/// What is evaluated.
+enum Text {
+    /// One text, in sequences of one length.
+    Sequences(ValidationBatches),
+    /// Each document alone.
+    Documents(Documents),
+}
+
 struct Eval {
     source: ModelSource,
-    batches: ValidationBatches,
+    text: Text,
 }
 
 /// Runs the command: evaluates, and prints loss and perplexity.
@@ -55,7 +69,22 @@ struct Eval {
 ///
 /// The arguments are wrong, the model or the text cannot be read, or the backend fails.
 pub fn run(args: EvalArgs) -> Result<ExitCode> {
+    for (flag, value) in [
+        ("sequence-length", args.sequence_length),
+        ("batch-size", Some(args.batch_size)),
+    ] {
+        if value == Some(0) {
+            bail!(Usage(format!("{flag} is 0, expected at least 1")));
+        }
+    }
     let source = ModelSource::open(&args.model)?;
+    let positions = source.config().max_position_embeddings;
+    if let Some(length) = args.sequence_length.filter(|length| *length > positions) {
+        bail!(Usage(format!(
+            "sequence-length {length} is above the {positions} positions of {}",
+            source.path().display()
+        )));
+    }
     let backend = args.backend.choose()?;
     let tokenizer = source.tokenizer(args.tokenizer.as_deref())?;
     let tokens = match args.data.is_empty() {
@@ -70,27 +99,103 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
             &tokenizer,
         )?,
     };
-    let count: u64 = tokens.iter().map(Tokens::count).sum();
-    let longest = tokens.iter().map(Tokens::count).max().unwrap_or(0);
+    answer(format_args!(
+        "evaluating {}, backend {}",
+        source.path().display(),
+        backend.backend
+    ))?;
+    let text = match args.each_document {
+        true => Text::Documents(documents(&args, &source, &tokenizer, tokens)?),
+        false => Text::Sequences(sequences(&args, &source, &tokenizer, tokens)?),
+    };
+    let eval = Eval { source, text };
+    let loss = run_on(backend.backend, args.device, eval)??;
+    answer(format_args!("loss {loss:.6}  perplexity {:.4}", loss.exp()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Cuts the text into sequences, and says how.
+fn sequences(
+    args: &EvalArgs,
+    source: &ModelSource,
+    tokenizer: &Tokenizer,
+    tokens: Vec<Tokens>,
+) -> Result<ValidationBatches> {
     let model = source.config();
     let positions = model.max_position_embeddings;
-    let length = args
-        .sequence_length
-        .unwrap_or(positions)
-        .clamp(1, positions);
-    let length = (length as u64).min(longest.saturating_sub(1)).max(1) as usize;
-    let windows = Windows::over(tokens, length, model.vocab_size)?;
+    let count: u64 = tokens.iter().map(Tokens::count).sum();
+    let longest = tokens.iter().map(Tokens::count).max().unwrap_or(0);
+    let fits = longest.saturating_sub(1).clamp(1, positions as u64) as usize;
+    let length = args.sequence_length.unwrap_or(fits);
+    let windows = Windows::over(tokens, length, model.vocab_size);
+    let windows = windows.map_err(|error| tokenizer.naming(error))?;
     let batches = ValidationBatches::new(windows, args.batch_size, None)?;
-    println!(
-        "evaluating {} on {} sequences of {length} tokens ({count} tokens), backend {}",
-        source.path().display(),
-        batches.sequences(),
-        backend.backend
+    answer(tokenizer.says_ends())?;
+    let sequences = batches.sequences();
+    let predicted = sequences * length as u64;
+    let mut line = format!(
+        "{sequences} sequences of {length} tokens: {predicted} of {count} tokens predicted"
     );
-    let eval = Eval { source, batches };
-    let loss = run_on(backend.backend, args.device, eval)??;
-    println!("loss {loss:.6}  perplexity {:.4}", loss.exp());
-    Ok(ExitCode::SUCCESS)
+    if args.sequence_length.is_none() && length < positions {
+        line += &format!(" (the text is shorter than the {positions} positions of the model)");
+    }
+    answer(line)?;
+    Ok(batches)
+}
+
+/// Takes the documents apart, and says how.
+fn documents(
+    args: &EvalArgs,
+    source: &ModelSource,
+    tokenizer: &Tokenizer,
+    rows: Vec<Tokens>,
+) -> Result<Documents> {
+    let model = source.config();
+    let (before, after) = source.text_ends(tokenizer).around(tokenizer);
+    let documents = Documents {
+        rows,
+        record: tokenizer.record().clone(),
+        before,
+        after,
+        length: args
+            .sequence_length
+            .unwrap_or(model.max_position_embeddings),
+        batch_size: args.batch_size,
+    };
+    for tokens in &documents.rows {
+        let known = tokens.check(model.vocab_size);
+        known.map_err(|error| tokenizer.naming(error))?;
+    }
+    let Alone {
+        documents: count,
+        predicted,
+        cut,
+        empty,
+    } = documents.count()?;
+    let named = |ids: &[u32]| match ids.is_empty() {
+        true => "no token".to_owned(),
+        false => tokenizer.named(ids),
+    };
+    answer(format_args!(
+        "each document alone, {} before and {} after it: {count} documents, {predicted} tokens predicted",
+        named(&documents.before),
+        named(&documents.after)
+    ))?;
+    if cut > 0 {
+        let length = documents.length;
+        answer(format_args!(
+            "{cut} of the documents are longer than {length} tokens and are cut into sequences"
+        ))?;
+    }
+    if empty > 0 {
+        answer(format_args!(
+            "{empty} of the documents have no token to predict"
+        ))?;
+    }
+    if predicted == 0 {
+        bail!("no document has a token to predict: give documents of at least two tokens");
+    }
+    Ok(documents)
 }
 
 impl Job for Eval {
@@ -99,6 +204,9 @@ impl Job for Eval {
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<f64> {
         memory::keep_pages();
         let model = self.source.load::<B>(&device)?.valid();
-        Ok(mean_loss(&model, &self.batches, &device)?)
+        Ok(match self.text {
+            Text::Sequences(batches) => mean_loss(&model, &batches, &device)?,
+            Text::Documents(documents) => mean_loss_alone(&model, &documents, &device)?,
+        })
     }
 }

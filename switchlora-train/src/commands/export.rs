@@ -1,10 +1,12 @@
 //! `export`: writes a model, adapters merged, as a Hugging Face folder that `transformers` loads.
 
 use crate::commands::exit::Usage;
+use crate::data::Tokenizer;
 use crate::experiment::flags;
 use crate::huggingface::{Card, Export, FileType, check_place, write};
 use crate::learner::evaluations;
 use crate::model_source::ModelSource;
+use crate::say::answer;
 use anyhow::{Result, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -23,7 +25,7 @@ pub struct ExportArgs {
     /// Dtype of the stored weights.
     #[arg(long, value_enum, default_value_t)]
     dtype: FileType,
-    /// A tokenizer.json [default: the model's own].
+    /// A tokenizer.json, or the Hugging Face folder of one [default: the model's own].
     #[arg(long, value_parser = flags::path())]
     tokenizer: Option<PathBuf>,
     /// Replace an existing Hugging Face folder.
@@ -48,12 +50,12 @@ pub fn run(args: ExportArgs) -> Result<ExitCode> {
     check_place(&args.out, args.force)?;
     let source = ModelSource::open(&args.model)?;
     let tokenizer = source.tokenizer(args.tokenizer.as_deref())?;
-    println!(
+    answer(format_args!(
         "exporting {} ({:.1} M parameters) in {}",
         source.path().display(),
         source.config().num_parameters() as f64 / 1e6,
         args.dtype.name()
-    );
+    ))?;
     let name = args.out.file_name().unwrap_or_default();
     let export = Export {
         config: source.config(),
@@ -61,19 +63,19 @@ pub fn run(args: ExportArgs) -> Result<ExitCode> {
         dtype: args.dtype,
         tokenizer: &tokenizer,
         ends: &source.text_ends(&tokenizer),
-        card: card(&source, &name.to_string_lossy(), args.dtype),
+        card: card(&source, &tokenizer, &name.to_string_lossy(), args.dtype),
     };
     let bytes = write(&args.out, &export, args.force)?;
-    println!(
+    answer(format_args!(
         "{}: {:.1} MB of weights in {:.1} s",
         args.out.display(),
         bytes as f64 / 1e6,
         started.elapsed().as_secs_f64()
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn card(source: &ModelSource, name: &str, dtype: FileType) -> String {
+fn card(source: &ModelSource, tokenizer: &Tokenizer, name: &str, dtype: FileType) -> String {
     let state = match source {
         ModelSource::Checkpoint(checkpoint) => Some(&checkpoint.state),
         ModelSource::Pretrained(_) => None,
@@ -94,6 +96,9 @@ fn card(source: &ModelSource, name: &str, dtype: FileType) -> String {
             .flatten()
             .filter(|e| e.step <= done)
             .collect(),
+        // A folder says itself what begins a text.
+        prompt_as_is: tokenizer.record().beside.files().next().is_some()
+            || matches!(source, ModelSource::Pretrained(_)),
     };
     card.render()
 }

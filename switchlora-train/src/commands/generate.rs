@@ -7,7 +7,8 @@ use crate::experiment::flags;
 use crate::generation::{Generated, Sampling, generate};
 use crate::memory;
 use crate::model_source::ModelSource;
-use anyhow::Result;
+use crate::say::{Unwritten, tell, warn};
+use anyhow::{Result, bail};
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
 use clap::Args;
@@ -21,22 +22,23 @@ pub struct GenerateArgs {
     /// Run directory (its newest checkpoint is used), checkpoint, or Hugging Face folder.
     #[arg(value_parser = flags::path())]
     model: PathBuf,
-    /// Text to continue; an empty prompt begins a new text.
+    /// Text to continue, encoded as `transformers` does for a folder, and as in the training for a run; an empty prompt
+    /// begins a new text.
     #[arg(long, default_value = "")]
     prompt: String,
     /// Most tokens to generate.
     #[arg(long, default_value_t = 128)]
     max_tokens: usize,
     /// Sampling temperature; 0 always takes the most probable token.
-    #[arg(long, default_value_t = 0.8)]
+    #[arg(long, default_value_t = 0.8, allow_negative_numbers = true)]
     temperature: f32,
     /// Sample from the smallest set of most probable tokens whose probabilities sum to at least this.
-    #[arg(long, default_value_t = 0.95)]
+    #[arg(long, default_value_t = 0.95, allow_negative_numbers = true)]
     top_p: f32,
     /// Seed of the random numbers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// A tokenizer.json [default: the model's own].
+    /// A tokenizer.json, or the Hugging Face folder of one [default: the model's own].
     #[arg(long, value_parser = flags::path())]
     tokenizer: Option<PathBuf>,
     /// Backend to run on.
@@ -77,6 +79,9 @@ pub fn run(args: GenerateArgs) -> Result<ExitCode> {
         args.top_p > 0.0 && args.top_p <= 1.0,
         "above 0, up to 1",
     )?;
+    if args.max_tokens == 0 {
+        bail!(Usage("max-tokens is 0, expected at least 1".to_owned()));
+    }
     let source = ModelSource::open(&args.model)?;
     let backend = args.backend.choose()?;
     let job = Generate {
@@ -102,7 +107,7 @@ impl Job for Generate {
         let model = self.source.load_merged::<B>(&device)?.valid();
         let ends = self.source.text_ends(&self.tokenizer);
         let mut out = std::io::stdout().lock();
-        write!(out, "{}", self.prompt)?;
+        write!(out, "{}", self.prompt).map_err(Unwritten)?;
         let mut written = Ok(());
         let write = |piece: &str| {
             if written.is_ok() {
@@ -111,9 +116,22 @@ impl Job for Generate {
         };
         let (tokenizer, sampling) = (&self.tokenizer, self.sampling);
         let generated = generate(&model, tokenizer, &ends, &self.prompt, sampling, write)?;
-        written?;
-        writeln!(out)?;
+        written.map_err(Unwritten)?;
+        writeln!(out).map_err(Unwritten)?;
         drop(out);
+        let positions = self.source.config().max_position_embeddings;
+        if generated.read < generated.prompt {
+            warn(format!(
+                "the prompt has {} tokens and the model {positions} positions: only the last {} tokens of the prompt were read",
+                generated.prompt, generated.read
+            ));
+        }
+        if generated.shortened > 0 {
+            warn(format!(
+                "the text outgrew the {positions} positions of the model {} times: each time it went on from the later half",
+                generated.shortened
+            ));
+        }
         let config = self.source.config();
         // Each token reads every weight, but only one row of an embedding that is not also the head.
         let unread = match config.tie_word_embeddings {
@@ -126,11 +144,11 @@ impl Job for Generate {
     }
 }
 
-/// Prints the time per token, and its lower bound: the time to read `bytes` of weights at `bandwidth` bytes per second.
+/// Prints the number of tokens and the time per token, and its lower bound: the time to read `bytes` of weights at `bandwidth` bytes per second.
 fn report(generated: &Generated, bytes: u64, bandwidth: f64) {
-    let Generated { prompt, tokens, .. } = generated;
+    let Generated { read, tokens, .. } = generated;
     let first = 1e3 * generated.prompt_time.as_secs_f64();
-    let mut line = format!("prompt: {prompt} tokens in {first:.1} ms");
+    let mut line = format!("prompt: {read} tokens in {first:.1} ms");
     if let Some(time) = generated.time_per_token() {
         let (time, floor) = (time.as_secs_f64(), bytes as f64 / bandwidth);
         line += &format!(
@@ -143,5 +161,5 @@ fn report(generated: &Generated, bytes: u64, bandwidth: f64) {
         );
     }
     // Standard output gets only the text.
-    let _ = writeln!(std::io::stderr(), "{line}");
+    tell(line);
 }

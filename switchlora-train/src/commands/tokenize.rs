@@ -78,6 +78,7 @@ pub fn run(args: TokenizeArgs) -> Result<ExitCode> {
         Some(path) => Tokenizer::from_file(path)?,
         None => Tokenizer::embedded()?,
     };
+    println!("{}", tokenizer.says_ends());
     let mut watch = Watch::new();
     let packed = pack(&packing, &tokenizer, |seen| watch.see(&seen));
     let packed = watch.end(packed)?;

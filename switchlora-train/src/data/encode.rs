@@ -9,11 +9,13 @@ const PIECES_PER_ROUND: usize = 128;
 struct Piece<'a> {
     text: &'a str,
     document: &'a str,
+    is_first: bool,
     is_last: bool,
 }
 
 impl Tokenizer {
-    /// Encodes documents one after the other, each followed by [`Tokenizer::end_of_text`].
+    /// Encodes documents one after the other, each between the ids of the tokenizer's [record](Tokenizer::record): it ends
+    /// with [`Tokenizer::end_of_text`].
     ///
     /// Uses all cores, within `TOKENIZERS_PARALLELISM=false` and `RAYON_NUM_THREADS` of the environment.
     ///
@@ -38,6 +40,7 @@ impl Tokenizer {
             .iter()
             .flat_map(|document| self.cut(document))
             .collect();
+        let record = self.record();
         let mut tokens = Vec::new();
         let mut done = 0;
         for round in pieces.chunks(PIECES_PER_ROUND) {
@@ -45,9 +48,12 @@ impl Tokenizer {
             let name = |at: usize| round[at].document.to_owned();
             let ids = self.encode_each(&texts, name)?;
             for (piece, ids) in round.iter().zip(ids) {
+                if piece.is_first {
+                    tokens.extend(&record.begin);
+                }
                 tokens.extend(ids);
                 if piece.is_last {
-                    tokens.push(self.end_of_text());
+                    tokens.extend(&record.end);
                 }
             }
             done += round.iter().map(|piece| piece.text.len()).sum::<usize>();
@@ -83,9 +89,13 @@ impl Tokenizer {
             .map(|text| Piece {
                 text,
                 document: &document.name,
+                is_first: false,
                 is_last: false,
             })
             .collect();
+        if let Some(first) = cut.first_mut() {
+            first.is_first = true;
+        }
         if let Some(last) = cut.last_mut() {
             last.is_last = true;
         }

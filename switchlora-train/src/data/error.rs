@@ -166,8 +166,20 @@ pub enum DataError {
         reason: String,
     },
 
+    /// A file beside a tokenizer cannot be used.
+    #[error("{}: {reason}; correct the file", path.display())]
+    BesideTokenizer {
+        /// The file.
+        path: PathBuf,
+        /// Description of the fault.
+        reason: String,
+    },
+
     /// A tokenizer has no end-of-text token.
-    #[error("{origin}: no end-of-text token (looked for {}); add one of them to the vocabulary", looked_for.join(", "))]
+    #[error(
+        "{origin}: no end-of-text token (looked for {}); name it as \"eos_token\" in a tokenizer_config.json beside it",
+        looked_for.join(", ")
+    )]
     NoEndOfText {
         /// The file or other source of the JSON.
         origin: String,
@@ -229,29 +241,28 @@ pub enum DataError {
         vocab_size: usize,
     },
 
+    /// A token for which the model has no embedding.
+    #[error("{token}: {error}")]
+    NoEmbedding {
+        /// The token and its id.
+        token: String,
+        /// Where the text has it.
+        error: Box<DataError>,
+    },
+
     /// Not a packed token file, damaged, or changed since it was opened.
     #[error(transparent)]
     Packed(#[from] PackedError),
 
     /// A packed file was made with another tokenizer.
-    #[error("{}: packed with another tokenizer; pass that one with --tokenizer, or pack the text again", path.display())]
+    #[error(
+        "{}: packed with another tokenizer, or with other tokens around documents; pass that one with --tokenizer, or pack \
+         the text again",
+        path.display()
+    )]
     OtherTokenizer {
         /// The file.
         path: PathBuf,
-    },
-
-    /// A packed file's vocabulary is larger than the model's.
-    #[error(
-        "{}: its vocabulary has {found} tokens, the model's has {vocab_size}; use a model with a larger vocabulary",
-        path.display()
-    )]
-    Vocabulary {
-        /// The file.
-        path: PathBuf,
-        /// Vocabulary size in the file's header.
-        found: u32,
-        /// Size of the model's vocabulary.
-        vocab_size: usize,
     },
 
     /// The weights of the files are unusable.

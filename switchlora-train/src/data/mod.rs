@@ -13,6 +13,7 @@
 //! training batches can weight files and divide the sequences among processes. [`mod@pack`] encodes text that is too
 //! large for memory, or not plain text, into a packed file. A [`TokenLoader`] puts batches on a device.
 
+mod alone;
 pub mod archive;
 mod batches;
 mod corpus;
@@ -28,13 +29,14 @@ mod permutation;
 mod prepared;
 mod read;
 mod stream;
-mod tokenizer;
+pub(crate) mod tokenizer;
 mod tokens;
 mod train_batches;
 mod validation_batches;
 mod windows;
 mod words;
 
+pub use alone::each_document;
 pub use batches::{DataFault, TokenBatch, TokenLoader};
 pub use corpus::Corpus;
 pub use document::Document;
@@ -42,8 +44,9 @@ pub use error::DataError;
 pub use permutation::Permutation;
 pub use prepared::{Prepared, all_tokens};
 pub use stream::StreamDecoder;
-pub use tokenizer::Tokenizer;
+pub use tokenizer::{Beside, Tokenizer, TokenizerRecord};
 pub use tokens::Tokens;
+pub(crate) use tokens::check_ids;
 pub use train_batches::TrainBatches;
 pub use validation_batches::ValidationBatches;
 pub use windows::Windows;

@@ -5,6 +5,25 @@ use super::packed::PackedTokens;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// Tokens of a packed file that are read at once to check them.
+const READ: u64 = 1 << 20;
+
+/// Checks that every id is below `vocab_size`; the position of the first in the text is `start`.
+///
+/// # Errors
+///
+/// [`DataError::TokenOutOfRange`].
+pub(crate) fn check_ids(ids: &[u32], start: u64, vocab_size: usize) -> Result<(), DataError> {
+    let at = ids.iter().position(|&id| id as usize >= vocab_size);
+    at.map_or(Ok(()), |at| {
+        Err(DataError::TokenOutOfRange {
+            token: ids[at],
+            position: start as usize + at,
+            vocab_size,
+        })
+    })
+}
+
 /// A sequence of token ids of any length. Cheap to clone.
 #[derive(Clone, Debug)]
 pub enum Tokens {
@@ -53,32 +72,27 @@ impl Tokens {
         }
     }
 
-    /// Checks that every id is below `vocab_size`. A packed file is judged by the vocabulary size in its header,
-    /// without reading its tokens.
+    /// Checks that every id is below `vocab_size`. The tokens of a packed file are read only if the vocabulary size in its
+    /// header is larger, as it is with an added token for padding.
     ///
     /// # Errors
     ///
-    /// [`DataError::TokenOutOfRange`] for ids in memory, [`DataError::Vocabulary`] for a packed file.
-    pub(super) fn check(&self, vocab_size: usize) -> Result<(), DataError> {
+    /// [`DataError::TokenOutOfRange`]; [`DataError::Packed`] for a packed file that cannot be read.
+    pub(crate) fn check(&self, vocab_size: usize) -> Result<(), DataError> {
         // Batches hold ids as `i32`, which every backend supports.
         let known = vocab_size.min(i32::MAX as usize);
         match self {
-            Self::Memory(tokens) => {
-                let position = tokens.iter().position(|&token| token as usize >= known);
-                position.map_or(Ok(()), |position| {
-                    Err(DataError::TokenOutOfRange {
-                        token: tokens[position],
-                        position,
-                        vocab_size,
-                    })
-                })
-            }
+            Self::Memory(tokens) => check_ids(tokens, 0, known),
             Self::Packed { file, .. } if file.vocab_size() as usize > known => {
-                Err(DataError::Vocabulary {
-                    path: file.path().to_path_buf(),
-                    found: file.vocab_size(),
-                    vocab_size,
-                })
+                let mut ids = Vec::new();
+                let mut start = 0;
+                while start < self.count() {
+                    ids.resize((self.count() - start).min(READ) as usize, 0);
+                    self.read(start, &mut ids)?;
+                    check_ids(&ids, start, known)?;
+                    start += ids.len() as u64;
+                }
+                Ok(())
             }
             Self::Packed { .. } => Ok(()),
         }

@@ -50,7 +50,7 @@ impl Windows {
     /// # Errors
     ///
     /// [`DataError::ZeroSize`] for a sequence length of 0, [`DataError::TooShort`] if no row has a whole window,
-    /// [`DataError::TokenOutOfRange`] or [`DataError::Vocabulary`] for an id that is not below `vocab_size`.
+    /// [`DataError::TokenOutOfRange`] for an id that is not below `vocab_size`.
     pub fn over(
         rows: Vec<Tokens>,
         sequence_length: usize,

@@ -6,7 +6,6 @@
 
 use hashbrown::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokenizers::models::ModelWrapper;
 use tokenizers::{Model, OffsetReferential, OffsetType, PreTokenizer, Result};
 
 /// Most words in a cache; a full cache is emptied. A few ten thousand distinct words make up most of a text.
@@ -43,9 +42,6 @@ fn ids(cache: &mut Cache, tokenizer: &tokenizers::Tokenizer, text: &str) -> Resu
         divides.pre_tokenize(&mut words)?;
     }
     let model = tokenizer.get_model();
-    // BPE dropout encodes a word differently each time, so nothing is cached.
-    let has_dropout =
-        matches!(model, ModelWrapper::BPE(bpe) if bpe.dropout.is_some_and(|p| p > 0.0));
     let mut ids = Vec::with_capacity(text.len() / 3);
     for (word, _, tokens) in words.get_splits(OffsetReferential::Normalized, OffsetType::None) {
         if let Some(tokens) = tokens {
@@ -55,7 +51,7 @@ fn ids(cache: &mut Cache, tokenizer: &tokenizers::Tokenizer, text: &str) -> Resu
         } else {
             let from = ids.len();
             ids.extend(model.tokenize(word)?.into_iter().map(|token| token.id));
-            if word.len() <= LONGEST && !has_dropout {
+            if word.len() <= LONGEST {
                 if cache.len() >= MOST {
                     cache.clear();
                 }

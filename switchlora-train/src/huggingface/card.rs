@@ -18,6 +18,8 @@ pub struct Card<'a> {
     pub state: Option<&'a State>,
     /// Evaluations up to this state, oldest first.
     pub evaluations: Vec<Evaluation>,
+    /// Whether `tokenizer(prompt)` is how a prompt is encoded; else it begins with the begin-of-text token.
+    pub prompt_as_is: bool,
 }
 
 impl Card<'_> {
@@ -54,7 +56,11 @@ impl Card<'_> {
         if let Some(state) = self.state {
             self.training(text, state)?;
         }
-        writeln!(text, "\n## Use\n\n```python\n{USE}```")
+        let prompt = match self.prompt_as_is {
+            true => PROMPT_AS_IS,
+            false => PROMPT_AFTER_END,
+        };
+        writeln!(text, "\n## Use\n\n```python\n{LOAD}{prompt}{GENERATE}```")
     }
 
     fn training(&self, text: &mut String, state: &State) -> std::fmt::Result {
@@ -96,16 +102,27 @@ impl Card<'_> {
                 writeln!(text, "| {step} | {loss:.4} | {:.2} |", loss.exp())?;
             }
         }
-        // Only file names: the paths on the training machine are private.
-        let mut public = experiment.clone();
-        let name = |path: &std::path::PathBuf| path.file_name().unwrap_or_default().into();
-        public.data = public.data.iter().map(name).collect();
-        public.validation = public.validation.iter().map(name).collect();
-        public.tokenizer = public.tokenizer.as_ref().map(name);
-        let model = std::path::PathBuf::from(&public.model);
-        public.model = model.file_name().unwrap_or_default().display().to_string();
+        let mut public = toml::Value::try_from(experiment).map_err(|_| std::fmt::Error)?;
+        names_only(&mut public);
         let toml = toml::to_string(&public).map_err(|_| std::fmt::Error)?;
         writeln!(text, "\n## Experiment\n\n```toml\n{toml}```")
+    }
+}
+
+/// Replaces every path by the name of its file: the paths on the training machine are private.
+fn names_only(value: &mut toml::Value) {
+    match value {
+        toml::Value::String(text) => {
+            let mut parts = text.split(['/', '\\']).filter(|part| !part.is_empty());
+            *text = parts.next_back().unwrap_or_default().to_owned();
+        }
+        toml::Value::Array(values) => values.iter_mut().for_each(names_only),
+        toml::Value::Table(table) => {
+            // The name of a field is not a path.
+            let paths = table.iter_mut().filter(|(key, _)| *key != "field");
+            paths.for_each(|(_, value)| names_only(value));
+        }
+        _ => {}
     }
 }
 
@@ -120,19 +137,24 @@ fn thinned(all: &[Evaluation]) -> impl Iterator<Item = &Evaluation> {
         .rev()
 }
 
-const USE: &str = r#"from transformers import AutoModelForCausalLM, AutoTokenizer
+const LOAD: &str = r#"from transformers import AutoModelForCausalLM, AutoTokenizer
 
 folder = "."  # this folder
 model = AutoModelForCausalLM.from_pretrained(folder)
 tokenizer = AutoTokenizer.from_pretrained(folder)
-# The model was trained with an end-of-text token before every text, so the prompt starts with it.
+"#;
+const PROMPT_AS_IS: &str = r#"prompt = tokenizer("The", return_tensors="pt")
+"#;
+const PROMPT_AFTER_END: &str = r#"# The model was trained with an end-of-text token before every text, so the prompt starts with it.
 prompt = tokenizer(tokenizer.bos_token + "The", add_special_tokens=False, return_tensors="pt")
-print(tokenizer.decode(model.generate(prompt.input_ids, max_new_tokens=50)[0], skip_special_tokens=True))
+"#;
+const GENERATE: &str = r#"print(tokenizer.decode(model.generate(prompt.input_ids, max_new_tokens=50)[0], skip_special_tokens=True))
 "#;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::{Experiment, WarmStart};
 
     #[test]
     fn a_long_training_is_shown_in_twenty_lines_that_end_with_the_last() {
@@ -156,10 +178,41 @@ mod tests {
             dtype: FileType::Bf16,
             state: None,
             evaluations: Vec::new(),
+            prompt_as_is: true,
         };
         let text = card.render();
         assert!(text.starts_with("---\nlibrary_name: transformers\n"));
         assert!(text.contains("# some model") && text.contains("bfloat16"));
         assert!(!text.contains("## Experiment") && text.ends_with("```\n"));
+    }
+
+    #[test]
+    fn no_path_of_an_experiment_is_published() {
+        let mut experiment = Experiment {
+            model: "/home/someone/models/llama".to_owned(),
+            data: vec![
+                "/home/someone/text/a.txt".into(),
+                "/home/someone/*.jsonl".into(),
+            ],
+            validation: vec!["C:\\home\\someone\\b.txt".into()],
+            tokenizer: Some("/home/someone/tokenizer.json".into()),
+            warm_start: Some(WarmStart::From("/home/someone/runs/first".into())),
+            field: "a/b".to_owned(),
+            ..Experiment::default()
+        };
+        experiment.rank = Some(8);
+        let mut public = toml::Value::try_from(&experiment).unwrap();
+        names_only(&mut public);
+        let text = toml::to_string(&public).unwrap();
+        assert!(!text.contains("someone"), "{text}");
+        for part in [
+            "\"llama\"",
+            "\"a.txt\", \"*.jsonl\"",
+            "\"b.txt\"",
+            "\"first\"",
+            "\"a/b\"",
+        ] {
+            assert!(text.contains(part), "no {part} in {text}");
+        }
     }
 }

@@ -3,11 +3,12 @@
 use super::numbers::FileType;
 use super::{FolderError, INDEX, Problem, WEIGHTS};
 use crate::checkpoint::read_header;
-use crate::model::config::hf::read_at_most;
+use crate::git_lfs;
+use crate::lenient_json::{self, read_at_most};
 use safetensors::Dtype;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 /// Bytes read and converted per step.
@@ -43,14 +44,9 @@ pub(super) fn places(
         return Ok(places);
     }
     if !folder.join(INDEX).exists() {
-        let pickled = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
-        let pickled = pickled.iter().any(|name| folder.join(name).exists());
         return Err(FolderError::NoWeights {
             path: folder.to_path_buf(),
-            hint: match pickled {
-                true => "; save the model with safe_serialization=True in transformers",
-                false => "",
-            },
+            hint: hint(folder),
         });
     }
     let map = match weight_map(&folder.join(INDEX)) {
@@ -83,6 +79,26 @@ pub(super) fn places(
     Ok(places)
 }
 
+/// What to do about weights in another format.
+fn hint(folder: &Path) -> &'static str {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut hint = "";
+    for entry in entries {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name == "adapter_config.json" {
+            return "; it holds an adapter: merge it into its model with merge_and_unload of peft, and save the result";
+        }
+        let pickled = name.starts_with("pytorch_model") || name.ends_with(".pth");
+        if pickled || name.ends_with(".gguf") || name.ends_with(".h5") || name.ends_with(".msgpack")
+        {
+            hint = "; its weights are in another format: load the model in transformers and save it with \
+                    safe_serialization=True";
+        }
+    }
+    hint
+}
+
 fn problem(file: &str, reason: String) -> Problem {
     let file = file.to_owned();
     Problem::File { file, reason }
@@ -105,7 +121,8 @@ fn weight_map(path: &Path) -> Result<BTreeMap<String, String>, String> {
     }
     let text = read_at_most(path, LARGEST_INDEX).map_err(|error| error.to_string())?;
     let text = text.ok_or_else(|| format!("has more than {LARGEST_INDEX} bytes"))?;
-    let index: Index = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    let index = lenient_json::object(&text)?;
+    let index: Index = serde_json::from_value(index.into()).map_err(|error| error.to_string())?;
     Ok(index.weight_map)
 }
 
@@ -124,9 +141,14 @@ fn add(
             false => Err(io::Error::other("is not a file")),
         }
     });
-    let header = header
-        .map_err(|error| error.to_string())
-        .and_then(|(file, length)| read_header(file, length));
+    let header = header.map_err(|error| error.to_string());
+    let header = header.and_then(|(mut file, length)| {
+        let start = file.fill_buf().map_err(|error| error.to_string())?;
+        match git_lfs::is_pointer(start) {
+            true => Err(git_lfs::ADVICE.to_owned()),
+            false => read_header(file, length),
+        }
+    });
     let (metadata, start) = match header {
         Ok(header) => header,
         Err(reason) => return problems.push(problem(name, reason)),

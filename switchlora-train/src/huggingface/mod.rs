@@ -7,13 +7,14 @@
 //!   model.safetensors.index.json and the shards it names, in place of that file    read
 //!   generation_config.json    begin-of-text and end-of-text tokens                 read and written
 //!   tokenizer.json            the tokenizer                                        read and written
-//!   tokenizer_config.json     how to load the tokenizer                            written
+//!   tokenizer_config.json     special tokens and chat template of the tokenizer    read and written
+//!   special_tokens_map.json, added_tokens.json, chat_template.jinja or .json       read and written, if a folder has them
 //!   README.md                 the model card                                       written
 //! ```
 //!
 //! [`Pretrained`] reads a folder from any source: it checks sizes, offsets and counts before it allocates memory for
 //! them, and reports everything that is wrong or unsupported in one error. [`write()`] writes a folder completely or
-//! not at all.
+//! not at all. The small files that a training's folder had beside its tokenizer are written as they were.
 
 mod card;
 mod error;
@@ -32,17 +33,19 @@ pub use read::Pretrained;
 pub use text_ends::TextEnds;
 pub use write::{Export, check_place, write};
 
+use crate::data::tokenizer;
+
 /// File name of the model configuration.
-pub const CONFIG: &str = "config.json";
+pub const CONFIG: &str = tokenizer::CONFIG;
 /// File name of the weights.
 pub const WEIGHTS: &str = "model.safetensors";
 /// File name of the index, which maps each weight to a shard.
 pub const INDEX: &str = "model.safetensors.index.json";
 /// File name of the begin-of-text and end-of-text tokens.
-pub const GENERATION: &str = "generation_config.json";
+pub const GENERATION: &str = tokenizer::GENERATION;
 /// File name of the tokenizer.
 pub const TOKENIZER: &str = "tokenizer.json";
 /// File name of the settings to load the tokenizer with.
-pub const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+pub const TOKENIZER_CONFIG: &str = tokenizer::TOKENIZER_CONFIG;
 /// File name of the model card.
 pub const CARD: &str = "README.md";

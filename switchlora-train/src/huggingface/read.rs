@@ -2,10 +2,10 @@
 
 use super::files::{Place, places};
 use super::numbers::FileType;
-use super::{CONFIG, FolderError, Problem, TOKENIZER, TextEnds};
+use super::{CONFIG, FolderError, Problem, TOKENIZER};
 use crate::at_path::AtPath;
 use crate::checkpoint::Tensors;
-use crate::model::config::hf::{SIZES, read_json};
+use crate::model::config::hf::{ADAPTER, SIZES, read_json};
 use crate::model::{LlamaConfig, LlamaForCausalLm, import};
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
@@ -26,9 +26,9 @@ pub struct Pretrained {
 }
 
 impl Pretrained {
-    /// Whether `path` is a folder with a `config.json`, valid or not.
+    /// Whether `path` is a folder with a `config.json`, valid or not, or with an adapter, which [`open`](Self::open) refuses.
     pub fn is_at(path: &Path) -> bool {
-        path.join(CONFIG).is_file()
+        path.join(CONFIG).is_file() || path.join(ADAPTER).is_file()
     }
 
     /// Checks the folder.
@@ -83,11 +83,6 @@ impl Pretrained {
     pub fn tokenizer(&self) -> Option<PathBuf> {
         let file = self.path.join(TOKENIZER);
         file.is_file().then_some(file)
-    }
-
-    /// The begin-of-text and end-of-text tokens. `otherwise` replaces those that the folder does not name.
-    pub fn text_ends(&self, otherwise: u32) -> TextEnds {
-        TextEnds::of_folder(&self.path, self.config.vocab_size, otherwise)
     }
 
     /// Reads the weights as f32, under their Hugging Face names.

@@ -28,9 +28,9 @@ pub struct Export<'a> {
     pub tensors: &'a Tensors,
     /// Dtype of the weights in the file.
     pub dtype: FileType,
-    /// The tokenizer; its JSON is copied byte for byte.
+    /// The tokenizer; its JSON, and the files that were beside it, are copied byte for byte.
     pub tokenizer: &'a Tokenizer,
-    /// The begin-of-text and end-of-text tokens.
+    /// The begin-of-text and end-of-text tokens, for a tokenizer without a folder.
     pub ends: &'a TextEnds,
     /// The model card, in Markdown.
     pub card: String,
@@ -86,13 +86,25 @@ pub fn check_place(out: &Path, replace: bool) -> Result<(), ExportError> {
 fn write_files(folder: &Path, export: &Export) -> Result<u64, ExportError> {
     empty_folder(folder).map_err(|reason| refused(folder, reason))?;
     let text = |json: Value| format!("{json:#}\n").into_bytes();
-    let files = [
+    let record = export.tokenizer.record();
+    let beside = &record.beside;
+    let mut files = vec![
         (CONFIG, text(config_json(export))),
-        (GENERATION, text(generation_json(export.ends))),
         (TOKENIZER, export.tokenizer.json().to_vec()),
-        (TOKENIZER_CONFIG, text(tokenizer_json(export))),
         (CARD, export.card.clone().into_bytes()),
     ];
+    // In the folder of a model, a file that is not there has its meaning too.
+    if !record.of_model {
+        files.push((GENERATION, text(generation_json(export.ends))));
+    }
+    if !(beside.has(CONFIG) || beside.has(TOKENIZER_CONFIG)) {
+        files.push((TOKENIZER_CONFIG, text(tokenizer_json(export))));
+    }
+    // How a model generates is not known from the folder of its tokenizer alone.
+    let carried = beside
+        .files()
+        .filter(|(name, _)| record.of_model || *name != GENERATION);
+    files.extend(carried.map(|(name, content)| (name, content.as_bytes().to_vec())));
     for (name, content) in files {
         let path = folder.join(name);
         write_flushed(&path, &content).map_err(|reason| refused(&path, reason))?;
@@ -152,9 +164,19 @@ fn refused(path: &Path, reason: io::Error) -> ExportError {
 fn config_json(export: &Export) -> Value {
     let mut config = export.config.to_hf_json();
     config["torch_dtype"] = json!(export.dtype.name());
-    config["bos_token_id"] = json!(export.ends.begin);
-    config["eos_token_id"] = one_or_many(&export.ends.end);
     config["use_cache"] = json!(true);
+    let record = export.tokenizer.record();
+    if record.of_model {
+        let carried = record.beside.keys(CONFIG);
+        for key in ["bos_token_id", "eos_token_id", "pad_token_id"] {
+            if let Some(ids) = carried.get(key) {
+                config[key] = ids.clone();
+            }
+        }
+    } else {
+        config["bos_token_id"] = json!(export.ends.begin);
+        config["eos_token_id"] = one_or_many(&export.ends.end);
+    }
     config
 }
 

@@ -15,6 +15,7 @@
 //! averaged over the micro-batches, the loss beside them for the guard, then the optimizer's step.
 
 mod accumulate;
+mod alone;
 mod evaluate;
 mod observer;
 mod report;
@@ -26,6 +27,7 @@ mod tests;
 mod text;
 mod update;
 
+pub use alone::{Alone, Documents, mean_loss_alone};
 pub use evaluate::{Summation, evaluate, mean_loss};
 pub use observer::{Observer, Phase};
 pub use report::{Report, scalar};

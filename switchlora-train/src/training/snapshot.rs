@@ -27,6 +27,7 @@ impl Setup {
             factors: method.factors,
             method,
             tokenizer_sha256: self.tokenizer.sha256(),
+            tokenizer: Some(self.tokenizer.record().clone()),
             data_sha256: data_sha256.to_owned(),
             best: None,
             optimizer: OptimizerState::default(),

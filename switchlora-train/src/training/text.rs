@@ -47,7 +47,9 @@ impl Text {
             prepared.validation = all_tokens(&pack(held_out)?, tokenizer)?;
         }
         let (length, vocabulary) = (experiment.sequence_length, setup.model.vocab_size);
-        let cut = |tokens| Windows::over(tokens, length, vocabulary);
+        let cut = |tokens| {
+            Windows::over(tokens, length, vocabulary).map_err(|error| tokenizer.naming(error))
+        };
         let train = cut(prepared.train).context("the training text")?;
         let validation = cut(prepared.validation).context("the held-out text")?;
         let sha256 = format!("{} {}", train.fingerprint(), validation.fingerprint());

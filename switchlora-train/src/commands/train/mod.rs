@@ -42,6 +42,10 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
     let restored = resumed.as_ref().and_then(Resumed::checkpoint);
     let setup = Setup::new(experiment, restored)?;
     let backend = setup.experiment.backend.choose()?;
+    let setup = match &resumed {
+        Some(resumed) => resumed.as_trained(setup)?,
+        None => setup,
+    };
     let precisions = [setup.experiment.precision, setup.experiment.frozen];
     backend
         .backend

@@ -82,6 +82,7 @@ pub(super) fn announce(setup: &Setup, backend: &Choice) {
         "  backend     {} ({})",
         backend.backend, backend.reason
     ));
+    say(format!("  tokenizer   {}", setup.tokenizer.says_ends()));
     if let Some(ModelSource::Pretrained(pretrained)) = start {
         let path = pretrained.path().display();
         say(format!("  start       the weights of {path}"));

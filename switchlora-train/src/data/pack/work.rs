@@ -268,13 +268,16 @@ impl<'a> Work<'a> {
             format!("document {}", done + before + 1)
         };
         let ids = self.tokenizer.encode_each(&texts, name)?;
-        let end = [self.tokenizer.end_of_text()];
+        let record = self.tokenizer.record();
         for ((part, side), ids) in round.parts.iter().zip(ids) {
             let index = *side as usize;
             if let Some(writer) = &mut self.writers[index] {
+                if part.first {
+                    writer.append(&record.begin)?;
+                }
                 writer.append(&ids)?;
                 if part.last {
-                    writer.append(&end)?;
+                    writer.append(&record.end)?;
                 }
             }
             self.progress.documents[index] += u64::from(part.last);

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 /// Largest file that is read, in bytes. A configuration is a few kilobytes.
 pub(super) const LARGEST_FILE: u64 = 1 << 20;
 
+/// Longest value in a message, in bytes.
+const LONGEST: usize = 120;
+
 /// Why a model configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LlamaConfigError {
@@ -30,6 +33,16 @@ pub enum LlamaConfigError {
         /// The error of the operating system.
         reason: std::io::Error,
     },
+    /// The folder holds an adapter, and not the model that it changes.
+    #[error(
+        "{path} holds an adapter of another model (adapter_config.json) and no config.json: merge the adapter into its \
+         model with merge_and_unload of peft, save the result with save_pretrained, and give that folder",
+        path = path.display()
+    )]
+    Adapter {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The file is far larger than any configuration.
     #[error("{path} has more than {LARGEST_FILE} bytes: expected a Hugging Face config.json, a few kilobytes of JSON", path = path.display())]
     TooLarge {
@@ -41,8 +54,8 @@ pub enum LlamaConfigError {
     Json {
         /// The file.
         path: PathBuf,
-        /// Where the text stops being a JSON object.
-        reason: serde_json::Error,
+        /// Where the text stops being a JSON object, or what the file is in its place.
+        reason: String,
     },
     /// The file describes something other than a LLaMA model that can be built here.
     #[error("{path} cannot be used: {problems}; change these keys or choose a preset with --model", path = path.display())]
@@ -87,7 +100,11 @@ impl Display for ConfigProblems {
 
 impl ConfigProblems {
     pub(super) fn add(&mut self, key: &'static str, found: impl Display, expected: impl Display) {
-        let (found, expected) = (found.to_string(), expected.to_string());
+        let (mut found, expected) = (found.to_string(), expected.to_string());
+        if found.len() > LONGEST {
+            found.truncate(found.floor_char_boundary(LONGEST));
+            found.push('…');
+        }
         self.0.push(ConfigProblem {
             key,
             found,

@@ -3,13 +3,15 @@
 use super::architecture::{INITIALIZER_RANGE, LlamaConfig, RMS_NORM_EPS};
 use super::error::{ConfigProblems, LARGEST_FILE, LlamaConfigError};
 use super::keys::Keys;
+use crate::lenient_json::{object, read_at_most};
 use serde_json::{Map, Value, json};
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 /// Hugging Face's default number of positions.
 const MAX_POSITIONS: usize = 2048;
+
+/// File name of the configuration of an adapter of a model.
+pub(crate) const ADAPTER: &str = "adapter_config.json";
 
 /// The keys that determine the shapes of the tensors.
 pub(crate) const SIZES: [&str; 7] = [
@@ -58,12 +60,12 @@ impl LlamaConfig {
             problems: ConfigProblems::default(),
         };
         keys.only("model_type", json!("llama"));
-        keys.only("hidden_act", json!("silu"));
+        keys.activation();
         keys.only("attention_bias", json!(false));
         keys.only("mlp_bias", json!(false));
         keys.only("quantization_config", Value::Null);
-        keys.rope_scaling();
 
+        let rope_theta = keys.rope();
         let num_attention_heads = keys.count("num_attention_heads", None);
         let sequence = keys.count("max_sequence_length", Some(MAX_POSITIONS));
         let config = Self {
@@ -75,7 +77,7 @@ impl LlamaConfig {
             num_key_value_heads: keys.count("num_key_value_heads", Some(num_attention_heads)),
             max_position_embeddings: keys.count("max_position_embeddings", Some(sequence)),
             rms_norm_eps: keys.number("rms_norm_eps", RMS_NORM_EPS),
-            rope_theta: keys.rope_theta(),
+            rope_theta,
             initializer_range: keys.number("initializer_range", INITIALIZER_RANGE),
             tie_word_embeddings: keys.flag("tie_word_embeddings", false),
         };
@@ -123,21 +125,17 @@ impl LlamaConfig {
 ///
 /// The file cannot be read, is larger, or is not a JSON object.
 pub(crate) fn read_json(path: &Path) -> Result<Map<String, Value>, LlamaConfigError> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if !path.exists() && folder.join(ADAPTER).is_file() {
+        let path = folder.to_path_buf();
+        return Err(LlamaConfigError::Adapter { path });
+    }
     let path = path.to_path_buf();
     match read_at_most(&path, LARGEST_FILE) {
         Err(reason) => Err(LlamaConfigError::Read { path, reason }),
         Ok(None) => Err(LlamaConfigError::TooLarge { path }),
-        Ok(Some(text)) => {
-            serde_json::from_slice(&text).map_err(|reason| LlamaConfigError::Json { path, reason })
-        }
+        Ok(Some(text)) => object(&text).map_err(|reason| LlamaConfigError::Json { path, reason }),
     }
-}
-
-/// Reads a file; `None` if it has more than `most` bytes.
-pub(crate) fn read_at_most(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= most).then_some(bytes))
 }
 
 #[cfg(test)]

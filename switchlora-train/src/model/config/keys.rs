@@ -1,6 +1,5 @@
 //! The keys of a `config.json`, read one by one; every problem is collected.
 
-use super::architecture::ROPE_THETA;
 use super::error::ConfigProblems;
 use serde_json::{Map, Value};
 
@@ -12,7 +11,7 @@ pub(super) struct Keys {
 
 impl Keys {
     /// The value, or `None` if the key is absent or `null`.
-    fn get(&self, key: &str) -> Option<Value> {
+    pub fn get(&self, key: &str) -> Option<Value> {
         self.map.get(key).filter(|value| !value.is_null()).cloned()
     }
 
@@ -23,20 +22,33 @@ impl Keys {
         }
     }
 
-    /// Reports a `rope_scaling` that stretches the positions.
-    pub fn rope_scaling(&mut self) {
-        let plain = |scaling: &Value| {
-            let kind = scaling.get("rope_type").or(scaling.get("type"));
-            kind.is_some_and(|kind| kind == "default")
-        };
-        if let Some(found) = self.get("rope_scaling").filter(|found| !plain(found)) {
-            self.problems.add("rope_scaling", found, Value::Null);
+    /// Whether the key is there and not `null`.
+    pub fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// Reports another activation than SiLU, which transformers also knows as `swish`.
+    pub fn activation(&mut self) {
+        let found = self.map.get("hidden_act").cloned();
+        if let Some(found) = found.filter(|found| found != "silu" && found != "swish") {
+            self.problems.add("hidden_act", found, Value::from("silu"));
+        }
+    }
+
+    /// Reports a share other than 1.
+    pub fn whole(&mut self, key: &'static str) {
+        if let Some(found) = self.get(key).filter(|found| found.as_f64() != Some(1.0)) {
+            self.problems.add(key, found, 1);
         }
     }
 
     /// A count, or 1 if it is reported, so that no value that follows from it is reported as well.
     pub fn count(&mut self, key: &'static str, default: Option<usize>) -> usize {
-        let found = self.get(key);
+        // transformers has a meaning for null only here.
+        let found = match key {
+            "num_key_value_heads" | "max_sequence_length" => self.get(key),
+            _ => self.map.get(key).cloned(),
+        };
         let count = found
             .as_ref()
             .and_then(Value::as_u64)
@@ -57,7 +69,9 @@ impl Keys {
 
     /// A boolean, or `default` if it is absent or reported.
     pub fn flag(&mut self, key: &'static str, default: bool) -> bool {
-        self.value(key, default, Value::as_bool, "true or false")
+        // Python takes null for false.
+        let read = |value: &Value| value.as_bool().or(value.is_null().then_some(false));
+        self.value(key, default, read, "true or false")
     }
 
     fn value<T>(
@@ -67,32 +81,12 @@ impl Keys {
         read: fn(&Value) -> Option<T>,
         expected: &str,
     ) -> T {
-        let Some(found) = self.get(key) else {
+        let Some(found) = self.map.get(key).cloned() else {
             return default;
         };
         read(&found).unwrap_or_else(|| {
             self.problems.add(key, found, expected);
             default
         })
-    }
-
-    /// `rope_theta`, which transformers 5 writes inside `rope_parameters`.
-    pub fn rope_theta(&mut self) -> f64 {
-        let Some(rope) = self.get("rope_parameters") else {
-            return self.number("rope_theta", ROPE_THETA);
-        };
-        let plain = rope.get("rope_type").is_none_or(|kind| kind == "default")
-            && rope
-                .get("partial_rotary_factor")
-                .is_none_or(|share| share.as_f64() == Some(1.0));
-        match rope.get("rope_theta").map(Value::as_f64) {
-            Some(Some(theta)) if plain => theta,
-            None if plain => self.number("rope_theta", ROPE_THETA),
-            _ => {
-                let expected = r#"{"rope_type":"default","rope_theta":X}"#;
-                self.problems.add("rope_parameters", rope, expected);
-                ROPE_THETA
-            }
-        }
     }
 }

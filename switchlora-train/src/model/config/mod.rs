@@ -14,6 +14,7 @@ pub(crate) mod hf;
 mod keys;
 mod presets;
 mod resolve;
+mod rope;
 mod validate;
 
 pub use architecture::{LlamaConfig, NamedLinear};
