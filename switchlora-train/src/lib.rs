@@ -22,7 +22,8 @@ pub mod model_source;
 pub mod plan;
 mod quietly;
 pub mod run_directory;
-mod say;
+pub mod say;
+pub mod signals;
 pub mod training;
 
 pub use at_path::AtPath;
