@@ -1,6 +1,7 @@
 //! The end of a run: its summary, where its files are, and a sample of text.
 
 use crate::backend::{Job, run_on};
+use crate::checkpoint::Evaluation;
 use crate::durable;
 use crate::generation::{Sampling, generate};
 use crate::learner::{Outcome, Progress, Session, duration};
@@ -18,6 +19,20 @@ use std::time::{Duration, Instant};
 
 /// How long the last lines of a run that was asked to stop may take to be printed.
 const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// All updates are done, and the model is of no use.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the training diverged: after all {steps} updates the validation loss is {loss}. {best}Lower --lr (it was {lr:.1e}) or \
+     lengthen --warmup in a new run"
+)]
+struct Diverged {
+    steps: u64,
+    loss: f64,
+    lr: f64,
+    /// Which checkpoint is of use, as a sentence.
+    best: String,
+}
 
 /// Writes the summary, prints it, and prints a sample of text. Calls `saved` when nothing is left to be saved.
 pub(super) fn finish(
@@ -57,6 +72,10 @@ pub(super) fn finish(
         }
         Outcome::Finished(progress) => progress,
     };
+    if let Some(diverged) = diverged(session, &progress) {
+        conclude(&progress, "diverged")?;
+        return Err(diverged.into());
+    }
     conclude(&progress, "finished")?;
     saved();
     say(format!(
@@ -86,6 +105,24 @@ pub(super) fn finish(
     say(format!("run directory: {out}"));
     flush(session.interrupter.should_stop().then_some(LAST_LINES));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Why a run of which all updates are done has failed all the same; `None` if it has not.
+fn diverged(session: &Session, progress: &Progress) -> Option<Diverged> {
+    let loss = progress.evaluation?.loss;
+    let best = match progress.best {
+        Some(Evaluation { step, loss }) => format!(
+            "The best checkpoint is that of update {step}, with a perplexity of {:.2}. ",
+            loss.exp()
+        ),
+        None => String::new(),
+    };
+    (!loss.exp().is_finite()).then(|| Diverged {
+        steps: progress.step,
+        loss,
+        lr: session.setup.experiment.lr.unwrap_or_default(),
+        best,
+    })
 }
 
 fn summary(
