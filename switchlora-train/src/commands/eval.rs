@@ -6,6 +6,7 @@ use crate::data::pack::FIELD;
 use crate::data::{Corpus, Tokens, ValidationBatches, Windows, all_tokens};
 use crate::memory;
 use crate::model_source::ModelSource;
+use crate::say::answer;
 use crate::training::mean_loss;
 use anyhow::Result;
 use burn::module::AutodiffModule;
@@ -79,15 +80,15 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
     let length = (length as u64).min(longest.saturating_sub(1)).max(1) as usize;
     let windows = Windows::over(tokens, length, model.vocab_size)?;
     let batches = ValidationBatches::new(windows, args.batch_size, None)?;
-    println!(
+    answer(format_args!(
         "evaluating {} on {} sequences of {length} tokens ({count} tokens), backend {}",
         source.path().display(),
         batches.sequences(),
         backend.backend
-    );
+    ))?;
     let eval = Eval { source, batches };
     let loss = run_on(backend.backend, args.device, eval)??;
-    println!("loss {loss:.6}  perplexity {:.4}", loss.exp());
+    answer(format_args!("loss {loss:.6}  perplexity {:.4}", loss.exp()))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,6 +4,7 @@ use crate::commands::exit::Usage;
 use crate::huggingface::{Card, Export, FileType, check_place, write};
 use crate::learner::evaluations;
 use crate::model_source::ModelSource;
+use crate::say::answer;
 use anyhow::{Result, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -46,12 +47,12 @@ pub fn run(args: ExportArgs) -> Result<ExitCode> {
     check_place(&args.out, args.force)?;
     let source = ModelSource::open(&args.model)?;
     let tokenizer = source.tokenizer(args.tokenizer.as_deref())?;
-    println!(
+    answer(format_args!(
         "exporting {} ({:.1} M parameters) in {}",
         source.path().display(),
         source.config().num_parameters() as f64 / 1e6,
         args.dtype.name()
-    );
+    ))?;
     let name = args.out.file_name().unwrap_or_default();
     let export = Export {
         config: source.config(),
@@ -62,12 +63,12 @@ pub fn run(args: ExportArgs) -> Result<ExitCode> {
         card: card(&source, &name.to_string_lossy(), args.dtype),
     };
     let bytes = write(&args.out, &export, args.force)?;
-    println!(
+    answer(format_args!(
         "{}: {:.1} MB of weights in {:.1} s",
         args.out.display(),
         bytes as f64 / 1e6,
         started.elapsed().as_secs_f64()
-    );
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

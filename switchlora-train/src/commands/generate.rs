@@ -6,6 +6,7 @@ use crate::data::Tokenizer;
 use crate::generation::{Generated, Sampling, generate};
 use crate::memory;
 use crate::model_source::ModelSource;
+use crate::say::{Unwritten, tell};
 use anyhow::Result;
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
@@ -100,7 +101,7 @@ impl Job for Generate {
         let model = self.source.load_merged::<B>(&device)?.valid();
         let ends = self.source.text_ends(&self.tokenizer);
         let mut out = std::io::stdout().lock();
-        write!(out, "{}", self.prompt)?;
+        write!(out, "{}", self.prompt).map_err(Unwritten)?;
         let mut written = Ok(());
         let write = |piece: &str| {
             if written.is_ok() {
@@ -109,8 +110,8 @@ impl Job for Generate {
         };
         let (tokenizer, sampling) = (&self.tokenizer, self.sampling);
         let generated = generate(&model, tokenizer, &ends, &self.prompt, sampling, write)?;
-        written?;
-        writeln!(out)?;
+        written.map_err(Unwritten)?;
+        writeln!(out).map_err(Unwritten)?;
         drop(out);
         let config = self.source.config();
         // Each token reads every weight, but only one row of an embedding that is not also the head.
@@ -141,5 +142,5 @@ fn report(generated: &Generated, bytes: u64, bandwidth: f64) {
         );
     }
     // Standard output gets only the text.
-    let _ = writeln!(std::io::stderr(), "{line}");
+    tell(line);
 }

@@ -5,6 +5,7 @@ use crate::commands::packing::{Watch, passed_over};
 use crate::data::Tokenizer;
 use crate::data::pack::{FIELD, OnMalformed, Packed, Packing, Validation, pack};
 use crate::data::packed::is_packed;
+use crate::say::answer;
 use anyhow::{Result, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -80,7 +81,7 @@ pub fn run(args: TokenizeArgs) -> Result<ExitCode> {
     let mut watch = Watch::new();
     let packed = pack(&packing, &tokenizer, |seen| watch.see(&seen));
     let packed = watch.end(packed)?;
-    report(&packing, &packed, &watch);
+    report(&packing, &packed, &watch)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -101,20 +102,21 @@ fn free(flag: &str, out: &Path) -> Result<(), Usage> {
     }
 }
 
-fn report(packing: &Packing, packed: &Packed, watch: &Watch) {
+fn report(packing: &Packing, packed: &Packed, watch: &Watch) -> Result<()> {
     passed_over(&packed.malformed);
     let outs = [&packing.out, &packing.validation_out];
     for ((out, documents), tokens) in outs.into_iter().zip(packed.documents).zip(packed.tokens) {
         if out == &packing.out || packing.validation != Validation::None {
-            println!(
+            answer(format_args!(
                 "{}: {tokens} tokens of {documents} documents",
                 out.display()
-            );
+            ))?;
         }
     }
-    println!(
+    answer(format_args!(
         "{:.1} MB of text in {:.1} s",
         packed.bytes as f64 / 1e6,
         watch.seconds()
-    );
+    ))?;
+    Ok(())
 }
