@@ -9,6 +9,7 @@
 
 pub mod backends;
 pub mod cells;
+pub mod children;
 pub mod compare;
 mod files;
 pub mod parity;
