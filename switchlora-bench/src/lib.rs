@@ -7,8 +7,12 @@
 //! - [`saving`] times what a checkpoint adds to a training.
 //! - [`backends`] says which backends of this program work on this machine.
 
+// `say` prints: `println!` panics when nobody reads any more.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod backends;
 pub mod cells;
+pub mod children;
 pub mod compare;
 mod files;
 pub mod parity;

@@ -1,10 +1,15 @@
 //! The command line of switchlora-bench. See `switchlora-bench --help`.
 
+// `say` prints: `println!` panics when nobody reads any more.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod commands;
 
 use clap::Parser;
 use commands::Command;
 use std::process::ExitCode;
+use switchlora_bench::children;
+use switchlora_train::say;
 
 /// Measures SwitchLoRA on Burn: parity with the authors' program, and the time of an update.
 #[derive(Parser)]
@@ -20,11 +25,13 @@ fn main() -> ExitCode {
         // A cell says for itself: the one that measures memory wants to see what is freed go.
         switchlora_train::memory::keep_pages();
     }
-    match arguments.command.run() {
+    let ran = children::end_with_this_process();
+    match ran.and_then(|()| arguments.command.run()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
+        Err(error) if say::reader_has_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            say::error(format_args!("{error:#}"));
             ExitCode::FAILURE
         }
     }

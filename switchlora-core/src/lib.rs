@@ -35,6 +35,9 @@
 //! it. On GPUs repeating is not promised. Models and optimizers are to be saved in full precision (`DefaultRecorder`):
 //! `CompactRecorder` rounds weights to f16.
 
+// A library does not print.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod baselines;
 mod config_error;
 pub mod cost;

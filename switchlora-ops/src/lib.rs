@@ -29,6 +29,8 @@
 //! assert_eq!(x.grad(&gradients).unwrap().dims(), [6, 10]);
 //! ```
 
+// A library does not print.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 #![deny(missing_docs)]
 
 mod adamw;

@@ -1,8 +1,27 @@
-//! Turns panics of libraries into errors: GPU runtimes panic without a driver, file readers on damaged files.
+//! Panics of libraries: they are turned into errors where they are expected (GPU runtimes panic without a driver, file
+//! readers on damaged files), and reported everywhere else.
 
+use crate::say::tell;
 use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// Reports panics in the log and on standard error from now on. The hook of the standard library does the latter too, but
+/// hooks of libraries print in a way that panics if the terminal is gone, and a panic in a hook ends the process at once.
+pub(crate) fn report_panics() {
+    panic::set_hook(Box::new(|panicked| {
+        let thread = thread::current();
+        let name = thread.name().unwrap_or("unnamed");
+        log::error!("thread `{name}` {panicked}");
+        tell(format_args!("thread `{name}` {panicked}"));
+        let trace = Backtrace::capture();
+        if trace.status() == BacktraceStatus::Captured {
+            tell(trace);
+        }
+    }));
+}
 
 /// Runs `attempt` and prints nothing if it panics. Until it returns, panics of other threads print nothing either.
 ///

@@ -380,7 +380,8 @@ fn a_full_disk_ends_the_run_and_the_last_good_checkpoint_stays() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    wait_until(|| place.path("other/metrics.jsonl").exists());
+    let journal = place.path("other/metrics.jsonl");
+    wait_until(|| fs::metadata(&journal).is_ok_and(|journal| journal.len() > 0));
     fs::write(place.path("other/checkpoints"), "").unwrap();
     interrupt(&child, "-INT");
     child.wait().unwrap();
@@ -399,32 +400,6 @@ fn interrupt(child: &Child, signal: &str) {
             .unwrap()
             .success()
     );
-}
-
-#[cfg(unix)]
-#[test]
-fn a_second_signal_ends_the_process_at_once() {
-    let place = Place::new();
-    // An update that would take hours.
-    let arguments = train_arguments("--out run --accumulation 100000000");
-    let mut program = place.program(&arguments);
-    let mut child = program
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    wait_until(|| place.path("run/experiment.log").exists());
-    std::thread::sleep(std::time::Duration::from_millis(200));
-    interrupt(&child, "-INT");
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    assert!(
-        child.try_wait().unwrap().is_none(),
-        "it finishes its update first"
-    );
-    interrupt(&child, "-TERM");
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130));
-    assert!(stderr(&output).contains("once more"), "{}", stderr(&output));
 }
 
 #[test]

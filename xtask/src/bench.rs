@@ -7,6 +7,7 @@ use crate::cargo::cargo;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::Value;
+use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -27,13 +28,20 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let program = build(&gpu_features())?;
     let mut bench = Command::new(&program);
     bench.arg("run").args(&args.arguments);
-    let status = bench
-        .status()
-        .with_context(|| format!("cannot start {}", program.display()))?;
-    match status.success() {
-        true => Ok(()),
-        false => bail!("something could not be measured, or backends do not agree"),
-    }
+    become_it(bench).with_context(|| format!("cannot start {}", program.display()))
+}
+
+/// Runs the bench in the place of this process, which would otherwise have to end it when it is ended itself.
+#[cfg(unix)]
+fn become_it(mut bench: Command) -> io::Result<()> {
+    use std::os::unix::process::CommandExt;
+    Err(bench.exec())
+}
+
+#[cfg(not(unix))]
+fn become_it(mut bench: Command) -> io::Result<()> {
+    let status = bench.status()?;
+    std::process::exit(status.code().unwrap_or(1))
 }
 
 fn build(features: &[&str]) -> Result<PathBuf> {

@@ -6,12 +6,17 @@ use crate::source::{Package, SourceFile, Tree, packages};
 use anyhow::Result;
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 /// Prints the table.
 pub fn run() -> Result<()> {
-    println!("| crate | files | lines of code | files over 200 | longest file |");
-    println!("| --- | ---: | ---: | ---: | --- |");
+    let mut out = io::stdout();
+    writeln!(
+        out,
+        "| crate | files | lines of code | files over 200 | longest file |"
+    )?;
+    writeln!(out, "| --- | ---: | ---: | ---: | --- |")?;
     let mut all = [0; 3];
     for package in packages()? {
         let files = count(&package)?;
@@ -23,13 +28,13 @@ pub fn run() -> Result<()> {
             format!("{} {lines}", path.display())
         });
         let (name, number) = (&package.name, files.len());
-        println!("| {name} | {number} | {total} | {long} | {longest} |");
+        writeln!(out, "| {name} | {number} | {total} | {long} | {longest} |")?;
         for (sum, part) in all.iter_mut().zip([number, total, long]) {
             *sum += part;
         }
     }
     let [number, total, long] = all;
-    println!("| all | {number} | {total} | {long} | |");
+    writeln!(out, "| all | {number} | {total} | {long} | |")?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use clap::Args;
 use switchlora_bench::backends::backends;
+use switchlora_train::say::answer;
 
 /// Arguments of `backends`.
 #[derive(Args)]
@@ -21,14 +22,11 @@ impl Backends {
     pub fn run(self) -> Result<bool> {
         for report in backends() {
             if self.json {
-                println!(
-                    "{}",
-                    serde_json::to_string(&report).context("writing the report")?
-                );
+                answer(serde_json::to_string(&report).context("writing the report")?)?;
                 continue;
             }
-            let answer = report.reason.as_deref().unwrap_or("works");
-            println!("{:<8} {answer}", report.backend.name());
+            let works = report.reason.as_deref().unwrap_or("works");
+            answer(format_args!("{:<8} {works}", report.backend.name()))?;
         }
         Ok(true)
     }

@@ -8,6 +8,7 @@ use switchlora_bench::saving::{SavingBench, Summary};
 use switchlora_train::backend::{BackendKind, run_on};
 use switchlora_train::experiment::{Method, flags};
 use switchlora_train::model::LlamaConfig;
+use switchlora_train::say::answer;
 
 /// Arguments of `checkpoint`.
 #[derive(Args)]
@@ -69,12 +70,12 @@ impl Checkpoint {
         let _ = fs::remove_dir_all(&folder);
         let summary = Summary::of(&reports?);
         match self.json {
-            true => println!("{}", serde_json::to_string(&summary)?),
-            false => println!(
+            true => answer(serde_json::to_string(&summary)?)?,
+            false => answer(format_args!(
                 "{} on {}, backend {backend}\n{summary}",
                 self.method.name(),
                 self.model
-            ),
+            ))?,
         }
         Ok(true)
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use switchlora_bench::compare::{Grid, compare};
 use switchlora_train::backend::BackendKind;
 use switchlora_train::experiment::flags;
+use switchlora_train::say::{answer, tell};
 
 /// Arguments of `compare`.
 #[derive(Args)]
@@ -30,10 +31,12 @@ impl Compare {
     pub fn run(self) -> Result<bool> {
         let grid = Grid::from_file(&self.grid)?;
         let backend = self.backend.choose()?.backend;
-        compare(&grid, backend, &self.out, |line| eprintln!("{line}"))?;
+        compare(&grid, backend, &self.out, |line| tell(line))?;
         let out = self.out.display();
-        println!("{}", std::fs::read_to_string(self.out.join("compare.md"))?);
-        eprintln!("compare.json, compare.md, compare.html and the charts are in {out}");
+        answer(std::fs::read_to_string(self.out.join("compare.md"))?)?;
+        tell(format_args!(
+            "compare.json, compare.md, compare.html and the charts are in {out}"
+        ));
         Ok(true)
     }
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use switchlora_bench::parity::{Golden, GoldenRun, Replay};
 use switchlora_train::backend::{BackendKind, run_on};
 use switchlora_train::experiment::flags;
+use switchlora_train::say::{answer, tell};
 
 /// Arguments of `parity`.
 #[derive(Args)]
@@ -50,13 +51,19 @@ impl Parity {
         for run in runs {
             if talk {
                 let (name, updates) = (&run.name, run.updates);
-                eprintln!("{name}: {updates} updates on {backend} ({})", chosen.reason);
+                tell(format_args!(
+                    "{name}: {updates} updates on {backend} ({})",
+                    chosen.reason
+                ));
             }
             let report = run_on(backend, 0, Replay::new(&golden, &run, backend.name()))??;
             let line = serde_json::to_string(&report).context("writing the report")?;
-            println!("{line}");
+            answer(line)?;
             if let Some(deviation) = &report.deviation {
-                eprintln!("{} on {backend} is off: {deviation}", run.name);
+                tell(format_args!(
+                    "{} on {backend} is off: {deviation}",
+                    run.name
+                ));
             }
             pass &= report.pass;
         }

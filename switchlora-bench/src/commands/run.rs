@@ -4,10 +4,12 @@ use anyhow::{Context, Result};
 use clap::Args;
 use std::path::PathBuf;
 use switchlora_bench::cells::Cell;
+use switchlora_bench::children;
 use switchlora_bench::results::BackendRow;
 use switchlora_bench::suites::{Settings, Suite, run};
 use switchlora_train::backend::BackendKind;
 use switchlora_train::experiment::{Method, Precision, flags};
+use switchlora_train::say::{answer, tell};
 
 /// Arguments of `run`.
 #[derive(Args)]
@@ -96,21 +98,21 @@ impl Run {
         let named = settings.backends.clone();
         let words: Vec<String> = std::env::args().skip(1).collect();
         let command = format!("switchlora-bench {}", words.join(" "));
-        let results = run(&settings, &command, |line| eprintln!("{line}"))?;
-        println!("{}", switchlora_bench::report::markdown(&results));
+        let results = run(&settings, &command, |line| tell(line))?;
+        answer(switchlora_bench::report::markdown(&results))?;
         let named = |row: &&BackendRow| named.iter().any(|kind| kind.name() == row.backend);
         let absent: Vec<_> = results.backends.iter().filter(named).collect();
         let absent: Vec<_> = absent.into_iter().filter(|row| !row.works).collect();
         for row in &absent {
-            eprintln!(
+            tell(format_args!(
                 "not measured: {}",
                 row.reason.as_deref().unwrap_or(&row.backend)
-            );
+            ));
         }
-        eprintln!(
+        tell(format_args!(
             "results.json, report.md and report.html are in {}",
             settings.out.display()
-        );
+        ));
         let all = (absent.is_empty() || !self.strict) && results.failures.is_empty();
         Ok(all && results.agreement.iter().all(|row| row.agrees))
     }
@@ -121,6 +123,9 @@ impl Run {
 pub struct One {
     /// The cell, as JSON.
     cell: String,
+    /// End when standard input ends: the process that asked for the measurement has ended.
+    #[arg(long)]
+    end_with_input: bool,
 }
 
 impl One {
@@ -130,9 +135,12 @@ impl One {
     ///
     /// `cell` is not a cell, or the measurement fails.
     pub fn run(self) -> Result<bool> {
+        if self.end_with_input {
+            children::end_with_input()?;
+        }
         let cell: Cell = serde_json::from_str(&self.cell).context("not a cell")?;
         let found = cell.measure()?;
-        println!("{}", serde_json::to_string(&found)?);
+        answer(serde_json::to_string(&found)?)?;
         Ok(true)
     }
 }

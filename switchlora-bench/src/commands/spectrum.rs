@@ -7,6 +7,7 @@ use switchlora_bench::spectrum::{SpectrumJob, figure, table};
 use switchlora_train::backend::{BackendKind, run_on};
 use switchlora_train::durable;
 use switchlora_train::experiment::flags;
+use switchlora_train::say::{answer, tell};
 
 /// Arguments of `spectrum`.
 #[derive(Args)]
@@ -52,11 +53,11 @@ impl Spectrum {
         if let Some(svg) = figure(&named) {
             write("spectrum.svg", svg.as_bytes())?;
         }
-        println!("{}", table(&runs));
-        eprintln!(
+        answer(table(&runs))?;
+        tell(format_args!(
             "spectrum.json and spectrum.svg are in {}",
             self.out.display()
-        );
+        ));
         Ok(true)
     }
 }

@@ -3,12 +3,13 @@
 use anyhow::{Context, Result};
 use clap::Args;
 use rayon::ThreadPoolBuilder;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use switchlora_bench::step::{Peer, StepBench, StepJob, Table};
 use switchlora_train::backend::{BackendKind, run_on};
 use switchlora_train::experiment::{Method, Precision, flags};
 use switchlora_train::memory;
 use switchlora_train::model::LlamaConfig;
+use switchlora_train::say::{answer, tell, tell_part};
 
 /// Arguments of `step`.
 #[derive(Args)]
@@ -97,7 +98,7 @@ impl Step {
             true => {
                 let cuda = backend == BackendKind::Cuda;
                 let peer = Peer::start(&self.python, &bench, threads, cuda)?;
-                eprintln!("compared with {}", peer.description);
+                tell(format_args!("compared with {}", peer.description));
                 Some(peer)
             }
             false => None,
@@ -106,8 +107,7 @@ impl Step {
         let mut progress = |done: usize, of: usize| {
             if talk {
                 let end = if done == of { "\n" } else { "" };
-                eprint!("\r{backend}: round {done} of {of}{end}");
-                let _ = std::io::stderr().flush();
+                tell_part(format_args!("\r{backend}: round {done} of {of}{end}"));
             }
         };
         let job = StepJob {
@@ -119,13 +119,10 @@ impl Step {
         let reports = run_on(backend, 0, job)??;
         if self.json {
             for report in &reports {
-                println!(
-                    "{}",
-                    serde_json::to_string(report).context("writing the report")?
-                );
+                answer(serde_json::to_string(report).context("writing the report")?)?;
             }
         } else {
-            println!("{}", Table(&reports));
+            answer(Table(&reports))?;
         }
         Ok(true)
     }

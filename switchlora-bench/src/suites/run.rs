@@ -3,13 +3,14 @@
 use super::{Settings, Suite, agreement, communication, machine};
 use crate::backends::{BackendReport, backends};
 use crate::cells::{Cell, CurveResult, Found};
+use crate::children;
 use crate::files::write_file;
 use crate::report::{html, markdown};
 use crate::results::{BackendRow, Failure, Results};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use switchlora_train::backend::BackendKind;
 use switchlora_train::data::packed::PackedWriter;
@@ -125,8 +126,8 @@ pub(crate) fn measured(kept: &Path, cell: &Cell, progress: &mut Progress) -> Res
     let began = Instant::now();
     let program = std::env::current_exe().context("the path of this program is unknown")?;
     let mut child = Command::new(program);
-    child.args(["cell", &serde_json::to_string(cell)?]);
-    let output = child.stdin(Stdio::null()).stderr(Stdio::piped()).output()?;
+    child.args(["cell", "--end-with-input", &serde_json::to_string(cell)?]);
+    let output = children::output(child)?;
     progress.done(began.elapsed());
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);

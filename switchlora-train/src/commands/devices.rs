@@ -1,6 +1,7 @@
 //! `devices`: the devices of each backend on this machine.
 
 use crate::backend::{BackendKind, device_names};
+use crate::say::answer;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
@@ -30,10 +31,7 @@ pub fn run(args: DevicesArgs) -> Result<ExitCode> {
                 Err(error) => (Vec::new(), Some(error.to_string())),
             };
             let auto = auto == Some(backend);
-            println!(
-                "{}",
-                json!({"backend": name, "devices": devices, "auto": auto, "reason": reason})
-            );
+            answer(json!({"backend": name, "devices": devices, "auto": auto, "reason": reason}))?;
             continue;
         }
         let mark = if auto == Some(backend) {
@@ -44,10 +42,10 @@ pub fn run(args: DevicesArgs) -> Result<ExitCode> {
         match found {
             Ok(devices) => {
                 for (number, device) in devices.iter().enumerate() {
-                    println!("{name:<8} --device {number}  {device}{mark}");
+                    answer(format_args!("{name:<8} --device {number}  {device}{mark}"))?;
                 }
             }
-            Err(error) => println!("{name:<8} {error}"),
+            Err(error) => answer(format_args!("{name:<8} {error}"))?,
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -2,12 +2,13 @@
 
 use crate::advice::advice;
 use crate::backend::{Job, run_on};
-use crate::commands::exit::INTERRUPTED;
+use crate::checkpoint::Evaluation;
 use crate::durable;
 use crate::generation::{Sampling, generate};
 use crate::learner::{Outcome, Progress, Session, duration};
 use crate::model_source::ModelSource;
-use crate::say::say;
+use crate::say::{flush, say};
+use crate::signals::INTERRUPTED;
 use crate::training::Setup;
 use anyhow::{Result, anyhow};
 use burn::module::AutodiffModule;
@@ -15,10 +16,32 @@ use burn::tensor::backend::AutodiffBackend;
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// Writes the summary, prints it, and prints a sample of text.
-pub(super) fn finish(session: &Session, ended: Outcome, started: Instant) -> Result<ExitCode> {
+/// How long the last lines of a run that was asked to stop may take to be printed.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// All updates are done, and the model is of no use.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the training diverged: after all {steps} updates the validation loss is {loss}. {best}Lower --lr (it was {lr:.1e}) or \
+     lengthen --warmup in a new run"
+)]
+struct Diverged {
+    steps: u64,
+    loss: f64,
+    lr: f64,
+    /// Which checkpoint is of use, as a sentence.
+    best: String,
+}
+
+/// Writes the summary, prints it, and prints a sample of text. Calls `saved` when nothing is left to be saved.
+pub(super) fn finish(
+    session: &Session,
+    ended: Outcome,
+    started: Instant,
+    saved: impl FnOnce(),
+) -> Result<ExitCode> {
     let out = session.out.display();
     let seconds = started.elapsed().as_secs_f64();
     let conclude = |progress: &Progress, status: &str| {
@@ -33,15 +56,29 @@ pub(super) fn finish(session: &Session, ended: Outcome, started: Instant) -> Res
         }
         Outcome::Interrupted(progress) => {
             conclude(&progress, "interrupted")?;
-            say(format!(
-                "interrupted after update {}; everything is saved, go on with: --out {out} --resume",
-                progress.step
-            ));
+            say(match progress.step {
+                0 => format!(
+                    "interrupted before the first update; start again with: --out {out} --resume"
+                ),
+                step if step >= session.setup.experiment.steps => format!(
+                    "interrupted in the evaluation after the last update, {step}; everything is saved, evaluate with: \
+                     eval {out}"
+                ),
+                step => format!(
+                    "interrupted after update {step}; everything is saved, go on with: --out {out} --resume"
+                ),
+            });
+            flush(Some(LAST_LINES));
             return Ok(ExitCode::from(INTERRUPTED));
         }
         Outcome::Finished(progress) => progress,
     };
+    if let Some(diverged) = diverged(session, &progress) {
+        conclude(&progress, "diverged")?;
+        return Err(diverged.into());
+    }
     conclude(&progress, "finished")?;
+    saved();
     say(format!(
         "finished {} updates ({} tokens) in {}",
         progress.step,
@@ -60,11 +97,33 @@ pub(super) fn finish(session: &Session, ended: Outcome, started: Instant) -> Res
             "{skipped} updates skipped: their loss or gradients were not finite"
         ));
     }
-    let sample = Sample(session.clone());
-    let text = run_on(session.backend, session.setup.experiment.device, sample)??;
-    say(format!("\nsample:\n{}\n", text.trim()));
+    // Asked to stop while the last checkpoint was written: everything is done but the sample.
+    if !session.interrupter.should_stop() {
+        let sample = Sample(session.clone());
+        let text = run_on(session.backend, session.setup.experiment.device, sample)??;
+        say(format!("\nsample:\n{}\n", text.trim()));
+    }
     say(format!("run directory: {out}"));
+    flush(session.interrupter.should_stop().then_some(LAST_LINES));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Why a run of which all updates are done has failed all the same; `None` if it has not.
+fn diverged(session: &Session, progress: &Progress) -> Option<Diverged> {
+    let loss = progress.evaluation?.loss;
+    let best = match progress.best {
+        Some(Evaluation { step, loss }) => format!(
+            "The best checkpoint is that of update {step}, with a perplexity of {:.2}. ",
+            loss.exp()
+        ),
+        None => String::new(),
+    };
+    (!loss.exp().is_finite()).then(|| Diverged {
+        steps: progress.step,
+        loss,
+        lr: session.setup.experiment.lr.unwrap_or_default(),
+        best,
+    })
 }
 
 fn summary(

@@ -11,8 +11,6 @@ use crate::run_directory::RunDirectoryError;
 use crate::training::SetupError;
 use std::error::Error;
 
-/// Exit status of a run that was interrupted and saved a checkpoint.
-pub(super) const INTERRUPTED: u8 = 130;
 /// Exit status of wrong arguments.
 const WRONG_ARGUMENTS: u8 = 2;
 /// Exit status of failed work.

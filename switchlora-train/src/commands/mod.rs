@@ -11,8 +11,13 @@ mod plan;
 mod tokenize;
 mod train;
 
+use crate::say;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long the last lines of a program that has failed may take to be printed.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Pre-train LLaMA models with SwitchLoRA.
 ///
@@ -63,7 +68,11 @@ impl Cli {
             Some(Command::Plan(args)) => plan::run(args),
         };
         result.unwrap_or_else(|error| {
-            eprintln!("error: {error:#}");
+            if say::reader_has_gone(&error) {
+                return ExitCode::SUCCESS;
+            }
+            say::error(format_args!("{error:#}"));
+            say::flush(Some(LAST_LINES));
             ExitCode::from(exit::status(&error))
         })
     }

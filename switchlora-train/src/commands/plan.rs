@@ -4,6 +4,7 @@ use crate::commands::exit::Usage;
 use crate::experiment::{Experiment, Method, Precision, flags};
 use crate::model::LlamaConfig;
 use crate::plan::Plan;
+use crate::say::answer;
 use anyhow::Result;
 use clap::Args;
 use std::process::ExitCode;
@@ -48,8 +49,8 @@ pub fn run(args: PlanArgs) -> Result<ExitCode> {
     let plan = Plan::new(&args.model, &config, Some(rank), &methods)?;
     let plan = plan.with_frozen(args.frozen);
     match args.json {
-        true => println!("{:#}", plan.to_json()),
-        false => print!("{plan}"),
+        true => answer(format_args!("{:#}", plan.to_json()))?,
+        false => answer(plan.to_string().trim_end())?,
     }
     Ok(ExitCode::SUCCESS)
 }

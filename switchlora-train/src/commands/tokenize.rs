@@ -6,6 +6,7 @@ use crate::data::Tokenizer;
 use crate::data::pack::{FIELD, OnMalformed, Packed, Packing, Validation, pack};
 use crate::data::packed::is_packed;
 use crate::experiment::flags;
+use crate::say::answer;
 use anyhow::{Result, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -78,11 +79,11 @@ pub fn run(args: TokenizeArgs) -> Result<ExitCode> {
         Some(path) => Tokenizer::from_file(path)?,
         None => Tokenizer::embedded()?,
     };
-    println!("{}", tokenizer.says_ends());
+    answer(tokenizer.says_ends())?;
     let mut watch = Watch::new();
     let packed = pack(&packing, &tokenizer, |seen| watch.see(&seen));
     let packed = watch.end(packed)?;
-    report(&packing, &packed, &watch);
+    report(&packing, &packed, &watch)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -113,20 +114,21 @@ fn place(path: &Path) -> Option<PathBuf> {
     Some(folder.join(whole.file_name()?))
 }
 
-fn report(packing: &Packing, packed: &Packed, watch: &Watch) {
+fn report(packing: &Packing, packed: &Packed, watch: &Watch) -> Result<()> {
     passed_over(&packed.malformed);
     let outs = [&packing.out, &packing.validation_out];
     for ((out, documents), tokens) in outs.into_iter().zip(packed.documents).zip(packed.tokens) {
         if out == &packing.out || packing.validation != Validation::None {
-            println!(
+            answer(format_args!(
                 "{}: {tokens} tokens of {documents} documents",
                 out.display()
-            );
+            ))?;
         }
     }
-    println!(
+    answer(format_args!(
         "{:.1} MB of text in {:.1} s",
         packed.bytes as f64 / 1e6,
         watch.seconds()
-    );
+    ))?;
+    Ok(())
 }

@@ -16,6 +16,8 @@ pub struct ReportMetric {
     value: fn(&Report) -> f64,
     /// Maps the mean of the values to the shown value.
     shown: fn(f64) -> f64,
+    /// The text beside the name, from the report and the mean of the values; the mean and the value unless given.
+    text: Option<fn(&Report, f64) -> String>,
     sum: f64,
     count: usize,
     current: f64,
@@ -29,18 +31,26 @@ impl ReportMetric {
             higher_is_better,
             value,
             shown: |mean| mean,
+            text: None,
             sum: 0.0,
             count: 0,
             current: f64::NAN,
         }
     }
 
-    /// The metrics of the updates.
+    /// The metrics of the updates, in the order in which the dashboard shows them. On a terminal of 80 x 24 it has room for
+    /// the first two, whose texts have what matters.
     pub fn of_updates() -> [Self; 6] {
         [
             Self::loss(),
+            Self {
+                text: Some(|report, _| {
+                    let rate = report.tokens_per_second;
+                    format!("{:.2e}, {rate:.0} tok/s", report.lr)
+                }),
+                ..Self::new("Learning rate", true, |report| report.lr)
+            },
             Self::perplexity(),
-            Self::new("Learning rate", true, |report| report.lr),
             Self {
                 unit: Some("tokens/s"),
                 ..Self::new("Throughput", true, |report| report.tokens_per_second)
@@ -50,14 +60,26 @@ impl ReportMetric {
         ]
     }
 
+    /// The mean of the values since the last evaluation.
+    fn mean(&self) -> f64 {
+        self.sum / self.count as f64
+    }
+
     /// The metrics of an evaluation.
     pub fn of_evaluation() -> [Self; 2] {
         [Self::loss(), Self::perplexity()]
     }
 
-    /// Mean cross-entropy.
+    /// Mean cross-entropy, with the perplexity.
     fn loss() -> Self {
-        Self::new("Loss", false, |report| report.loss)
+        Self {
+            text: Some(|_, mean| {
+                let perplexity = mean.exp();
+                let digits = if perplexity < 100.0 { 1 } else { 0 };
+                format!("{mean:.2}, perplexity {perplexity:.digits$}")
+            }),
+            ..Self::new("Loss", false, |report| report.loss)
+        }
     }
 
     /// Perplexity: `exp` of the mean cross-entropy, over several batches of the mean of their losses.
@@ -79,13 +101,15 @@ impl Metric for ReportMetric {
             self.sum += self.current;
             self.count += 1;
         }
-        let text = |entry: NumericEntry| format_float(entry.current(), 3);
-        let unit = self.unit.map(|unit| format!(" {unit}")).unwrap_or_default();
-        let formatted = format!(
-            "mean {}{unit} - now {}{unit}",
-            text(self.running_value()),
-            text(self.value()),
-        );
+        let formatted = match self.text {
+            Some(text) => text(report, self.mean()),
+            None => {
+                let text = |entry: NumericEntry| format_float(entry.current(), 3);
+                let unit = self.unit.map(|unit| format!(" {unit}")).unwrap_or_default();
+                let (mean, now) = (text(self.running_value()), text(self.value()));
+                format!("mean {mean}{unit} - now {now}{unit}")
+            }
+        };
         SerializedEntry::new(formatted, self.value().serialize())
     }
 

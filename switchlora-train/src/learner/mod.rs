@@ -8,6 +8,7 @@ mod dashboard;
 mod events;
 mod faults;
 mod journal;
+mod log;
 mod metrics;
 mod plain;
 mod progress;
@@ -17,7 +18,9 @@ mod session;
 mod step;
 mod strategy;
 
-pub(crate) use dashboard::leave_dashboard;
+pub(crate) use dashboard::{
+    dashboard_is_shown, leave_dashboard, resume_dashboard, suspend_dashboard,
+};
 pub use faults::{MOST, TooManyFaults, WINDOW};
 pub use journal::{evaluations, last_checkpoint};
 pub(crate) use plain::duration;

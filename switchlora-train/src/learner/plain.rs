@@ -1,7 +1,7 @@
 //! Progress as plain lines, for a pipe or a file: no escape codes, the same facts as on the dashboard.
 
 use crate::say::say;
-use burn::train::metric::{MetricDefinition, MetricEntry, MetricId, NumericEntry};
+use burn::train::metric::{MetricDefinition, MetricId};
 use burn::train::renderer::{
     EvaluationName, EvaluationProgress, MetricState, MetricsRenderer, MetricsRendererEvaluation,
     MetricsRendererTraining, ProgressType, TrainingProgress,
@@ -36,8 +36,11 @@ impl Default for PlainRenderer {
 }
 
 impl PlainRenderer {
-    fn record(&mut self, entry: &MetricEntry, value: &NumericEntry) {
-        if let Some(name) = self.names.get(&entry.metric_id) {
+    /// Takes note of the value of a metric.
+    pub(super) fn record(&mut self, state: &MetricState) {
+        if let MetricState::Numeric(entry, value) = state
+            && let Some(name) = self.names.get(&entry.metric_id)
+        {
             self.values.insert(name.clone(), value.current());
         }
     }
@@ -72,9 +75,7 @@ pub(crate) fn duration(seconds: f64) -> String {
 
 impl MetricsRendererTraining for PlainRenderer {
     fn update_train(&mut self, state: MetricState) {
-        if let MetricState::Numeric(entry, value) = state {
-            self.record(&entry, &value);
-        }
+        self.record(&state);
     }
 
     fn update_valid(&mut self, _state: MetricState) {}

@@ -21,6 +21,12 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// Whether all of `steps` updates are done and evaluated.
+    pub(super) fn is_complete(&self, steps: u64) -> bool {
+        let evaluated = self.evaluation.map(|evaluation| evaluation.step);
+        self.step >= steps && evaluated == Some(self.step)
+    }
+
     /// Where the run in `out` was when it wrote the checkpoint with `state`.
     pub(super) fn of(state: &State, out: &Path) -> Self {
         // The best checkpoint may have been removed, or set aside as damaged.

@@ -95,6 +95,10 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
 
     fn updates(&mut self, batches: &mut dyn Iterator<Item = TokenBatch<B>>) -> Result<()> {
         let experiment = &self.plan.setup.experiment;
+        if self.interrupter.should_stop() {
+            // Asked while the model was loaded: nothing is new.
+            return Ok(());
+        }
         while self.progress.step < experiment.steps {
             self.update(batches)?;
             self.settle(1)?;

@@ -1,7 +1,8 @@
 //! Puts a run together (training, data, learner, renderer) and starts it.
 
-use super::dashboard;
+use super::dashboard::{self, Dashboard, Position, dashboard_is_shown};
 use super::journal::Journal;
+use super::log::{LOG, log_to};
 use super::metrics::ReportMetric;
 use super::plain::PlainRenderer;
 use super::progress::{Outcome, Progress};
@@ -29,6 +30,16 @@ pub enum Display {
     Dashboard,
     /// Plain lines.
     Plain,
+}
+
+impl Display {
+    /// The display of a run: the dashboard, unless it is not wanted (`plain`) or standard output cannot show it.
+    pub fn of_output(plain: bool) -> Self {
+        match !plain && dashboard::is_possible() {
+            true => Self::Dashboard,
+            false => Self::Plain,
+        }
+    }
 }
 
 /// A run that is ready to start.
@@ -70,6 +81,7 @@ impl Job for Session {
         if start.step > 0 {
             journal.event(start.step, "resumed");
         }
+        let start_step = start.step;
         let micro = |step: u64| step * setup.experiment.accumulation as u64;
         let data = DataFault::default();
         let range = micro(start.step)..micro(setup.experiment.steps);
@@ -92,16 +104,20 @@ impl Job for Session {
                 data,
                 out: self.out.clone(),
                 journal: journal.clone(),
-                say: match self.display {
-                    Display::Plain => |line| say(line),
-                    Display::Dashboard => |_| {},
+                say: |line| {
+                    if !dashboard_is_shown() {
+                        say(line);
+                    }
                 },
             },
             training: Mutex::new(Some(training)),
             outcome: outcome.clone(),
         };
+        let log = self.out.join(LOG);
+        log_to(&log);
         let supervised = metrics
             .num_epochs(1)
+            .with_application_logger(None)
             .with_interrupter(self.interrupter.clone())
             .with_metric_logger(burn::train::logger::InMemoryMetricLogger::new())
             .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)));
@@ -111,13 +127,20 @@ impl Job for Session {
         let supervised = ReportMetric::of_evaluation()
             .into_iter()
             .fold(supervised, SupervisedTraining::metric_valid_numeric);
-        let signals = (self.display == Display::Dashboard).then(dashboard::allow_signals);
+        let experiment = &setup.experiment;
+        let position = Position {
+            from: start_step as usize,
+            stretch: match experiment.eval_every {
+                0 => experiment.steps as usize,
+                every => every as usize,
+            },
+        };
         let supervised = match self.display {
             Display::Plain => supervised.renderer(PlainRenderer::default()),
             Display::Dashboard => supervised
                 .metric_train_numeric(CpuUse::new())
                 .metric_train_numeric(CpuMemory::new())
-                .renderer(dashboard::renderer(&self.interrupter)),
+                .renderer(Dashboard::open(&self.interrupter, position, &log)),
         };
         let supervised = match self.backend {
             BackendKind::Cuda => supervised.metric_train(CudaMetric::new()),
@@ -126,7 +149,6 @@ impl Job for Session {
         let launched = panic::catch_unwind(AssertUnwindSafe(|| supervised.launch(learner)));
         // Dropping the renderer gives the terminal back.
         let launched = launched.map(drop);
-        drop(signals);
         let ended = outcome
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -55,7 +55,7 @@ impl<B: AutodiffBackend> SupervisedLearningStrategy<Components<B>> for ByUpdates
         } = run;
         let outcome = match ended {
             Err(error) => Outcome::Failed(error, progress),
-            Ok(()) if progress.step >= experiment.steps => Outcome::Finished(progress),
+            Ok(()) if progress.is_complete(experiment.steps) => Outcome::Finished(progress),
             Ok(()) => Outcome::Interrupted(progress),
         };
         *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);

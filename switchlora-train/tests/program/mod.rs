@@ -1,6 +1,9 @@
 //! The program as a person starts it, on a model and a text that take a second.
 #![allow(dead_code, reason = "each test program uses a part")]
 
+#[cfg(target_os = "linux")]
+pub mod terminal;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};

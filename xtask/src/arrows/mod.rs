@@ -14,10 +14,12 @@ mod scope;
 
 use crate::source::{Tree, packages};
 use anyhow::{Result, bail};
+use std::io::{self, Write};
 use std::path::Path;
 
 /// Prints a shortest loop through each file that is in one, with the names imported. Fails if there is a loop.
 pub fn run() -> Result<()> {
+    let mut out = io::stdout();
     let mut loops = 0;
     for package in packages()? {
         for root in &package.roots {
@@ -25,8 +27,10 @@ pub fn run() -> Result<()> {
             let found = describe(&tree, &package.folder);
             let root = root.strip_prefix(&package.folder).unwrap_or(root);
             let (name, root, files) = (&package.name, root.display(), tree.files.len());
-            println!("{name} ({root}): {files} files, {} loops", found.len());
-            found.iter().for_each(|text| println!("{text}"));
+            writeln!(out, "{name} ({root}): {files} files, {} loops", found.len())?;
+            for text in &found {
+                writeln!(out, "{text}")?;
+            }
             loops += found.len();
         }
     }

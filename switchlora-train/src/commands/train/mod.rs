@@ -3,7 +3,7 @@
 mod args;
 mod prepare;
 mod resume;
-mod signals;
+mod stopping;
 
 pub use args::TrainArgs;
 
@@ -12,17 +12,18 @@ use crate::commands::ending::{finish, write_file};
 use crate::commands::exit::Usage;
 use crate::experiment::Experiment;
 use crate::learner::{Display, Session};
+use crate::quietly::report_panics;
 use crate::run_directory::{CONFIG, RunDirectory};
-use crate::say::say;
+use crate::say::{print_behind, say};
 use crate::training::Setup;
 use anyhow::{Context, Result, bail};
 use prepare::{announce, check_memory, read};
 use resume::Resumed;
-use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
+use stopping::Stopping;
 
 /// The folder of runs without --out.
 const RUNS: &str = "runs";
@@ -34,18 +35,14 @@ const RUNS: &str = "runs";
 /// The experiment cannot be used, or the training failed.
 pub fn run(args: TrainArgs) -> Result<ExitCode> {
     let started = Instant::now();
-    let display = match std::io::stdout().is_terminal() && !args.no_tui {
-        true => Display::Dashboard,
-        false => Display::Plain,
-    };
+    report_panics();
+    let stopping = Stopping::listen()?;
+    print_behind();
+    let display = Display::of_output(args.no_tui);
     let (experiment, resumed) = begin(&args)?;
     let restored = resumed.as_ref().and_then(Resumed::checkpoint);
     let setup = Setup::new(experiment, restored)?;
     let backend = setup.experiment.backend.choose()?;
-    let setup = match &resumed {
-        Some(resumed) => resumed.as_trained(setup)?,
-        None => setup,
-    };
     let precisions = [setup.experiment.precision, setup.experiment.frozen];
     backend
         .backend
@@ -58,6 +55,7 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
             false => error.context("the text of the run (--data says where it is now)"),
         }
     })?;
+    let interrupter = stopping.training();
     let (directory, from) = match resumed {
         Some(resumed) => {
             resumed.check(&setup, &text.sha256)?;
@@ -75,11 +73,11 @@ pub fn run(args: TrainArgs) -> Result<ExitCode> {
         out,
         from,
         display,
-        interrupter: signals::interrupter(display)?,
+        interrupter,
     };
     let device = session.setup.experiment.device;
     let ended = run_on(session.backend, device, session.clone())??;
-    let code = finish(&session, ended, started);
+    let code = finish(&session, ended, started, || stopping.saved());
     drop(directory);
     code
 }

@@ -5,7 +5,6 @@ use crate::checkpoint::{self, Checkpoint, Found, Rejected};
 use crate::commands::exit::Usage;
 use crate::experiment::Experiment;
 use crate::learner::last_checkpoint;
-use crate::model_source::as_trained;
 use crate::run_directory::{CONFIG, RunDirectory, RunDirectoryError};
 use crate::say::{say, warn};
 use crate::training::Setup;
@@ -141,14 +140,6 @@ impl Resumed {
     /// The checkpoint to go on from. Without one the run starts from the beginning.
     pub(super) fn checkpoint(&self) -> Option<&Checkpoint> {
         self.from.as_ref()
-    }
-
-    /// `setup` with the tokenizer as the run used it, where its file is the same.
-    pub(super) fn as_trained(&self, mut setup: Setup) -> Result<Setup> {
-        if let Some(from) = &self.from {
-            setup.tokenizer = as_trained(setup.tokenizer, from)?;
-        }
-        Ok(setup)
     }
 
     /// Checks that model, tokenizer and text are those of the checkpoint; the names of their files may have changed.

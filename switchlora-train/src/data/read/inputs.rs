@@ -96,8 +96,8 @@ fn without_number(extension: &str) -> &str {
 ///
 /// # Errors
 ///
-/// [`DataError::PathMissing`], [`DataError::Unreadable`], [`DataError::EmptyFile`] and [`DataError::NoTextFiles`], with
-/// the path at fault.
+/// [`DataError::PathMissing`], [`DataError::Unreadable`], [`DataError::EmptyFile`], [`DataError::NoTextFiles`] and, for
+/// a pipe or device, [`DataError::NotAFile`], with the path at fault.
 pub fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>, DataError> {
     let mut found = Vec::new();
     for path in paths {

@@ -1,0 +1,128 @@
+//! Processes that this one starts: they end when this one is asked to stop, and when it ends without being asked.
+//!
+//! A child's standard input is a pipe of which this process holds the other end and never writes to. However this process
+//! ends, the system closes the pipe, and a child that [ends with its input](end_with_input) ends.
+
+use anyhow::{Context, Result};
+use std::io::{self, Read};
+use std::process::{ChildStdin, Command, Output, Stdio};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+use switchlora_train::signals::{self, INTERRUPTED, Signal};
+
+/// How long a child may take to end.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The child that is running: a bench measures one thing at a time.
+struct Running {
+    id: u32,
+    /// Dropped to end the child.
+    input: Option<ChildStdin>,
+}
+
+/// What is running.
+struct State {
+    running: Option<Running>,
+    /// This process was asked to stop.
+    ending: bool,
+}
+
+static STATE: Mutex<State> = Mutex::new(State {
+    running: None,
+    ending: false,
+});
+/// Wakes who waits for the child to have ended.
+static ENDED: Condvar = Condvar::new();
+
+/// Listens for signals from now on: the first ends the child, waits for it, and ends this process. Results are saved as
+/// they are measured, so nothing else is to be saved.
+///
+/// # Errors
+///
+/// The system refuses.
+pub fn end_with_this_process() -> Result<()> {
+    let asked = |signal| {
+        if let Signal::Asked(_) = signal {
+            end_child();
+            signals::exit_now(INTERRUPTED)
+        }
+    };
+    signals::listen(asked).context("cannot listen for signals")
+}
+
+/// Runs a command to its end. Returns what it printed.
+///
+/// # Errors
+///
+/// The command cannot be started.
+pub fn output(mut command: Command) -> io::Result<Output> {
+    command.stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut state = unless_ending();
+    let mut child = command.spawn()?;
+    state.running = Some(Running {
+        id: child.id(),
+        input: child.stdin.take(),
+    });
+    drop(state);
+    let output = child.wait_with_output();
+    let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+    state.running = None;
+    ENDED.notify_all();
+    drop(state);
+    // If it was ended, this process ends as well and has nothing to say about it.
+    drop(unless_ending());
+    output
+}
+
+/// The state; never returns if this process is about to end.
+fn unless_ending() -> MutexGuard<'static, State> {
+    let state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+    if state.ending {
+        drop(state);
+        loop {
+            thread::park();
+        }
+    }
+    state
+}
+
+/// Ends the child, and waits until it has ended.
+fn end_child() {
+    let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+    state.ending = true;
+    if let Some(child) = &mut state.running {
+        child.input = None;
+    }
+    let waited = ENDED.wait_timeout_while(state, PATIENCE, |state| state.running.is_some());
+    let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+    if let Some(child) = &state.running {
+        kill(child.id);
+    }
+}
+
+#[cfg(unix)]
+fn kill(id: u32) {
+    // SAFETY: the call takes numbers only. The child has not been waited for, so that the number is its own.
+    unsafe { libc::kill(id as libc::pid_t, libc::SIGKILL) };
+}
+
+#[cfg(not(unix))]
+fn kill(_id: u32) {}
+
+/// Ends this process, from now on, when its standard input ends.
+///
+/// # Errors
+///
+/// The system refuses.
+pub fn end_with_input() -> Result<()> {
+    let thread = thread::Builder::new().name("parent".to_owned());
+    let waiting = thread.spawn(|| {
+        let mut byte = [0];
+        // Nothing is ever written.
+        while io::stdin().read(&mut byte).is_ok_and(|read| read > 0) {}
+        signals::exit_now(INTERRUPTED)
+    });
+    waiting.context("cannot start a thread").map(drop)
+}

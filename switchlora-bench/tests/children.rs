@@ -1,0 +1,115 @@
+//! Whoever starts a process ends it: a comparison that is ended leaves no training behind.
+#![cfg(all(target_os = "linux", feature = "flex"))]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const GRID: &str = r#"
+seeds = [1]
+rates = [1e-3]
+sweep_steps = 4
+[experiment]
+model = "model.json"
+data = ["text.txt"]
+rank = 4
+steps = 4
+batch_size = 1
+sequence_length = 16
+eval_every = 0
+eval_sequences = 1
+[[variant]]
+name = "quick"
+method = "lora"
+[[variant]]
+name = "endless"
+method = "lora"
+steps = 100000000
+"#;
+
+const MODEL: &str = r#"{"model_type":"llama","hidden_size":32,"intermediate_size":48,"num_hidden_layers":1,
+    "num_attention_heads":4,"vocab_size":4096,"max_position_embeddings":64}"#;
+
+fn wait_until(what: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !what() {
+        let waited = started.elapsed();
+        assert!(waited < Duration::from_secs(60), "nothing happens");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn kill(id: u32, signal: &str) {
+    let mut kill = Command::new("kill");
+    let kill = kill.args([signal, &id.to_string()]).status().unwrap();
+    assert!(kill.success());
+}
+
+/// State and parent of a process; `None` once it has ended.
+fn stat(id: u32) -> Option<(String, u32)> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut fields = fields.split(' ');
+    let (state, parent) = (fields.next()?.to_owned(), fields.next()?.parse().ok()?);
+    (state != "Z").then_some((state, parent))
+}
+
+fn children(of: u32) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let processes = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    processes
+        .filter(|&id| stat(id).is_some_and(|(_, parent)| parent == of))
+        .collect()
+}
+
+/// Starts the comparison, and waits until its second training runs. Returns it and the training's process.
+fn comparison(folder: &Path) -> (Child, u32) {
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_switchlora-bench"));
+    let bench = bench.current_dir(folder);
+    let bench = bench.args(["compare", "grid.toml", "--backend", "flex", "--out", "out"]);
+    let bench = bench.stdout(Stdio::null()).stderr(Stdio::null());
+    let bench = bench.spawn().unwrap();
+    let kept = || fs::read_dir(folder.join("out/trials")).map_or(0, Iterator::count);
+    wait_until(|| kept() == 1 && !children(bench.id()).is_empty());
+    let training = children(bench.id())[0];
+    (bench, training)
+}
+
+#[test]
+fn a_comparison_that_is_ended_ends_its_training_and_keeps_its_results() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let text: String = (0..500)
+        .map(|k| format!("Of {k} reports {} are read.\n", k * k % 97))
+        .collect();
+    for (name, content) in [
+        ("grid.toml", GRID),
+        ("model.json", MODEL),
+        ("text.txt", &text),
+    ] {
+        fs::write(folder.join(name), content).unwrap();
+    }
+    // The embedded text is not used here, and encoding it takes time.
+    fs::create_dir(folder.join("out")).unwrap();
+    fs::write(folder.join("out/text.tokens"), "").unwrap();
+    for signals in [&["-TERM", "-HUP"][..], &["-INT"], &["-HUP"], &["-KILL"]] {
+        let (mut bench, training) = comparison(folder);
+        for signal in signals {
+            kill(bench.id(), signal);
+        }
+        let ended = bench.wait().unwrap();
+        match signals[0] {
+            "-KILL" => wait_until(|| stat(training).is_none()),
+            _ => {
+                assert_eq!(ended.code(), Some(130), "{signals:?}");
+                assert!(
+                    stat(training).is_none(),
+                    "{signals:?}: the training goes on"
+                );
+            }
+        }
+        let kept: Vec<_> = fs::read_dir(folder.join("out/trials")).unwrap().collect();
+        assert_eq!(kept.len(), 1, "{kept:?}");
+    }
+}

@@ -1,0 +1,158 @@
+//! The terminal while the dashboard is shown.
+//!
+//! The dashboard puts the terminal in raw mode, in which Ctrl-C is a key like others. Here raw mode is entered first, with
+//! Ctrl-C, Ctrl-\ and Ctrl-Z as signals; the dashboard then leaves the mode alone. What libraries print on standard error
+//! meanwhile would spoil the picture, and end the process if the terminal is gone: it goes to a file.
+
+#[cfg(unix)]
+use super::unix as system;
+use crate::say;
+use crate::signals;
+use crossterm::terminal::{disable_raw_mode, enable_raw_mode, is_raw_mode_enabled, size};
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use system::Kept;
+
+/// How long lines printed before may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+static SHOWN: AtomicBool = AtomicBool::new(false);
+/// The process is or was stopped (Ctrl-Z), and has not got the terminal back.
+static AWAY: AtomicBool = AtomicBool::new(false);
+
+/// Whether the dashboard is on the screen.
+pub(crate) fn is_shown() -> bool {
+    SHOWN.load(Ordering::SeqCst)
+}
+
+/// Whether burn-train still uses the terminal: it restores the mode when it ends.
+pub(super) fn is_in_use() -> bool {
+    AWAY.load(Ordering::SeqCst) || (is_raw() && !signals::terminal_is_gone())
+}
+
+fn is_raw() -> bool {
+    is_raw_mode_enabled().unwrap_or(false)
+}
+
+/// Whether standard output is a terminal that can show the dashboard.
+pub(crate) fn is_possible() -> bool {
+    let understands = match std::env::var_os("TERM") {
+        Some(name) => name != "dumb" && !name.is_empty(),
+        None => cfg!(windows),
+    };
+    let has_size = || size().is_ok_and(|(columns, rows)| columns > 0 && rows > 0);
+    let can_be_raw = || enable_raw_mode().and_then(|()| disable_raw_mode()).is_ok();
+    io::stdout().is_terminal()
+        && understands
+        && system::is_in_foreground()
+        && has_size()
+        && can_be_raw()
+}
+
+/// The terminal, taken over until drop.
+pub(super) struct Screen {
+    kept: Kept,
+}
+
+impl Screen {
+    /// Takes the terminal over. Standard error is the file `log` from now on.
+    pub fn enter(log: &Path) -> io::Result<Self> {
+        say::flush(Some(PATIENCE));
+        let log = File::options().append(true).create(true).open(log)?;
+        enable_raw_mode()?;
+        system::turn_signals_on();
+        let kept = Kept::keep(&log);
+        SHOWN.store(true, Ordering::SeqCst);
+        Ok(Self { kept })
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if is_raw() {
+            leave();
+        }
+        SHOWN.store(false, Ordering::SeqCst);
+        if AWAY.swap(false, Ordering::SeqCst) {
+            system::show_output();
+        }
+        if !signals::terminal_is_gone() {
+            self.kept.restore();
+        }
+    }
+}
+
+/// Gives the terminal back without burn-train, which may be waiting for it.
+pub(crate) fn leave() {
+    if SHOWN.swap(false, Ordering::SeqCst) {
+        let _ = disable_raw_mode();
+        system::write_directly(b"\x1b[?1049l\x1b[?25h");
+    }
+}
+
+/// Gives the terminal back while the process is stopped.
+pub(crate) fn suspend() {
+    if is_shown() && !AWAY.swap(true, Ordering::SeqCst) {
+        system::hide_output();
+        let _ = disable_raw_mode();
+        system::write_directly(b"\x1b[?1049l\x1b[?25h");
+    }
+}
+
+/// Takes the terminal over again after the process was stopped, once it is in the foreground.
+pub(crate) fn resume() {
+    if !is_shown() {
+        return;
+    }
+    std::thread::spawn(|| {
+        system::wait_for_foreground();
+        if AWAY.load(Ordering::SeqCst) {
+            let _ = enable_raw_mode();
+        }
+        system::make_raw();
+        system::turn_signals_on();
+        system::write_directly(b"\x1b[?1049h\x1b[2J");
+        system::show_output();
+        AWAY.store(false, Ordering::SeqCst);
+        system::redraw();
+    });
+}
+
+#[cfg(not(unix))]
+mod system {
+    use std::fs::File;
+    use std::io::{self, Write};
+
+    pub struct Kept;
+
+    impl Kept {
+        pub fn keep(_log: &File) -> Self {
+            Self
+        }
+
+        pub fn restore(&self) {}
+    }
+
+    pub fn turn_signals_on() {}
+
+    pub fn make_raw() {}
+
+    pub fn is_in_foreground() -> bool {
+        true
+    }
+
+    pub fn wait_for_foreground() {}
+
+    pub fn write_directly(bytes: &[u8]) {
+        let _ = io::stdout().write_all(bytes);
+    }
+
+    pub fn hide_output() {}
+
+    pub fn show_output() {}
+
+    pub fn redraw() {}
+}

@@ -1,0 +1,140 @@
+//! What [`screen`](super::screen) asks of a terminal: its mode, its foreground, and where its descriptors lead.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::{Mutex, PoisonError};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// Time between two looks whether the process has the terminal.
+const LOOK: Duration = Duration::from_millis(100);
+/// Longer than between two pictures.
+const PICTURE: Duration = Duration::from_millis(300);
+
+/// The terminal on standard output, while the dashboard is shown.
+static TERMINAL: Mutex<Option<OwnedFd>> = Mutex::new(None);
+
+/// Where standard error led before.
+pub struct Kept(Option<OwnedFd>);
+
+impl Kept {
+    pub fn keep(log: &File) -> Self {
+        let mut terminal = TERMINAL.lock().unwrap_or_else(PoisonError::into_inner);
+        *terminal = io::stdout().as_fd().try_clone_to_owned().ok();
+        let before = io::stderr().as_fd().try_clone_to_owned().ok();
+        if before.is_some() {
+            point(libc::STDERR_FILENO, log.as_raw_fd());
+        }
+        Self(before)
+    }
+
+    pub fn restore(&self) {
+        if let Some(before) = &self.0 {
+            point(libc::STDERR_FILENO, before.as_raw_fd());
+        }
+    }
+}
+
+fn point(descriptor: RawFd, to: RawFd) {
+    // SAFETY: the call takes numbers only, and the standard descriptors are always open.
+    unsafe { libc::dup2(to, descriptor) };
+}
+
+/// Calls `act` with the terminal that keys are read from, as crossterm chooses it.
+fn with_keys<T>(act: impl FnOnce(RawFd) -> T) -> Option<T> {
+    if io::stdin().is_terminal() {
+        return Some(act(libc::STDIN_FILENO));
+    }
+    let mut options = File::options();
+    let terminal = options.read(true).write(true).open("/dev/tty").ok()?;
+    Some(act(terminal.as_raw_fd()))
+}
+
+/// Changes the mode of the terminal.
+fn change(mode: impl FnOnce(&mut libc::termios)) {
+    // SAFETY: both calls only read and write the structure they are given, which lives on this stack.
+    with_keys(|keys| unsafe {
+        let mut now: libc::termios = std::mem::zeroed();
+        if libc::tcgetattr(keys, &mut now) == 0 {
+            mode(&mut now);
+            libc::tcsetattr(keys, libc::TCSANOW, &now);
+        }
+    });
+}
+
+/// Makes the terminal turn Ctrl-C, Ctrl-\ and Ctrl-Z into signals, in any mode.
+pub fn turn_signals_on() {
+    change(|mode| mode.c_lflag |= libc::ISIG);
+}
+
+/// A shell changes the mode while the process is stopped.
+pub fn make_raw() {
+    // SAFETY: the call only changes the structure it is given.
+    change(|mode| unsafe { libc::cfmakeraw(mode) });
+}
+
+/// Whether the process may change the terminal. One in the background is stopped if it tries.
+pub fn is_in_foreground() -> bool {
+    // SAFETY: both calls take and return numbers.
+    let group = with_keys(|keys| unsafe { (libc::tcgetpgrp(keys), libc::getpgrp()) });
+    // A terminal that does not control the process has no foreground.
+    group.is_none_or(|(foreground, own)| foreground == own || foreground <= 0)
+}
+
+pub fn wait_for_foreground() {
+    while !is_in_foreground() {
+        sleep(LOOK);
+    }
+}
+
+/// Writes to the terminal without waiting for it.
+pub fn write_directly(bytes: &[u8]) {
+    let terminal = TERMINAL.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(terminal) = &*terminal else { return };
+    let mut options = File::options();
+    let options = options.write(true);
+    let options = options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    let again = options.open(format!("/dev/fd/{}", terminal.as_raw_fd()));
+    let _ = again.and_then(|mut terminal| terminal.write_all(bytes));
+}
+
+/// Draws nothing from now on.
+pub fn hide_output() {
+    if let Ok(null) = File::options().write(true).open("/dev/null") {
+        point(libc::STDOUT_FILENO, null.as_raw_fd());
+    }
+}
+
+pub fn show_output() {
+    let terminal = TERMINAL.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(terminal) = &*terminal {
+        point(libc::STDOUT_FILENO, terminal.as_raw_fd());
+    }
+}
+
+/// Makes the dashboard draw everything: it draws what has changed since its last picture, and everything when the size
+/// has. So the size is another one for a moment.
+pub fn redraw() {
+    let terminal = TERMINAL.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(terminal) = &*terminal else { return };
+    let terminal = terminal.as_raw_fd();
+    // SAFETY: the calls read and write the structures they are given, which live on this stack.
+    unsafe {
+        let mut real: libc::winsize = std::mem::zeroed();
+        if libc::ioctl(terminal, libc::TIOCGWINSZ, &mut real) != 0 || real.ws_row < 2 {
+            return;
+        }
+        let mut other = real;
+        other.ws_row -= 1;
+        libc::ioctl(terminal, libc::TIOCSWINSZ, &other);
+        sleep(PICTURE);
+        let mut now: libc::winsize = std::mem::zeroed();
+        let read = libc::ioctl(terminal, libc::TIOCGWINSZ, &mut now) == 0;
+        // Unless someone has changed it meanwhile.
+        if read && (now.ws_row, now.ws_col) == (other.ws_row, other.ws_col) {
+            libc::ioctl(terminal, libc::TIOCSWINSZ, &real);
+        }
+    }
+}

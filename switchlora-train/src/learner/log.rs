@@ -1,0 +1,21 @@
+//! `experiment.log`: what libraries log, and panics.
+
+use burn::train::{ApplicationLoggerInstaller, FileApplicationLoggerInstaller};
+use std::panic;
+use std::path::Path;
+
+/// Name of the file.
+pub(super) const LOG: &str = "experiment.log";
+
+/// Logs to the file at `path` from now on.
+pub(super) fn log_to(path: &Path) {
+    // burn-train's logger also installs a panic hook, which prints with `eprintln!`: if the terminal is gone it panics, and
+    // a panic in the hook ends the process at once.
+    let hook = panic::take_hook();
+    let installed = FileApplicationLoggerInstaller::new(path).install();
+    let _ = panic::take_hook();
+    panic::set_hook(hook);
+    if let Err(reason) = installed {
+        log::warn!("{reason}");
+    }
+}
