@@ -76,10 +76,9 @@ fn comparison(folder: &Path) -> (Child, u32) {
     (bench, training)
 }
 
-#[test]
-fn a_comparison_that_is_ended_ends_its_training_and_keeps_its_results() {
+/// A folder with the comparison's files.
+fn place() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
     let text: String = (0..500)
         .map(|k| format!("Of {k} reports {} are read.\n", k * k % 97))
         .collect();
@@ -88,11 +87,35 @@ fn a_comparison_that_is_ended_ends_its_training_and_keeps_its_results() {
         ("model.json", MODEL),
         ("text.txt", &text),
     ] {
-        fs::write(folder.join(name), content).unwrap();
+        fs::write(folder.path().join(name), content).unwrap();
     }
     // The embedded text is not used here, and encoding it takes time.
-    fs::create_dir(folder.join("out")).unwrap();
-    fs::write(folder.join("out/text.tokens"), "").unwrap();
+    fs::create_dir(folder.path().join("out")).unwrap();
+    fs::write(folder.path().join("out/text.tokens"), "").unwrap();
+    folder
+}
+
+#[test]
+fn a_second_comparison_in_a_folder_is_refused_with_the_number_of_the_first() {
+    let folder = place();
+    let (mut first, _) = comparison(folder.path());
+    for command in [&["compare", "grid.toml"][..], &["run", "--quick"]] {
+        let mut second = Command::new(env!("CARGO_BIN_EXE_switchlora-bench"));
+        let second = second.current_dir(folder.path()).args(command);
+        let second = second.args(["--out", "out"]).output().unwrap();
+        let said = String::from_utf8_lossy(&second.stderr);
+        assert!(!second.status.success(), "{said}");
+        let process = format!("in use by process {}", first.id());
+        assert!(said.contains(&process), "{said}");
+    }
+    kill(first.id(), "-TERM");
+    assert_eq!(first.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn a_comparison_that_is_ended_ends_its_training_and_keeps_its_results() {
+    let folder = place();
+    let folder = folder.path();
     for signals in [&["-TERM", "-HUP"][..], &["-INT"], &["-HUP"], &["-KILL"]] {
         let (mut bench, training) = comparison(folder);
         for signal in signals {

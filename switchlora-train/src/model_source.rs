@@ -115,9 +115,9 @@ impl ModelSource {
             Self::Pretrained(pretrained) => Ok(pretrained.tensors()?),
             Self::Checkpoint(checkpoint) => {
                 let tensors = checkpoint.model().with_context(place)?;
-                let method = &checkpoint.state.method;
-                let scale = method.alpha / method.rank.unwrap_or(1) as f64;
-                merge_adapters(tensors, scale).with_context(place)
+                // The scale does not depend on the layer's size.
+                let scale = checkpoint.state.method.linear(1, 1).scale();
+                merge_adapters(tensors, scale.unwrap_or_default()).with_context(place)
             }
         }
     }

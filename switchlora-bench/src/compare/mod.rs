@@ -23,13 +23,15 @@ use runner::{Opened, Runner};
 use std::fs;
 use std::path::Path;
 use switchlora_train::backend::BackendKind;
+use switchlora_train::run_directory::RunDirectory;
 
 /// Runs the trainings that have no result yet, and writes the reports after every training. Passes `say` a line per
 /// training.
 ///
 /// # Errors
 ///
-/// The tokenizer, model or warm start of a variant cannot be used, the folder cannot be written, or a training fails.
+/// The tokenizer, model or warm start of a variant cannot be used, another process uses the folder, it cannot be
+/// written, or a training fails.
 pub fn compare(
     grid: &Grid,
     backend: BackendKind,
@@ -41,6 +43,7 @@ pub fn compare(
     let opened: Vec<_> = opened.collect::<Result<_>>()?;
     let trials = out.join("trials");
     fs::create_dir_all(&trials).with_context(|| format!("cannot make {}", trials.display()))?;
+    let _alone = RunDirectory::open(out)?;
     let swept = |variant: &Variant| match grid.rates(variant) {
         [_] => 0,
         rates => rates.len(),

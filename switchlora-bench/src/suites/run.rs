@@ -16,19 +16,24 @@ use switchlora_train::backend::BackendKind;
 use switchlora_train::data::packed::PackedWriter;
 use switchlora_train::data::{Corpus, Tokenizer};
 use switchlora_train::durable;
+use switchlora_train::run_directory::RunDirectory;
 
 /// Runs all cells of `settings`, and writes results and reports after every cell. Passes `say` lines for the user.
 ///
 /// # Errors
 ///
-/// No backend works, or the folder cannot be written. A failed cell is not an error but a [`Failure`].
+/// No backend works, another process uses the folder, or it cannot be written. A failed cell is not an error but a
+/// [`Failure`].
 pub fn run(settings: &Settings, command: &str, say: impl Fn(&str)) -> Result<Results> {
     let out = &settings.out;
     let cells = out.join("cells");
-    if settings.fresh && cells.exists() {
-        fs::remove_dir_all(&cells).with_context(|| cells.display().to_string())?;
-    }
     fs::create_dir_all(&cells).with_context(|| format!("cannot make {}", cells.display()))?;
+    let _alone = RunDirectory::open(out)?;
+    if settings.fresh {
+        fs::remove_dir_all(&cells)
+            .and_then(|()| fs::create_dir(&cells))
+            .with_context(|| cells.display().to_string())?;
+    }
     let all = backends();
     let works = |report: &&BackendReport| {
         let asked = settings.backends.is_empty() || settings.backends.contains(&report.backend);

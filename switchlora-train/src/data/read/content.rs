@@ -1,5 +1,6 @@
 //! Recognises the content of a file by its first bytes, so that a file that is not what its name says is named.
 
+use crate::git_lfs;
 use std::fmt;
 
 /// Content that is not plain UTF-8 text.
@@ -21,7 +22,6 @@ pub(super) enum Content {
 
 /// Bytes at the start of a file that are enough to recognise every content.
 const ENOUGH: usize = 512;
-const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
 const UNPACK: &str = "unpack it, and give the files in it";
 const RECOMPRESS: &str = "unpack it, or compress it with gzip or zstd";
 const TO_UTF8: &str = "convert it to UTF-8";
@@ -71,7 +71,7 @@ impl Content {
         if head.starts_with(b"\x1f\x8b") {
             return Some(Self::Gzip);
         }
-        if head.starts_with(LFS) {
+        if git_lfs::is_pointer(head) {
             return Some(Self::LfsPointer);
         }
         if head.starts_with(b"PAR1") && is_binary() {
