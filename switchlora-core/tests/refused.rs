@@ -306,7 +306,7 @@ fn a_clipping_norm_that_is_no_norm_is_refused_by_name() {
 }
 
 #[test]
-fn the_public_fields_of_the_issue_are_refused() {
+fn public_fields_do_not_bypass_validation() {
     let fine = SwitchLoraConfig::new(Some(4), SwitchSchedule::fixed(40.0)).unwrap();
     for (field, change) in [
         (

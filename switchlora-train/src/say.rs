@@ -37,12 +37,22 @@ pub fn tell(line: impl Display) {
 
 /// Prints a line on standard error, marked as a warning.
 pub fn warn(line: impl Display) {
-    tell(format_args!("warning: {line}"));
+    tell(format_args!("warning: {}", one_line(line)));
 }
 
 /// Prints a line on standard error, marked as the error that ends the program.
 pub fn error(line: impl Display) {
-    tell(format_args!("error: {line}"));
+    tell(format_args!("error: {}", one_line(line)));
+}
+
+/// The text with control characters escaped: the name of a file may hold a line's end or a command for the terminal.
+fn one_line(text: impl Display) -> String {
+    let text = text.to_string();
+    let escaped = text.chars().map(|character| match character.is_control() {
+        true => character.escape_default().to_string(),
+        false => character.to_string(),
+    });
+    escaped.collect()
 }
 
 /// Prints text without a line's end on standard error.
@@ -112,4 +122,15 @@ fn write(line: Line) {
 fn put(mut to: impl Write, text: &str) -> io::Result<()> {
     to.write_all(text.as_bytes())?;
     to.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn a_name_with_a_lines_end_or_a_command_for_the_terminal_stays_in_its_line() {
+        let name = "a\nb\u{1b}[2J é: \u{9b}1m";
+        assert_eq!(one_line(name), "a\\nb\\u{1b}[2J é: \\u{9b}1m");
+    }
 }
