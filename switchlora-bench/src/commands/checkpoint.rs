@@ -19,7 +19,7 @@ pub struct Checkpoint {
     /// Training method.
     #[arg(long, value_parser = flags::method(), default_value_t)]
     method: Method,
-    /// Rank of the LoRA factors [default: a quarter of the hidden size].
+    /// Rank of the LoRA factors [default: a quarter of the hidden size, at most half of the narrowest projection].
     #[arg(long)]
     rank: Option<usize>,
     /// Sequences per batch.

@@ -43,7 +43,7 @@ pub struct Run {
     /// Dtype of the frozen weights in memory.
     #[arg(long, value_parser = flags::precision(), default_value_t)]
     frozen: Precision,
-    /// Rank of the LoRA factors [default: a quarter of the hidden size].
+    /// Rank of the LoRA factors [default: a quarter of the hidden size, at most half of the narrowest projection].
     #[arg(long)]
     rank: Option<usize>,
     /// Sequences per batch [default: 8; with --quick 2].

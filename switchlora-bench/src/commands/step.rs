@@ -17,7 +17,7 @@ pub struct Step {
     /// Preset or Hugging Face config.json.
     #[arg(long, default_value = "tiny", value_name = "PRESET|FILE")]
     model: String,
-    /// Rank of the LoRA factors [default: a quarter of the hidden size].
+    /// Rank of the LoRA factors [default: a quarter of the hidden size, at most half of the narrowest projection].
     #[arg(long)]
     rank: Option<usize>,
     /// Sequences per batch.

@@ -40,7 +40,7 @@ pub struct Settings {
     pub frozen: Precision,
     /// Index of the device.
     pub device: usize,
-    /// Rank of the LoRA factors; by default a quarter of the hidden size.
+    /// Rank of the LoRA factors; by default a quarter of the hidden size, at most half of the narrowest projection.
     pub rank: Option<usize>,
     /// Sequences per batch.
     pub batch_size: usize,

@@ -26,7 +26,7 @@ pub struct EvalArgs {
     /// Files, folders or patterns of text, in any form that `train` reads [default: the embedded validation set].
     #[arg(long, num_args = 1.., value_parser = flags::path())]
     data: Vec<PathBuf>,
-    /// JSON field or Parquet column of a document's text.
+    /// JSON field or Parquet column of a document's text; `a.b` is the field b of a.
     #[arg(long, default_value = FIELD)]
     field: String,
     /// A tokenizer.json, or the Hugging Face folder of one [default: the model's own].

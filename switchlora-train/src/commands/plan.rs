@@ -15,7 +15,8 @@ pub struct PlanArgs {
     /// A preset (tiny, 9m … 7b) or the path of a Hugging Face config.json.
     #[arg(long, default_value_t = Experiment::default().model)]
     model: String,
-    /// Rank of the factors or projections; a quarter of the hidden size unless given.
+    /// Rank of the factors or projections; unless given, a quarter of the hidden size, at most half of the narrowest
+    /// projection.
     #[arg(long)]
     rank: Option<usize>,
     /// Methods, separated by commas.

@@ -15,11 +15,11 @@ use std::process::ExitCode;
 /// Arguments of `tokenize`.
 #[derive(Args, Debug)]
 pub struct TokenizeArgs {
-    /// Files, folders, or quoted patterns: text (a document per file), .jsonl or .json (a document per line), each also
-    /// as .gz or .zst, and .parquet (a document per row).
+    /// Files, folders, or quoted patterns: text (a document per file), .jsonl or .json (a document per line, or an
+    /// array), each also as .gz or .zst, and .parquet (a document per row).
     #[arg(long, num_args = 1.., required = true, value_parser = flags::path())]
     data: Vec<PathBuf>,
-    /// JSON field or Parquet column of a document's text.
+    /// JSON field or Parquet column of a document's text; `a.b` is the field b of a.
     #[arg(long, default_value = FIELD)]
     field: String,
     /// A tokenizer.json [default: the embedded tokenizer].

@@ -16,7 +16,8 @@ pub struct Experiment {
     pub method: Method,
     /// A preset's name, the path of a Hugging Face `config.json`, or a Hugging Face folder to start from.
     pub model: String,
-    /// Rank of the factors or projections; a quarter of the hidden size unless given.
+    /// Rank of the factors or projections; unless given, a quarter of the hidden size, at most half of the narrowest
+    /// projection.
     pub rank: Option<usize>,
     /// Updates of the whole training.
     pub steps: u64,

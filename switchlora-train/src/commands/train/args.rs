@@ -20,7 +20,8 @@ pub struct TrainArgs {
     /// or a Hugging Face folder, whose weights (and tokenizer, unless another is given) the training starts from.
     #[arg(long, value_parser = flags::text::<String>())]
     model: Option<String>,
-    /// Rank of the factors or projections; a quarter of the hidden size unless given.
+    /// Rank of the factors or projections; unless given, a quarter of the hidden size, at most half of the narrowest
+    /// projection.
     #[arg(long)]
     rank: Option<usize>,
     /// Updates of the whole training.
