@@ -47,6 +47,8 @@ mod model;
 mod operations;
 mod optimizer;
 mod plain;
+#[cfg(feature = "flex")]
+mod pool;
 mod precision;
 #[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 mod primitive;

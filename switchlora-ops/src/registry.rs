@@ -7,6 +7,8 @@
 use crate::Precision;
 use crate::operations::{Model, Optimizer};
 use crate::plain::Plain;
+#[cfg(feature = "flex")]
+use crate::pool;
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor};
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
@@ -46,13 +48,14 @@ pub fn computes_at_once<B: Backend>(device: &B::Device) -> bool {
 ///
 /// From outside of the pool, each parallel loop wakes a thread, waits for it, and is woken itself. From inside, it only offers
 /// half of its work to other threads. A training step has about a hundred such loops; on two cores the difference is 4 % of
-/// its time. On a backend without a pool, `work` runs on the calling thread: GPU backends queue operations per thread.
+/// its time. If another thread of the process is in the pool, `work` runs on the calling thread, with the same result; so it
+/// does on a backend without a pool: GPU backends queue operations per thread.
 ///
-/// `work` must not wait for another thread.
+/// `work` must not wait for another call of this function.
 pub fn in_pool<B: Backend, R: Send>(work: impl FnOnce() -> R + Send) -> R {
     #[cfg(feature = "flex")]
     if known::<B>().is_some_and(|known| known.has_pool) {
-        return rayon::scope(|_| work());
+        return pool::run(work);
     }
     work()
 }

@@ -13,9 +13,7 @@ pub(crate) fn advice(error: &io::Error) -> &'static str {
         ErrorKind::IsADirectory => "it is a folder: give a file",
         ErrorKind::NotADirectory => "a part of the path is a file: check the path",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space",
-        ErrorKind::FileTooLarge => {
-            "free some space, or raise the limit for the size of a file (ulimit -f)"
-        }
+        ErrorKind::FileTooLarge => "raise the limit for the size of a file (ulimit -f)",
         ErrorKind::ReadOnlyFilesystem => "the file system is read-only: choose another place",
         ErrorKind::InvalidFilename => "choose a shorter or simpler name",
         ErrorKind::CrossesDevices => {
@@ -70,7 +68,7 @@ mod tests {
             (libc::ENOTDIR, "is a file"),
             (libc::ENOSPC, "space"),
             (libc::EDQUOT, "space"),
-            (libc::EFBIG, "space"),
+            (libc::EFBIG, "ulimit -f"),
             (libc::EROFS, "read-only"),
             (libc::ENAMETOOLONG, "shorter"),
             (libc::EIO, "fault"),
@@ -86,7 +84,7 @@ mod tests {
             assert!(advice.contains(part), "{error}: {advice}");
             let denied = error.kind() == ErrorKind::PermissionDenied;
             assert_eq!(advice.contains("permissions"), denied, "{error}: {advice}");
-            let full = [libc::ENOSPC, libc::EDQUOT, libc::EFBIG].contains(&number);
+            let full = [libc::ENOSPC, libc::EDQUOT].contains(&number);
             assert_eq!(advice.contains("space"), full, "{error}: {advice}");
         }
         for kind in [

@@ -360,7 +360,7 @@ fn a_full_disk_ends_the_run_and_the_last_good_checkpoint_stays() {
         &[
             "step-000000",
             "large",
-            "free some space",
+            "ulimit -f",
             "update 4",
             "--resume",
         ],

@@ -57,7 +57,9 @@ impl Tokenizer {
     ///
     /// [`DataError::TokenizerFormat`] if the program was built with a damaged `assets/tokenizer.json`.
     pub fn embedded() -> Result<Self, DataError> {
-        Self::from_json("the embedded tokenizer", EMBEDDED)
+        let embedded = Self::from_json("the embedded tokenizer", EMBEDDED)?;
+        let end = End::Said("of the embedded tokenizer".to_owned());
+        Ok(Self { end, ..embedded })
     }
 
     /// Size of a vocabulary with every id of the tokenizer: one more than the highest, added tokens included.
