@@ -357,13 +357,7 @@ fn a_full_disk_ends_the_run_and_the_last_good_checkpoint_stays() {
         .unwrap();
     let line = failed(
         &output,
-        &[
-            "step-000000",
-            "large",
-            "ulimit -f",
-            "update 4",
-            "--resume",
-        ],
+        &["step-000000", "large", "ulimit -f", "update 4", "--resume"],
     );
     assert!(line.contains("last good checkpoint"), "{line}");
     assert_eq!(place.checkpoint("run"), before);

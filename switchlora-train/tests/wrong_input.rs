@@ -163,7 +163,12 @@ fn paths_that_name_nothing_are_refused_with_what_is_wrong_with_them() {
 
     one_line(&place, 2, "--out text.txt", &["text.txt", "--out"]);
     one_line(&place, 2, "--out text.txt/run", &["text.txt/run", "--out"]);
-    one_line(&place, 2, "--tokenizer run", &["run/tokenizer.json", "no such file"]);
+    one_line(
+        &place,
+        2,
+        "--tokenizer run",
+        &["run/tokenizer.json", "no such file"],
+    );
     one_line(&place, 2, "--config run", &["run", "is a folder"]);
     one_line(&place, 2, "--data /dev/null", &["/dev/null", "device"]);
     one_line(&place, 1, "--data text.txt/x", &["text.txt/x", "is a file"]);

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use switchlora_ops::{Adapter, Precision, Projection, projections};
 
-/// Applies `y = x (W + s AᵀB) + bias`. Created by [`SwitchLoraLinearConfig`].
+/// Applies `y = x (W + s AᵀB) + bias`. Created by [`SwitchLoraLinearConfig`](super::SwitchLoraLinearConfig).
 #[derive(Clone, Debug)]
 pub struct SwitchLoraLinear<B: Backend> {
     /// `W: [d_input, d_output]`. Frozen, in f32 or bf16, if there are factors; else trained, in f32.

@@ -41,7 +41,7 @@ pub enum LayerRecordError {
         /// `[d_input, d_output]` of the layer.
         expected: [usize; 2],
     },
-    /// The record of a layer that is not a [`SwitchLoraLinear`], for a layer with factors.
+    /// The record of a layer that is not a [`SwitchLoraLinear`](super::SwitchLoraLinear), for a layer with factors.
     #[error(
         "the record is of a linear layer without factors, the layer has factors of rank {0}: load it into a Linear, or \
          into a layer without a rank, and adapt() that"
