@@ -114,9 +114,7 @@ impl<B: Backend> Layers<B> {
         }
         layers
     }
-}
 
-impl<B: Backend> Layers<B> {
     /// Checks that an update can change each layer with factors, and only that one.
     ///
     /// # Errors

@@ -35,6 +35,8 @@ pub use tensors::{Tensors, read_tensors, write_tensors};
 pub(crate) use tensors::{header, read_header};
 pub use write::{Saved, Snapshot, write};
 
+use crate::data::tokenizer;
+
 /// Name of the folder of checkpoints in a run directory.
 pub const FOLDER: &str = "checkpoints";
 /// Name of the file with everything that is not a tensor.
@@ -44,6 +46,6 @@ pub const MODEL: &str = "model.safetensors";
 /// Name of the file with moments and candidate vectors.
 pub const OPTIMIZER: &str = "optimizer.safetensors";
 /// Name of the file with the tokenizer.
-pub const TOKENIZER: &str = "tokenizer.json";
+pub const TOKENIZER: &str = tokenizer::TOKENIZER;
 /// The files in a manifest, in its order.
 pub const FILES: [&str; 4] = [MODEL, OPTIMIZER, STATE, TOKENIZER];

@@ -144,7 +144,8 @@ impl Job for Generate {
     }
 }
 
-/// Prints the number of tokens and the time per token, and its lower bound: the time to read `bytes` of weights at `bandwidth` bytes per second.
+/// Prints the number of tokens, the time per token, and its lower bound: the time to read `bytes` of weights at
+/// `bandwidth` bytes per second.
 fn report(generated: &Generated, bytes: u64, bandwidth: f64) {
     let Generated { read, tokens, .. } = generated;
     let first = 1e3 * generated.prompt_time.as_secs_f64();

@@ -18,6 +18,7 @@ mod steady;
 mod tests;
 
 pub use beside::{Beside, CONFIG, GENERATION, TOKENIZER_CONFIG};
+pub use read::TOKENIZER;
 pub use record::TokenizerRecord;
 
 use super::DataError;

@@ -52,7 +52,7 @@ impl Experiment {
 
     /// Tokens of a micro-batch whose activations can be addressed at all.
     fn most_tokens(&self, model: &LlamaConfig) -> u128 {
-        ADDRESSABLE / (self.activations_per_token(model))
+        ADDRESSABLE / self.activations_per_token(model)
     }
 
     /// A lower bound of the bytes that the activations of one token take until the backward pass: the inputs of the layers

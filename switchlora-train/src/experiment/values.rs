@@ -5,6 +5,7 @@
 
 use super::config::Experiment;
 use super::error::ExperimentError;
+use crate::home::{HomeError, expanded};
 use serde::Serialize;
 use serde_json::Value as Json;
 use std::path::Path;
@@ -59,11 +60,7 @@ impl Experiment {
 
 fn check_path(key: &str, path: &Path) -> Result<(), ExperimentError> {
     let shown = format!("{path:?}");
-    let first = path.components().next();
-    let other_user = first.is_some_and(|first| {
-        let first = first.as_os_str().as_encoded_bytes();
-        first.starts_with(b"~") && first != b"~"
-    });
+    let other_user = expanded(path) == Err(HomeError::OtherUser);
     match path.to_str() {
         None => Err(out_of_range(
             key,
@@ -72,7 +69,7 @@ fn check_path(key: &str, path: &Path) -> Result<(), ExperimentError> {
         )),
         Some("") => Err(out_of_range(key, "empty", "a path")),
         Some(text) if text.contains('\0') => Err(out_of_range(key, shown, "a path without NUL")),
-        Some(_) if other_user && !path.exists() => {
+        Some(_) if other_user => {
             let expected = "a path without ~name: write the folder out";
             Err(out_of_range(key, shown, expected))
         }

@@ -44,7 +44,7 @@ pub const INDEX: &str = "model.safetensors.index.json";
 /// File name of the begin-of-text and end-of-text tokens.
 pub const GENERATION: &str = tokenizer::GENERATION;
 /// File name of the tokenizer.
-pub const TOKENIZER: &str = "tokenizer.json";
+pub const TOKENIZER: &str = tokenizer::TOKENIZER;
 /// File name of the settings to load the tokenizer with.
 pub const TOKENIZER_CONFIG: &str = tokenizer::TOKENIZER_CONFIG;
 /// File name of the model card.

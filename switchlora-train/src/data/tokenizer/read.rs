@@ -7,7 +7,7 @@ use super::settings::{self, Applied};
 use super::steady::steady;
 use super::{DataError, Tokenizer, Words};
 use crate::git_lfs;
-use crate::quietly::quietly;
+use crate::quietly::caught;
 use crate::say::warn;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// File name of a tokenizer in a Hugging Face folder and in a checkpoint.
-const FILE: &str = "tokenizer.json";
+pub const TOKENIZER: &str = "tokenizer.json";
 
 impl Tokenizer {
     /// Reads a tokenizer as Hugging Face writes it: a folder, its `tokenizer.json`, or such a file alone.
@@ -33,7 +33,7 @@ impl Tokenizer {
         let path = file_of(path.as_ref());
         let json = fs::read(&path).map_err(|reason| DataError::unreadable(&path, reason))?;
         let origin = path.display().to_string();
-        let folder = path.parent().filter(|_| path.ends_with(FILE));
+        let folder = path.parent().filter(|_| path.ends_with(TOKENIZER));
         if let Some(record) = folder.and_then(record::of_checkpoint) {
             return Self::recorded(&origin, json, record.as_ref());
         }
@@ -47,7 +47,7 @@ impl Tokenizer {
         if read.end == End::Spelling {
             warn(format!(
                 "{origin}: documents end with {}, chosen by its spelling; to choose another, put a tokenizer_config.json with \
-                 \"eos_token\" beside it, and name it {FILE}",
+                 \"eos_token\" beside it, and name it {TOKENIZER}",
                 read.named(&[read.end_of_text()])
             ));
         }
@@ -109,7 +109,7 @@ impl Tokenizer {
             return Err(malformed(git_lfs::ADVICE.to_owned()));
         }
         // The `tokenizers` crate panics on some damaged files.
-        let read = quietly(|| {
+        let read = caught(|| {
             let mut inner = tokenizers::Tokenizer::from_bytes(&json)?;
             let dropout = steady(&mut inner)?;
             let applied = settings::apply(beside, &mut inner);
@@ -127,7 +127,7 @@ impl Tokenizer {
         } = applied;
         let frame = match frame {
             Some((before, after)) => Frame { before, after },
-            None => quietly(|| Frame::of(&inner))
+            None => caught(|| Frame::of(&inner))
                 .and_then(|frame| frame)
                 .map_err(malformed)?,
         };
@@ -181,7 +181,7 @@ impl Tokenizer {
 /// The `tokenizer.json` of a folder; a file itself.
 fn file_of(path: &Path) -> PathBuf {
     match path.is_dir() {
-        true => path.join(FILE),
+        true => path.join(TOKENIZER),
         false => path.to_path_buf(),
     }
 }
