@@ -85,18 +85,28 @@ pub struct MomentsRecord {
     pub counts: Vec<u32>,
 }
 
+/// The data of tensors of one device, read all at once. CubeCL backends panic on a transaction without tensors.
+pub(crate) fn read_all<B: Backend>(
+    tensors: impl IntoIterator<Item = Tensor<B, 2>>,
+) -> Vec<TensorData> {
+    let mut tensors = tensors.into_iter().peekable();
+    if tensors.peek().is_none() {
+        return Vec::new();
+    }
+    tensors
+        .fold(Transaction::default(), Transaction::register)
+        .execute()
+}
+
 /// Moments with their step counts, by the text form of the parameter's id; read from the device all at once.
 pub(crate) fn read_moments<B: Backend>(
     moments: &HashMap<ParamId, Moments<B>>,
     counts: &HashMap<ParamId, Vec<u32>>,
 ) -> BTreeMap<String, MomentsRecord> {
-    let mut read = Transaction::<B>::default();
-    for moments in moments.values() {
-        read = read
-            .register(moments.first.clone())
-            .register(moments.second.clone());
-    }
-    let mut read = read.execute().into_iter();
+    let tensors = moments
+        .values()
+        .flat_map(|moments| [moments.first.clone(), moments.second.clone()]);
+    let mut read = read_all(tensors).into_iter();
     let mut next = || {
         read.next()
             .expect("two tensors for each parameter were read")

@@ -35,6 +35,8 @@
 
 mod adamw;
 mod attention;
+#[cfg(any(test, feature = "check"))]
+pub mod check;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod cube;
 #[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]

@@ -14,7 +14,7 @@ use crate::config_error::{ConfigError, in_range};
 use crate::layers::{Layers, PlainWeight, frozen_beside_factors};
 use crate::optimizer::MethodOptimizer;
 use crate::planner::{Planner, Update};
-use crate::record::OptimizerRecord;
+use crate::record::{OptimizerRecord, read_all};
 use crate::replay::Recorded;
 use crate::state_error::StateError;
 use crate::step::{AdamW, AdamWConfig, BiasCorrection, Plan, Pools, RowPlan, WeightWrite};
@@ -22,7 +22,7 @@ use crate::svd::{SvdError, leading_vectors};
 use burn::module::{AutodiffModule, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Tensor, TensorData, Transaction};
+use burn::tensor::{Tensor, TensorData};
 use hashbrown::HashMap;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -168,11 +168,9 @@ impl<B: Backend> GaLore<B> {
                 weights.iter().map(|&weight| find(weight)).collect()
             }
             None => {
-                let read = gradients.into_iter();
-                let read = read.fold(Transaction::default(), Transaction::register);
                 let rank = self.config.rank;
                 let decompose = |data: &TensorData| Ok(leading_vectors(data, rank)?);
-                read.execute().par_iter().map(decompose).collect()
+                read_all(gradients).par_iter().map(decompose).collect()
             }
         };
         for (weight, found) in weights.into_iter().zip(found) {

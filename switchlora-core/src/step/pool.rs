@@ -6,8 +6,9 @@
 use super::deferred::Deferred;
 use super::guard::Guard;
 use super::plan::PoolWrite;
+use crate::record::read_all;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData, Transaction};
+use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use switchlora_ops::gather_rows;
@@ -100,9 +101,7 @@ impl<B: Backend> Pools<B> {
         let vectors: Vec<_> = to_host.iter().map(|write| write.vectors.clone()).collect();
         let guard = guard.clone();
         let read = Deferred::read(move || {
-            let all = vectors.into_iter();
-            let all = all.fold(Transaction::<B>::default(), Transaction::register);
-            let all = all.execute();
+            let all = read_all(vectors);
             guard.accepted().then(|| Arc::new(all))
         });
         for (index, write) in to_host.into_iter().enumerate() {

@@ -1,20 +1,19 @@
 //! Values and gradients of every operation on random inputs: each backend in f32 and bf16 compared with f64, and f64 compared
 //! with finite differences.
 
-pub(crate) mod case;
-pub(crate) mod computed;
-pub(crate) mod numbers;
+pub(crate) mod close;
 
+use crate::check::case::Case;
+use crate::check::computed::{PLAIN, exactly, here, put_like};
+use crate::check::numbers::{numbers, put};
 use crate::{Adapter, Heads, Precision, Projection};
 use burn::backend::Autodiff;
 use burn::tensor::DType;
 use burn::tensor::backend::AutodiffBackend;
 use burn_ndarray::NdArray;
-use case::Case;
-use computed::{PLAIN, exactly, here, put_like, same};
 #[cfg(feature = "flex")]
-use computed::{by_kernels, same_but_rounded};
-use numbers::{close, numbers, put};
+use close::{by_kernels, same_but_rounded};
+use close::{close, same};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 

@@ -1,9 +1,10 @@
 //! Projections by hand on CPU backends: forward and backward use no kernel.
 
+use crate::check::computed::PLAIN;
+use crate::check::numbers::{numbers, put, values};
 use crate::cube::projection::{backward, forward};
 use crate::operations::Projections;
-use crate::tests::computed::PLAIN;
-use crate::tests::numbers::{close, numbers, put, values};
+use crate::tests::close::close;
 use crate::{Adapter, Precision, Projection};
 use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;

@@ -5,6 +5,7 @@ use crate::operations::Model;
 use crate::{Adapter, Attention, AttentionTables, Heads, Precision, Projection};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
+use std::fmt::{Display, Formatter, Result};
 
 /// An operation with its sizes.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +49,23 @@ pub(crate) enum Case {
 }
 
 impl Case {
+    /// Whether the operation has matrix products, whose operands may be bf16.
+    pub(crate) fn has_products(self) -> bool {
+        !matches!(
+            self,
+            Self::Embedding { .. } | Self::RmsNorm { .. } | Self::SwiGlu { .. }
+        )
+    }
+
+    /// The size of results below which an error is relative to this size: terms of a sum may cancel.
+    pub(crate) fn least(self) -> f64 {
+        match self {
+            // Two terms of size 1 / sqrt(epsilon).
+            Self::RmsNorm { width: 1, .. } => 300.0,
+            _ => 1e-3,
+        }
+    }
+
     /// Shapes of the trained inputs, and of the frozen inputs.
     pub(crate) fn shapes(self) -> (Vec<[usize; 2]>, Vec<[usize; 2]>) {
         match self {
@@ -190,6 +208,63 @@ impl Case {
                 });
                 let outputs = by.projections(x, projections.collect(), precision);
                 Tensor::cat(outputs, 1)
+            }
+        }
+    }
+}
+
+impl Display for Case {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match *self {
+            Self::Embedding {
+                tokens,
+                width,
+                vocabulary,
+            } => write!(f, "embedding of {tokens} tokens, [{vocabulary}, {width}]"),
+            Self::RmsNorm { tokens, width } => write!(f, "rms_norm of [{tokens}, {width}]"),
+            Self::SwiGlu { tokens, width } => write!(f, "swiglu of [{tokens}, {width}]"),
+            Self::Attention {
+                batch,
+                length,
+                heads,
+            } => {
+                let Heads {
+                    queries,
+                    keys,
+                    head_dim,
+                } = heads;
+                write!(
+                    f,
+                    "causal_attention of {batch} x {length} tokens, {queries} heads of {head_dim} over {keys}"
+                )
+            }
+            Self::CrossEntropy {
+                tokens,
+                width,
+                vocabulary,
+                tied,
+            } => {
+                let tied = if tied { ", tied" } else { "" };
+                write!(
+                    f,
+                    "linear_cross_entropy of [{tokens}, {width}], {vocabulary} classes{tied}"
+                )
+            }
+            Self::Linear {
+                tokens,
+                n,
+                m,
+                transposed,
+            } => {
+                let transposed = if transposed { ", transposed" } else { "" };
+                write!(f, "linear of [{tokens}, {n}] to {m}{transposed}")
+            }
+            Self::Projections { tokens, n, each } => {
+                write!(f, "projections of [{tokens}, {n}] to")?;
+                for (m, rank) in each {
+                    write!(f, " {m} (rank {rank})")?;
+                }
+                Ok(())
             }
         }
     }

@@ -1,9 +1,7 @@
-//! Random inputs, and comparison of results.
+//! Random inputs and the numbers of a result.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Int, Tensor, TensorData};
-use proptest::prelude::*;
-use proptest::test_runner::TestCaseResult;
 
 /// Tokens, some of which repeat.
 pub(crate) fn tokens_of<B: Backend>(
@@ -37,29 +35,4 @@ pub(crate) fn put<B: Backend>(values: Vec<f64>, shape: [usize; 2], dtype: DType)
 /// The elements of a tensor.
 pub(crate) fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f64> {
     tensor.into_data().iter::<f64>().collect()
-}
-
-/// Requires a difference of at most `tolerance` times the largest expected number.
-pub(crate) fn close(found: &[f64], expected: &[f64], tolerance: f64) -> TestCaseResult {
-    close_beside(found, expected, tolerance, 1e-3)
-}
-
-/// As [`close`], relative to at least `least`: the size of terms whose sum the numbers are.
-pub(crate) fn close_beside(
-    found: &[f64],
-    expected: &[f64],
-    tolerance: f64,
-    least: f64,
-) -> TestCaseResult {
-    prop_assert_eq!(found.len(), expected.len());
-    let most = expected
-        .iter()
-        .fold(least, |most, value| most.max(value.abs()));
-    for (found, expected) in found.iter().zip(expected) {
-        prop_assert!(
-            (found - expected).abs() <= tolerance * most,
-            "{found} instead of {expected} of {most}"
-        );
-    }
-    Ok(())
 }
