@@ -1,6 +1,7 @@
 //! Measures SwitchLoRA on Burn.
 //!
 //! - [`parity`] replays what the authors' program computed and says by how much this one differs.
+//! - [`operations`] compares every operation of our own with f64.
 //! - [`step`] times one update of each method, phase by phase.
 //! - [`suites`] runs whole benches, [`cells`] at a time, into [`results`] and a [`report`].
 //! - [`compare`] trains every method at its own best learning rate, seed by seed; [`spectrum`] shows the weight changes.
@@ -15,6 +16,7 @@ pub mod cells;
 pub mod children;
 pub mod compare;
 mod files;
+pub mod operations;
 pub mod parity;
 pub mod report;
 pub mod results;

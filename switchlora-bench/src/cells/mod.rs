@@ -7,12 +7,10 @@
 mod curve;
 mod floor;
 mod memory;
-mod operations;
 mod step;
 mod trial;
 
 pub use curve::CurveResult;
-pub use operations::OperationRow;
 pub use trial::TrialResult;
 
 use crate::results::{MemoryRow, StepRow};
@@ -41,15 +39,6 @@ pub enum Cell {
     Memory {
         /// The training.
         experiment: Experiment,
-    },
-    /// Errors of every operation of our own on random inputs.
-    Operations {
-        /// The backend. Nothing else of it is used.
-        experiment: Experiment,
-        /// Cases of each operation.
-        rounds: usize,
-        /// Seed of sizes and numbers.
-        seed: u64,
     },
     /// Losses of one training.
     Curve {
@@ -81,11 +70,6 @@ pub enum Found {
         /// The row.
         row: MemoryRow,
     },
-    /// A row for each case.
-    Operations {
-        /// The rows.
-        rows: Vec<OperationRow>,
-    },
     /// The losses of a training.
     Curve(CurveResult),
     /// A training of a comparison.
@@ -98,7 +82,6 @@ impl Cell {
         match self {
             Self::Step { experiment, .. }
             | Self::Memory { experiment }
-            | Self::Operations { experiment, .. }
             | Self::Curve { experiment, .. }
             | Self::Trial { experiment, .. } => experiment,
         }
@@ -114,7 +97,6 @@ impl Cell {
         let suite = match self {
             Self::Step { .. } => "step",
             Self::Memory { .. } => "memory",
-            Self::Operations { .. } => "operations",
             Self::Curve { .. } => "curve",
             Self::Trial { .. } => "trial",
         };
@@ -162,10 +144,6 @@ impl Cell {
             Self::Memory { .. } => {
                 let row = run_on(backend, device, memory::Memory(experiment))??;
                 Ok(Found::Memory { row })
-            }
-            Self::Operations { rounds, seed, .. } => {
-                let rows = run_on(backend, device, operations::Operations { rounds, seed })?;
-                Ok(Found::Operations { rows })
             }
             Self::Curve { tokens, .. } => {
                 switchlora_train::memory::keep_pages();

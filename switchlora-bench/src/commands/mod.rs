@@ -4,6 +4,7 @@
 mod backends;
 mod checkpoint;
 mod compare;
+mod operations;
 mod parity;
 mod run;
 mod spectrum;
@@ -18,6 +19,9 @@ pub enum Command {
     /// Replay runs of the authors' program and compare every number: one JSON line per run, exit status 1 on a
     /// deviation.
     Parity(parity::Parity),
+    /// Compare every operation of our own, on random inputs, with f64 and with its form composed of Burn's; exit status 1
+    /// if one is wrong.
+    Operations(operations::Operations),
     /// Time one update of each method: forward, backward, optimizer and switch.
     Step(step::Step),
     /// Time how long checkpoints delay a training, and the lower bounds set by memory and disk.
@@ -45,6 +49,7 @@ impl Command {
     pub fn run(self) -> Result<bool> {
         match self {
             Self::Parity(command) => command.run(),
+            Self::Operations(command) => command.run(),
             Self::Step(command) => command.run(),
             Self::Checkpoint(command) => command.run(),
             Self::Run(command) => command.run(),

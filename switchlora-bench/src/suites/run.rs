@@ -98,8 +98,6 @@ fn add(results: &mut Results, compared: &mut Vec<CurveResult>, suite: Suite, fou
     match found {
         Found::Step { rows } => results.step.extend(rows),
         Found::Memory { row } => results.memory.push(row),
-        // No suite plans these.
-        Found::Operations { .. } => {}
         Found::Curve(curve) if suite == Suite::Agreement => compared.push(curve),
         Found::Curve(curve) => results.convergence.push(curve.curve),
         Found::Trial(trial) => results.convergence.push(trial.curve),

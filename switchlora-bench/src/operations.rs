@@ -13,9 +13,9 @@ pub struct OperationRow {
     pub case: String,
     /// Dtype of the operands of its products.
     pub precision: Precision,
-    /// Error as a training computes it.
+    /// Error as a training computes it; `None` if it is not finite.
     pub ours: Option<f64>,
-    /// Error when it is composed of Burn's operations.
+    /// Error when it is composed of Burn's operations; `None` if it is not finite.
     pub composed: Option<f64>,
     /// The largest error that passes.
     pub limit: f64,
@@ -23,22 +23,25 @@ pub struct OperationRow {
     pub passes: bool,
 }
 
-/// Computes `rounds` cases of each operation.
-pub(super) struct Operations {
+/// Computes cases of each operation, as a job for [`run_on`](switchlora_train::backend::run_on).
+pub struct Operations<F> {
+    /// Cases of each operation.
     pub rounds: usize,
+    /// Seed of sizes and numbers.
     pub seed: u64,
+    /// Called with each case.
+    pub each: F,
 }
 
-impl Job for Operations {
-    type Output = Vec<OperationRow>;
+impl<F: FnMut(OperationRow)> Job for Operations<F> {
+    type Output = ();
 
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> Vec<OperationRow> {
+    fn run<B: AutodiffBackend>(mut self, device: B::Device) {
         let bf16 = <B::InnerBackend as Backend>::supports_dtype(&device, Precision::Bf16.dtype());
-        let mut rows = Vec::new();
         check::operations::<B>(self.rounds, self.seed, bf16, |compared| {
             // JSON has no infinity.
             let number = |error: f64| Some(error).filter(|error| error.is_finite());
-            rows.push(OperationRow {
+            (self.each)(OperationRow {
                 passes: compared.passes(),
                 ours: number(compared.ours),
                 composed: number(compared.composed),
@@ -47,6 +50,5 @@ impl Job for Operations {
                 limit: compared.limit,
             });
         });
-        rows
     }
 }
