@@ -56,7 +56,16 @@ pub fn end_with_this_process() -> Result<()> {
 /// # Errors
 ///
 /// The command cannot be started.
-pub fn output(mut command: Command) -> io::Result<Output> {
+pub fn output(command: Command) -> io::Result<Output> {
+    output_within(command, None)
+}
+
+/// As [`output`], but ends the command when its time is up: its status is then that of a killed process.
+///
+/// # Errors
+///
+/// The command cannot be started.
+pub fn output_within(mut command: Command, limit: Option<Duration>) -> io::Result<Output> {
     command.stdin(Stdio::piped());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut state = unless_ending();
@@ -66,11 +75,18 @@ pub fn output(mut command: Command) -> io::Result<Output> {
         input: child.stdin.take(),
     });
     drop(state);
-    let output = child.wait_with_output();
-    let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
-    state.running = None;
-    ENDED.notify_all();
-    drop(state);
+    let id = child.id();
+    let output = thread::scope(|scope| {
+        if let Some(limit) = limit {
+            scope.spawn(move || end_after(id, limit));
+        }
+        let output = child.wait_with_output();
+        // Wakes the thread that waits for the end of the time.
+        let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+        state.running = None;
+        ENDED.notify_all();
+        output
+    });
     // If it was ended, this process ends as well and has nothing to say about it.
     drop(unless_ending());
     output
@@ -86,6 +102,18 @@ fn unless_ending() -> MutexGuard<'static, State> {
         }
     }
     state
+}
+
+/// Kills the child `id` if it still runs after `limit`. It may hang in a driver, where it reads no input.
+fn end_after(id: u32, limit: Duration) {
+    let state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+    let runs = |state: &mut State| state.running.as_ref().is_some_and(|child| child.id == id);
+    let waited = ENDED.wait_timeout_while(state, limit, runs);
+    let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+    // With the state locked, so that the child has not been waited for and the number is its own.
+    if runs(&mut state) {
+        kill(id);
+    }
 }
 
 /// Ends the child, and waits until it has ended.

@@ -6,6 +6,7 @@
 //! - [`suites`] runs whole benches, [`cells`] at a time, into [`results`] and a [`report`].
 //! - [`compare`] trains every method at its own best learning rate, seed by seed; [`spectrum`] shows the weight changes.
 //! - [`saving`] times what a checkpoint adds to a training.
+//! - [`device`] measures one device in one command; [`kernels`] says which kernels an update launches.
 //! - [`backends`] says which backends of this program work on this machine.
 
 // `say` prints: `println!` panics when nobody reads any more.
@@ -15,7 +16,9 @@ pub mod backends;
 pub mod cells;
 pub mod children;
 pub mod compare;
+pub mod device;
 mod files;
+pub mod kernels;
 pub mod operations;
 pub mod parity;
 pub mod report;

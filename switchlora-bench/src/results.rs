@@ -27,6 +27,17 @@ pub struct Results {
     pub failures: Vec<Failure>,
 }
 
+impl Results {
+    /// Whether anything was measured or computed.
+    pub fn has_rows(&self) -> bool {
+        !(self.step.is_empty()
+            && self.memory.is_empty()
+            && self.communication.is_empty()
+            && self.convergence.is_empty()
+            && self.agreement.is_empty())
+    }
+}
+
 /// The machine of a benchmark.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
@@ -80,6 +91,9 @@ pub struct StepRow {
     pub switch_ms: f64,
     /// Whole update.
     pub update_ms: f64,
+    /// The part of the whole update in which the host was busy; 0 on a device that computes at once.
+    #[serde(default)]
+    pub host_ms: f64,
     /// Tokens per second.
     pub tokens_per_second: f64,
     /// LoRA vectors exchanged per update.
@@ -117,6 +131,9 @@ pub struct MemoryRow {
     pub measured_state: u64,
     /// Measured peak, including activations and everything else.
     pub measured_peak: u64,
+    /// Bytes in use on the card while it trains, as the driver counts them; `None` where it does not.
+    #[serde(default)]
+    pub driver_bytes: Option<u64>,
     /// Explanation of a difference of more than 10 % between measured and computed state.
     pub note: Option<String>,
 }

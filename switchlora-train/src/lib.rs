@@ -11,6 +11,7 @@
 mod advice;
 mod at_path;
 pub mod backend;
+mod cache_folder;
 pub mod checkpoint;
 pub mod commands;
 pub mod data;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use switchlora_core::ClipGradNorm;
-use switchlora_train::backend::{Job, device_memory};
+use switchlora_train::backend::{BackendKind, Job, device_memory, nvidia_card};
 use switchlora_train::experiment::Experiment;
 use switchlora_train::memory::{Resident, resident};
 use switchlora_train::model::LlamaForCausalLm;
@@ -57,6 +57,11 @@ impl Job for Memory {
                 )
             }
         };
+        // Every process on the card counts: run it alone there.
+        let driver_bytes = match experiment.backend {
+            BackendKind::Cuda => nvidia_card(experiment.device).map(|card| card.used_bytes),
+            _ => None,
+        };
         // Model and optimizer must exist until the memory has been read.
         drop(training);
         let rank = experiment.rank;
@@ -79,6 +84,7 @@ impl Job for Memory {
             candidates: cost.pool_bytes,
             measured_state: state,
             measured_peak: peak,
+            driver_bytes,
             note: (off.abs() > EXPLAINED).then(|| {
                 let extra = (state as f64 - predicted as f64) / 1e6;
                 format!(

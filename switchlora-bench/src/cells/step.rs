@@ -77,6 +77,7 @@ fn row(report: StepReport, bench: &StepBench, precision: String, peak: f64) -> S
         optimizer_ms: report.optimizer_ms,
         switch_ms: report.switch_ms,
         update_ms: report.update_ms,
+        host_ms: report.host_ms,
         tokens_per_second: report.tokens_per_second,
         switches: report.switches,
         gmacs: work / 1e9,

@@ -4,11 +4,14 @@
 mod backends;
 mod checkpoint;
 mod compare;
+mod device;
+mod kernels;
 mod operations;
 mod parity;
 mod run;
 mod spectrum;
 mod step;
+mod variants;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -31,6 +34,12 @@ pub enum Command {
     /// Compare methods: same tokens in the same order, each method at its own best learning rate, several seeds;
     /// resumable.
     Compare(compare::Compare),
+    /// Measure one device in one command, within a given time: is it right, how fast, how much memory, against what.
+    Device(device::Device),
+    /// List the launches and the largest kernels of an update on a GPU.
+    Kernels(kernels::Kernels),
+    /// Time every variant of the matrix products of a training on a GPU.
+    Variants(variants::Variants),
     /// Compute singular values and effective rank of the weight changes of runs, by layer.
     Spectrum(spectrum::Spectrum),
     /// Run one measurement of a benchmark in its own process.
@@ -54,6 +63,9 @@ impl Command {
             Self::Checkpoint(command) => command.run(),
             Self::Run(command) => command.run(),
             Self::Compare(command) => command.run(),
+            Self::Device(command) => command.run(),
+            Self::Kernels(command) => command.run(),
+            Self::Variants(command) => command.run(),
             Self::Spectrum(command) => command.run(),
             Self::Cell(command) => command.run(),
             Self::Backends(command) => command.run(),

@@ -56,6 +56,9 @@ pub struct Step {
     /// peft.
     #[arg(long)]
     peer: bool,
+    /// With --peer: compile PyTorch's models with torch.compile.
+    #[arg(long, requires = "peer")]
+    compile: bool,
     /// Python program for --peer.
     #[arg(long, default_value = "python3", value_name = "PROGRAM")]
     python: String,
@@ -97,7 +100,7 @@ impl Step {
         let mut peer = match self.peer {
             true => {
                 let cuda = backend == BackendKind::Cuda;
-                let peer = Peer::start(&self.python, &bench, threads, cuda)?;
+                let peer = Peer::start(&self.python, &bench, threads, cuda, self.compile)?;
                 tell(format_args!("compared with {}", peer.description));
                 Some(peer)
             }

@@ -24,6 +24,7 @@ mod log;
 mod moments;
 mod replay;
 mod report;
+mod rounding;
 mod start;
 mod state;
 mod switches;

@@ -5,6 +5,7 @@ use super::error::GoldenError;
 use super::folder::{Golden, GoldenRun};
 use super::gradients::{compare_gradients, compare_logits};
 use super::report::RunReport;
+use super::rounding::rounds_operands;
 use super::start;
 use super::state::compare_state;
 use super::switches::Bookkeeping;
@@ -42,7 +43,7 @@ impl Job for Replay<'_> {
         let Self { golden, run, .. } = self;
         let (model, begin) = start::model::<B>(golden, run, &device)?;
         let optimizer = start::optimizer(golden, run, &model, &begin)?;
-        let mut report = RunReport::new(run, self.backend);
+        let mut report = RunReport::new(run, self.backend, rounds_operands::<B>(&device));
         let mut bookkeeping = Bookkeeping::default();
         bookkeeping.compare_state(0, optimizer.inner().layer_states(), &begin)?;
         drop(begin);

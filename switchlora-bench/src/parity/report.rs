@@ -13,6 +13,8 @@ pub struct RunReport {
     pub run: String,
     /// Backend it was replayed on.
     pub backend: String,
+    /// Whether the device rounds the operands of products in f32 (TF32), so that the tolerances are larger.
+    pub rounds_operands: bool,
     /// Updates replayed.
     pub steps: usize,
     /// Largest absolute difference of a loss.
@@ -110,11 +112,12 @@ impl StateReport {
 }
 
 impl RunReport {
-    pub(super) fn new(run: &GoldenRun, backend: &str) -> Self {
+    pub(super) fn new(run: &GoldenRun, backend: &str, rounds_operands: bool) -> Self {
         let none = Difference::default();
         Self {
             run: run.name.clone(),
             backend: backend.to_owned(),
+            rounds_operands,
             steps: run.updates,
             loss_difference: none,
             grad_norm_difference: none,
@@ -151,6 +154,10 @@ impl RunReport {
     /// Compares everything that has been added with the tolerances.
     pub(super) fn judged(mut self, run: &GoldenRun, bookkeeping: Bookkeeping) -> Self {
         let tolerance = Tolerance::of(run.config.method, run.log.fixed_interval);
+        let tolerance = match self.rounds_operands {
+            true => tolerance.of_rounded_operands(),
+            false => tolerance,
+        };
         let counts = self.states.iter().find_map(|state| state.deviation.clone());
         let unequal = bookkeeping.deviation.or(counts);
         self.switch_log_equal = unequal.is_none();

@@ -82,6 +82,7 @@ pub fn step(backend: &str, method: &str, update_ms: f64) -> StepRow {
         optimizer_ms: update_ms * 0.12,
         switch_ms: if switches { update_ms * 0.03 } else { 0.0 },
         update_ms,
+        host_ms: 0.0,
         tokens_per_second: 256e3 / update_ms,
         switches: if switches { 3.5 } else { 0.0 },
         gmacs: 0.4,
@@ -108,6 +109,7 @@ pub fn memory(backend: &str, method: &str) -> MemoryRow {
         candidates,
         measured_state: state + state / 8,
         measured_peak: 3 * state,
+        driver_bytes: None,
         note: Some("allocator keeps freed pages".to_owned()),
     }
 }

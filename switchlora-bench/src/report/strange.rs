@@ -29,7 +29,7 @@ prop_compose! {
             backend, method, model, precision, rank,
             batch_size: sizes[0], sequence_length: sizes[1], updates: sizes[2],
             forward_ms: times[0], backward_ms: times[1], optimizer_ms: times[2], switch_ms: times[3],
-            update_ms: times[4], tokens_per_second: times[5], switches: times[6],
+            update_ms: times[4], host_ms: 0.0, tokens_per_second: times[5], switches: times[6],
             gmacs: times[7], peak_gmacs_per_second: times[8],
         }
     }
@@ -41,7 +41,7 @@ prop_compose! {
         let [weights, gradients, moments, candidates, measured_state, measured_peak] = bytes;
         MemoryRow {
             backend, method, model, rank, frozen, source, weights, gradients, moments, candidates,
-            measured_state, measured_peak, note,
+            measured_state, measured_peak, driver_bytes: None, note,
         }
     }
 }

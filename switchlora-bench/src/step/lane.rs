@@ -6,6 +6,7 @@ use super::report::{StepReport, microseconds};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use std::time::{Duration, Instant};
 use switchlora_core::{ClipGradNorm, Method};
+use switchlora_ops::computes_at_once;
 use switchlora_train::data::TokenBatch;
 use switchlora_train::model::LlamaForCausalLm;
 use switchlora_train::training::{Observer, Optim, Phase, Training};
@@ -33,7 +34,11 @@ struct Times {
     switching: Vec<Duration>,
     /// Whole updates: those with switches if the method switches.
     update: Vec<Duration>,
-    /// Vectors switched in each of them.
+    /// The same without waiting between the phases, on a device that computes later.
+    whole: Vec<Duration>,
+    /// The part of `whole` in which the host was busy.
+    queued: Vec<Duration>,
+    /// Vectors switched in each update with switches.
     switches: Vec<usize>,
 }
 
@@ -60,18 +65,39 @@ impl<B: AutodiffBackend> Lane<B> {
         self.times = Times::default();
     }
 
-    /// Does one update with each optimizer.
+    /// Does one update with each optimizer; on a device that computes later, one more as a training does it, which waits
+    /// at its end alone.
     ///
     /// # Errors
     ///
     /// Does not fail: one batch is enough for an update.
     pub fn round(&mut self, batch: &TokenBatch<B>) -> Result<(), StepError> {
         self.update(batch, false)?;
-        if self.switching.is_some() {
+        let switches = self.switching.is_some();
+        if switches {
             self.exchange_optimizers();
             self.update(batch, true)?;
+        }
+        if !computes_at_once::<B>(&self.device) {
+            self.whole_update(batch)?;
+        }
+        if switches {
             self.exchange_optimizers();
         }
+        Ok(())
+    }
+
+    /// Does one update with the optimizer of the training, and waits for the device at its end.
+    fn whole_update(&mut self, batch: &TokenBatch<B>) -> Result<(), StepError> {
+        let mut batches = std::iter::once(batch.clone());
+        // A lost device gives an error at the next read.
+        let _ = B::sync(&self.device);
+        let began = Instant::now();
+        self.training.update(&mut batches, &mut ())?;
+        let queued = began.elapsed();
+        let _ = B::sync(&self.device);
+        self.times.whole.push(began.elapsed());
+        self.times.queued.push(queued);
         Ok(())
     }
 
@@ -107,7 +133,10 @@ impl<B: AutodiffBackend> Lane<B> {
         let times = &self.times;
         let steady = milliseconds(&times.steady);
         let switching = milliseconds(&times.switching);
-        let update = milliseconds(&times.update);
+        let update = match times.whole.is_empty() {
+            true => milliseconds(&times.update),
+            false => milliseconds(&times.whole),
+        };
         let tokens = (bench.batch_size * bench.sequence_length) as f64;
         let switched = times.switches.iter().sum::<usize>() as f64;
         StepReport {
@@ -116,6 +145,7 @@ impl<B: AutodiffBackend> Lane<B> {
             optimizer_ms: microseconds(steady),
             switch_ms: microseconds((switching - steady).max(0.0)),
             update_ms: microseconds(update),
+            host_ms: microseconds(milliseconds(&times.queued)),
             tokens_per_second: (tokens / update.max(1e-6) * 1e3).round(),
             switches: switched / times.switches.len().max(1) as f64,
             ..StepReport::of(bench, backend, self.method)

@@ -3,7 +3,8 @@
 //! The methods take turns, update by update, on the same random tokens, so that other load on the machine affects them
 //! all alike. A time is the median over the updates after a warm-up. Each phase ends by waiting for the device
 //! ([`Backend::sync`](burn::tensor::backend::Backend::sync)), so that its work is counted in its own phase. A training
-//! does not wait there and may be faster, because its phases overlap.
+//! does not wait there: on a GPU, which computes later than it is asked to, the time of the whole update is that of
+//! another update, which waits at its end alone.
 //!
 //! A method that switches is updated with two optimizers in turn, one with its schedule and one with the schedule
 //! `Never`. The time of the optimizer is the median without switches; the time of the switch is the difference of the

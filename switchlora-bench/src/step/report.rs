@@ -33,8 +33,11 @@ pub struct StepReport {
     pub optimizer_ms: f64,
     /// Milliseconds that switching adds to the optimizer.
     pub switch_ms: f64,
-    /// Milliseconds of the whole update, switches included.
+    /// Milliseconds of the whole update, switches included. On a device that computes later it waits at its end alone, so
+    /// that it takes less than its phases together.
     pub update_ms: f64,
+    /// Milliseconds of the whole update in which the host was busy; 0 on a device that computes at once.
+    pub host_ms: f64,
     /// Throughput in tokens per second.
     pub tokens_per_second: f64,
     /// Average number of LoRA vectors switched in an update, both sides of all layers.
@@ -57,6 +60,7 @@ impl StepReport {
             optimizer_ms: 0.0,
             switch_ms: 0.0,
             update_ms: 0.0,
+            host_ms: 0.0,
             tokens_per_second: 0.0,
             switches: 0.0,
         }

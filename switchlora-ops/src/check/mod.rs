@@ -8,6 +8,8 @@ pub(crate) mod computed;
 mod draw;
 pub(crate) mod numbers;
 pub(crate) mod optimizer;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod products;
 
 use crate::Precision;
 use crate::operations::Optimizer;
@@ -17,6 +19,13 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{DType, Tensor};
 use burn_ndarray::NdArray;
 use computed::{PLAIN, computed, exactly, here};
+
+#[cfg(feature = "cuda")]
+pub use products::on_cuda as products_on_cuda;
+#[cfg(feature = "wgpu")]
+pub use products::on_wgpu as products_on_wgpu;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+pub use products::{Product, TimedVariant};
 
 /// The composed form as GPUs use it.
 const COMPOSED: Plain = Plain { norm_in_f64: false };

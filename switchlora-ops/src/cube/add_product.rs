@@ -1,6 +1,7 @@
 //! A product of thin matrices, added to a matrix in place: what a switch does to a frozen weight.
 
 use super::launch::Launch;
+use super::product::product;
 use super::tensors::{contiguous, elementwise, owned, rows_and_columns, vector_size};
 use crate::kernels::Kernels;
 use crate::operations::AddProduct;
@@ -25,7 +26,7 @@ impl<B: Launch> AddProduct<B> for Kernels {
                 .cast(stored);
         }
         if left.dims()[0] > THIN {
-            return weight + left.transpose().matmul(right);
+            return weight + product(left.transpose(), right);
         }
         let outputs = [(weight.shape(), weight.dtype())];
         let inputs = [weight, left, right].map(primitive);

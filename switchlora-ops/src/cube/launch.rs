@@ -1,5 +1,6 @@
 //! Starts kernels on CubeCL backends: immediately without fusion, as an operation in the queue of fusion with it.
 
+use super::product::Products;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
 use burn::tensor::{DType, Shape};
@@ -18,7 +19,7 @@ pub(super) type Inner<B> = CubeTensor<<B as Launch>::Runtime>;
 /// A backend that can start kernels.
 pub(super) trait Launch: Backend {
     /// The CubeCL runtime.
-    type Runtime: CubeRuntime;
+    type Runtime: Products;
 
     /// Calls `kernels` with `inputs`, now or when the queue reaches it. `outputs` are the shapes and dtypes of its results.
     ///
@@ -34,7 +35,7 @@ pub(super) trait Launch: Backend {
     fn integers(tensor: IntTensor<Self>) -> FloatTensor<Self>;
 }
 
-impl<R: CubeRuntime, BT: BoolElement> Launch for CubeBackend<R, f32, i32, BT> {
+impl<R: Products, BT: BoolElement> Launch for CubeBackend<R, f32, i32, BT> {
     type Runtime = R;
 
     fn launch<const I: usize, const O: usize>(
@@ -51,7 +52,7 @@ impl<R: CubeRuntime, BT: BoolElement> Launch for CubeBackend<R, f32, i32, BT> {
     }
 }
 
-impl<R: CubeRuntime, BT: BoolElement> Launch for Fusion<CubeBackend<R, f32, i32, BT>> {
+impl<R: Products, BT: BoolElement> Launch for Fusion<CubeBackend<R, f32, i32, BT>> {
     type Runtime = R;
 
     fn launch<const I: usize, const O: usize>(

@@ -14,6 +14,7 @@ mod cross_entropy;
 mod embedding;
 mod launch;
 mod norm;
+pub(crate) mod product;
 mod projection;
 mod reduce;
 mod rows;

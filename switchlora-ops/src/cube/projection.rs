@@ -3,9 +3,10 @@
 //! For `t` tokens, `n` inputs, `m` outputs and rank `r`, the effective weight `W + s AᵀB` takes `n m r`. It replaces narrow
 //! products that take `t r (n + m)` in the forward and `t r n` in the backward, where the other narrow product is needed anyway
 //! for the gradient of A. The backward computes the effective weight again. In bf16 it is computed in f32 and rounded once. This
-//! file has no kernel: fusion joins additions and scaling with the products.
+//! file has no kernel of its own.
 
 use super::launch::Launch;
+use super::product::product;
 use crate::kernels::{Kernels, ProjectionsBackward};
 use crate::operations::Projections;
 use crate::{Adapter, Precision, Projection};
@@ -19,7 +20,7 @@ impl<B: Launch> Projections<B> for Kernels {
         projections: Vec<Projection<B>>,
         precision: Precision,
     ) -> Vec<Tensor<B, 2>> {
-        forward(x, projections, precision)
+        forward(x, projections, precision, &product)
     }
 }
 
@@ -32,21 +33,25 @@ impl<B: Launch> ProjectionsBackward<B> for Kernels {
         wanted: &[bool],
         precision: Precision,
     ) -> Vec<Option<Tensor<B, 2>>> {
-        backward(x, projections, dy, wanted, precision)
+        backward(x, projections, dy, wanted, precision, &product)
     }
 }
+
+/// The product of operands in the dtype of products, in f32.
+pub(super) type Product<B> = dyn Fn(Tensor<B, 2>, Tensor<B, 2>) -> Tensor<B, 2>;
 
 /// On any backend, so that a CPU can test it.
 pub(super) fn forward<B: Backend>(
     x: Tensor<B, 2>,
     projections: Vec<Projection<B>>,
     precision: Precision,
+    product: &Product<B>,
 ) -> Vec<Tensor<B, 2>> {
     let x = precision.round(x);
     let outputs = projections.into_iter().map(|projection| {
-        let layer = Layer::new(projection, precision);
+        let layer = Layer::new(projection, precision, product);
         let [n, m] = layer.weight.dims();
-        let through = |weight: Tensor<B, 2>| precision.widen(x.clone().matmul(weight));
+        let through = |weight: Tensor<B, 2>| product(x.clone(), weight);
         match &layer.factors {
             None => through(precision.round(layer.weight)),
             Some(factors) if x.dims()[0] * (n + m) > n * m => {
@@ -54,7 +59,7 @@ pub(super) fn forward<B: Backend>(
             }
             Some(factors) => {
                 let narrow = precision.round(factors.narrow(&x, &factors.a)); // [tokens, rank]
-                let narrow = precision.widen(narrow.matmul(factors.b.clone()));
+                let narrow = product(narrow, factors.b.clone());
                 through(precision.round(layer.weight)) + narrow
             }
         }
@@ -69,14 +74,14 @@ pub(super) fn backward<B: Backend>(
     dy: Vec<Option<Tensor<B, 2>>>,
     wanted: &[bool],
     precision: Precision,
+    product: &Product<B>,
 ) -> Vec<Option<Tensor<B, 2>>> {
     let x = precision.round(x);
     let (of_x, mut wanted) = (wanted[0], wanted[1..].iter().copied());
     let mut dx: Option<Tensor<B, 2>> = None;
     let mut gradients = vec![];
-    let product = |left: Tensor<B, 2>, right: Tensor<B, 2>| precision.widen(left.matmul(right));
     for (projection, dy) in projections.into_iter().zip(dy) {
-        let layer = Layer::new(projection, precision);
+        let layer = Layer::new(projection, precision, product);
         let parameters = if layer.factors.is_some() { 2 } else { 1 };
         let wanted: Vec<bool> = wanted.by_ref().take(parameters).collect();
         let Some(dy) = dy else {
@@ -125,19 +130,20 @@ pub(super) fn backward<B: Backend>(
 }
 
 /// The tensors of a projection, the factors in the dtype of products.
-struct Layer<B: Backend> {
+struct Layer<'a, B: Backend> {
     weight: Tensor<B, 2>,
-    factors: Option<Factors<B>>,
+    factors: Option<Factors<'a, B>>,
 }
 
-impl<B: Backend> Layer<B> {
-    fn new(projection: Projection<B>, precision: Precision) -> Self {
+impl<'a, B: Backend> Layer<'a, B> {
+    fn new(projection: Projection<B>, precision: Precision, product: &'a Product<B>) -> Self {
         let Projection { weight, adapter } = projection;
         let factors = adapter.map(|Adapter { a, b, scale }| Factors {
             a: precision.round(a),
             b: precision.round(b),
             scale,
             precision,
+            product,
         });
         // A frozen weight may have another dtype.
         let weight = match precision {
@@ -149,23 +155,23 @@ impl<B: Backend> Layer<B> {
 }
 
 /// The LoRA factors in the dtype of products.
-struct Factors<B: Backend> {
+struct Factors<'a, B: Backend> {
     a: Tensor<B, 2>,
     b: Tensor<B, 2>,
     scale: f64,
     precision: Precision,
+    product: &'a Product<B>,
 }
 
-impl<B: Backend> Factors<B> {
+impl<B: Backend> Factors<'_, B> {
     /// `W + s AᵀB`, in f32.
     fn effective(&self, weight: Tensor<B, 2>) -> Tensor<B, 2> {
-        let product = self.a.clone().transpose().matmul(self.b.clone());
-        self.precision.widen(product) * self.scale + self.precision.widen(weight)
+        let product = (self.product)(self.a.clone().transpose(), self.b.clone());
+        product * self.scale + self.precision.widen(weight)
     }
 
     /// `s rows factorᵀ`, `[tokens, rank]`, in f32.
     fn narrow(&self, rows: &Tensor<B, 2>, factor: &Tensor<B, 2>) -> Tensor<B, 2> {
-        let narrow = rows.clone().matmul(factor.clone().transpose());
-        self.precision.widen(narrow) * self.scale
+        (self.product)(rows.clone(), factor.clone().transpose()) * self.scale
     }
 }

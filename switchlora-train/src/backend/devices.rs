@@ -4,6 +4,8 @@
 use super::adapters::{adapters, wgpu_device};
 use super::kind::BackendKind;
 #[cfg(feature = "cuda")]
+use super::nvidia::nvidia_card;
+#[cfg(feature = "cuda")]
 use super::run::{Job, run_on};
 #[cfg(feature = "cuda")]
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -46,7 +48,8 @@ pub fn device_names(backend: BackendKind) -> Vec<String> {
         #[cfg(feature = "cuda")]
         BackendKind::Cuda => {
             let numbers = 0..run_on(backend, 0, Count).unwrap_or(0);
-            numbers.map(|n| format!("NVIDIA GPU {n}")).collect()
+            let name = |n| nvidia_card(n).map_or(format!("NVIDIA GPU {n}"), |card| card.name);
+            numbers.map(name).collect()
         }
         _ => Vec::new(),
     }

@@ -6,14 +6,18 @@ mod bandwidth;
 mod choose;
 mod devices;
 mod error;
+mod kernels;
 mod kind;
 mod missing;
+mod nvidia;
 mod run;
 
 pub(crate) use bandwidth::bandwidth;
 pub use choose::Choice;
 pub use devices::{DeviceMemory, device_memory, device_names, processor};
 pub use error::BackendError;
+pub use kernels::log_kernels;
 pub use kind::BackendKind;
 pub use missing::missing;
+pub use nvidia::{NvidiaCard, nvidia_card};
 pub use run::{Job, run_on};

@@ -37,6 +37,7 @@ pub fn run_on<J: Job>(
         }
         #[cfg(feature = "cuda")]
         BackendKind::Cuda => {
+            super::kernels::keep_compiled(device);
             Ok(job.run::<Autodiff<burn_cuda::Cuda>>(burn_cuda::CudaDevice::new(device)))
         }
         other => {

@@ -20,6 +20,9 @@ use switchlora_train::experiment::{Method, Precision};
 /// The Python program.
 const PROGRAM: &str = include_str!("peer.py");
 
+/// The methods that it has.
+const METHODS: [Method; 3] = [Method::Full, Method::Lora, Method::SwitchLora];
+
 /// Times of the phases of one update, in milliseconds.
 #[derive(Clone, Copy, Debug, Deserialize)]
 struct Phases {
@@ -27,6 +30,8 @@ struct Phases {
     backward: f64,
     optimizer: f64,
     switch: f64,
+    /// The whole update. On a GPU it is another update, which waits at its end alone.
+    update: f64,
 }
 
 /// A running PyTorch process.
@@ -44,7 +49,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Starts the process and waits until it has made a model and an optimizer for each method of `bench`.
+    /// Starts the process and waits until it has made a model and an optimizer for each method of `bench` that it has: full
+    /// rank, LoRA and SwitchLoRA. With `torch.compile` if `compiled`.
     ///
     /// # Errors
     ///
@@ -54,16 +60,20 @@ impl Peer {
         bench: &StepBench,
         threads: usize,
         cuda: bool,
+        compiled: bool,
     ) -> Result<Self, PeerError> {
-        let methods: Vec<&str> = bench.methods.iter().map(|method| method.name()).collect();
+        let methods = bench.methods.iter().copied();
+        let methods: Vec<Method> = methods.filter(|method| METHODS.contains(method)).collect();
+        let names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
         let job = json!({
             "model": bench.config.to_hf_json(),
-            "methods": methods,
+            "methods": names,
             "rank": bench.rank,
             "batch_size": bench.batch_size,
             "sequence_length": bench.sequence_length,
             "threads": threads,
             "cuda": cuda,
+            "compile": compiled,
             "bf16": bench.precision == Precision::Bf16,
             "seed": bench.seed,
             "lr": LEARNING_RATE,
@@ -92,7 +102,7 @@ impl Peer {
         });
         let mut peer = Self {
             python: python.to_owned(),
-            methods: bench.methods.clone(),
+            methods,
             child,
             input: Some(input),
             output: BufReader::new(output),
@@ -132,7 +142,7 @@ impl Peer {
         let of = |(index, &method): (usize, &Method)| {
             let phases = self.rounds.iter().filter_map(|round| round.get(index));
             let of = |of: fn(&Phases) -> f64| median(phases.clone().map(of));
-            let update = of(|p| p.forward + p.backward + p.optimizer + p.switch);
+            let update = of(|p| p.update);
             let tokens = (bench.batch_size * bench.sequence_length) as f64;
             StepReport {
                 forward_ms: microseconds(of(|p| p.forward)),

@@ -108,6 +108,8 @@ class Lane:
                         self.vectors[layer.a] = VectorMoments(layer.a, 0)
                         self.vectors[layer.b] = VectorMoments(layer.b, 1)
         self.model = model.train()
+        if job["compile"]:
+            self.model = torch.compile(self.model)
         self.trained = [p for p in model.parameters() if p.requires_grad]
         rest = [p for p in self.trained if p not in self.vectors]
         self.optimizer = torch.optim.AdamW(rest, lr=job["lr"], betas=BETAS, eps=EPS, weight_decay=0.0, fused=True)
@@ -119,41 +121,72 @@ class Lane:
         return time.perf_counter() * 1e3
 
     def update(self, inputs, targets):
-        marks = [self.now()]
+        """Times of the phases; of the whole update in a second one on a GPU, which waits at its end alone."""
+        times = self.phases(inputs, targets, self.now)
+        times["update"] = sum(times.values())
+        if self.device == "cuda":
+            began = self.now()
+            self.phases(inputs, targets, lambda: 0.0)
+            times["update"] = self.now() - began
+        return times
+
+    def phases(self, inputs, targets, now):
+        marks = [now()]
         with torch.autocast(self.device, torch.bfloat16, enabled=self.job["bf16"]):
             logits = self.model(inputs).logits
         loss = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
-        marks.append(self.now())
+        marks.append(now())
         loss.backward()
-        marks.append(self.now())
+        marks.append(now())
         torch.nn.utils.clip_grad_norm_(self.trained, MAX_NORM)
-        marks.append(self.now())
+        marks.append(now())
         if self.layers:
             self.owed += self.job["rank"] / self.job["interval"]
             count, self.owed = int(self.owed), self.owed % 1.0
             for layer in self.layers if count else []:
                 layer.switch(count, self.vectors)
-        marks.append(self.now())
+        marks.append(now())
         self.optimizer.step()
         for moments in self.vectors.values():
             moments.step(self.job["lr"])
         self.optimizer.zero_grad()
         for factor in self.vectors:
             factor.grad = None
-        marks.append(self.now())
+        marks.append(now())
         forward, backward, clip, switch, step = (b - a for a, b in zip(marks, marks[1:]))
         return {"forward": forward, "backward": backward, "optimizer": clip + step, "switch": switch}
+
+
+def rate(device, job):
+    """What a large matrix product reaches on a GPU, in words."""
+    if device != "cuda":
+        return ""
+    size, dtype = 8192, torch.bfloat16 if job["bf16"] else torch.float32
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    seconds = []
+    for _ in range(8):
+        torch.cuda.synchronize()
+        began = time.perf_counter()
+        a @ b
+        torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    return f", {2 * size**3 / min(seconds) / 1e12:.0f} TFLOP/s"
 
 
 def main():
     job = json.loads(sys.argv[1])
     torch.set_num_threads(job["threads"])
     device = "cuda" if job["cuda"] else "cpu"
+    if device == "cuda":
+        # Its usual fast settings. Without this, products in f32 do not use tensor cores.
+        torch.set_float32_matmul_precision("high")
     lanes = [Lane(method, job, device) for method in job["methods"]]
     import transformers
 
     threads = torch.get_num_threads()
-    print(f"torch {torch.__version__}, transformers {transformers.__version__}, {device}, {threads} threads", flush=True)
+    compiled = ", torch.compile" if job["compile"] else ""
+    versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
+    print(f"{versions}, {device}, {threads} threads{compiled}{rate(device, job)}", flush=True)
     shape = (job["batch_size"], job["sequence_length"])
     for _ in sys.stdin:
         inputs, targets = (torch.randint(job["model"]["vocab_size"], shape, device=device) for _ in range(2))

@@ -11,6 +11,7 @@ mod kernels;
 mod softmax;
 
 use super::launch::Launch;
+use super::product::{product, product_to};
 use crate::kernels::{CausalAttentionBackward, Kernels};
 use crate::operations::CausalAttention;
 use crate::{Attention, Precision};
@@ -22,8 +23,9 @@ impl<B: Launch> CausalAttention<B> for Kernels {
     fn causal_attention(&self, attention: Attention<B>, precision: Precision) -> Tensor<B, 2> {
         let sizes = Sizes::new(&attention);
         let [q, k, v] = split(&attention, precision, sizes);
-        let weights = probabilities(q.matmul(k.transpose())); // [batch, keys, stacked, length]
-        let mixed: Tensor<B, 4> = weights.matmul(v); // [batch, keys, stacked, head_dim]
+        let dtype = q.dtype();
+        let weights = probabilities(product_to(q, k.transpose(), dtype)); // [batch, keys, stacked, length]
+        let mixed: Tensor<B, 4> = product(weights, v); // [batch, keys, stacked, head_dim]
         let Sizes {
             batch,
             length,
@@ -35,7 +37,7 @@ impl<B: Launch> CausalAttention<B> for Kernels {
         let merged: Tensor<B, 2> = mixed
             .swap_dims(1, 2)
             .reshape([sizes.tokens(), queries * head_dim]);
-        precision.widen(merged)
+        merged
     }
 }
 
@@ -58,12 +60,13 @@ impl<B: Launch> CausalAttentionBackward<B> for Kernels {
         let dy = precision.round(dy);
         let dmixed = dy.reshape([batch, length, queries, head_dim]);
         let dmixed: Tensor<B, 4> = dmixed.swap_dims(1, 2).reshape(sizes.of_queries());
-        let scores = q.clone().matmul(k.clone().transpose()); // [batch, keys, stacked, length]
-        let dweights = dmixed.clone().matmul(v.transpose());
+        let dtype = q.dtype();
+        let scores = product_to(q.clone(), k.clone().transpose(), dtype); // [batch, keys, stacked, length]
+        let dweights = product_to(dmixed.clone(), v.transpose(), dtype);
         let [weights, dscores] = probabilities_and_gradient(scores, dweights);
-        let dv = weights.transpose().matmul(dmixed); // [batch, keys, length, head_dim]
-        let dk = dscores.clone().transpose().matmul(q);
-        let dq = dscores.matmul(k);
+        let dv = product_to(weights.transpose(), dmixed, dtype); // [batch, keys, length, head_dim]
+        let dk = product_to(dscores.clone().transpose(), q, dtype);
+        let dq = product_to(dscores, k, dtype);
         merge([dq, dk, dv], &attention, sizes)
     }
 }

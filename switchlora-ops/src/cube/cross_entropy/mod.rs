@@ -4,6 +4,7 @@
 mod kernel;
 
 use super::launch::Launch;
+use super::product::{product, product_to};
 use super::sums::sum;
 use super::tensors::contiguous;
 use crate::Precision;
@@ -49,7 +50,6 @@ pub(super) struct Head<B: Launch> {
     hidden: Tensor<B, 2>,
     weight: Tensor<B, 2>,
     targets: Tensor<B, 1, Int>,
-    precision: Precision,
 }
 
 impl<B: Launch> Head<B> {
@@ -63,14 +63,13 @@ impl<B: Launch> Head<B> {
             hidden: precision.round(hidden),
             weight: precision.round(weight),
             targets,
-            precision,
         }
     }
 
     /// The loss, with at most `logits` logits at a time.
     pub fn loss(&self, logits: usize) -> Tensor<B, 1> {
         let losses = self.chunks(logits).map(|(hidden, targets)| {
-            let logits = hidden.matmul(self.weight.clone());
+            let logits = product_to(hidden, self.weight.clone(), self.weight.dtype());
             losses_of_chunk(logits, targets, None).0
         });
         mean(losses.collect())
@@ -78,16 +77,16 @@ impl<B: Launch> Head<B> {
 
     /// The loss, and the gradients of the hidden states and of the weight, with at most `logits` logits at a time.
     pub fn loss_and_gradients(&self, logits: usize) -> (Tensor<B, 1>, [Tensor<B, 2>; 2]) {
-        let precision = self.precision;
         let each = 1.0 / self.tokens() as f32;
         let (mut losses, mut dhidden, mut dweight) = (vec![], vec![], None::<Tensor<B, 2>>);
         for (hidden, targets) in self.chunks(logits) {
-            let logits = hidden.clone().matmul(self.weight.clone()); // [tokens, vocabulary]
+            // [tokens, vocabulary]
+            let logits = product_to(hidden.clone(), self.weight.clone(), self.weight.dtype());
             let (loss, dlogits) = losses_of_chunk(logits, targets, Some(each));
-            let of_hidden = dlogits.clone().matmul(self.weight.clone().transpose());
-            let of_weight = precision.widen(hidden.transpose().matmul(dlogits));
+            let of_hidden = product(dlogits.clone(), self.weight.clone().transpose());
+            let of_weight = product(hidden.transpose(), dlogits);
             losses.push(loss);
-            dhidden.push(precision.widen(of_hidden));
+            dhidden.push(of_hidden);
             dweight = Some(match dweight {
                 Some(sum) => sum + of_weight,
                 None => of_weight,

@@ -83,11 +83,12 @@ fn found<B: Backend>(
     precision: Precision,
 ) -> Vec<Vec<f64>> {
     let (x, projections) = inputs::<B>(tokens, n, layers);
-    let outputs = forward(x.clone(), projections.clone(), precision);
+    let product = |left: Tensor<B, 2>, right: Tensor<B, 2>| precision.widen(left.matmul(right));
+    let outputs = forward(x.clone(), projections.clone(), precision, &product);
     let dy = outputs.iter().enumerate();
     let dy = dy.map(|(i, y)| Some(put(numbers(9, i, y.dims()), y.dims(), DType::F32)));
     let wanted = vec![true; 1 + 2 * projections.len()];
-    let gradients = backward(x, projections, dy.collect(), &wanted, precision);
+    let gradients = backward(x, projections, dy.collect(), &wanted, precision, &product);
     let gradients = gradients.into_iter().flatten();
     outputs.into_iter().chain(gradients).map(values).collect()
 }

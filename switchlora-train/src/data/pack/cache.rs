@@ -11,8 +11,8 @@ use super::entry::{Entry, discard, look, own, publish, remove_damaged, shared, s
 use super::progress::key;
 use super::side::Validation;
 use super::work::{Packed, Packing, Seen, lock_of, pack_alone};
+use crate::cache_folder::cache_folder;
 use crate::durable::hidden;
-use crate::home::expanded;
 use crate::lock::{Attempt, Lock};
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -26,8 +26,6 @@ const SMALL: u64 = 32 << 20;
 const LOOK: Duration = Duration::from_millis(50);
 /// A process that has written nothing for this long has been stopped.
 const STOPPED: Duration = Duration::from_secs(30);
-/// Environment variable with the folder of the cache.
-const VARIABLE: &str = "SWITCHLORA_CACHE";
 
 /// A packed file in the cache.
 #[derive(Clone, Debug)]
@@ -67,7 +65,7 @@ pub fn cached(
     if bytes <= SMALL && found.iter().all(plain) && data.iter().all(|path| path.exists()) {
         return Ok(None);
     }
-    let folder = folder();
+    let folder = cache_folder();
     let path = folder
         .join(key(&found, &[&field, &tokenizer.sha256()]))
         .with_extension("tokens");
@@ -217,21 +215,4 @@ fn of_cache(error: DataError) -> DataError {
         },
         false => error,
     }
-}
-
-fn folder() -> PathBuf {
-    let variable = |name| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    let usual = || {
-        variable("XDG_CACHE_HOME")
-            .or_else(|| variable("LOCALAPPDATA"))
-            .or_else(|| Some(variable("HOME")?.join(".cache")))
-            .unwrap_or_else(std::env::temp_dir)
-            .join("switchlora")
-    };
-    let folder = variable(VARIABLE).unwrap_or_else(usual);
-    expanded(&folder).unwrap_or(folder)
 }

@@ -1,0 +1,150 @@
+//! The outcome of a piece, as it is kept.
+
+use super::piece::{Kind, Piece};
+use super::stage::Stage;
+use super::text;
+use crate::results::Results;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+/// How a piece ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum End {
+    /// It measured, and what it computed is right.
+    Right,
+    /// It measured, and something is wrong.
+    Wrong,
+    /// It could not measure.
+    Failed,
+    /// Its time was up.
+    Late,
+    /// This machine lacks what it needs.
+    Absent,
+}
+
+impl End {
+    /// The word for it in lines of text.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Right => "ok",
+            Self::Wrong => "WRONG",
+            Self::Failed => "FAILED",
+            Self::Late => "out of time",
+            Self::Absent => "left out",
+        }
+    }
+}
+
+/// What a piece found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The stage.
+    pub stage: Stage,
+    /// The name of the piece.
+    pub name: String,
+    /// The command that repeats it.
+    pub command: String,
+    /// How it ended.
+    pub end: End,
+    /// Seconds it took.
+    pub seconds: f64,
+    /// What it found, in a line or a few.
+    pub text: String,
+    /// The JSON objects that it printed.
+    pub printed: Vec<Value>,
+    /// The results of a benchmark.
+    pub results: Option<Results>,
+}
+
+impl Outcome {
+    /// The outcome of a command that ended, whose files are in `folder`; late if it was killed at its limit.
+    pub(super) fn of(
+        piece: &Piece,
+        folder: &Path,
+        output: &Output,
+        seconds: f64,
+        late: bool,
+    ) -> Self {
+        let out = String::from_utf8_lossy(&output.stdout);
+        let said = String::from_utf8_lossy(&output.stderr);
+        let printed: Vec<Value> = out
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
+        let suite = folder.join("suite/results.json");
+        let results = match piece.kind {
+            Kind::Suite => fs::read(suite)
+                .ok()
+                .and_then(|text| serde_json::from_slice(&text).ok()),
+            _ => None,
+        };
+        let measured = match piece.kind {
+            Kind::Suite => results
+                .as_ref()
+                .is_some_and(|found: &Results| found.has_rows()),
+            _ => !printed.is_empty(),
+        };
+        let ended = match output.status.code() {
+            Some(0) if measured => End::Right,
+            // A benchmark of which a part failed, or an operation that is wrong.
+            Some(1) if measured => End::Wrong,
+            None if late => End::Late,
+            _ => End::Failed,
+        };
+        let found = text::found(piece.kind, &printed, results.as_ref(), &said);
+        let text = match ended {
+            End::Failed | End::Late if found.is_empty() => reason(&said, output),
+            End::Late => format!("{found}; the rest was not measured"),
+            _ => found,
+        };
+        Self {
+            end: ended,
+            text,
+            printed,
+            results,
+            ..Self::without_result(piece, End::Failed, String::new(), seconds)
+        }
+    }
+
+    /// The outcome of a piece that measured nothing.
+    pub(super) fn without_result(piece: &Piece, end: End, text: String, seconds: f64) -> Self {
+        Self {
+            stage: piece.stage,
+            name: piece.name.clone(),
+            command: piece.command(),
+            end,
+            seconds: (seconds * 10.0).round() / 10.0,
+            text,
+            printed: Vec::new(),
+            results: None,
+        }
+    }
+
+    /// Whether it is not measured again in the same folder.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self.end, End::Right | End::Wrong)
+    }
+}
+
+/// The line of a command's errors that says why it failed.
+fn reason(said: &str, output: &Output) -> String {
+    let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let error = lines().find(|line| line.starts_with("error: "));
+    // A panic says where in its first line, and why in the second.
+    let panic = lines()
+        .skip_while(|line| !line.contains("panicked at"))
+        .nth(1);
+    let line = error.or(panic).or_else(|| lines().next_back());
+    match line {
+        Some(line) => line
+            .trim_start_matches("error: ")
+            .chars()
+            .take(300)
+            .collect(),
+        None => output.status.to_string(),
+    }
+}

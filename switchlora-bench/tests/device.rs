@@ -1,0 +1,112 @@
+//! `device` on a CPU: what it keeps, that it goes on, and what it says when something is missing or wrong.
+
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const MODEL: &str = r#"{"model_type":"llama","hidden_size":16,"intermediate_size":24,"num_hidden_layers":1,
+    "num_attention_heads":2,"num_key_value_heads":2,"vocab_size":4096,"max_position_embeddings":64}"#;
+
+/// Without the environment of a user, as on a machine that is reached through a queue.
+fn device(folder: &Path, arguments: &str) -> Output {
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_switchlora-bench"));
+    let bench = bench.env_clear().current_dir(folder).arg("device");
+    bench.args(arguments.split_whitespace()).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn outcome(folder: &Path, piece: &str) -> Value {
+    let path = folder
+        .join("device-results")
+        .join(piece)
+        .join("outcome.json");
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn every_stage_runs_on_a_cpu_and_a_second_run_measures_nothing_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("small.json"), MODEL).unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/golden");
+    let arguments = format!(
+        "--backend ndarray --minutes 30 --models small.json --python no-such-python --quick --golden {}",
+        golden.display()
+    );
+    let first = device(folder, &arguments);
+    assert!(first.status.success(), "{}", said(&first));
+    for (piece, end) in [
+        ("correct/operations", "right"),
+        ("correct/parity", "right"),
+        ("correct/agreement-f32", "right"),
+        ("speed/small-f32", "right"),
+        ("speed/small-f32-eighth", "right"),
+        ("speed/small-f32-composed", "right"),
+        ("peer/small-f32", "absent"),
+        ("memory/small-frozen-f32", "right"),
+        ("learn/embedded-text", "right"),
+    ] {
+        let outcome = outcome(folder, piece);
+        assert_eq!(outcome["end"], end, "{piece}: {outcome:#}");
+        assert!(!outcome["text"].as_str().unwrap().is_empty(), "{piece}");
+    }
+    let report = String::from_utf8(first.stdout).unwrap();
+    assert!(
+        report.contains("PASS") && report.contains("| switchlora | 2 |"),
+        "{report}"
+    );
+    let took = outcome(folder, "correct/parity")["seconds"].clone();
+    let again = device(folder, &arguments);
+    assert!(again.status.success());
+    assert_eq!(outcome(folder, "correct/parity")["seconds"], took);
+    // Results of several machines in one table.
+    let both = device(folder, "--report device-results device-results");
+    let report = String::from_utf8(both.stdout).unwrap();
+    assert!(
+        report.contains("\n| 1 | ") && report.contains("\n| 2 | "),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_stage_without_time_is_not_begun_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = device(
+        folder.path(),
+        "--backend flex --minutes 0.1 --stages learn,tune",
+    );
+    // Nothing ran, so nothing was wrong.
+    assert!(output.status.success(), "{}", said(&output));
+    let outcome = outcome(folder.path(), "learn/embedded-text");
+    assert_eq!(outcome["end"], "late", "{outcome:#}");
+}
+
+#[test]
+fn what_is_wrong_is_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, expected) in [
+        (
+            "--backend flex --minutes 0",
+            "expected 0.1 to 10000 minutes",
+        ),
+        (
+            "--backend flex --stages nothing",
+            "possible values: correct, speed",
+        ),
+        ("--backend flex --golden .", "has no config.json"),
+        ("--backend flex --models no-such-model", "no-such-model"),
+        ("--report no-such-folder", "no results in no-such-folder"),
+    ] {
+        let output = device(folder.path(), arguments);
+        assert!(!output.status.success(), "{arguments}");
+        assert!(
+            said(&output).contains(expected),
+            "{arguments}: {}",
+            said(&output)
+        );
+    }
+}
