@@ -15,7 +15,7 @@ pub struct OperationRow {
     pub precision: Precision,
     /// Error as a training computes it; `None` if it is not finite.
     pub ours: Option<f64>,
-    /// Error when it is composed of Burn's operations; `None` if it is not finite.
+    /// Error when it is composed of Burn's operations; `None` if it is not finite or not computed.
     pub composed: Option<f64>,
     /// The largest error that passes.
     pub limit: f64,
@@ -44,7 +44,7 @@ impl<F: FnMut(OperationRow)> Job for Operations<F> {
             (self.each)(OperationRow {
                 passes: compared.passes(),
                 ours: number(compared.ours),
-                composed: number(compared.composed),
+                composed: compared.composed.and_then(number),
                 case: compared.case,
                 precision: compared.precision,
                 limit: compared.limit,

@@ -96,8 +96,12 @@ pub(crate) trait SumOfSquares<B: Backend> {
     fn sum_of_squares(&self, x: Tensor<B, 2>) -> Tensor<B, 1>;
 }
 
-/// See [`add_product`](crate::add_product).
+/// See [`add_product`](crate::add_product) and [`matmul`](crate::matmul()).
 pub(crate) trait AddProduct<B: Backend> {
+    fn matmul(&self, left: Tensor<B, 2>, right: Tensor<B, 2>) -> Tensor<B, 2> {
+        left.matmul(right)
+    }
+
     fn add_product(
         &self,
         weight: Tensor<B, 2>,

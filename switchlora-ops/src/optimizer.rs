@@ -58,6 +58,16 @@ pub fn sum_of_squares<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 1> {
     optimizer(&x).sum_of_squares(x)
 }
 
+/// `left right` for `left: [n, k]` and `right: [k, m]`, `[n, m]`. On CUDA the kernel follows from the shape, where Burn would
+/// try every variant first.
+///
+/// # Panics
+///
+/// If the shapes do not match.
+pub fn matmul<B: Backend>(left: Tensor<B, 2>, right: Tensor<B, 2>) -> Tensor<B, 2> {
+    optimizer(&left).matmul(left, right)
+}
+
 /// `weight + leftᵀ right` for `weight: [n, m]`, `left: [k, n]` and `right: [k, m]` with a small `k`.
 ///
 /// The sum is computed in the dtype of `left` and rounded once to the dtype of `weight`.

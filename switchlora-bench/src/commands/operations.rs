@@ -41,7 +41,7 @@ impl Operations {
                 false => {
                     let number = |error: Option<f64>| match error {
                         Some(error) => format!("{error:.1e}"),
-                        None => "not finite".to_owned(),
+                        None => "-".to_owned(),
                     };
                     let verdict = if row.passes { "PASS" } else { "FAIL" };
                     let (ours, composed) = (number(row.ours), number(row.composed));

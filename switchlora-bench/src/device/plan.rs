@@ -135,7 +135,7 @@ impl Asked {
             );
             self.suite(stage, name, &line)
         };
-        let mut pieces = Vec::new();
+        let (mut pieces, mut last) = (Vec::new(), Vec::new());
         for (index, load) in loads.iter().enumerate() {
             let name = &load.name;
             for precision in self.precisions() {
@@ -171,10 +171,12 @@ impl Asked {
                 let flags = "--methods full,switchlora";
                 let name = format!("{name}-{precision}-composed");
                 let composed = steps(load, name, precision, flags);
-                pieces.push(composed.with("SWITCHLORA_PLAIN", "1"));
+                // On a GPU, Burn tries every variant of its products first, which takes minutes.
+                last.push(composed.with("SWITCHLORA_PLAIN", "1"));
                 pieces.extend(self.kernels(load, precision));
             }
         }
+        pieces.extend(last);
         pieces
     }
 

@@ -12,7 +12,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use hashbrown::HashMap;
-use switchlora_ops::{Moments, adamw, add_product};
+use switchlora_ops::{Moments, adamw, add_product, matmul};
 
 /// Carries out one planned update.
 pub(crate) struct Commit<'a, B: AutodiffBackend> {
@@ -57,8 +57,8 @@ impl<B: AutodiffBackend> Commit<'_, B> {
             } => {
                 let on_inputs = weight.dims()[0] <= weight.dims()[1];
                 let low = match on_inputs {
-                    true => projection.clone().matmul(gradient), // [rank, d_output]
-                    false => projection.clone().matmul(gradient.transpose()), // [rank, d_input]
+                    true => matmul(projection.clone(), gradient), // [rank, d_output]
+                    false => matmul(projection.clone(), gradient.transpose()), // [rank, d_input]
                 };
                 let decay = self.learning_rate * self.adamw.config.weight_decay;
                 let without_decay = RowPlan::default();

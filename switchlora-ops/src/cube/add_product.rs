@@ -13,6 +13,10 @@ use cubecl::prelude::*;
 const THIN: usize = 16;
 
 impl<B: Launch> AddProduct<B> for Kernels {
+    fn matmul(&self, left: Tensor<B, 2>, right: Tensor<B, 2>) -> Tensor<B, 2> {
+        product(left, right)
+    }
+
     fn add_product(
         &self,
         weight: Tensor<B, 2>,

@@ -79,7 +79,7 @@ fn last_two(dims: &[usize]) -> [usize; 2] {
 }
 
 /// The product by the first variant that can compute it.
-fn chosen<R: CubeRuntime>(
+pub(crate) fn chosen<R: CubeRuntime>(
     left: CubeTensor<R>,
     right: CubeTensor<R>,
     dtype: DType,
@@ -151,15 +151,15 @@ pub(crate) fn by<R: CubeRuntime>(
     Ok(product)
 }
 
-/// The variants for a product `[m, k] [k, n]`, the best first; the last two take every shape.
+/// The variants for a product `[m, k] [k, n]`, the best first; the last takes every shape.
 fn preferred(m: usize, n: usize, k: usize) -> Vec<Variant> {
     static FIRST: LazyLock<Option<String>> =
         LazyLock::new(|| std::env::var("SWITCHLORA_PRODUCT").ok());
     let mut all = variants();
-    // A row or a column alone leaves most of a tile empty.
-    if m.min(n) < 8 || k < 8 {
-        all.retain(|(name, _)| name.starts_with("unit") || *name == "naive");
-    }
+    // A row or a column alone leaves most of a tile empty. Variants without tensor cores are slower than the last, and one of
+    // them was wrong for a single term.
+    let small = m.min(n) < 8 || k < 8;
+    all.retain(|(name, _)| *name == "naive" || !(small || name.starts_with("unit")));
     if let Some(first) = FIRST.as_deref() {
         all.sort_by_key(|(name, _)| *name != first);
     }

@@ -17,6 +17,9 @@ pub(super) use kernel::losses_of_chunk;
 /// Maximal number of logits at a time: 128 MiB in f32, the largest buffer that every device supports.
 pub(super) const LOGITS: usize = 1 << 25;
 
+/// Tokens of a chunk are a multiple of this, if there are more.
+const TILE: usize = 128;
+
 impl<B: Launch> LinearCrossEntropy<B> for Kernels {
     fn linear_cross_entropy(
         &self,
@@ -107,6 +110,12 @@ impl<B: Launch> Head<B> {
     ) -> impl Iterator<Item = (Tensor<B, 2>, Tensor<B, 1, Int>)> + '_ {
         let (tokens, vocabulary) = (self.tokens(), self.weight.dims()[1]);
         let each = (logits / vocabulary.max(1)).max(1);
+        // Products of whole tiles; those of any other number of tokens were several times slower.
+        let each = if each > TILE {
+            each / TILE * TILE
+        } else {
+            each
+        };
         let starts = (0..tokens.max(1)).step_by(each);
         starts.map(move |start| match tokens <= each {
             true => (self.hidden.clone(), self.targets.clone()),
