@@ -8,6 +8,7 @@ mod parity;
 mod run;
 mod spectrum;
 mod step;
+mod with_cuda;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -34,6 +35,9 @@ pub enum Command {
     Cell(run::One),
     /// List which backends of this program work on this machine.
     Backends(backends::Backends),
+    /// Start another program, with CUDA where it finds it.
+    #[command(hide = true)]
+    WithCuda(with_cuda::WithCuda),
 }
 
 impl Command {
@@ -52,6 +56,7 @@ impl Command {
             Self::Spectrum(command) => command.run(),
             Self::Cell(command) => command.run(),
             Self::Backends(command) => command.run(),
+            Self::WithCuda(command) => command.run(),
         }
     }
 }

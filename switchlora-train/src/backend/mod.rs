@@ -4,9 +4,12 @@
 mod adapters;
 mod bandwidth;
 mod choose;
+#[cfg_attr(not(target_os = "linux"), path = "cuda/elsewhere.rs")]
+pub mod cuda;
 mod devices;
 mod error;
 mod kind;
+mod library;
 mod missing;
 mod run;
 
