@@ -15,6 +15,8 @@ pub mod cells;
 pub mod children;
 pub mod compare;
 mod files;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod hypotf;
 pub mod parity;
 pub mod report;
 pub mod results;

@@ -49,7 +49,8 @@ fn among(places: &[Place], environment: &Environment, loaders: Option<&Nvrtc>) -
     let named = environment.folder(CUDA_PATH);
     let named = named.and_then(|folder| headers_of(&folder));
     let headers = named.or_else(|| headers::choose(places, version));
-    let looked = places
+    let usual = ["/usr/local/cuda*", "/opt/cuda"].map(str::to_owned);
+    let places = places
         .iter()
         .map(|place| place.folder.display().to_string());
     Found {
@@ -57,7 +58,7 @@ fn among(places: &[Place], environment: &Environment, loaders: Option<&Nvrtc>) -
         is_loaders: loaders.is_some(),
         nvrtc,
         headers,
-        looked: looked.collect(),
+        looked: usual.into_iter().chain(places).collect(),
     }
 }
 

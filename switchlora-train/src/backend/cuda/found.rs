@@ -59,7 +59,6 @@ impl Found {
                     .to_owned(),
             );
         }
-        // Each line is a sentence of its own; where it was looked for is the same for both.
         let looked = self.looked.join(", ");
         if self.nvrtc.is_none() {
             missing.push(format!(
@@ -79,6 +78,10 @@ impl Found {
     /// A line about what was found and what may not work with it.
     pub fn description(&self) -> Option<String> {
         let (nvrtc, headers) = (self.nvrtc.as_ref()?, self.headers.as_ref()?);
+        let folders: Vec<_> = headers
+            .folders()
+            .map(|folder| folder.display().to_string())
+            .collect();
         let number = |version: Option<Version>| {
             version.map_or("?".to_owned(), |version| version.to_string())
         };
@@ -87,7 +90,7 @@ impl Found {
             number(nvrtc.version),
             nvrtc.file.display(),
             number(headers.version),
-            headers.folder.display()
+            folders.join(", ")
         );
         let majors = nvrtc.version.zip(headers.version);
         if majors.is_some_and(|(nvrtc, headers)| nvrtc.major != headers.major) {

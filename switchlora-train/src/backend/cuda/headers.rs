@@ -38,13 +38,16 @@ impl Headers {
         })
     }
 
-    /// What kernels may include and the folder lacks: the kernels that need it do not compile, and others take their
-    /// place.
+    /// What kernels may include and no folder has: the kernels that need it do not compile, and others take their place.
     pub fn lacks(&self) -> Vec<&'static str> {
-        let lacking = SOME
-            .iter()
-            .filter(|(files, _)| !has_one(&self.folder, files));
+        let has = |files| self.folders().any(|folder| has_one(folder, files));
+        let lacking = SOME.iter().filter(|(files, _)| !has(files));
         lacking.map(|(_, what)| *what).collect()
+    }
+
+    /// Every folder with headers.
+    pub fn folders(&self) -> impl Iterator<Item = &PathBuf> {
+        [&self.folder].into_iter().chain(&self.more)
     }
 }
 
@@ -69,8 +72,8 @@ pub fn choose(places: &[Place], nvrtc: Option<Version>) -> Option<Headers> {
         .filter(|(files, _)| !has_one(&headers.folder, files));
     let having =
         lacking.filter_map(|(files, _)| place.more.iter().find(|folder| has_one(folder, files)));
-    let having: Vec<_> = having.cloned().collect();
-    headers.more = having;
+    let more: Vec<_> = having.cloned().collect();
+    headers.more = more;
     Some(headers)
 }
 

@@ -34,8 +34,8 @@ impl Nvrtc {
     /// Loads it, after which the runtime finds it by its name. Returns `None` if it does not.
     pub fn loaded(self) -> Option<Self> {
         let version = Library::load(&self.file)?.nvrtc_version();
-        let finds = |name: &&str| Library::load(Path::new(name)).is_some();
-        NAMES.iter().any(|name| finds(&name)).then_some(Self {
+        let finds = |name: &str| Library::load(Path::new(name)).is_some();
+        NAMES.iter().any(|name| finds(name)).then_some(Self {
             version: version.or(self.version),
             file: self.file,
         })
@@ -92,4 +92,37 @@ fn read(file: &Path, names: &[String]) -> Option<Nvrtc> {
     let builtins = builtins.filter(|version| version.major.to_string() == major);
     let version = Version::from_text(version).or(builtins.max());
     is_known.then_some(Nvrtc { file, version })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn a_library_that_was_loaded_by_its_path_is_found_by_its_own_name() {
+        if Nvrtc::of_the_loader().is_some() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("nvrtc.c");
+        let text = "int nvrtcVersion(int *a, int *b) { *a = 12; *b = 8; return 0; }";
+        fs::write(&source, text).unwrap();
+        // Its file's name is not the name that the runtime asks for.
+        let file = folder.path().join("libnvrtc.so.12.8.99");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-shared", "-fPIC", "-Wl,-soname,libnvrtc.so.12", "-o"]);
+        let compiled = compiler.arg(&file).arg(source).status();
+        assert!(
+            compiled.is_ok_and(|status| status.success()),
+            "no C compiler"
+        );
+        let version = Version::from_text("12.8");
+        let found = in_folder(folder.path());
+        let file = file.canonicalize().unwrap();
+        assert_eq!(found, [Nvrtc { file, version }]);
+        let loaded = found[0].clone().loaded().expect("found by its name");
+        assert_eq!(loaded.version, version);
+        assert!(Nvrtc::of_the_loader().is_some());
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A version of CUDA: of the driver, of NVRTC, or of the headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
     /// 12 of 12.9.
     pub major: u32,
