@@ -30,7 +30,7 @@ static PROVIDED: OnceLock<Found> = OnceLock::new();
 /// the start of `main`: when there are other threads already, it does nothing.
 ///
 /// Does nothing in a program without the backend, and never fails: what was not found is said by
-/// [`missing`](crate::backend::missing).
+/// [`missing`](crate::backend::missing()).
 pub fn provide() {
     if !cfg!(feature = "cuda") || PROVIDED.get().is_some() || !is_only_thread() {
         return;
