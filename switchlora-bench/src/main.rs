@@ -9,7 +9,7 @@ use clap::Parser;
 use commands::Command;
 use std::process::ExitCode;
 use switchlora_bench::children;
-use switchlora_train::say;
+use switchlora_train::{backend::cuda, say};
 
 /// Measures SwitchLoRA on Burn: parity with the authors' program, and the time of an update.
 #[derive(Parser)]
@@ -20,6 +20,8 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
+    // First: no other thread may run yet.
+    cuda::provide();
     let arguments = Arguments::parse();
     if !matches!(arguments.command, Command::Cell(_)) {
         // A cell says for itself: the one that measures memory wants to see what is freed go.

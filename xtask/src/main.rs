@@ -1,10 +1,11 @@
-//! The workspace's own tasks: `cargo xtask ci`, `bench`, `arrows`, `lines` and `promises`.
+//! The workspace's own tasks: `cargo xtask ci`, `bench`, `bundle`, `arrows`, `lines` and `promises`.
 //!
 //! It imports no crate of the workspace, so it compiles in seconds: it builds and starts programs and reads sources.
 
 mod arrows;
 mod backends;
 mod bench;
+mod bundle;
 mod cargo;
 mod ci;
 mod lines;
@@ -27,6 +28,8 @@ struct Cli {
 enum Task {
     /// Build the bench for the backends of this machine and run it: time, memory, traffic, convergence, agreement.
     Bench(bench::BenchArgs),
+    /// Build the programs for another machine with a GPU and pack them into one archive.
+    Bundle(bundle::BundleArgs),
     /// Check everything that must hold before a change lands: format, imports, licenses, lints, tests, docs, features.
     Ci,
     /// Check that no two files of a crate import each other in a loop; print each loop with the names that tie it.
@@ -40,6 +43,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Bench(args) => bench::run(&args),
+        Task::Bundle(args) => bundle::run(&args),
         Task::Ci => ci::run(),
         Task::Arrows => arrows::run(),
         Task::Lines => lines::run(),

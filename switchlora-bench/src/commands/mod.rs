@@ -12,6 +12,7 @@ mod run;
 mod spectrum;
 mod step;
 mod variants;
+mod with_cuda;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -47,6 +48,9 @@ pub enum Command {
     Cell(run::One),
     /// List which backends of this program work on this machine.
     Backends(backends::Backends),
+    /// Start another program, with CUDA where it finds it.
+    #[command(hide = true)]
+    WithCuda(with_cuda::WithCuda),
 }
 
 impl Command {
@@ -69,6 +73,7 @@ impl Command {
             Self::Spectrum(command) => command.run(),
             Self::Cell(command) => command.run(),
             Self::Backends(command) => command.run(),
+            Self::WithCuda(command) => command.run(),
         }
     }
 }

@@ -4,10 +4,13 @@
 mod adapters;
 mod bandwidth;
 mod choose;
+#[cfg_attr(not(target_os = "linux"), path = "cuda/elsewhere.rs")]
+pub mod cuda;
 mod devices;
 mod error;
 mod kernels;
 mod kind;
+mod library;
 mod missing;
 mod nvidia;
 mod run;

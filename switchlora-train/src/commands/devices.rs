@@ -1,6 +1,6 @@
 //! `devices`: the devices of each backend on this machine.
 
-use crate::backend::{BackendKind, device_names};
+use crate::backend::{BackendKind, cuda, device_names};
 use crate::say::answer;
 use anyhow::Result;
 use clap::Args;
@@ -31,7 +31,10 @@ pub fn run(args: DevicesArgs) -> Result<ExitCode> {
                 Err(error) => (Vec::new(), Some(error.to_string())),
             };
             let auto = auto == Some(backend);
-            answer(json!({"backend": name, "devices": devices, "auto": auto, "reason": reason}))?;
+            let parts = parts(backend);
+            answer(
+                json!({"backend": name, "devices": devices, "auto": auto, "reason": reason, "parts": parts}),
+            )?;
             continue;
         }
         let mark = if auto == Some(backend) {
@@ -47,6 +50,17 @@ pub fn run(args: DevicesArgs) -> Result<ExitCode> {
             }
             Err(error) => answer(format_args!("{name:<8} {error}"))?,
         }
+        if let Some(parts) = parts(backend) {
+            answer(format_args!("{name:<8} with {parts}"))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a backend's runtime works with on this machine.
+fn parts(backend: BackendKind) -> Option<String> {
+    match backend {
+        BackendKind::Cuda => cuda::description(),
+        _ => None,
+    }
 }

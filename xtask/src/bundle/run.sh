@@ -1,0 +1,29 @@
+#!/bin/sh
+# Measures this machine's GPU with SwitchLoRA. README.md, beside this file, says what is needed and what comes out.
+#
+#   ./run.sh [--minutes N] [--stages a,b,...] [--out DIR]   all measurements (./run.sh --help lists the arguments)
+#   ./run.sh --tests [ARGUMENTS]                            the tests of the kernels on an NVIDIA GPU
+set -eu
+
+case $0 in
+  */*) here=${0%/*} ;;
+  *) here=. ;;
+esac
+here=$(CDPATH='' cd -- "${here:-/}" && pwd -P)
+
+# Started with an empty environment: where Python is looked for.
+PATH=${PATH:-/usr/local/bin:/usr/bin:/bin}
+export PATH
+
+# The programs replace this script, so that a signal reaches them.
+if [ "${1-}" = --tests ]; then
+  shift
+  [ $# -gt 0 ] || set -- on_cuda --include-ignored
+  exec "$here/bin/switchlora-bench" with-cuda "$here/bin/kernel-tests" "$@"
+fi
+for argument; do
+  case $argument in
+    --out | --out=* | --report | --report=* | -h | --help) exec "$here/bin/switchlora-bench" device "$@" ;;
+  esac
+done
+exec "$here/bin/switchlora-bench" device --out device-results "$@"
