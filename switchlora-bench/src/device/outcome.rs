@@ -148,3 +148,48 @@ fn reason(said: &str, output: &Output) -> String {
         None => output.status.to_string(),
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    fn outcome(kind: Kind, status: i32, out: &str, said: &str, late: bool) -> Outcome {
+        let piece = Piece::new(Stage::Correct, "piece", kind, "a command");
+        let output = Output {
+            status: ExitStatus::from_raw(status),
+            stdout: out.as_bytes().to_vec(),
+            stderr: said.as_bytes().to_vec(),
+        };
+        Outcome::of(&piece, Path::new("no-such-folder"), &output, 1.0, late)
+    }
+
+    const WRONG: i32 = 1 << 8;
+    const KILLED: i32 = 9;
+
+    #[test]
+    fn a_piece_that_found_something_is_right_or_wrong_and_one_that_found_nothing_failed() {
+        let case = r#"{"case":"norm","precision":"f32","ours":0.1,"composed":null,"limit":0.01,"passes":false}"#;
+        let wrong = outcome(Kind::Operations, WRONG, case, "", false);
+        assert_eq!(wrong.end, End::Wrong);
+        assert!(wrong.text.contains("1 wrong") && wrong.text.contains("norm"), "{}", wrong.text);
+        // A device that fails is no wrong number.
+        let failed = outcome(Kind::Operations, WRONG, "", "note\nerror: no device\n", false);
+        assert_eq!((failed.end, failed.text.as_str()), (End::Failed, "no device"));
+        let panicked = "thread 'main' panicked at x.rs:1:2:\nout of memory\nstack backtrace:\n";
+        let panicked = outcome(Kind::Step, 101 << 8, "", panicked, false);
+        assert_eq!((panicked.end, panicked.text.as_str()), (End::Failed, "out of memory"));
+    }
+
+    #[test]
+    fn what_a_piece_printed_before_its_time_was_up_is_kept() {
+        let run = r#"{"run":"lora","pass":true}"#;
+        let late = outcome(Kind::Parity, KILLED, run, "", true);
+        assert_eq!(late.end, End::Late);
+        assert!(late.text.starts_with("1 of 1 runs"), "{}", late.text);
+        assert!(!late.is_final());
+        // Killed by another.
+        assert_eq!(outcome(Kind::Parity, KILLED, run, "", false).end, End::Failed);
+    }
+}
