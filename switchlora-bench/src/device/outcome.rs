@@ -173,13 +173,29 @@ mod tests {
         let case = r#"{"case":"norm","precision":"f32","ours":0.1,"composed":null,"limit":0.01,"passes":false}"#;
         let wrong = outcome(Kind::Operations, WRONG, case, "", false);
         assert_eq!(wrong.end, End::Wrong);
-        assert!(wrong.text.contains("1 wrong") && wrong.text.contains("norm"), "{}", wrong.text);
+        assert!(
+            wrong.text.contains("1 wrong") && wrong.text.contains("norm"),
+            "{}",
+            wrong.text
+        );
         // A device that fails is no wrong number.
-        let failed = outcome(Kind::Operations, WRONG, "", "note\nerror: no device\n", false);
-        assert_eq!((failed.end, failed.text.as_str()), (End::Failed, "no device"));
+        let failed = outcome(
+            Kind::Operations,
+            WRONG,
+            "",
+            "note\nerror: no device\n",
+            false,
+        );
+        assert_eq!(
+            (failed.end, failed.text.as_str()),
+            (End::Failed, "no device")
+        );
         let panicked = "thread 'main' panicked at x.rs:1:2:\nout of memory\nstack backtrace:\n";
         let panicked = outcome(Kind::Step, 101 << 8, "", panicked, false);
-        assert_eq!((panicked.end, panicked.text.as_str()), (End::Failed, "out of memory"));
+        assert_eq!(
+            (panicked.end, panicked.text.as_str()),
+            (End::Failed, "out of memory")
+        );
     }
 
     #[test]
@@ -190,6 +206,9 @@ mod tests {
         assert!(late.text.starts_with("1 of 1 runs"), "{}", late.text);
         assert!(!late.is_final());
         // Killed by another.
-        assert_eq!(outcome(Kind::Parity, KILLED, run, "", false).end, End::Failed);
+        assert_eq!(
+            outcome(Kind::Parity, KILLED, run, "", false).end,
+            End::Failed
+        );
     }
 }

@@ -180,7 +180,10 @@ fn pieces(text: &mut String, stage: Stage, folders: &[Folder]) -> Result<()> {
         return Ok(());
     }
     writeln!(text, "\n## Stage {stage}")?;
-    for (number, outcome) in all {
+    let (measured, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, outcome)| {
+        outcome.seconds > 0.0 || outcome.end == End::Absent && outcome.stage == Stage::Peer
+    });
+    for (number, outcome) in measured {
         let Outcome {
             name,
             end,
@@ -201,6 +204,17 @@ fn pieces(text: &mut String, stage: Stage, folders: &[Folder]) -> Result<()> {
         for line in found.lines() {
             writeln!(text, "       {line}")?;
         }
+    }
+    if !others.is_empty() {
+        let names = others
+            .iter()
+            .map(|(number, outcome)| format!("{} ({number})", outcome.name));
+        let names: Vec<String> = names.collect();
+        writeln!(
+            text,
+            "\nNot begun, or after one that did not end well: {}.",
+            names.join(", ")
+        )?;
     }
     Ok(())
 }

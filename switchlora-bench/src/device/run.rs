@@ -19,6 +19,10 @@ use switchlora_train::run_directory::RunDirectory;
 /// Least time of a piece: less is not worth its start.
 const LEAST: Duration = Duration::from_secs(5);
 
+/// The share of what a stage has left that one piece may take while others wait. On a fresh GPU a piece may spend all of it
+/// on compiling.
+const MOST: f64 = 0.6;
+
 /// Kernels are compiled and tuned once for the folder, not once for each command: its settings for CubeCL.
 const SETTINGS: &str = "\
 [compilation]
@@ -57,11 +61,18 @@ pub fn run(
         let until = Instant::now() + left.mul_f64((stage.share() / shares).clamp(0.0, 1.0));
         shares -= stage.share();
         let mut ends: HashMap<String, End> = HashMap::new();
-        for piece in asked.pieces(stage)? {
+        let pieces = asked.pieces(stage)?;
+        let count = pieces.len();
+        for (index, piece) in pieces.into_iter().enumerate() {
             let outcome = match kept(&out, &piece) {
                 Some(outcome) => outcome,
                 None => {
-                    let outcome = measured(&out, &piece, asked, until, &ends)?;
+                    let left = until.saturating_duration_since(Instant::now());
+                    let limit = match index + 1 < count {
+                        true => left.mul_f64(MOST).max(LEAST.min(left)),
+                        false => left,
+                    };
+                    let outcome = measured(&out, &piece, asked, limit, &ends)?;
                     let folder = out.join(piece.folder());
                     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
                     write_file(
@@ -109,7 +120,7 @@ fn measured(
     out: &Path,
     piece: &Piece,
     asked: &Asked,
-    until: Instant,
+    limit: Duration,
     ends: &HashMap<String, End>,
 ) -> Result<Outcome> {
     let without = |end, text: &str| Outcome::without_result(piece, end, text.to_owned(), 0.0);
@@ -123,7 +134,6 @@ fn measured(
     {
         return Ok(without(End::Absent, &missing));
     }
-    let limit = until.saturating_duration_since(Instant::now());
     if limit < LEAST {
         return Ok(without(End::Late, "not begun"));
     }

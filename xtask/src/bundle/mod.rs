@@ -48,14 +48,19 @@ pub struct BundleArgs {
 /// The numbers of the authors' programs, which `switchlora-bench device` looks for beside the folder of its program.
 fn golden() -> Result<Vec<Entry>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../switchlora-bench/fixtures/golden");
-    let listed = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let listed =
+        fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut files = listed
         .map(|entry| Ok(entry?.path()))
         .collect::<Result<Vec<PathBuf>>>()?;
     // The order of a folder is not the same everywhere.
     files.sort();
     let entry = |file: PathBuf| {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
         Ok(Entry::file(&format!("golden/{name}"), bytes))
     };

@@ -69,7 +69,10 @@ fn the_tests_of_the_kernels_start_with_cuda_where_they_find_it() {
         .join("bin/kernel-tests");
     let expected =
         |arguments| format!("switchlora-bench with-cuda {} {arguments}", tests.display());
-    assert_eq!(start(&bundle, &["--tests"]).0, expected("on_cuda --include-ignored"));
+    assert_eq!(
+        start(&bundle, &["--tests"]).0,
+        expected("on_cuda --include-ignored")
+    );
     let (started, _) = start(&bundle, &["--tests", "norm", "--nocapture"]);
     assert_eq!(started, expected("norm --nocapture"));
 }
