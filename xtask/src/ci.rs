@@ -87,7 +87,7 @@ fn step(name: &str, command: &str) -> Result<()> {
     if std::env::var_os("CUDARC_CUDA_VERSION").is_none() {
         step.env("CUDARC_CUDA_VERSION", "13000");
     }
-    // Timing every kernel takes minutes on a software driver; the first that works is enough.
+    // Tunes fewer shapes: timing the variants of a product takes long on a software driver.
     if std::env::var_os("CUBECL_AUTOTUNE_LEVEL").is_none() {
         step.env("CUBECL_AUTOTUNE_LEVEL", "minimal");
     }

@@ -86,7 +86,11 @@ pub fn run(
             say(&line(&outcome));
             right &= !matches!(outcome.end, End::Wrong | End::Failed);
             ends.insert(piece.name, outcome.end);
-            write_file(&out, "report.md", report::of(&[out.clone()])?.as_bytes())?;
+            write_file(
+                &out,
+                "report.md",
+                report::of(std::slice::from_ref(&out))?.as_bytes(),
+            )?;
         }
     }
     Ok(right)

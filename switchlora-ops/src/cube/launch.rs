@@ -1,6 +1,6 @@
 //! Starts kernels on CubeCL backends: immediately without fusion, as an operation in the queue of fusion with it.
 
-use super::product::Products;
+use super::runtime::Products;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
 use burn::tensor::{DType, Shape};

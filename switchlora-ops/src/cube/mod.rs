@@ -18,6 +18,7 @@ pub(crate) mod product;
 mod projection;
 mod reduce;
 mod rows;
+mod runtime;
 mod sums;
 mod swiglu;
 mod tensors;

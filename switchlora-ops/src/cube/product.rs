@@ -5,6 +5,7 @@
 //! measured; the next in the list is taken if one cannot compute it. `SWITCHLORA_PRODUCT=name` puts another first.
 
 use super::launch::Launch;
+use super::runtime::Products;
 use super::tensors::empty;
 use crate::primitive::{primitive, tensor};
 use burn::tensor::{DType, Shape, Tensor, TensorMetadata};
@@ -19,22 +20,6 @@ use cubek::matmul::routines::ordered_double_buffering::OrderedSelectionArgs;
 use cubek::matmul::routines::simple::SimpleArgs;
 use cubek::std::InputBinding;
 use std::sync::LazyLock;
-
-/// A CubeCL runtime, with the way that its products are chosen.
-pub(crate) trait Products: CubeRuntime {
-    /// Whether a product's variant follows from its shape. Otherwise Burn tries all of them.
-    const CHOSEN: bool;
-}
-
-#[cfg(feature = "wgpu")]
-impl Products for cubecl::wgpu::WgpuRuntime {
-    const CHOSEN: bool = false;
-}
-
-#[cfg(feature = "cuda")]
-impl Products for cubecl::cuda::CudaRuntime {
-    const CHOSEN: bool = true;
-}
 
 /// A variant of a product, by name.
 pub(crate) type Variant = (&'static str, Strategy);

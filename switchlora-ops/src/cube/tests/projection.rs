@@ -83,7 +83,8 @@ fn found<B: Backend>(
     precision: Precision,
 ) -> Vec<Vec<f64>> {
     let (x, projections) = inputs::<B>(tokens, n, layers);
-    let product = |left: Tensor<B, 2>, right: Tensor<B, 2>| precision.widen(left.matmul(right));
+    let product =
+        move |left: Tensor<B, 2>, right: Tensor<B, 2>| precision.widen(left.matmul(right));
     let outputs = forward(x.clone(), projections.clone(), precision, &product);
     let dy = outputs.iter().enumerate();
     let dy = dy.map(|(i, y)| Some(put(numbers(9, i, y.dims()), y.dims(), DType::F32)));
