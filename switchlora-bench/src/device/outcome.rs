@@ -20,6 +20,8 @@ pub enum End {
     Wrong,
     /// It could not measure.
     Failed,
+    /// The device has too little memory for it.
+    Large,
     /// Its time was up.
     Late,
     /// This machine lacks what it needs.
@@ -33,6 +35,7 @@ impl End {
             Self::Right => "ok",
             Self::Wrong => "WRONG",
             Self::Failed => "FAILED",
+            Self::Large => "too large",
             Self::Late => "out of time",
             Self::Absent => "left out",
         }
@@ -88,8 +91,22 @@ impl Outcome {
                 .is_some_and(|found: &Results| found.has_rows()),
             _ => !printed.is_empty(),
         };
+        let failures = results.iter().flat_map(|found| &found.failures);
+        let large = match failures.clone().count() {
+            0 => does_not_fit(&said),
+            _ => failures
+                .clone()
+                .all(|failure| does_not_fit(&failure.reason)),
+        };
+        let disagrees = results
+            .iter()
+            .flat_map(|found| &found.agreement)
+            .any(|row| !row.agrees);
         let ended = match output.status.code() {
             Some(0) if measured => End::Right,
+            // What fits was measured.
+            Some(1) if measured && large && !disagrees => End::Right,
+            Some(_) if !measured && large => End::Large,
             // A benchmark of which a part failed, or an operation that is wrong.
             Some(1) if measured => End::Wrong,
             None if late => End::Late,
@@ -97,7 +114,7 @@ impl Outcome {
         };
         let found = text::found(piece.kind, &printed, results.as_ref(), &said);
         let text = match ended {
-            End::Failed | End::Late if found.is_empty() => reason(&said, output),
+            End::Failed | End::Large | End::Late if found.is_empty() => reason(&said, output),
             End::Late => format!("{found}; the rest was not measured"),
             _ => found,
         };
@@ -128,6 +145,18 @@ impl Outcome {
     pub(super) fn is_final(&self) -> bool {
         matches!(self.end, End::Right | End::Wrong)
     }
+}
+
+/// Whether a command says that the device has too little memory. A buffer that could not be allocated is missed later.
+fn does_not_fit(said: &str) -> bool {
+    let words = [
+        "can't allocate buffer",
+        "BufferTooBig",
+        "OutOfMemory",
+        "out of memory",
+        "couldn't find resource for that handle",
+    ];
+    words.iter().any(|word| said.contains(word))
 }
 
 /// The line of a command's errors that says why it failed.

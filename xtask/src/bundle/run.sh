@@ -21,9 +21,4 @@ if [ "${1-}" = --tests ]; then
   [ $# -gt 0 ] || set -- on_cuda --include-ignored
   exec "$here/bin/switchlora-bench" with-cuda "$here/bin/kernel-tests" "$@"
 fi
-for argument; do
-  case $argument in
-    --out | --out=* | --report | --report=* | -h | --help) exec "$here/bin/switchlora-bench" device "$@" ;;
-  esac
-done
-exec "$here/bin/switchlora-bench" device --out device-results "$@"
+exec "$here/bin/switchlora-bench" device "$@"
