@@ -31,7 +31,7 @@ impl ModelSource {
         if Pretrained::is_at(path) {
             return Ok(Self::Pretrained(Pretrained::open(path)?));
         }
-        let found = checkpoint::resolve(path)?;
+        let found = checkpoint::resolve_and_hold(path)?;
         for rejected in &found.rejected {
             let used = found.checkpoint.path().display();
             warn(format!("{rejected}; using {used}"));

@@ -397,6 +397,27 @@ fn interrupt(child: &Child, signal: &str) {
 }
 
 #[test]
+fn who_looks_at_a_training_run_always_finds_a_checkpoint() {
+    let place = Place::new();
+    let endless = "--steps 1000000 --checkpoint-every 3 --keep 1 --eval-every 0 --out run";
+    let mut child = started(&place, &train_arguments(endless), "run");
+    wait_until(|| checkpoint::newest_valid(&place.path("run")).is_ok_and(|found| found.is_some()));
+    for look in 0..8 {
+        let export = format!("export run --out exported-{look}");
+        for command in [
+            "eval run --data text.txt",
+            "generate run --prompt a --max-tokens 1",
+            &export,
+        ] {
+            let output = place.run(command);
+            assert!(output.status.success(), "{command}: {output:?}");
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
 fn a_second_run_in_a_directory_is_refused_with_the_number_of_the_first() {
     let place = Place::new();
     let endless = "--steps 1000000 --checkpoint-every 10 --out run";

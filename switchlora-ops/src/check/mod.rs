@@ -1,7 +1,7 @@
 //! Compares the operations on a backend with their composed form on the same device and with f64 on the host.
 //!
 //! For a device that nobody has tried yet: [`operations`] draws sizes at random, odd ones among them, and computes each
-//! operation three times. The tests of this crate compute with the same [cases](case::Case).
+//! operation three times. The tests of this crate compute with the same cases.
 
 pub(crate) mod case;
 pub(crate) mod computed;

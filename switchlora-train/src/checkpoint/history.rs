@@ -81,6 +81,30 @@ pub fn resolve(path: &Path) -> Result<Found, CheckpointError> {
     newest_valid(path)?.ok_or_else(|| CheckpointError::None(path.to_path_buf()))
 }
 
+/// As [`resolve`], with the weights [held](Checkpoint::hold). A run that is training removes checkpoints: if it removes the
+/// one that is being opened, the newest is chosen again.
+///
+/// # Errors
+///
+/// There is no checkpoint, or it is damaged.
+pub fn resolve_and_hold(path: &Path) -> Result<Found, CheckpointError> {
+    loop {
+        let before = list(path)?;
+        let held = resolve(path).and_then(|mut found| match found.checkpoint.hold() {
+            Ok(()) => Ok(found),
+            Err(fault) => {
+                let rejected = Rejected::new(found.checkpoint.path(), fault);
+                Err(CheckpointError::Damaged(rejected))
+            }
+        });
+        match held {
+            // A checkpoint that is named has no list; a run that is not training has always the same.
+            Err(_) if list(path)? != before => {}
+            held => return held,
+        }
+    }
+}
+
 /// Renames damaged checkpoints to `….damaged`, so that they are neither tried again nor counted among those to keep.
 /// Their files stay.
 ///

@@ -26,7 +26,9 @@ mod tensors;
 mod write;
 
 pub use error::{CheckpointError, Fault, Rejected};
-pub use history::{Found, exists, list, newest_valid, prune, resolve, set_aside, sweep};
+pub use history::{
+    Found, exists, list, newest_valid, prune, resolve, resolve_and_hold, set_aside, sweep,
+};
 pub use manifest::MANIFEST;
 pub use open::Checkpoint;
 pub use record::{join, split};

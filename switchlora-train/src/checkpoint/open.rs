@@ -3,9 +3,11 @@
 use super::manifest::{Hashing, Manifest};
 use super::tensors::{Tensors, read_tensors};
 use super::{FILES, FORMAT, Fault, MANIFEST, MODEL, OPTIMIZER, STATE, State, TOKENIZER, folder};
+use std::borrow::Borrow;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A checkpoint whose manifest, state and tokenizer have been read and checked. Its tensors are still on the disk.
 #[derive(Clone, Debug)]
@@ -16,6 +18,8 @@ pub struct Checkpoint {
     pub state: State,
     /// The content of the tokenizer's file.
     pub tokenizer: Vec<u8>,
+    /// The open file of the weights, see [`hold`](Self::hold).
+    held: Option<Arc<Mutex<File>>>,
 }
 
 impl Checkpoint {
@@ -47,7 +51,19 @@ impl Checkpoint {
             tokenizer: read_whole(path, &manifest, TOKENIZER)?,
             manifest,
             state,
+            held: None,
         })
+    }
+
+    /// Opens the file of the weights now, so that they can be read after the run that made them has removed the checkpoint.
+    /// Their space on the disk is free when this checkpoint is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be opened.
+    pub fn hold(&mut self) -> Result<(), Fault> {
+        self.held = Some(Arc::new(Mutex::new(open(&self.path, MODEL)?)));
+        Ok(())
     }
 
     /// Its folder.
@@ -77,7 +93,14 @@ impl Checkpoint {
     ///
     /// The file differs from its checksum.
     pub fn model(&self) -> Result<Tensors, Fault> {
-        self.tensors(MODEL)
+        match &self.held {
+            None => self.tensors(MODEL, open(&self.path, MODEL)?),
+            Some(file) => {
+                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+                file.rewind().map_err(|error| unread(MODEL, error))?;
+                self.tensors(MODEL, &*file)
+            }
+        }
     }
 
     /// Moments and candidate vectors.
@@ -86,11 +109,11 @@ impl Checkpoint {
     ///
     /// The file differs from its checksum.
     pub fn optimizer(&self) -> Result<Tensors, Fault> {
-        self.tensors(OPTIMIZER)
+        self.tensors(OPTIMIZER, open(&self.path, OPTIMIZER)?)
     }
 
-    fn tensors(&self, name: &str) -> Result<Tensors, Fault> {
-        let file = open(&self.path, name)?;
+    fn tensors(&self, name: &str, file: impl Borrow<File>) -> Result<Tensors, Fault> {
+        let file: &File = file.borrow();
         let length = file.metadata().map_err(|error| unread(name, error))?.len();
         let mut reader = Hashing::new(io::BufReader::with_capacity(1 << 20, file));
         let tensors = read_tensors(&mut reader, length).map_err(|reason| Fault::Content {
