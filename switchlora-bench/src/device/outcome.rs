@@ -102,7 +102,14 @@ impl Outcome {
             .iter()
             .flat_map(|found| &found.agreement)
             .any(|row| !row.agrees);
+        // Also if it was ended before the rest.
+        let wrong = printed.iter().any(|row| match piece.kind {
+            Kind::Operations => row["passes"] == false,
+            Kind::Parity => row["pass"] == false,
+            _ => false,
+        });
         let ended = match output.status.code() {
+            _ if wrong => End::Wrong,
             Some(0) if measured => End::Right,
             // What fits was measured.
             Some(1) if measured && large && !disagrees => End::Right,
@@ -219,12 +226,15 @@ mod tests {
             (failed.end, failed.text.as_str()),
             (End::Failed, "no device")
         );
-        let panicked = "thread 'main' panicked at x.rs:1:2:\nout of memory\nstack backtrace:\n";
+        let panicked = "thread 'main' panicked at x.rs:1:2:\nno kernel\nstack backtrace:\n";
         let panicked = outcome(Kind::Step, 101 << 8, "", panicked, false);
         assert_eq!(
             (panicked.end, panicked.text.as_str()),
-            (End::Failed, "out of memory")
+            (End::Failed, "no kernel")
         );
+        let large = "thread 'main' panicked at x.rs:1:2:\ncan't allocate buffer of size: 99\n";
+        let large = outcome(Kind::Step, 101 << 8, "", large, false);
+        assert_eq!(large.end, End::Large);
     }
 
     #[test]
@@ -234,6 +244,11 @@ mod tests {
         assert_eq!(late.end, End::Late);
         assert!(late.text.starts_with("1 of 1 runs"), "{}", late.text);
         assert!(!late.is_final());
+        let wrong = r#"{"run":"lora","pass":false,"deviation":"a loss differs"}"#;
+        assert_eq!(
+            outcome(Kind::Parity, KILLED, wrong, "", true).end,
+            End::Wrong
+        );
         // Killed by another.
         assert_eq!(
             outcome(Kind::Parity, KILLED, run, "", false).end,

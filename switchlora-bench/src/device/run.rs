@@ -10,6 +10,7 @@ use crate::children;
 use crate::files::write_file;
 use anyhow::{Context, Result};
 use hashbrown::HashMap;
+use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -54,6 +55,8 @@ pub fn run(
     write_file(&out, "machine.json", &serde_json::to_vec_pretty(&card)?)?;
     let end = Instant::now() + time;
     let mut right = true;
+    // Whether there is PyTorch: importing it takes seconds.
+    let torch = OnceCell::new();
     let mut shares: f64 = stages.iter().map(|stage| stage.share()).sum();
     for &stage in stages {
         let left = end.saturating_duration_since(Instant::now());
@@ -72,7 +75,9 @@ pub fn run(
                         true => left.mul_f64(MOST).max(LEAST.min(left)),
                         false => left,
                     };
-                    let outcome = measured(&out, &piece, asked, limit, &ends)?;
+                    let without_torch =
+                        || torch.get_or_init(|| without_torch(&asked.python)).clone();
+                    let outcome = measured(&out, &piece, without_torch, limit, &ends)?;
                     let folder = out.join(piece.folder());
                     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
                     write_file(
@@ -123,7 +128,7 @@ fn kept(out: &Path, piece: &Piece) -> Option<Outcome> {
 fn measured(
     out: &Path,
     piece: &Piece,
-    asked: &Asked,
+    without_torch: impl FnOnce() -> Option<String>,
     limit: Duration,
     ends: &HashMap<String, End>,
 ) -> Result<Outcome> {
@@ -134,7 +139,7 @@ fn measured(
         return Ok(without(End::Absent, &format!("{before} did not end well")));
     }
     if piece.stage == Stage::Peer
-        && let Some(missing) = without_torch(&asked.python)
+        && let Some(missing) = without_torch()
     {
         return Ok(without(End::Absent, &missing));
     }
