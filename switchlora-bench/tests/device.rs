@@ -44,17 +44,17 @@ fn every_stage_runs_on_a_cpu_and_a_second_run_measures_nothing_again() {
     ] {
         fs::copy(golden.join(name), folder.join("golden").join(name)).unwrap();
     }
-    let arguments = "--backend ndarray --minutes 30 --models small.json --python no-such-python --quick --golden golden";
+    let arguments = "--backend flex --minutes 30 --models small.json --python no-such-python --quick --golden golden";
     let first = device(folder, arguments);
     assert!(first.status.success(), "{}", said(&first));
     for (piece, end) in [
         ("correct/operations", "right"),
         ("correct/parity", "right"),
-        ("correct/agreement-f32", "right"),
         ("speed/small-f32", "right"),
-        ("speed/small-f32-eighth", "right"),
-        ("speed/small-f32-composed", "right"),
-        ("peer/small-f32", "absent"),
+        ("speed/small-bf16", "right"),
+        ("speed/small-bf16-eighth", "right"),
+        ("speed/small-bf16-composed", "right"),
+        ("peer/small-bf16", "absent"),
         ("memory/small-frozen-f32", "right"),
         ("learn/embedded-text", "right"),
     ] {

@@ -108,7 +108,7 @@ fn speed(text: &mut String, folders: &[Folder]) -> Result<()> {
                 let share = 100.0 * row.gmacs / row.peak_gmacs_per_second / (row.update_ms / 1e3);
                 writeln!(
                     rows,
-                    "| {} | {} | {} x {} | {} | {}{composed} | {rank} | {:.2} | {:.0} | {share:.0} % of {peak:.0} TFLOP/s |",
+                    "| {} | {} | {} x {} | {} | {}{composed} | {rank} | {:.2} | {:.0} | {share:.0} % of {peak:.1} TFLOP/s |",
                     number + 1,
                     row.model,
                     row.batch_size,

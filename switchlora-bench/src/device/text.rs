@@ -111,7 +111,7 @@ fn speed(row: &StepRow) -> String {
     let share = 100.0 * row.gmacs / row.peak_gmacs_per_second / (update / 1e3);
     format!(
         "{method}{rank}: {update:.2} ms (forward {:.2}, backward {:.2}, optimizer {:.2}, switch {:.2}; host {:.2}), \
-         {tokens:.0} tokens/s, {share:.0} % of {:.0} TFLOP/s",
+         {tokens:.0} tokens/s, {share:.0} % of {:.1} TFLOP/s",
         row.forward_ms,
         row.backward_ms,
         row.optimizer_ms,

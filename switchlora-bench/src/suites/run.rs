@@ -54,7 +54,11 @@ pub fn run(settings: &Settings, command: &str, say: impl Fn(&str)) -> Result<Res
     if present.is_empty() {
         bail!("none of the given backends works here: see `switchlora-bench backends`");
     }
-    let tokens = text(out, &say)?;
+    // Only trainings read the text, and encoding it takes seconds.
+    let tokens = match settings.wants(Suite::Agreement) || settings.wants(Suite::Convergence) {
+        true => text(out, &say)?,
+        false => PathBuf::new(),
+    };
     let planned = settings.cells(&present, &tokens);
     let mut results = Results {
         program: format!("switchlora-bench {}", env!("CARGO_PKG_VERSION")),
