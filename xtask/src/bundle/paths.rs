@@ -36,7 +36,7 @@ pub fn hide(program: &mut [u8], folders: &[PathBuf]) {
         let mut from = 0;
         while let Some(at) = memmem::find(&program[from..], name) {
             let (start, end) = (from + at, from + at + name.len());
-            // Only a whole name: `/work/main` is not in `/work/mainly`.
+            // Only a whole name: `/home/a` is not in `/home/all`.
             if matches!(program.get(end), None | Some(b'/' | 0)) {
                 program[start..end].fill(b'/');
             }
