@@ -92,6 +92,19 @@ pub fn output_within(mut command: Command, limit: Option<Duration>) -> io::Resul
     output
 }
 
+/// The line in which a command that failed says why: its error, else the message of a panic, else the last line.
+pub fn reason(said: &[u8]) -> Option<String> {
+    let said = String::from_utf8_lossy(said);
+    let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let error = lines().find(|line| line.starts_with("error: "));
+    // A panic says where in its first line, and why in the second.
+    let panic = lines()
+        .skip_while(|line| !line.contains("panicked at"))
+        .nth(1);
+    let line = error.or(panic).or_else(|| lines().next_back())?;
+    Some(line.trim_start_matches("error: ").to_owned())
+}
+
 /// The state; never returns if this process is about to end.
 fn unless_ending() -> MutexGuard<'static, State> {
     let state = STATE.lock().unwrap_or_else(PoisonError::into_inner);

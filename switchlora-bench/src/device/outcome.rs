@@ -3,6 +3,7 @@
 use super::piece::{Kind, Piece};
 use super::stage::Stage;
 use super::text;
+use crate::children;
 use crate::results::Results;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -121,7 +122,10 @@ impl Outcome {
         };
         let found = text::found(piece.kind, &printed, results.as_ref(), &said);
         let text = match ended {
-            End::Failed | End::Large | End::Late if found.is_empty() => reason(&said, output),
+            End::Failed | End::Large | End::Late if found.is_empty() => {
+                let reason = children::reason(&output.stderr);
+                reason.map_or_else(|| output.status.to_string(), shortened)
+            }
             End::Late => format!("{found}; the rest was not measured"),
             _ => found,
         };
@@ -154,6 +158,11 @@ impl Outcome {
     }
 }
 
+/// The beginning of a line.
+fn shortened(line: String) -> String {
+    line.chars().take(300).collect()
+}
+
 /// Whether a command says that the device has too little memory. A buffer that could not be allocated is missed later.
 fn does_not_fit(said: &str) -> bool {
     let words = [
@@ -164,25 +173,6 @@ fn does_not_fit(said: &str) -> bool {
         "couldn't find resource for that handle",
     ];
     words.iter().any(|word| said.contains(word))
-}
-
-/// The line of a command's errors that says why it failed.
-fn reason(said: &str, output: &Output) -> String {
-    let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
-    let error = lines().find(|line| line.starts_with("error: "));
-    // A panic says where in its first line, and why in the second.
-    let panic = lines()
-        .skip_while(|line| !line.contains("panicked at"))
-        .nth(1);
-    let line = error.or(panic).or_else(|| lines().next_back());
-    match line {
-        Some(line) => line
-            .trim_start_matches("error: ")
-            .chars()
-            .take(300)
-            .collect(),
-        None => output.status.to_string(),
-    }
 }
 
 #[cfg(all(test, unix))]

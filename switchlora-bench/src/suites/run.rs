@@ -139,13 +139,9 @@ pub(crate) fn measured(kept: &Path, cell: &Cell, progress: &mut Progress) -> Res
     let output = children::output(child)?;
     progress.done(began.elapsed());
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        let mut lines = said.lines().filter(|line| !line.trim().is_empty());
-        let error = lines.clone().find(|line| line.starts_with("error: "));
-        let line = error
-            .or_else(|| lines.next_back())
-            .unwrap_or("it printed nothing");
-        bail!("{} ({})", line.trim_start_matches("error: "), output.status);
+        let reason = children::reason(&output.stderr);
+        let reason = reason.as_deref().unwrap_or("it printed nothing");
+        bail!("{reason} ({})", output.status);
     }
     let text = String::from_utf8(output.stdout)?;
     let line = text.lines().next_back().unwrap_or_default();
