@@ -25,6 +25,7 @@ pub mod operations;
 pub mod parity;
 pub mod report;
 pub mod results;
+mod rounding;
 pub mod saving;
 pub mod spectrum;
 pub mod step;

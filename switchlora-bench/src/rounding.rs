@@ -11,7 +11,7 @@ use switchlora_ops::linear;
 const WIDTH: usize = 128;
 
 /// Whether the operands of a product in f32 are rounded to fewer bits.
-pub(super) fn rounds_operands<B: Backend>(device: &B::Device) -> bool {
+pub(crate) fn rounds_operands<B: Backend>(device: &B::Device) -> bool {
     // 1 + 2^-16 has 17 bits. In f32, a sum of 128 of these has no rounding error.
     let value = 1.0_f32 + f32::exp2(-16.0);
     let matrix = |value: f32| {

@@ -1,6 +1,7 @@
 //! The losses and switches of one training, update by update.
 
 use crate::results::Curve;
+use crate::rounding::rounds_operands;
 use anyhow::{Context, Result};
 use burn::data::dataloader::DataLoader;
 use burn::module::AutodiffModule;
@@ -23,6 +24,9 @@ pub struct CurveResult {
     pub curve: Curve,
     /// SHA-256 over path, rows and slots of all switches, in order.
     pub switch_sha256: String,
+    /// Whether the device rounds the operands of products in f32 (TF32).
+    #[serde(default)]
+    pub rounds_operands: bool,
 }
 
 /// One training. Initial weights, order of the data and switches follow from the seed, on every backend.
@@ -112,6 +116,7 @@ impl CurveJob {
             result: CurveResult {
                 curve,
                 switch_sha256,
+                rounds_operands: rounds_operands::<B>(device),
             },
             training,
         })

@@ -24,7 +24,6 @@ mod log;
 mod moments;
 mod replay;
 mod report;
-mod rounding;
 mod start;
 mod state;
 mod switches;
