@@ -8,7 +8,8 @@ use crate::tokens::RandomTokens;
 use anyhow::{Context, Result, bail};
 use burn::tensor::backend::AutodiffBackend;
 use hashbrown::HashMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -26,7 +27,7 @@ const LARGEST: usize = 10;
 const QUIET: Duration = Duration::from_millis(500);
 
 /// The kernels of an update.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KernelReport {
     /// Launches per update.
     pub launches: f64,
@@ -37,7 +38,7 @@ pub struct KernelReport {
 }
 
 /// All launches of one kernel.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KernelRow {
     /// Its name, as CubeCL says it.
     pub name: String,
@@ -45,6 +46,25 @@ pub struct KernelRow {
     pub launches: f64,
     /// Milliseconds per update.
     pub milliseconds: f64,
+}
+
+impl fmt::Display for KernelReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (launches, milliseconds) = (self.launches, self.milliseconds);
+        write!(
+            f,
+            "{launches:.0} launches, {milliseconds:.2} ms in kernels per update"
+        )?;
+        for row in &self.largest {
+            let (launches, milliseconds) = (row.launches, row.milliseconds);
+            write!(
+                f,
+                "\n{milliseconds:>10.3} ms {launches:>8.1} launches  {}",
+                row.name
+            )?;
+        }
+        Ok(())
+    }
 }
 
 /// Lists the kernels of the updates of one method, as a job for [`run_on`](switchlora_train::backend::run_on).

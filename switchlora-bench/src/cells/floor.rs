@@ -4,6 +4,7 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Distribution, Tensor};
 use std::time::Instant;
+use switchlora_ops::check::product;
 use switchlora_train::experiment::Method;
 use switchlora_train::model::LlamaConfig;
 
@@ -51,7 +52,7 @@ pub(super) fn peak<B: Backend>(size: usize, dtype: DType, device: &B::Device) ->
     let time = || {
         let _ = B::sync(device);
         let began = Instant::now();
-        let product = a.clone().matmul(b.clone());
+        let product = product(a.clone(), b.clone());
         let _ = B::sync(device);
         drop(product);
         began.elapsed().as_secs_f64()

@@ -92,14 +92,9 @@ impl Job for Peak {
     type Output = f64;
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> f64 {
-        // Burn's own product would be tried in every variant first, which takes longer than the rest of the cell.
-        #[cfg(feature = "cuda")]
-        if self.0 == BackendKind::Cuda {
-            return switchlora_ops::check::rate_on_cuda(WIDTH_ON_GPU, self.1);
-        }
-        let width = match self.0 {
-            BackendKind::Flex | BackendKind::Ndarray => WIDTH_ON_CPU,
-            _ => WIDTH_ON_GPU,
+        let width = match self.0.is_cpu() {
+            true => WIDTH_ON_CPU,
+            false => WIDTH_ON_GPU,
         };
         floor::peak::<B::InnerBackend>(width, self.1.dtype(), &device)
     }

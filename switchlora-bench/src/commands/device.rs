@@ -71,8 +71,7 @@ impl Device {
         let choice = self.backend.choose()?;
         let backend = choice.backend;
         tell(format_args!("backend {backend} ({})", choice.reason));
-        let cpu = matches!(backend, BackendKind::Flex | BackendKind::Ndarray);
-        let quick = self.quick || cpu || self.minutes < SHORT;
+        let quick = self.quick || backend.is_cpu() || self.minutes < SHORT;
         let models = match (self.models.is_empty(), quick) {
             (false, _) => self.models,
             (true, true) => vec!["tiny".to_owned()],

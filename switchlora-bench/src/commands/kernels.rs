@@ -75,19 +75,9 @@ impl Kernels {
         let found = run_on(backend, 0, job);
         let _ = std::fs::remove_file(log);
         let found = found??;
-        if self.json {
-            answer(serde_json::to_string(&found)?)?;
-            return Ok(true);
-        }
-        answer(format_args!(
-            "one update on {backend}: {:.0} launches, {:.2} ms in kernels",
-            found.launches, found.milliseconds
-        ))?;
-        for row in &found.largest {
-            answer(format_args!(
-                "{:>10.3} ms {:>8.1} launches  {}",
-                row.milliseconds, row.launches, row.name
-            ))?;
+        match self.json {
+            true => answer(serde_json::to_string(&found)?)?,
+            false => answer(format_args!("{backend}: {found}"))?,
         }
         Ok(true)
     }

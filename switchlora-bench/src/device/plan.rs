@@ -183,7 +183,7 @@ impl Asked {
 
     /// The launches and the largest kernels of an update. CPUs have none.
     fn kernels(&self, load: &Load, precision: &str) -> Vec<Piece> {
-        if matches!(self.backend, BackendKind::Flex | BackendKind::Ndarray) {
+        if self.backend.is_cpu() {
             return Vec::new();
         }
         let kernels = |method: &str| {
@@ -290,7 +290,7 @@ impl Asked {
     }
 
     fn tune(&self) -> Vec<Piece> {
-        if matches!(self.backend, BackendKind::Flex | BackendKind::Ndarray) {
+        if self.backend.is_cpu() {
             return Vec::new();
         }
         let of = |precision: &&str| {

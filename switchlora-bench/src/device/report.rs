@@ -3,6 +3,7 @@
 use super::machine::Card;
 use super::outcome::{End, Outcome};
 use super::stage::Stage;
+use super::text::of_a_large_product;
 use anyhow::{Context, Result, bail};
 use std::fmt::Write;
 use std::fs;
@@ -104,11 +105,9 @@ fn speed(text: &mut String, folders: &[Folder]) -> Result<()> {
             };
             for row in outcome.results.iter().flat_map(|results| &results.step) {
                 let rank = row.rank.map_or("-".to_owned(), |rank| rank.to_string());
-                let peak = 2.0 * row.peak_gmacs_per_second / 1e3;
-                let share = 100.0 * row.gmacs / row.peak_gmacs_per_second / (row.update_ms / 1e3);
                 writeln!(
                     rows,
-                    "| {} | {} | {} x {} | {} | {}{composed} | {rank} | {:.2} | {:.0} | {share:.0} % of {peak:.1} TFLOP/s |",
+                    "| {} | {} | {} x {} | {} | {}{composed} | {rank} | {:.2} | {:.0} | {} |",
                     number + 1,
                     row.model,
                     row.batch_size,
@@ -117,6 +116,7 @@ fn speed(text: &mut String, folders: &[Folder]) -> Result<()> {
                     row.method,
                     row.update_ms,
                     row.tokens_per_second,
+                    of_a_large_product(row),
                 )?;
             }
         }

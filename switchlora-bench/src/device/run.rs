@@ -12,8 +12,8 @@ use anyhow::{Context, Result};
 use hashbrown::HashMap;
 use std::cell::OnceCell;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 use switchlora_train::run_directory::RunDirectory;
 
@@ -77,9 +77,9 @@ pub fn run(
                     };
                     let without_torch =
                         || torch.get_or_init(|| without_torch(&asked.python)).clone();
-                    let outcome = measured(&out, &piece, without_torch, limit, &ends)?;
                     let folder = out.join(piece.folder());
                     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+                    let outcome = measured(&out, &piece, without_torch, limit, &ends)?;
                     write_file(
                         &folder,
                         "outcome.json",
@@ -146,8 +146,7 @@ fn measured(
     if limit < LEAST {
         return Ok(without(End::Late, "not begun"));
     }
-    let folder: PathBuf = out.join(piece.folder());
-    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let folder = out.join(piece.folder());
     let program = std::env::current_exe().context("the path of this program is unknown")?;
     let mut command = Command::new(program);
     command.args(&piece.words).current_dir(out);
@@ -173,7 +172,6 @@ fn measured(
 fn without_torch(python: &str) -> Option<String> {
     let mut try_it = Command::new(python);
     try_it.args(["-c", "import torch, transformers, peft"]);
-    try_it.stdin(Stdio::null());
     match children::output_within(try_it, Some(Duration::from_secs(90))) {
         Ok(output) if output.status.success() => None,
         Ok(output) => {

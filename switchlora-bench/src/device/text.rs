@@ -1,8 +1,10 @@
 //! What a piece found, in a line or a few.
 
 use super::piece::Kind;
+use crate::kernels::KernelReport;
 use crate::operations::OperationRow;
 use crate::results::{Results, StepRow};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use switchlora_core::Precision;
 
@@ -18,16 +20,20 @@ pub(super) fn found(
         Kind::Parity => parity(printed),
         Kind::Suite => results.map(suite).unwrap_or_default(),
         Kind::Step => step(printed, said),
-        Kind::Kernels => printed.iter().map(kernels).collect(),
+        Kind::Kernels => {
+            let reports = printed.iter().filter_map(parsed::<KernelReport>);
+            reports.map(|report| report.to_string()).collect()
+        }
         Kind::Variants => variants(printed),
     }
 }
 
+fn parsed<T: DeserializeOwned>(printed: &Value) -> Option<T> {
+    T::deserialize(printed).ok()
+}
+
 fn operations(printed: &[Value]) -> String {
-    let rows = printed
-        .iter()
-        .filter_map(|row| serde_json::from_value(row.clone()).ok());
-    let rows: Vec<OperationRow> = rows.collect();
+    let rows: Vec<OperationRow> = printed.iter().filter_map(parsed).collect();
     if rows.is_empty() {
         return String::new();
     }
@@ -108,16 +114,21 @@ fn suite(results: &Results) -> String {
 fn speed(row: &StepRow) -> String {
     let rank = row.rank.map_or(String::new(), |rank| format!(" r{rank}"));
     let (method, update, tokens) = (&row.method, row.update_ms, row.tokens_per_second);
-    let share = 100.0 * row.gmacs / row.peak_gmacs_per_second / (update / 1e3);
+    let share = of_a_large_product(row);
     format!(
         "{method}{rank}: {update:.2} ms (forward {:.2}, backward {:.2}, optimizer {:.2}, switch {:.2}; host {:.2}), \
-         {tokens:.0} tokens/s, {share:.0} % of {:.1} TFLOP/s",
-        row.forward_ms,
-        row.backward_ms,
-        row.optimizer_ms,
-        row.switch_ms,
-        row.host_ms,
-        2.0 * row.peak_gmacs_per_second / 1e3,
+         {tokens:.0} tokens/s, {share}",
+        row.forward_ms, row.backward_ms, row.optimizer_ms, row.switch_ms, row.host_ms,
+    )
+}
+
+/// The rate of an update's matrix products beside that of one large product: `23 % of 191.0 TFLOP/s`.
+pub(super) fn of_a_large_product(row: &StepRow) -> String {
+    let share = row.floor_percent();
+    let share = share.map_or("-".to_owned(), |share| format!("{share:.0}"));
+    format!(
+        "{share} % of {:.1} TFLOP/s",
+        2.0 * row.peak_gmacs_per_second / 1e3
     )
 }
 
@@ -150,25 +161,6 @@ fn step(printed: &[Value], said: &str) -> String {
         true => String::new(),
         false => parts.join("\n"),
     }
-}
-
-fn kernels(found: &Value) -> String {
-    let number = |key: &str| found[key].as_f64().unwrap_or(f64::NAN);
-    let mut text = format!(
-        "{:.0} launches, {:.2} ms in kernels per update",
-        number("launches"),
-        number("milliseconds")
-    );
-    for kernel in found["largest"].as_array().into_iter().flatten() {
-        let number = |key: &str| kernel[key].as_f64().unwrap_or(f64::NAN);
-        let name = kernel["name"].as_str().unwrap_or_default();
-        text += &format!(
-            "\n{:>8.3} ms {:>6.1} launches  {name}",
-            number("milliseconds"),
-            number("launches")
-        );
-    }
-    text
 }
 
 /// The fastest variants of each product.

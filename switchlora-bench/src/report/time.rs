@@ -44,7 +44,7 @@ impl StepRow {
     }
 
     /// The least time of the matrix products divided by the time of the update, in percent.
-    pub(super) fn floor_percent(&self) -> Option<f64> {
+    pub(crate) fn floor_percent(&self) -> Option<f64> {
         let floor_ms = percent(self.gmacs, self.peak_gmacs_per_second)? * 10.0;
         percent(floor_ms, self.update_ms)
     }

@@ -1,17 +1,16 @@
 //! Random sizes: one, odd ones, powers of two, and long rows.
 
 use super::case::Case;
+use super::numbers::Random;
 use super::optimizer::OptimizerCase;
 use crate::Heads;
 
 /// Numbers that follow from a seed.
-struct Draw(u64);
+struct Draw(Random);
 
 impl Draw {
     fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6364136223846793005);
-        self.0 = self.0.wrapping_add(1442695040888963407);
-        (self.0 >> 33) as usize % bound
+        self.0.next() as usize % bound
     }
 
     fn of<T: Copy>(&mut self, choices: &[T]) -> T {
@@ -28,7 +27,7 @@ impl Draw {
 
 /// A case of each operation of a model.
 pub(super) fn cases(seed: u64) -> Vec<Case> {
-    let mut draw = Draw(seed);
+    let mut draw = Draw(Random(seed));
     let heads = Heads {
         queries: 6,
         keys: draw.of(&[1, 2, 3, 6]),
@@ -75,7 +74,7 @@ pub(super) fn cases(seed: u64) -> Vec<Case> {
 
 /// A case of each operation of an optimizer.
 pub(super) fn optimizer_cases(seed: u64) -> Vec<OptimizerCase> {
-    let mut draw = Draw(!seed);
+    let mut draw = Draw(Random(!seed));
     let mut shape = || [draw.size(), draw.of(&[1, 12, 64, 333, 1031])];
     let [adamw, rows] = [shape(), shape()];
     let terms = draw.of(&[1, 2, 16, 20]);

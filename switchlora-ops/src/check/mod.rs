@@ -20,12 +20,12 @@ use burn::tensor::{DType, Tensor};
 use burn_ndarray::NdArray;
 use computed::{PLAIN, computed, exactly, here};
 
+#[cfg(feature = "cuda")]
+pub use products::on_cuda as products_on_cuda;
 #[cfg(feature = "wgpu")]
 pub use products::on_wgpu as products_on_wgpu;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 pub use products::{Product, TimedVariant};
-#[cfg(feature = "cuda")]
-pub use products::{on_cuda as products_on_cuda, rate_on_cuda};
 
 /// The composed form as GPUs use it.
 const COMPOSED: Plain = Plain { norm_in_f64: false };
@@ -121,6 +121,17 @@ fn burn_multiplies_at_once<B: Backend>() -> bool {
     !B::name(&Default::default()).contains("cuda")
 }
 
+/// The product `left right` of operands in any dtype, as a training computes it: `[n, k]` and `[k, m]`, `[n, m]`.
+///
+/// [`matmul`](crate::matmul()) takes this way for f32 only.
+///
+/// # Panics
+///
+/// If the shapes do not match.
+pub fn product<B: Backend>(left: Tensor<B, 2>, right: Tensor<B, 2>) -> Tensor<B, 2> {
+    optimizer_of::<B>().matmul(left, right)
+}
+
 /// The way to compute an optimizer's operations on tensors of f32.
 pub(crate) fn optimizer_of<B: Backend>() -> &'static dyn Optimizer<B> {
     registry::optimizer(&Tensor::<B, 1>::empty(
@@ -139,10 +150,9 @@ fn error(least: f64, found: &[Vec<f64>], exact: &[Vec<f64>]) -> f64 {
         if found.len() != exact.len() {
             return f64::INFINITY;
         }
-        let norm = |squares: f64| squares.sqrt();
         let off: f64 = found.iter().zip(exact).map(|(f, e)| (f - e).powi(2)).sum();
         let size: f64 = exact.iter().map(|e| e * e).sum();
-        let error = norm(off) / norm(size).max(least * (exact.len() as f64).sqrt());
+        let error = off.sqrt() / size.sqrt().max(least * (exact.len() as f64).sqrt());
         // A comparison with NaN is false, and the largest of numbers leaves NaN out.
         match error.is_nan() {
             true => f64::INFINITY,

@@ -13,15 +13,24 @@ pub(crate) fn tokens_of<B: Backend>(
     Tensor::from_data(TensorData::new(targets, [tokens]), device)
 }
 
+/// A sequence that follows from a seed.
+pub(crate) struct Random(pub u64);
+
+impl Random {
+    /// The next number of 31 bits.
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005);
+        self.0 = self.0.wrapping_add(1442695040888963407);
+        self.0 >> 33
+    }
+}
+
 /// Random numbers in [-1, 1), of a seed and a stream.
 pub(crate) fn numbers(seed: u64, stream: usize, shape: [usize; 2]) -> Vec<f64> {
-    let mut state = seed ^ ((stream as u64 + 1) << 40);
+    let mut random = Random(seed ^ ((stream as u64 + 1) << 40));
     let mut next = || {
-        state = state
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
         // Exact in f32, so that f32 and f64 start from the same numbers.
-        f64::from((((state >> 33) as f64 / f64::from(1u32 << 31)) * 2.0 - 1.0) as f32)
+        f64::from(((random.next() as f64 / f64::from(1u32 << 31)) * 2.0 - 1.0) as f32)
     };
     (0..shape[0] * shape[1]).map(|_| next()).collect()
 }

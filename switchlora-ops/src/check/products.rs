@@ -2,12 +2,8 @@
 
 use super::numbers::{numbers, put, values};
 use crate::Precision;
-#[cfg(feature = "cuda")]
-use crate::cube::product::chosen;
 use crate::cube::product::{by, variants};
 use crate::primitive::{primitive, tensor};
-#[cfg(feature = "cuda")]
-use burn::tensor::Distribution;
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime};
@@ -65,38 +61,6 @@ pub fn on_cuda(product: Product, each: impl FnMut(TimedVariant)) {
 #[cfg(feature = "wgpu")]
 pub fn on_wgpu(product: Product, each: impl FnMut(TimedVariant)) {
     timed::<cubecl::wgpu::WgpuRuntime, u32>(product, each);
-}
-
-/// Multiply-adds per second of a large product on the default CUDA device, by the variant that a training takes.
-///
-/// # Panics
-///
-/// If the device fails.
-#[cfg(feature = "cuda")]
-pub fn rate_on_cuda(size: usize, precision: Precision) -> f64 {
-    type Cuda = CubeBackend<cubecl::cuda::CudaRuntime, f32, i32, u8>;
-
-    let device = Default::default();
-    let matrix = || {
-        let matrix =
-            Tensor::<Cuda, 2>::random([size, size], Distribution::Uniform(-1.0, 1.0), &device);
-        precision.round(matrix)
-    };
-    let (left, right) = (matrix(), matrix());
-    let time = || {
-        let _ = Cuda::sync(&device);
-        let began = Instant::now();
-        let product = chosen(
-            primitive(left.clone()),
-            primitive(right.clone()),
-            DType::F32,
-        );
-        let _ = Cuda::sync(&device);
-        drop(product);
-        began.elapsed().as_secs_f64()
-    };
-    let fastest = (0..TIMED).map(|_| time()).fold(f64::INFINITY, f64::min);
-    (size as f64).powi(3) / fastest
 }
 
 fn timed<R: CubeRuntime, BT: BoolElement>(product: Product, mut each: impl FnMut(TimedVariant)) {

@@ -1,7 +1,7 @@
 //! Matrix products on CubeCL backends: Burn's kernels, on CUDA chosen without trying them out.
 //!
 //! Burn times about twenty variants of each product the first time it meets its shape. On CUDA each variant is compiled for
-//! one to two seconds, so that a training began after ten minutes. Here the variant follows from the shape, by what was
+//! one to two seconds, so that a training of a small model began after almost six minutes. Here the variant follows from the shape, by what was
 //! measured; the next in the list is taken if one cannot compute it. `SWITCHLORA_PRODUCT=name` puts another first.
 
 use super::launch::Launch;
@@ -40,11 +40,7 @@ pub(super) fn product_to<B: Launch, const D: usize>(
     dtype: DType,
 ) -> Tensor<B, D> {
     if !B::Runtime::CHOSEN {
-        let product = left.matmul(right);
-        return match product.dtype() == dtype {
-            true => product,
-            false => product.cast(dtype),
-        };
+        return left.matmul(right).cast(dtype);
     }
     let (mut shape, [inner, columns]) = (left.shape(), last_two(&right.dims()));
     shape[D - 1] = columns;
@@ -64,7 +60,7 @@ fn last_two(dims: &[usize]) -> [usize; 2] {
 }
 
 /// The product by the first variant that can compute it.
-pub(crate) fn chosen<R: CubeRuntime>(
+fn chosen<R: CubeRuntime>(
     left: CubeTensor<R>,
     right: CubeTensor<R>,
     dtype: DType,
@@ -78,7 +74,7 @@ pub(crate) fn chosen<R: CubeRuntime>(
         if name.contains("tma") && !aligned {
             continue;
         }
-        match by(&strategy, left.clone(), right.clone(), dtype) {
+        match by(strategy, left.clone(), right.clone(), dtype) {
             Ok(product) => return product,
             Err(reason) => refused.push(format!("{name}: {reason}")),
         }
@@ -137,18 +133,22 @@ pub(crate) fn by<R: CubeRuntime>(
 }
 
 /// The variants for a product `[m, k] [k, n]`, the best first; the last takes every shape.
-fn preferred(m: usize, n: usize, k: usize) -> Vec<Variant> {
-    static FIRST: LazyLock<Option<String>> =
-        LazyLock::new(|| std::env::var("SWITCHLORA_PRODUCT").ok());
-    let mut all = variants();
-    // A row or a column alone leaves most of a tile empty. Variants without tensor cores are slower than the last, and one of
-    // them was wrong for a single term.
+fn preferred(m: usize, n: usize, k: usize) -> impl Iterator<Item = &'static Variant> {
+    // Made once: a training asks a thousand times for each update.
+    static ORDER: LazyLock<Vec<Variant>> = LazyLock::new(|| {
+        let mut all = variants();
+        // Variants without tensor cores are slower than the last, and one of them was wrong for a single term.
+        all.retain(|(name, _)| !name.starts_with("unit"));
+        if let Ok(first) = std::env::var("SWITCHLORA_PRODUCT") {
+            all.sort_by_key(|(name, _)| *name != first);
+        }
+        all
+    });
+    // A row or a column alone leaves most of a tile empty.
     let small = m.min(n) < 8 || k < 8;
-    all.retain(|(name, _)| *name == "naive" || !(small || name.starts_with("unit")));
-    if let Some(first) = FIRST.as_deref() {
-        all.sort_by_key(|(name, _)| *name != first);
-    }
-    all
+    ORDER
+        .iter()
+        .filter(move |(name, _)| !small || *name == "naive")
 }
 
 /// Every variant.
@@ -165,21 +165,19 @@ pub(crate) fn variants() -> Vec<Variant> {
             tile_matmul,
         })
     };
-    let ordered = |rows| {
-        BlueprintStrategy::Inferred(OrderedSelectionArgs {
-            partition_k: Some(2),
-            row_count: Some(rows),
-            rows_per_plane: Some(2),
-            tile_matmul: TileMatmulKind::Mma,
-        })
-    };
     let (cmma, mma) = (TileMatmulKind::Cmma, TileMatmulKind::Mma);
+    let ordered = BlueprintStrategy::Inferred(OrderedSelectionArgs {
+        partition_k: Some(2),
+        row_count: Some(8),
+        rows_per_plane: Some(2),
+        tile_matmul: mma,
+    });
     vec![
         (
             "specialized_tma_mma",
             Strategy::SpecializedTmaMma(Default::default()),
         ),
-        ("ordered_8_mma", Strategy::OrderedDoubleMma(ordered(8))),
+        ("ordered_8_mma", Strategy::OrderedDoubleMma(ordered)),
         (
             "simple_tma_mma",
             Strategy::SimpleTmaMma(BlueprintStrategy::Inferred(SimpleArgs {

@@ -36,6 +36,11 @@ impl BackendKind {
         }
     }
 
+    /// Whether it computes on the processor.
+    pub fn is_cpu(self) -> bool {
+        matches!(self, Self::Flex | Self::Ndarray)
+    }
+
     /// Whether the backend is compiled into this program.
     pub fn is_compiled(self) -> bool {
         match self {

@@ -16,8 +16,8 @@ pub fn can_load(names: &[&str]) -> bool {
     #[cfg(not(unix))]
     {
         let folders = std::env::var_os("PATH").unwrap_or_default();
-        let system =
-            std::env::var_os("SystemRoot").map(|root| PathBuf::from(root).join("System32"));
+        let system = std::env::var_os("SystemRoot")
+            .map(|root| std::path::PathBuf::from(root).join("System32"));
         let mut folders = std::env::split_paths(&folders).chain(system);
         folders.any(|folder| names.iter().any(|name| folder.join(name).exists()))
     }

@@ -34,10 +34,9 @@ impl<B: Launch> CausalAttention<B> for Kernels {
             ..
         } = sizes;
         let mixed = mixed.reshape([batch, queries, length, head_dim]);
-        let merged: Tensor<B, 2> = mixed
+        mixed
             .swap_dims(1, 2)
-            .reshape([sizes.tokens(), queries * head_dim]);
-        merged
+            .reshape([sizes.tokens(), queries * head_dim])
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 /// Refuses a training on a CPU that cannot fit the machine's memory: the system would end it without a word.
 pub(super) fn check_memory(setup: &Setup, backend: BackendKind) -> Result<(), Usage> {
-    let on_cpu = matches!(backend, BackendKind::Flex | BackendKind::Ndarray);
+    let on_cpu = backend.is_cpu();
     let Some(installed) = installed().filter(|_| on_cpu) else {
         return Ok(());
     };
