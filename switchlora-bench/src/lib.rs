@@ -5,6 +5,7 @@
 //! - [`step`] times one update of each method, phase by phase.
 //! - [`suites`] runs whole benches, [`cells`] at a time, into [`results`] and a [`report`].
 //! - [`compare`] trains every method at its own best learning rate, seed by seed; [`spectrum`] shows the weight changes.
+//! - [`around`] measures what a switch costs, by the losses around it.
 //! - [`saving`] times what a checkpoint adds to a training.
 //! - [`device`] measures one device in one command; [`kernels`] says which kernels an update launches.
 //! - [`backends`] says which backends of this program work on this machine.
@@ -12,6 +13,7 @@
 // `say` prints: `println!` panics when nobody reads any more.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod around;
 pub mod backends;
 pub mod cells;
 pub mod children;
@@ -31,3 +33,5 @@ pub mod spectrum;
 pub mod step;
 pub mod suites;
 mod tokens;
+
+pub use suites::text as embedded_tokens;

@@ -170,6 +170,9 @@ pub struct Curve {
     pub rank: Option<usize>,
     /// Peak learning rate.
     pub lr: f64,
+    /// Peak learning rate of factors or projections.
+    #[serde(default)]
+    pub projection_lr: Option<f64>,
     /// Tokens per update.
     pub tokens_per_update: u64,
     /// Training loss of each update, in nats per token.

@@ -8,8 +8,6 @@ use std::time::{Duration, Instant};
 
 const GRID: &str = r#"
 seeds = [1]
-rates = [1e-3]
-sweep_steps = 4
 [experiment]
 model = "model.json"
 data = ["text.txt"]

@@ -85,7 +85,7 @@ pub struct Cost {
     pub weight_bytes: u64,
     /// Bytes of all gradients at the end of a backward pass.
     pub gradient_bytes: u64,
-    /// Bytes of AdamW's two moments, of SwitchLoRA's step counts (one per LoRA vector) and of GaLore's projections.
+    /// Bytes of AdamW's two moments, of Muon's velocities, of SwitchLoRA's step counts (one per LoRA vector) and of GaLore's projections.
     pub moment_bytes: u64,
     /// Bytes of SwitchLoRA's spare candidates, on the device or in host memory.
     pub pool_bytes: u64,
@@ -111,6 +111,14 @@ impl Cost {
     pub(crate) fn full(shape: LinearShape) -> Self {
         let weight = shape.parameters();
         Self::adamw(weight, weight)
+    }
+
+    /// A layer trained in full, with a velocity in place of two moments.
+    pub(crate) fn muon(shape: LinearShape) -> Self {
+        Self {
+            moment_bytes: NUMBER * shape.parameters(),
+            ..Self::full(shape)
+        }
     }
 
     /// A layer trained through factors of rank `rank`.

@@ -7,7 +7,7 @@ use crate::state_error::StateError;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{DType, Tensor};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 /// A matrix of a layer: its id in the module, and its value.
 #[derive(Clone, Debug)]
@@ -113,6 +113,14 @@ impl<B: Backend> Layers<B> {
             }
         }
         layers
+    }
+
+    /// The parameters that training changes in the layers: factors, and weights without them.
+    pub fn trained(&self) -> HashSet<ParamId> {
+        let factors = self.lora.iter().flat_map(|layer| [layer.a.id, layer.b.id]);
+        factors
+            .chain(self.plain.iter().map(|layer| layer.id))
+            .collect()
     }
 
     /// Checks that an update can change each layer with factors, and only that one.

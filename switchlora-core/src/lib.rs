@@ -58,14 +58,14 @@ mod svd;
 mod switching;
 mod tensor_data;
 
-pub use baselines::{GaLoreConfig, MomentReset, ReLoraConfig};
+pub use baselines::{GaLoreConfig, MomentReset, MuonConfig, ReLoraConfig};
 pub use config_error::ConfigError;
 pub use layers::{LayerMatrix, LoraLayer, lora_layers};
 pub use linear::{
     FactorInit, LayerKind, LayerRecordError, SwitchLoraLinear, SwitchLoraLinearConfig,
     SwitchLoraLinearRecord, SwitchLoraLinearRecordItem, forward_together,
 };
-pub use method::{Method, MethodConfig, UnknownMethod};
+pub use method::{LearningRates, Method, MethodConfig, UnknownMethod};
 pub use optimizer::MethodOptimizer;
 pub use random::{Purpose, stream};
 pub use record::{LayerRecord, LayerState, MomentsRecord, OptimizerRecord, SideState};
@@ -76,6 +76,6 @@ pub use step::{
 };
 pub use svd::SvdError;
 pub use switching::{
-    Exchange, LayerSwitch, Selection, Sides, Source, SwitchLoraConfig, SwitchSchedule,
+    Candidates, Exchange, LayerSwitch, Selection, Sides, Source, SwitchLoraConfig, SwitchSchedule,
 };
 pub use switchlora_ops::Precision;

@@ -3,11 +3,12 @@
 //! A method has a name, layers (with factors or without), an optimizer, default settings and a cost. A new method is a new
 //! variant of [`Method`], a row in each function here, and one file with its planner.
 
-use crate::baselines::{GaLore, GaLoreConfig, ReLora, ReLoraConfig};
+use crate::baselines::{GaLore, GaLoreConfig, Muon, MuonConfig, ReLora, ReLoraConfig};
 use crate::config_error::{ConfigError, insist};
 use crate::cost::{Cost, LinearShape, ModelShape};
 use crate::linear::FactorInit;
-use crate::optimizer::MethodOptimizer;
+use crate::optimizer::{MethodOptimizer, check_layer_rate};
+use crate::planner::Planner;
 use crate::replay::Recorded;
 use crate::switching::{SwitchLoraConfig, SwitchSchedule, Switching};
 use burn::module::AutodiffModule;
@@ -32,8 +33,10 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase", parse_err_ty = UnknownMethod, parse_err_fn = unknown)]
 pub enum Method {
-    /// Every weight is trained.
+    /// Every weight is trained, by AdamW.
     Full,
+    /// Every weight is trained, those of layers by orthogonal steps.
+    Muon,
     /// The weights are frozen, factors of low rank beside them are trained.
     Lora,
     /// LoRA whose factors are merged into the weights and start again every so many updates.
@@ -45,9 +48,18 @@ pub enum Method {
     SwitchLora,
 }
 
+/// Peak learning rates of the two groups of parameters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LearningRates {
+    /// Of factors, and of the weights of layers without factors.
+    pub layers: f64,
+    /// Of everything else, which every method trains in full: embeddings, norms, head.
+    pub others: f64,
+}
+
 /// A name that is no method's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no method is called {0}: expected full, lora, relora, galore or switchlora")]
+#[error("no method is called {0}: expected full, muon, lora, relora, galore or switchlora")]
 pub struct UnknownMethod(String);
 
 fn unknown(name: &str) -> UnknownMethod {
@@ -56,8 +68,9 @@ fn unknown(name: &str) -> UnknownMethod {
 
 impl Method {
     /// Every method, in the order of the tables.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Full,
+        Self::Muon,
         Self::Lora,
         Self::ReLora,
         Self::GaLore,
@@ -72,7 +85,8 @@ impl Method {
     /// What it trains, in one line.
     pub fn summary(self) -> &'static str {
         match self {
-            Self::Full => "Every weight",
+            Self::Full => "Every weight, by AdamW",
+            Self::Muon => "Every weight, by orthogonal steps",
             Self::Lora => "Low-rank factors beside frozen weights",
             Self::ReLora => "Low-rank factors that are merged and restarted every so many updates",
             Self::GaLore => "Every weight, by gradients projected to a low rank",
@@ -83,7 +97,7 @@ impl Method {
     /// The rank of its layers, when factors have the rank `rank`; `None` for layers without factors.
     pub fn rank(self, rank: usize) -> Option<usize> {
         match self {
-            Self::Full | Self::GaLore => None,
+            Self::Full | Self::Muon | Self::GaLore => None,
             Self::Lora | Self::ReLora | Self::SwitchLora => Some(rank),
         }
     }
@@ -111,7 +125,7 @@ impl Method {
 
     /// Whether the rank means anything to it.
     pub fn uses_rank(self) -> bool {
-        self != Self::Full
+        !matches!(self, Self::Full | Self::Muon)
     }
 
     /// Whether the weights beside its factors are frozen.
@@ -128,16 +142,17 @@ impl Method {
     pub fn factors(self) -> FactorInit {
         match self {
             Self::Lora | Self::ReLora => FactorInit::Lora,
-            Self::Full | Self::GaLore | Self::SwitchLora => FactorInit::SwitchLora,
+            Self::Full | Self::Muon | Self::GaLore | Self::SwitchLora => FactorInit::SwitchLora,
         }
     }
 
-    /// Its default peak learning rate, measured on the State of the Union addresses: factors take a higher one than weights.
-    pub fn learning_rate(self) -> f64 {
-        match self {
-            Self::Full | Self::ReLora => 3e-3,
-            Self::Lora | Self::GaLore | Self::SwitchLora => 1e-2,
-        }
+    /// Its default peak learning rates, measured on the State of the Union addresses.
+    pub fn learning_rates(self) -> LearningRates {
+        let (layers, others) = match self {
+            Self::Full | Self::Muon | Self::ReLora => (3e-3, 3e-3),
+            Self::Lora | Self::GaLore | Self::SwitchLora => (1e-2, 1e-2),
+        };
+        LearningRates { layers, others }
     }
 
     /// The cost of training `model` at `rank`, which [`Full`](Self::Full) ignores.
@@ -152,6 +167,7 @@ impl Method {
     fn layer_cost(self, shape: LinearShape, rank: usize) -> Cost {
         match self {
             Self::Full => Cost::full(shape),
+            Self::Muon => Cost::muon(shape),
             Self::Lora | Self::ReLora => Cost::lora(shape, rank),
             Self::GaLore => Cost::galore(shape, rank),
             Self::SwitchLora => Cost::switchlora(shape, rank),
@@ -170,6 +186,11 @@ pub struct MethodConfig {
     pub relora: ReLoraConfig,
     /// GaLore's projections.
     pub galore: GaLoreConfig,
+    /// Muon's steps.
+    pub muon: MuonConfig,
+    /// Factor of the learning rate for factors, and for the weights of layers without factors; 1 unless given. See
+    /// [`MethodOptimizer::with_layer_rate`].
+    pub layer_rate: f64,
 }
 
 impl MethodConfig {
@@ -191,6 +212,8 @@ impl MethodConfig {
             },
             relora: ReLoraConfig::default(),
             galore: GaLoreConfig::new(rank)?,
+            muon: MuonConfig::default(),
+            layer_rate: 1.0,
         })
     }
 
@@ -201,10 +224,12 @@ impl MethodConfig {
     /// The first field that is out of its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.layers.validate()?;
+        check_layer_rate(self.layer_rate)?;
         match self.method {
             Method::Full | Method::Lora | Method::SwitchLora => Ok(()),
             Method::ReLora => self.relora.validate(),
             Method::GaLore => self.galore.validate(),
+            Method::Muon => self.muon.validate(),
         }
     }
 
@@ -218,10 +243,11 @@ impl MethodConfig {
         self.method.validate_rank(rank, model)
     }
 
-    /// The same settings in full rank: the phase of a training before the method begins.
+    /// The same settings in full rank, with one learning rate: the phase of a training before the method begins.
     pub fn full_rank(&self) -> Self {
         Self {
             method: Method::Full,
+            layer_rate: 1.0,
             layers: SwitchLoraConfig {
                 rank: None,
                 schedule: SwitchSchedule::Never,
@@ -249,12 +275,14 @@ impl MethodConfig {
     {
         // Here too: the optimizer of one method checks its own settings, not those of the layers.
         insist("an optimizer", self.validate());
-        MethodOptimizer::new(match self.method {
+        let method: Box<dyn Planner<_>> = match self.method {
             Method::Full | Method::Lora | Method::SwitchLora => {
                 Box::new(Switching::new(self.layers.clone(), recorded.draws))
             }
             Method::ReLora => Box::new(ReLora::new(self.relora, &self.layers, recorded)),
             Method::GaLore => Box::new(GaLore::new(self.galore, recorded)),
-        })
+            Method::Muon => Box::new(Muon::new(self.muon, self.layers.adamw)),
+        };
+        MethodOptimizer::new(method).with_layer_rate(self.layer_rate)
     }
 }

@@ -4,7 +4,7 @@
 //! burn-train's `Learner`, in a hand-written loop, and on any module with [`SwitchLoraLinear`](crate::SwitchLoraLinear)
 //! fields. Without such a field it is AdamW. No update reads from the device.
 
-use crate::config_error::insist;
+use crate::config_error::{ConfigError, in_range, insist};
 use crate::layers::Layers;
 use crate::planner::{Planner, Update};
 use crate::record::{OptimizerRecord, load_moments, read_moments};
@@ -32,7 +32,15 @@ pub struct MethodOptimizer<M, B: AutodiffBackend> {
     restored: Option<OptimizerRecord>,
     /// What a person should know of the next update, and of the last one.
     remarks: [Vec<String>; 2],
+    /// Factor of the learning rate for the parameters of layers.
+    layer_rate: f64,
     module: PhantomData<M>,
+}
+
+/// Checks the factor of the learning rate for layers.
+pub(crate) fn check_layer_rate(factor: f64) -> Result<(), ConfigError> {
+    let held = (1e-30..=1e30).contains(&factor);
+    in_range("layer_rate", factor, held, "1e-30 to 1e30")
 }
 
 /// What follows from the updates that happened and lives on the host.
@@ -84,7 +92,24 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
             pools: Pools::default(),
             restored: None,
             remarks: Default::default(),
+            layer_rate: 1.0,
             module: PhantomData,
+        }
+    }
+
+    /// The same optimizer with a learning rate of its own for layers: `factor` times that of everything else.
+    ///
+    /// Layers are the [`SwitchLoraLinear`](crate::SwitchLoraLinear)s of the module: their factors, or their weights if they
+    /// have no factors. Embeddings, norms, biases and other parameters are everything else.
+    ///
+    /// # Panics
+    ///
+    /// If the factor is not in the range that [`MethodConfig::layer_rate`](crate::MethodConfig::layer_rate) allows.
+    pub fn with_layer_rate(self, factor: f64) -> Self {
+        insist("an optimizer", check_layer_rate(factor));
+        Self {
+            layer_rate: factor,
+            ..self
         }
     }
 
@@ -206,11 +231,13 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> GuardedOptimizer<M, B> for Method
         let Host { method, progress } = &mut *self.host;
         let update = progress.update(&layers, &self.moments);
         let plan = method.plan(&update, &mut gradients, &mut self.pools);
+        let trained = layers.trained();
         // The commit must be the only owner of what it writes to.
         drop(layers);
         let mut commit = Commit::<B> {
             adamw: method.adamw(),
             learning_rate,
+            layers: (trained, self.layer_rate),
             gradients,
             guard,
             moments: &mut self.moments,
@@ -269,6 +296,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> Optimizer<M, B> for MethodOptimiz
     fn load_record(self, record: OptimizerRecord) -> Self {
         Self {
             restored: Some(record),
+            layer_rate: self.layer_rate,
             ..Self::new(self.fresh)
         }
     }

@@ -25,6 +25,8 @@ pub enum Purpose {
     Prune = 7,
     /// The factors of layers that are adapted after a warm start.
     WarmStart = 8,
+    /// The mixtures of first moments that candidates are taken from.
+    Mixtures = 9,
 }
 
 /// The stream of random numbers for one purpose, layer and update.

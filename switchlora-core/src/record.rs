@@ -25,6 +25,9 @@ pub struct OptimizerRecord {
     /// GaLore's projections, `[rank, min(d_input, d_output)]`, by the text form of the weight's `ParamId`.
     #[serde(default)]
     pub projections: BTreeMap<String, TensorData>,
+    /// Muon's velocities, `[d_input, d_output]`, by the text form of the weight's `ParamId`.
+    #[serde(default)]
+    pub velocities: BTreeMap<String, TensorData>,
     /// GaLore's projections that could not be computed so far.
     #[serde(default)]
     pub failed_projections: u64,
@@ -45,9 +48,15 @@ impl OptimizerRecord {
             let differ = || format!("the moments of a parameter are {first:?} and {second:?}");
             damaged_unless(first == second, differ)?;
         }
-        for (id, projection) in &self.projections {
-            is_id(id)?;
-            is_matrix("a projection", projection)?;
+        let kinds = [
+            ("a projection", &self.projections),
+            ("a velocity", &self.velocities),
+        ];
+        for (kind, matrices) in kinds {
+            for (id, matrix) in matrices {
+                is_id(id)?;
+                is_matrix(kind, matrix)?;
+            }
         }
         let pools = self.layers.iter();
         let mut pools = pools.flat_map(|layer| [&layer.candidates_a, &layer.candidates_b]);
@@ -72,6 +81,29 @@ fn is_id(text: &str) -> Result<(), StateError> {
     damaged_unless(param_id(text).is_some(), || {
         format!("{text:?} is no id of a parameter")
     })
+}
+
+/// Matrices of a method as plain data, by the text form of their parameter's id; one read from the device.
+pub(crate) fn by_parameter<B: Backend>(
+    matrices: &HashMap<ParamId, Tensor<B, 2>>,
+) -> BTreeMap<String, TensorData> {
+    let (ids, tensors): (Vec<_>, Vec<_>) = matrices
+        .iter()
+        .map(|(id, matrix)| (id.serialize(), matrix.clone()))
+        .unzip();
+    ids.into_iter().zip(read_all(tensors)).collect()
+}
+
+/// The matrices of a record that has been [checked](OptimizerRecord::check), on a device.
+pub(crate) fn from_parameters<B: Backend>(
+    matrices: BTreeMap<String, TensorData>,
+    device: &B::Device,
+) -> HashMap<ParamId, Tensor<B, 2>> {
+    let matrices = matrices.into_iter().map(|(id, matrix)| {
+        let matrix = Tensor::from_data(matrix, device);
+        (ParamId::deserialize(&id), matrix)
+    });
+    matrices.collect()
 }
 
 /// Moments and step counts of one parameter.

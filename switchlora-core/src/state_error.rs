@@ -63,6 +63,19 @@ pub enum StateError {
     /// A record whose parts do not belong together.
     #[error("the loaded state of the optimizer is damaged: {0}")]
     Damaged(String),
+    /// A velocity of another shape than the weight's.
+    #[error(
+        "the loaded state of the optimizer has a velocity of {found:?} for {}, whose weight is {expected:?}",
+        named(path)
+    )]
+    Velocity {
+        /// Path of the layer.
+        path: String,
+        /// Shape of the velocity.
+        found: [usize; 2],
+        /// Shape of the weight.
+        expected: [usize; 2],
+    },
     /// Projections of another rank than the configuration's.
     #[error(
         "the loaded state of the optimizer has projections of {found:?}, the configuration needs rank {expected}"

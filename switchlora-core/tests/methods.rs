@@ -1,4 +1,4 @@
-//! The laws that ReLoRA and GaLore obey, for every way to decide about an update.
+//! The laws that ReLoRA, GaLore, Muon and the variants of SwitchLoRA obey, for every way to decide about an update.
 
 use burn::backend::Autodiff;
 use burn::module::{Module, ModuleVisitor, Param};
@@ -13,15 +13,15 @@ use std::sync::Arc;
 use switchlora_core::init::uniform;
 use switchlora_core::replay::Recorded;
 use switchlora_core::{
-    ClipGradNorm, Method, MethodConfig, MethodOptimizer, MomentReset, OptimizerRecord, Purpose,
-    ReLoraConfig, Spectrum, SwitchLoraLinear, SwitchSchedule, stream,
+    Candidates, ClipGradNorm, Method, MethodConfig, MethodOptimizer, MomentReset, OptimizerRecord,
+    Purpose, ReLoraConfig, Selection, Spectrum, SwitchLoraLinear, SwitchSchedule, stream,
 };
 
 type B = Autodiff<Flex>;
 type Layer = SwitchLoraLinear<B>;
 type Optimized = ClipGradNorm<MethodOptimizer<Layer, B>>;
 
-/// One layer, trained by one of the two.
+/// One layer, trained by one of them.
 #[derive(Clone, Debug)]
 struct Case {
     d_input: usize,
@@ -38,16 +38,30 @@ fn case() -> impl Strategy<Value = Case> {
         Just(MomentReset::Random),
         Just(MomentReset::Magnitude)
     ];
+    let kind = prop_oneof![
+        Just(Method::GaLore),
+        Just(Method::ReLora),
+        Just(Method::Muon),
+        Just(Method::SwitchLora)
+    ];
     let shape = (2usize..14, 2usize..14, 1usize..5, 1u64..5);
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<u64>());
-    (shape, flags, reset).prop_map(
-        |((d_input, d_output, rank, every), (galore, on_device, flag, seed), reset)| {
-            let kind = if galore {
-                Method::GaLore
-            } else {
-                Method::ReLora
+    let flags = (kind, any::<bool>(), any::<bool>(), any::<u64>());
+    (shape, flags, reset, variant()).prop_map(
+        |((d_input, d_output, rank, every), (kind, on_device, flag, seed), reset, variant)| {
+            let rank = match kind.switches() {
+                true => rank.min(d_input.min(d_output) - 1),
+                false => rank,
             };
             let mut method = of(kind, rank);
+            if kind.switches() {
+                let layers = &mut method.layers;
+                (layers.freeze, layers.schedule) = (1, SwitchSchedule::fixed(2.0));
+                (layers.selection, layers.candidates, layers.warmup) = variant;
+                layers.keep_second_moments = flag;
+            }
+            method.layer_rate = if flag { 3.0 } else { 1.0 };
+            method.layers.adamw.decay_matrices_only = flag;
+            method.layers.adamw.weight_decay = if on_device { 0.1 } else { 0.0 };
             method.galore.gap = every;
             method.galore.adamw.weight_decay = if flag { 0.1 } else { 0.0 };
             method.relora = ReLoraConfig::new(every).unwrap();
@@ -64,6 +78,13 @@ fn case() -> impl Strategy<Value = Case> {
             }
         },
     )
+}
+
+/// Which rows a switch exchanges, where the vectors come from, and the warmup that follows.
+fn variant() -> impl Strategy<Value = (Selection, Candidates, u32)> {
+    let selection = prop_oneof![Just(Selection::Contiguous), Just(Selection::Gain)];
+    let candidates = prop_oneof![Just(Candidates::Drawn), Just(Candidates::Gradient)];
+    (selection, candidates, 0u32..4)
 }
 
 /// The method with its defaults.
@@ -183,6 +204,42 @@ proptest! {
             parameters(&layer)
         };
         prop_assert_eq!(run(false), run(true));
+    }
+
+    #[test]
+    fn layers_move_by_their_own_learning_rate_and_everything_else_by_the_other(case in case(), factor in 0.1..9.0f64) {
+        // Whatever does not depend on the learning rate, such as a switch, happens in all three.
+        let step = |rate: f64, factor: f64| {
+            let mut case = case.clone();
+            case.method.layer_rate = factor;
+            let (mut layer, mut optimizer, mut random) = case.start();
+            let gradients = gradients(&layer, &mut random);
+            layer = optimizer.step(rate, layer, gradients);
+            let factors = [&layer.lora_a, &layer.lora_b].map(|side| side.as_ref().map(|side| values(side.val())));
+            (values(layer.weight.val()), factors, values(layer.bias.as_ref().unwrap().val()))
+        };
+        let (groups, layers, others) = (step(0.01, factor), step(0.01 * factor, 1.0), step(0.01, 1.0));
+        prop_assert_eq!((&groups.0, &groups.1), (&layers.0, &layers.1));
+        prop_assert_eq!(&groups.2, &others.2);
+        prop_assert_ne!((&groups.0, &groups.1), (&others.0, &others.1));
+    }
+
+    #[test]
+    fn vectors_do_not_decay_where_only_matrices_do(case in case()) {
+        let bias = |decay: f64, only: bool| {
+            let mut case = case.clone();
+            for adamw in [&mut case.method.layers.adamw, &mut case.method.galore.adamw] {
+                (adamw.weight_decay, adamw.decay_matrices_only) = (decay, only);
+            }
+            let (mut layer, mut optimizer, mut random) = case.start();
+            let gradients = gradients(&layer, &mut random);
+            layer = optimizer.step(0.01, layer, gradients);
+            (values(layer.bias.as_ref().unwrap().val()), parameters(&layer))
+        };
+        let (none, all, matrices) = (bias(0.0, false), bias(0.5, false), bias(0.5, true));
+        prop_assert_eq!(&none.0, &matrices.0);
+        prop_assert_ne!(&none.0, &all.0);
+        prop_assert_ne!(&none.1, &matrices.1);
     }
 
     #[test]

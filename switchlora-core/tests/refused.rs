@@ -9,10 +9,10 @@ use proptest::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use switchlora_core::init::uniform;
 use switchlora_core::{
-    AdamWConfig, BiasCorrection, ClipGradNorm, ConfigError, FactorInit, GaLoreConfig, Method,
-    MethodConfig, MethodOptimizer, MomentReset, PoolPlacement, Precision, Purpose, ReLoraConfig,
-    Selection, Sides, SwitchLoraConfig, SwitchLoraLinear, SwitchLoraLinearConfig, SwitchSchedule,
-    stream,
+    AdamWConfig, BiasCorrection, Candidates, ClipGradNorm, ConfigError, FactorInit, GaLoreConfig,
+    Method, MethodConfig, MethodOptimizer, MomentReset, MuonConfig, PoolPlacement, Precision,
+    Purpose, ReLoraConfig, Selection, Sides, SwitchLoraConfig, SwitchLoraLinear,
+    SwitchLoraLinearConfig, SwitchSchedule, stream,
 };
 
 type B = Autodiff<Flex>;
@@ -43,14 +43,22 @@ fn mostly(good: f64) -> impl Strategy<Value = f64> {
 }
 
 fn adamw() -> impl Strategy<Value = AdamWConfig> {
-    (mostly(0.9), mostly(0.999), mostly(1e-8), mostly(0.1)).prop_map(
-        |(beta_1, beta_2, epsilon, weight_decay)| AdamWConfig {
-            beta_1,
-            beta_2,
-            epsilon,
-            weight_decay,
-        },
+    (
+        mostly(0.9),
+        mostly(0.999),
+        mostly(1e-8),
+        mostly(0.1),
+        any::<bool>(),
     )
+        .prop_map(
+            |(beta_1, beta_2, epsilon, weight_decay, decay_matrices_only)| AdamWConfig {
+                beta_1,
+                beta_2,
+                epsilon,
+                weight_decay,
+                decay_matrices_only,
+            },
+        )
 }
 
 fn schedule() -> impl Strategy<Value = SwitchSchedule> {
@@ -112,6 +120,13 @@ fn layers() -> impl Strategy<Value = SwitchLoraConfig> {
                     sides,
                     reset_moments: moments,
                     reset_counts: counts,
+                    keep_second_moments: lora,
+                    warmup: u32::from(host) * 3,
+                    candidates: if host {
+                        Candidates::Gradient
+                    } else {
+                        Candidates::Drawn
+                    },
                     factors: if lora {
                         FactorInit::Lora
                     } else {
@@ -139,7 +154,7 @@ fn layers() -> impl Strategy<Value = SwitchLoraConfig> {
 fn method() -> impl Strategy<Value = MethodConfig> {
     let which = prop_oneof![
         3 => Just(Method::SwitchLora), 1 => Just(Method::Full), 1 => Just(Method::Lora),
-        2 => Just(Method::ReLora), 2 => Just(Method::GaLore)
+        2 => Just(Method::ReLora), 2 => Just(Method::GaLore), 1 => Just(Method::Muon)
     ];
     let reset = prop_oneof![
         Just(MomentReset::Zero),
@@ -178,7 +193,19 @@ fn method() -> impl Strategy<Value = MethodConfig> {
         bias_correction,
         adamw,
     });
-    (which, layers(), relora, galore).prop_map(|(method, mut layers, relora, galore)| {
+    let muon = (
+        mostly(0.95),
+        any::<bool>(),
+        prop_oneof![4 => 1u32..6, 1 => 0u32..102],
+    );
+    let muon = muon.prop_map(|(momentum, nesterov, iterations)| MuonConfig {
+        momentum,
+        nesterov,
+        iterations,
+    });
+    let groups = (muon, mostly(2.0));
+    let all = (which, layers(), relora, galore, groups);
+    all.prop_map(|(method, mut layers, relora, galore, (muon, layer_rate))| {
         if method.rank(1).is_none() && layers.rank != Some(0) {
             layers.rank = None;
         }
@@ -190,6 +217,8 @@ fn method() -> impl Strategy<Value = MethodConfig> {
             layers,
             relora,
             galore,
+            muon,
+            layer_rate,
         }
     })
 }
@@ -220,6 +249,9 @@ fn names_a_field(reason: &ConfigError) -> bool {
         "cycle",
         "keep",
         "gap",
+        "layer_rate",
+        "momentum",
+        "iterations",
         "scale",
         "d_input",
         "d_output",

@@ -86,7 +86,7 @@ fn a_run_trains_evaluates_saves_and_can_be_evaluated_and_continued_in_words() {
 fn a_fixed_seed_gives_the_same_run_bit_for_bit_on_each_cpu_backend() {
     let place = Place::new();
     for backend in ["flex", "ndarray"] {
-        for method in ["switchlora", "lora", "full", "relora", "galore"] {
+        for method in ["switchlora", "lora", "full", "muon", "relora", "galore"] {
             for run in ["one", "two"] {
                 let flags =
                     format!("--backend {backend} --method {method} --out {backend}-{method}-{run}");
@@ -114,6 +114,7 @@ fn a_resumed_run_equals_one_that_was_never_stopped() {
         "--accumulation 2",
         "--method relora --cycle 3",
         "--method galore --gap 3",
+        "--method muon --projection-lr 3e-3",
         // The checkpoint to go on from is the last one in full rank, and one of the method.
         "--method switchlora --warm-start 8",
         "--method relora --cycle 2 --warm-start 3",
@@ -155,7 +156,7 @@ fn a_run_may_start_from_the_weights_of_a_full_rank_one() {
         let mut evaluations = lines.filter(|line| line["kind"] == "eval");
         evaluations.nth(number).unwrap()["loss"].as_f64().unwrap()
     };
-    for method in ["switchlora", "lora", "relora", "galore"] {
+    for method in ["switchlora", "lora", "relora", "galore", "muon"] {
         let flags = format!("--method {method} --warm-start base --out {method} --lr 1e-9");
         let output = place.train(&flags);
         assert!(output.status.success(), "{}", stderr(&output));

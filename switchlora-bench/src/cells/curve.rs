@@ -77,6 +77,7 @@ impl CurveJob {
             precision: experiment.numbers(),
             rank: experiment.rank,
             lr: experiment.lr.unwrap_or_default(),
+            projection_lr: experiment.projection_lr,
             tokens_per_update: experiment.tokens_per_update(),
             losses: Vec::new(),
             seconds: Vec::new(),

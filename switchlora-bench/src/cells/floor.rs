@@ -29,6 +29,12 @@ pub(super) fn multiply_adds(
             let (n, m) = (linear.shape.d_input as f64, linear.shape.d_output as f64);
             match method {
                 Method::Full => 3.0 * m * n,
+                // Per update, not per token: five iterations of three products.
+                Method::Muon => {
+                    let (short, long) = (m.min(n), m.max(n));
+                    let iteration = 2.0 * short * short * long + short.powi(3);
+                    3.0 * m * n + 5.0 * iteration / tokens as f64
+                }
                 // Per update, not per token: projecting the gradient to rank `r`, and projecting the step back.
                 Method::GaLore => 3.0 * m * n + 2.0 * m * n * rank as f64 / tokens as f64,
                 Method::Lora | Method::ReLora | Method::SwitchLora => {

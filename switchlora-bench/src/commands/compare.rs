@@ -20,6 +20,9 @@ pub struct Compare {
     /// Folder for results; trainings with a result there are not repeated.
     #[arg(long, default_value = "bench/compare", value_parser = flags::path())]
     out: PathBuf,
+    /// Write the reports of what has been trained so far, and train nothing. Works beside a comparison that trains.
+    #[arg(long)]
+    report: bool,
 }
 
 impl Compare {
@@ -31,7 +34,7 @@ impl Compare {
     pub fn run(self) -> Result<bool> {
         let grid = Grid::from_file(&self.grid)?;
         let backend = self.backend.choose()?.backend;
-        compare(&grid, backend, &self.out, |line| tell(line))?;
+        compare(&grid, backend, &self.out, !self.report, |line| tell(line))?;
         let out = self.out.display();
         answer(std::fs::read_to_string(self.out.join("compare.md"))?)?;
         tell(format_args!(

@@ -1,6 +1,7 @@
 //! The commands, one file per command. A command returns whether its measurements are as expected; false is exit status
 //! 1.
 
+mod around;
 mod backends;
 mod checkpoint;
 mod compare;
@@ -35,6 +36,8 @@ pub enum Command {
     /// Compare methods: same tokens in the same order, each method at its own best learning rate, several seeds;
     /// resumable.
     Compare(compare::Compare),
+    /// Measure what a switch costs: the losses around it, with and without it, from the same state on the same batches.
+    Around(around::Around),
     /// Measure one device in one command, within a given time: is it right, how fast, how much memory, against what.
     Device(device::Device),
     /// List the launches and the largest kernels of an update on a GPU.
@@ -67,6 +70,7 @@ impl Command {
             Self::Checkpoint(command) => command.run(),
             Self::Run(command) => command.run(),
             Self::Compare(command) => command.run(),
+            Self::Around(command) => command.run(),
             Self::Device(command) => command.run(),
             Self::Kernels(command) => command.run(),
             Self::Variants(command) => command.run(),

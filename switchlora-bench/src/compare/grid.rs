@@ -1,24 +1,33 @@
-//! The grid of a comparison: one experiment, variants of it, learning rates to choose from, and seeds.
+//! The grid of a comparison: one experiment, variants of it, a search for their learning rates, and seeds.
 //!
 //! ```toml
 //! seeds = [1, 2, 3]
-//! rates = [1e-3, 3e-3, 1e-2, 3e-2]   # learning rates; the sweep chooses the best one for each variant
-//! sweep_seed = 0                     # seed of the sweep; do not use it in `seeds`
-//! sweep_steps = 300                  # updates per training of the sweep; default: as in the experiment
+//! trainings = 12                     # of the search for the learning rates of each variant; default: no search
+//! sweep_seed = 0                     # seed of the search; not one of `seeds`
+//! sweep_steps = 300                  # updates per training of the search; default: as in the experiment
 //!
-//! [experiment]                       # as `train --config` reads it, without method, lr and seed
+//! [experiment]                       # as `train --config` reads it, without seed
 //! model = "tiny"
 //! steps = 1000
+//! lr = 1e-2                          # where the search begins; without one, the rates of the variants
+//! projection_lr = 3e-3
 //!
 //! [[variant]]
 //! name = "galore, gap 1"
 //! method = "galore"
 //! galore = { gap = 1 }
+//!
+//! [[variant]]
+//! name = "full, one rate"
+//! method = "full"
+//! lr = 3e-3
+//! one_rate = true                    # the search changes both rates alike
 //! ```
 //!
 //! `data`, `validation` and `tokenizer` belong into `[experiment]`: losses on another text or of other tokens cannot be
 //! compared.
 
+use super::search::Rates;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -32,13 +41,13 @@ pub struct Grid {
     /// Seeds with which every variant is trained at its best learning rate.
     #[serde(default = "seeds")]
     pub seeds: Vec<u64>,
-    /// Learning rates of the sweep, for variants without their own.
+    /// Trainings of the search for the learning rates of each variant; 0 for the rates that the variant has.
     #[serde(default)]
-    pub rates: Vec<f64>,
-    /// Seed of the sweep.
+    pub trainings: usize,
+    /// Seed of the search.
     #[serde(default)]
     pub sweep_seed: u64,
-    /// Updates per training of the sweep. Default: as in the experiment.
+    /// Updates per training of the search. Default: as in the experiment.
     pub sweep_steps: Option<u64>,
     /// Keys of the experiment that all variants share.
     #[serde(default)]
@@ -53,8 +62,9 @@ pub struct Grid {
 pub struct Variant {
     /// Name in reports.
     pub name: String,
-    /// Learning rates of this variant.
-    pub rates: Option<Vec<f64>>,
+    /// Whether the search changes both learning rates alike.
+    #[serde(default)]
+    pub one_rate: bool,
     /// Keys of the experiment that override the shared ones.
     #[serde(flatten)]
     pub settings: toml::Table,
@@ -155,29 +165,41 @@ impl Grid {
             return value("variant.name", found, "a name of its own for each");
         }
         for variant in &self.variants {
-            let rates = self.rates(variant);
-            if rates.is_empty() || !rates.iter().all(|rate| rate.is_finite() && *rate > 0.0) {
-                let key = format!("rates of {}", variant.name);
-                let expected = "at least one learning rate, each above 0";
-                return value(&key, format!("{rates:?}"), expected);
+            let rates = self.start(variant)?;
+            if variant.one_rate && rates.lr != rates.projection_lr {
+                let key = format!("one_rate of {}", variant.name);
+                let found = format!(
+                    "lr = {:e}, projection_lr = {:e}",
+                    rates.lr, rates.projection_lr
+                );
+                return value(&key, found, "two equal rates");
             }
-            self.trial(
-                variant,
-                BackendKind::Flex,
-                rates[0],
-                self.seeds[0],
-                self.sweep_steps,
-            )?;
+            let (backend, seed) = (BackendKind::Flex, self.sweep_seed);
+            self.trial(variant, backend, None, seed, self.sweep_steps)?;
+        }
+        if self.trainings > 0 && self.seeds.contains(&self.sweep_seed) {
+            let expected = "none of `seeds`: the trainings that choose the rates are not reported";
+            return value("sweep_seed", self.sweep_seed.to_string(), expected);
         }
         Ok(())
     }
 
-    /// The learning rates of a variant.
-    pub fn rates<'a>(&'a self, variant: &'a Variant) -> &'a [f64] {
-        variant.rates.as_deref().unwrap_or(&self.rates)
+    /// The learning rates that a variant gives, or its method's defaults: where its search begins.
+    ///
+    /// # Errors
+    ///
+    /// As [`trial`](Self::trial).
+    pub fn start(&self, variant: &Variant) -> Result<Rates, GridError> {
+        let trial = self.trial(variant, BackendKind::Flex, None, self.sweep_seed, None)?;
+        let (lr, projection_lr) = (trial.lr, trial.projection_lr);
+        Ok(Rates {
+            lr: lr.unwrap_or_default(),
+            projection_lr: projection_lr.or(lr).unwrap_or_default(),
+        })
     }
 
-    /// The experiment of one training. Without `steps` it has the updates of the grid's experiment.
+    /// The experiment of one training. Without `rates` it has those of the variant, without `steps` the updates of the
+    /// grid's experiment.
     ///
     /// # Errors
     ///
@@ -186,7 +208,7 @@ impl Grid {
         &self,
         variant: &Variant,
         backend: BackendKind,
-        rate: f64,
+        rates: Option<Rates>,
         seed: u64,
         steps: Option<u64>,
     ) -> Result<Experiment, GridError> {
@@ -196,17 +218,18 @@ impl Grid {
             reason,
         };
         let table = overlaid(self.experiment.clone(), variant.settings.clone());
-        for key in ["lr", "seed"] {
-            if table.contains_key(key) {
-                return Err(wrong(format!(
-                    "`{key}` is given by the comparison; use `rates` and `seeds`"
-                )));
-            }
+        if table.contains_key("seed") {
+            return Err(wrong(
+                "`seed` is given by the comparison; use `seeds`".to_owned(),
+            ));
         }
         let experiment: Result<Experiment, _> = toml::Value::Table(table).try_into();
         let mut experiment =
             experiment.map_err(|error| wrong(error.to_string().trim_end().replace('\n', " ")))?;
-        (experiment.lr, experiment.seed) = (Some(rate), seed);
+        experiment.seed = seed;
+        if let Some(Rates { lr, projection_lr }) = rates {
+            (experiment.lr, experiment.projection_lr) = (Some(lr), Some(projection_lr));
+        }
         experiment.steps = steps.unwrap_or(experiment.steps);
         experiment.backend = backend;
         let resolved = experiment.with_absolute_paths().resolve();
@@ -230,17 +253,21 @@ mod tests {
     }
 
     const BASE: &str =
-        "rates = [1e-3, 1e-2]\n[experiment]\nsteps = 50\nswitch = { interval = 20 }\n";
+        "trainings = 5\n[experiment]\nlr = 2e-2\nsteps = 50\nswitch = { interval = 20 }\n";
 
     #[test]
     fn a_variant_is_the_experiment_with_its_own_keys_over_it() {
         let variant =
             "[[variant]]\nname = \"fast\"\nmethod = \"switchlora\"\nswitch = { sides = \"a\" }\n";
         let grid = grid(&format!("{BASE}{variant}")).unwrap();
-        let trial = grid
-            .trial(&grid.variants[0], BackendKind::Ndarray, 1e-3, 7, Some(30))
-            .unwrap();
-        assert_eq!((trial.steps, trial.seed, trial.lr), (30, 7, Some(1e-3)));
+        let (fast, rates) = (&grid.variants[0], grid.start(&grid.variants[0]).unwrap());
+        assert_eq!((rates.lr, rates.projection_lr), (2e-2, 2e-2));
+        let (lr, projection_lr) = (1e-3, 4e-3);
+        let rates = Some(Rates { lr, projection_lr });
+        let trial = grid.trial(fast, BackendKind::Ndarray, rates, 7, Some(30));
+        let trial = trial.unwrap();
+        assert_eq!((trial.steps, trial.seed), (30, 7));
+        assert_eq!((trial.lr, trial.projection_lr), (Some(1e-3), Some(4e-3)));
         assert_eq!(trial.switch.interval, 20.0);
         assert_eq!(trial.switch.sides, switchlora_core::Sides::A);
         assert_eq!(grid.seeds, [1, 2, 3]);
@@ -253,8 +280,12 @@ mod tests {
             (BASE.to_owned(), "variant"),
             (variant("method = \"magic\""), "magic"),
             (variant("swich = { interval = 3 }"), "swich"),
-            (variant("lr = 1e-3"), "`lr`"),
-            (variant("rates = [-1.0]"), "rates of x"),
+            (variant("projection_lr = -1.0"), "projection_lr"),
+            (
+                variant("projection_lr = 1e-3\none_rate = true"),
+                "one_rate of x",
+            ),
+            (format!("sweep_seed = 2\n{}", variant("")), "sweep_seed"),
             (variant("switch = { interval = 2 }"), "2 N"),
             (variant("seed = 3"), "`seed`"),
             (variant("accumulation = 0"), "accumulation"),
@@ -263,7 +294,7 @@ mod tests {
                 "name of its own",
             ),
             (format!("seeds = []\n{}", variant("")), "seeds"),
-            ("rates = [".to_owned(), "grid.toml"),
+            ("seeds = [".to_owned(), "grid.toml"),
         ];
         for (text, part) in cases {
             let error = grid(&text).unwrap_err().to_string();

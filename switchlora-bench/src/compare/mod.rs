@@ -1,9 +1,9 @@
-//! Compares methods fairly: the same tokens in the same order, each method at its own best learning rate, several
+//! Compares methods fairly: the same tokens in the same order, each method at its own best learning rates, several
 //! seeds.
 //!
-//! First, every variant is trained at every learning rate with a sweep seed whose results are not reported; the
-//! learning rate with the lowest validation loss wins. Then every variant is trained at its learning rate with each
-//! seed. A training runs in its own process and leaves one file in `trials/`, named by a hash of its experiment. So an
+//! First, the learning rates of every variant are searched, with a seed whose results are not reported and the same number
+//! of trainings for each; those with the lowest validation loss win. Then every variant is trained at its learning rates
+//! with each seed. A training runs in its own process and leaves one file in `trials/`, named by a hash of its experiment. So an
 //! interrupted comparison resumes after its last training, and a changed grid runs only the trainings that changed.
 //!
 //! The hash has the paths of the model and of the text, and the content of the tokenizer and of the checkpoint that a
@@ -12,21 +12,24 @@
 mod grid;
 mod report;
 mod runner;
+mod search;
 mod summary;
 
 pub use grid::{Grid, GridError, Variant};
+pub use search::Rates;
 pub use summary::{Comparison, Run, Summary};
 
 use crate::suites::{Progress, machine, text};
 use anyhow::{Context, Result};
 use runner::{Opened, Runner};
+use search::Search;
 use std::fs;
 use std::path::Path;
 use switchlora_train::backend::BackendKind;
 use switchlora_train::run_directory::RunDirectory;
 
 /// Runs the trainings that have no result yet, and writes the reports after every training. Passes `say` a line per
-/// training.
+/// training. If not `trains`, it writes the reports of what has been trained so far.
 ///
 /// # Errors
 ///
@@ -36,6 +39,7 @@ pub fn compare(
     grid: &Grid,
     backend: BackendKind,
     out: &Path,
+    trains: bool,
     say: impl Fn(&str),
 ) -> Result<Comparison> {
     let opened = grid.variants.iter();
@@ -43,17 +47,17 @@ pub fn compare(
     let opened: Vec<_> = opened.collect::<Result<_>>()?;
     let trials = out.join("trials");
     fs::create_dir_all(&trials).with_context(|| format!("cannot make {}", trials.display()))?;
-    let _alone = RunDirectory::open(out)?;
-    let swept = |variant: &Variant| match grid.rates(variant) {
-        [_] => 0,
-        rates => rates.len(),
-    };
-    let sweep: usize = grid.variants.iter().map(swept).sum();
-    let total = sweep + grid.variants.len() * grid.seeds.len();
+    // A report may be made beside the trainings.
+    let _alone = trains.then(|| RunDirectory::open(out)).transpose()?;
+    let of_variant = grid.trainings + grid.seeds.len();
     let mut runner = Runner {
-        tokens: text(out, &say)?,
+        tokens: match trains {
+            true => text(out, &say)?,
+            false => out.join("text.tokens"),
+        },
         trials,
-        progress: Progress::new(total),
+        trains,
+        progress: Progress::new(grid.variants.len() * of_variant),
         say: &say,
     };
     let mut comparison = Comparison {
@@ -62,30 +66,32 @@ pub fn compare(
         backend: backend.name().to_owned(),
         ..Comparison::default()
     };
-    let mut best = Vec::new();
+    let mut searches = Vec::new();
     for (variant, opened) in grid.variants.iter().zip(&opened) {
-        let rates = grid.rates(variant);
-        let mut chosen = (f64::INFINITY, rates[0]);
-        for &rate in rates.iter().filter(|_| rates.len() > 1) {
-            let steps = grid.sweep_steps;
-            let trial = grid.trial(variant, backend, rate, grid.sweep_seed, steps)?;
-            let run = runner.run(&variant.name, opened, trial)?;
-            if run.loss < chosen.0 {
-                chosen = (run.loss, rate);
-            }
+        let mut search = Search::new(grid.start(variant)?, variant.one_rate);
+        for _ in 0..grid.trainings {
+            let Some(rates) = search.next() else { break };
+            let (seed, steps) = (grid.sweep_seed, grid.sweep_steps);
+            let trial = grid.trial(variant, backend, Some(rates), seed, steps)?;
+            let Some(run) = runner.run(&variant.name, opened, trial)? else {
+                break;
+            };
+            search.tried(run.loss);
             comparison.sweep.push(run);
         }
-        best.push(chosen.1);
+        searches.push(search);
     }
     // Seed by seed, so that the results are a fair comparison even after an interruption.
     for &seed in &grid.seeds {
-        for ((variant, opened), &rate) in grid.variants.iter().zip(&opened).zip(&best) {
-            let trial = grid.trial(variant, backend, rate, seed, None)?;
-            let run = runner.run(&variant.name, opened, trial)?;
-            comparison.runs.push(run);
-            comparison.summarize(grid);
-            report::write(out, &comparison)?;
+        for ((variant, opened), search) in grid.variants.iter().zip(&opened).zip(&searches) {
+            let trial = grid.trial(variant, backend, Some(search.best()), seed, None)?;
+            if let Some(run) = runner.run(&variant.name, opened, trial)? {
+                comparison.runs.push(run);
+                comparison.summarize(grid, &searches);
+                report::write(out, &comparison)?;
+            }
         }
     }
+    report::write(out, &comparison)?;
     Ok(comparison)
 }

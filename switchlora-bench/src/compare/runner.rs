@@ -17,7 +17,7 @@ use switchlora_train::model_source::ModelSource;
 use switchlora_train::training::Setup;
 
 /// Increased when a training of the same experiment would have another outcome, or the files have another format.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A variant whose model, tokenizer and weights to start from have been opened once, before the first training.
 pub(super) struct Opened {
@@ -37,8 +37,7 @@ impl Opened {
     ///
     /// The tokenizer, the model or the weights to start from cannot be read, or do not fit each other.
     pub fn new(grid: &Grid, variant: &Variant, backend: BackendKind) -> Result<Self> {
-        let (rate, seed) = (grid.rates(variant)[0], grid.seeds[0]);
-        let experiment = grid.trial(variant, backend, rate, seed, None)?;
+        let experiment = grid.trial(variant, backend, None, grid.seeds[0], None)?;
         let name = || format!("variant `{}`", variant.name);
         let setup = Setup::new(experiment.clone(), None).with_context(name)?;
         let mut contents = Vec::new();
@@ -65,12 +64,12 @@ impl Opened {
 
     /// File name of a training: method, seed, and a hash of the experiment and of [`contents`](Self::contents).
     ///
-    /// Without contents it is the name that programs without them gave, whose results are still found.
+    /// The hash has the keys that differ from their defaults only, so that a new key does not lose older results.
     fn trial_name(&self, experiment: &Experiment) -> Result<String> {
-        let key = match self.contents.is_empty() {
-            true => serde_json::to_vec(&(FORMAT, experiment))?,
-            false => serde_json::to_vec(&(FORMAT, experiment, &self.contents))?,
-        };
+        let differences = Experiment::default().differences(experiment)?;
+        let keys = differences.iter().map(|key| (&key.key, &key.is));
+        let keys: Vec<_> = keys.collect();
+        let key = serde_json::to_vec(&(FORMAT, keys, &self.contents))?;
         let hash = hexadecimal(&Sha256::digest(key)[..8]);
         let (method, seed) = (experiment.method.name(), experiment.seed);
         Ok(format!("{method}-seed{seed}-{hash}"))
@@ -83,21 +82,34 @@ pub(super) struct Runner<'a, S> {
     pub tokens: PathBuf,
     /// Folder of the results.
     pub trials: PathBuf,
+    /// Whether trainings without a result run.
+    pub trains: bool,
     pub progress: Progress,
     pub say: &'a S,
 }
 
 impl<S: Fn(&str)> Runner<'_, S> {
-    /// One training of a variant.
+    /// One training of a variant; `None` if it has no result and is not to run.
     ///
     /// # Errors
     ///
     /// The training fails, or its result cannot be saved.
-    pub fn run(&mut self, variant: &str, opened: &Opened, experiment: Experiment) -> Result<Run> {
+    pub fn run(
+        &mut self,
+        variant: &str,
+        opened: &Opened,
+        experiment: Experiment,
+    ) -> Result<Option<Run>> {
         let kept = opened.trial_name(&experiment)?;
         let kept = self.trials.join(format!("{kept}.json"));
-        let rate = experiment.lr.unwrap_or_default();
-        let what = format!("{variant}, lr {rate:e}, seed {}", experiment.seed);
+        if !self.trains && !kept.exists() {
+            return Ok(None);
+        }
+        let what = format!(
+            "{variant}, lr {}, seed {}",
+            rates(&experiment),
+            experiment.seed
+        );
         let start = opened.start.clone().map(WarmStart::From);
         let cell = Cell::Trial {
             experiment: Experiment {
@@ -114,7 +126,16 @@ impl<S: Fn(&str)> Runner<'_, S> {
         let run = Run::of(variant, &opened.model, experiment, trial);
         let line = format!("{what}: perplexity {:.2}, {seconds:.0} s", run.loss.exp());
         (self.say)(&self.progress.ended(&line));
-        Ok(run)
+        Ok(Some(run))
+    }
+}
+
+/// The learning rates of a training, as its line says them.
+fn rates(experiment: &Experiment) -> String {
+    let lr = experiment.lr.unwrap_or_default();
+    match experiment.projection_lr.filter(|rate| *rate != lr) {
+        Some(rate) => format!("{lr:e} and {rate:e} for projections"),
+        None => format!("{lr:e}"),
     }
 }
 
@@ -125,8 +146,8 @@ mod tests {
     #[test]
     fn a_training_keeps_its_name_so_that_its_result_is_found() {
         let text = r#"
-            rates = [1e-2]
             [experiment]
+            lr = 1e-2
             model = "tiny"
             steps = 60
             eval_every = 20
@@ -138,9 +159,9 @@ mod tests {
         "#;
         let grid: Grid = toml::from_str(text).unwrap();
         let variant = &grid.variants[0];
-        let trial = grid.trial(variant, BackendKind::Flex, 1e-2, 1, None);
+        let trial = grid.trial(variant, BackendKind::Flex, None, 1, None);
         let opened = Opened::new(&grid, variant, BackendKind::Flex).unwrap();
         let name = opened.trial_name(&trial.unwrap()).unwrap();
-        assert_eq!(name, "galore-seed1-26a86d1b46d8c2c4");
+        assert_eq!(name, "galore-seed1-6d913aa16f5eaeaa");
     }
 }

@@ -1,6 +1,7 @@
 //! Results of a comparison: every training, and a summary of each variant.
 
 use super::Grid;
+use super::search::{Rates, Search};
 use crate::cells::TrialResult;
 use crate::results::{Curve, Machine};
 use crate::spectrum::LayerChange;
@@ -107,9 +108,10 @@ pub struct Summary {
     pub method: String,
     /// Rank of LoRA factors or projections.
     pub rank: Option<usize>,
-    /// The learning rate that the sweep chose.
-    pub lr: f64,
-    /// Whether `lr` is the lowest or highest of several learning rates, so that a better one may lie outside the grid.
+    /// The learning rates that the search chose.
+    #[serde(flatten)]
+    pub rates: Rates,
+    /// Whether the search tried no learning rate above or below one of these, so that a better one may lie there.
     pub at_edge: bool,
     /// Number of seeds so far.
     pub seeds: usize,
@@ -137,30 +139,33 @@ pub struct Summary {
 
 impl Comparison {
     /// Computes the rows from the trainings so far.
-    pub(super) fn summarize(&mut self, grid: &Grid) {
-        let rows = grid.variants.iter().filter_map(|variant| {
-            let of = |run: &&Run| run.variant == variant.name;
-            let runs: Vec<&Run> = self.runs.iter().filter(of).collect();
-            (!runs.is_empty()).then(|| summary(&runs, grid.rates(variant)))
-        });
+    pub(super) fn summarize(&mut self, grid: &Grid, searches: &[Search]) {
+        let rows = grid
+            .variants
+            .iter()
+            .zip(searches)
+            .filter_map(|(variant, search)| {
+                let of = |run: &&Run| run.variant == variant.name;
+                let runs: Vec<&Run> = self.runs.iter().filter(of).collect();
+                let at_edge = grid.trainings > 0 && !search.is_enclosed();
+                (!runs.is_empty()).then(|| summary(&runs, search.best(), at_edge))
+            });
         self.summary = rows.collect();
     }
 }
 
-fn summary(runs: &[&Run], rates: &[f64]) -> Summary {
+fn summary(runs: &[&Run], rates: Rates, at_edge: bool) -> Summary {
     let first = runs[0];
-    let lr = first.curve.lr;
     let perplexities: Vec<f64> = runs.iter().map(|run| run.loss.exp()).collect();
     let changes = || runs.iter().flat_map(|run| &run.changes);
     let tokens = |run: &&Run| (run.curve.tokens_per_update * run.curve.losses.len() as u64) as f64;
     let seconds = |run: &&Run| run.curve.seconds.last().copied().unwrap_or_default();
-    let beyond = |beats: fn(&f64, &f64) -> bool| !rates.iter().any(|rate| beats(rate, &lr));
     Summary {
         variant: first.variant.clone(),
         method: first.curve.method.clone(),
         rank: first.curve.rank,
-        lr,
-        at_edge: rates.len() > 1 && (beyond(f64::gt) || beyond(f64::lt)),
+        rates,
+        at_edge,
         seeds: runs.len(),
         perplexity: mean(perplexities.iter().copied()),
         deviation: deviation(&perplexities),

@@ -183,7 +183,9 @@ impl Golden {
             _ if own.is_file() => own,
             Method::SwitchLora => self.tensors("switchlora_init"),
             Method::Lora => self.tensors("lora_init"),
-            Method::Full | Method::GaLore | Method::ReLora => self.tensors("base_init"),
+            Method::Full | Method::Muon | Method::GaLore | Method::ReLora => {
+                self.tensors("base_init")
+            }
         };
         TensorFile::open(&shared)
     }

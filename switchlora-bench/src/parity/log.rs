@@ -258,6 +258,7 @@ impl RunLog {
             beta_2: self.betas[1],
             epsilon: self.eps,
             weight_decay: self.weight_decay,
+            decay_matrices_only: false,
         };
         // Its interval may be too short for the default freeze, but not for the run's.
         let mut config = MethodConfig::new(self.method(), rank, SwitchSchedule::Never)?;

@@ -112,6 +112,7 @@ pub(super) fn optimizer<B: AutodiffBackend>(
             }
             run.config.replay(recorded)
         }
+        Method::Muon => run.config.optimizer(),
     };
     Ok(ClipGradNorm::new(run.log.max_norm(), optimizer))
 }

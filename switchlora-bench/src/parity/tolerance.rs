@@ -58,7 +58,7 @@ impl Tolerance {
                 grad_norm: None,
                 share: None,
             },
-            Method::Full => Self {
+            Method::Full | Method::Muon => Self {
                 loss: 5e-4,
                 grad_norm: None,
                 share: None,

@@ -141,6 +141,7 @@ pub fn curve(backend: &str, method: &str) -> Curve {
         precision: "f32".to_owned(),
         rank: factors(method),
         lr: if method == "full" { 1e-3 } else { 2e-2 },
+        projection_lr: None,
         tokens_per_update: 256,
         losses: updates().map(loss).collect(),
         seconds: updates()

@@ -60,7 +60,7 @@ prop_compose! {
     ) -> Curve {
         let [backend, method, precision] = text;
         Curve {
-            backend, method, model, precision, rank, lr, tokens_per_update, losses, seconds, switches: Vec::new(),
+            backend, method, model, precision, rank, lr, projection_lr: None, tokens_per_update, losses, seconds, switches: Vec::new(),
             evaluations,
         }
     }

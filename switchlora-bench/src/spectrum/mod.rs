@@ -145,7 +145,8 @@ impl Job for SpectrumJob {
                     factors: state.factors,
                     ..state.method.clone()
                 };
-                LlamaForCausalLm::new(&state.model, &method, seed, &device)
+                let init = state.experiment.init;
+                LlamaForCausalLm::drawn(&state.model, &method, init, seed, &device)
             }
         };
         let end: Model<B> = load_model(&self.checkpoint, &device)?;

@@ -85,6 +85,7 @@ mod tests {
                 precision: precision.to_owned(),
                 rank: Some(4),
                 lr: 1e-3,
+                projection_lr: None,
                 tokens_per_update: 1,
                 losses: losses.to_vec(),
                 seconds: Vec::new(),

@@ -16,5 +16,5 @@ mod planned;
 mod run;
 
 pub use planned::{Settings, Suite};
-pub use run::run;
-pub(crate) use run::{Progress, measured, text};
+pub(crate) use run::{Progress, measured};
+pub use run::{run, text};

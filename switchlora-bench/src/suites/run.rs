@@ -156,7 +156,7 @@ pub(crate) fn measured(kept: &Path, cell: &Cell, progress: &mut Progress) -> Res
 /// # Errors
 ///
 /// The file cannot be written.
-pub(crate) fn text(out: &Path, say: &impl Fn(&str)) -> Result<PathBuf> {
+pub fn text(out: &Path, say: &impl Fn(&str)) -> Result<PathBuf> {
     let path = std::path::absolute(out)?.join("text.tokens");
     if !path.exists() {
         say("encoding the embedded text");

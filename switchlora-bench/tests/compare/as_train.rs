@@ -94,7 +94,7 @@ impl Place {
 
     /// Compares the experiment with the given variants at seed 1; the trainings, variant by variant.
     fn compared(&self, keys: &str, variants: &str) -> Vec<Trained> {
-        let grid = format!("seeds = [1]\nrates = [1e-2]\n[experiment]\n{keys}\n{variants}");
+        let grid = format!("seeds = [1]\n[experiment]\nlr = 1e-2\n{keys}\n{variants}");
         fs::write(self.path("grid.toml"), grid).unwrap();
         let output = self.compare();
         assert!(output.status.success(), "{}", said(&output));
@@ -170,7 +170,7 @@ fn a_loss_that_is_not_finite_is_refused_and_the_comparison_goes_on() {
     let data = format!("data = [{}]", place.quoted("text.txt"));
     let keys = place.keys(&format!("{data}\nmethod = \"full\""));
     // The first update makes weights of about 1e30, whose losses are not finite.
-    let variants = "[[variant]]\nname = \"lost\"\nrates = [1e30]\n[[variant]]\nname = \"found\"\n";
+    let variants = "[[variant]]\nname = \"lost\"\nlr = 1e30\n[[variant]]\nname = \"found\"\n";
     let compared = place.compared(&keys, variants);
     let [lost, found] = &compared[..] else {
         panic!("{compared:?}")

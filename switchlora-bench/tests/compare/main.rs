@@ -18,18 +18,19 @@ fn picture(path: &Path) {
 #[test]
 fn a_comparison_runs_every_variant_says_so_goes_on_where_it_was_and_repeats() {
     let place = Place::new();
-    place.grid("[1e-3, 1e-2]");
+    place.grid(2);
     let output = place.compare();
     assert!(output.status.success(), "{}", said(&output));
-    // Six variants at two rates, then with two seeds.
+    // Eight variants: two trainings of the search, then two seeds.
     let lines = said(&output);
     let ended = lines.lines().filter(|line| line.contains("perplexity"));
-    assert_eq!(ended.count(), 24, "{lines}");
+    assert_eq!(ended.count(), 32, "{lines}");
     assert!(
-        lines.contains("[24/24]") && lines.contains("min left"),
+        lines.contains("[32/32]") && lines.contains("min left"),
         "{lines}"
     );
-    assert_eq!(place.trials().len(), 24);
+    // Both searches of `full` begin with the same training, which runs once.
+    assert_eq!(place.trials().len(), 31);
     let read = || fs::read(place.path("out/compare.json")).unwrap();
     let comparison: Value = serde_json::from_slice(&read()).unwrap();
     let rows = comparison["summary"].as_array().unwrap();
@@ -39,23 +40,32 @@ fn a_comparison_runs_every_variant_says_so_goes_on_where_it_was_and_repeats() {
         .collect();
     assert_eq!(
         names,
-        ["full", "lora", "relora", "galore", "switchlora", "warm"]
+        [
+            "full",
+            "one rate",
+            "muon",
+            "lora",
+            "relora",
+            "galore",
+            "switchlora",
+            "warm"
+        ]
     );
     for row in rows {
         assert_eq!(row["seeds"], 2);
         assert!(row["perplexity"].as_f64().unwrap() > 1.0 && row["deviation"].is_number());
-        assert_eq!(row["at_edge"], true); // of two rates, any
+        assert_eq!(row["at_edge"], true); // of two trainings, any
         assert!(row["effective_rank"].as_f64().unwrap() >= 1.0);
         assert!(row["milliseconds"].as_f64().unwrap() > 0.0);
     }
     // The change of LoRA has no more directions than its rank of 4, in weights of 32.
-    let lora = rows[1]["directions_percent"].as_f64().unwrap();
+    let lora = rows[3]["directions_percent"].as_f64().unwrap();
     assert!(lora <= 12.5, "{lora}");
     assert!(rows[0]["directions_percent"].as_f64().unwrap() > 50.0);
     // The order of the data is the same for all: the first losses are that of the same weights.
     let runs = comparison["runs"].as_array().unwrap();
     let first = |run: &Value| run["curve"]["losses"][0].as_f64().unwrap();
-    for run in &runs[1..6] {
+    for run in &runs[1..8] {
         assert!((first(run) - first(&runs[0])).abs() < 1e-4);
     }
     for chart in ["loss", "loss-by-time", "validation", "spectrum"] {
@@ -75,7 +85,7 @@ fn a_comparison_runs_every_variant_says_so_goes_on_where_it_was_and_repeats() {
     fs::remove_file(lost.unwrap()).unwrap();
     let again = place.compare();
     assert!(again.status.success(), "{}", said(&again));
-    assert_eq!(place.trials().len(), 24);
+    assert_eq!(place.trials().len(), 31);
     let repeated: Value = serde_json::from_slice(&read()).unwrap();
     for (was, is) in runs.iter().zip(repeated["runs"].as_array().unwrap()) {
         assert_eq!(was["curve"]["losses"], is["curve"]["losses"]);
@@ -86,7 +96,13 @@ fn a_comparison_runs_every_variant_says_so_goes_on_where_it_was_and_repeats() {
 #[test]
 fn a_grid_that_cannot_be_run_is_one_line_and_a_failed_training_names_itself() {
     let place = Place::new();
-    place.grid("[]");
+    place.grid(2);
+    let grid = fs::read_to_string(place.path("grid.toml")).unwrap();
+    fs::write(
+        place.path("grid.toml"),
+        grid.replace("lr = 3e-3", "lr = -3e-3"),
+    )
+    .unwrap();
     let output = place.compare();
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
@@ -95,13 +111,17 @@ fn a_grid_that_cannot_be_run_is_one_line_and_a_failed_training_names_itself() {
         "{}",
         said(&output)
     );
-    assert!(said(&output).contains("rates of full"), "{}", said(&output));
-    place.grid("[1e-3]");
+    assert!(
+        said(&output).contains("variant `full`: lr"),
+        "{}",
+        said(&output)
+    );
+    place.grid(0);
     fs::write(place.path("text.txt"), "too short").unwrap();
     let output = place.compare();
     assert_eq!(output.status.code(), Some(1));
     let said = said(&output);
-    assert!(said.contains("full, lr 1e-3, seed 1"), "{said}");
+    assert!(said.contains("full, lr 3e-3, seed 1"), "{said}");
 }
 
 #[test]

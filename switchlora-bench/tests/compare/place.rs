@@ -29,13 +29,14 @@ impl Place {
         self.0.path().join(name)
     }
 
-    pub fn grid(&self, rates: &str) {
+    pub fn grid(&self, trainings: usize) {
         let grid = format!(
             r#"
 seeds = [1, 2]
-rates = {rates}
+trainings = {trainings}
 sweep_steps = 4
 [experiment]
+lr = 3e-3
 model = "model.json"
 data = ["text.txt"]
 rank = 4
@@ -50,6 +51,14 @@ switch = {{ interval = 2, freeze = 1 }}
 [[variant]]
 name = "full"
 method = "full"
+[[variant]]
+name = "one rate"
+method = "full"
+one_rate = true
+[[variant]]
+name = "muon"
+method = "muon"
+projection_lr = 1e-3
 [[variant]]
 name = "lora"
 method = "lora"

@@ -14,7 +14,7 @@ use crate::config_error::{ConfigError, in_range};
 use crate::layers::{Layers, PlainWeight, frozen_beside_factors};
 use crate::optimizer::MethodOptimizer;
 use crate::planner::{Planner, Update};
-use crate::record::{OptimizerRecord, read_all};
+use crate::record::{OptimizerRecord, by_parameter, from_parameters, read_all};
 use crate::replay::Recorded;
 use crate::state_error::StateError;
 use crate::step::{AdamW, AdamWConfig, BiasCorrection, Plan, Pools, RowPlan, WeightWrite};
@@ -284,18 +284,12 @@ impl<B: Backend> Planner<B> for GaLore<B> {
     }
 
     fn save(&self, _pools: &Pools<B>, record: &mut OptimizerRecord) {
-        let projections = self.projections.iter();
-        let projections = projections.map(|(id, tensor)| (id.serialize(), tensor.to_data()));
-        record.projections = projections.collect();
+        record.projections = by_parameter(&self.projections);
         record.failed_projections = self.failures;
     }
 
     fn load(&mut self, record: OptimizerRecord, _pools: &mut Pools<B>, device: &B::Device) {
-        let projections = record.projections.into_iter().map(|(id, projection)| {
-            let projection = Tensor::from_data(projection, device);
-            (ParamId::deserialize(&id), projection)
-        });
-        self.projections = projections.collect();
+        self.projections = from_parameters(record.projections, device);
         self.failures = record.failed_projections;
     }
 

@@ -24,6 +24,8 @@ pub struct AdamWConfig {
     pub epsilon: f64,
     /// Decoupled weight decay. A frozen row does not decay.
     pub weight_decay: f64,
+    /// Whether vectors (the weights of norms, biases) do not decay.
+    pub decay_matrices_only: bool,
 }
 
 impl Default for AdamWConfig {
@@ -34,6 +36,7 @@ impl Default for AdamWConfig {
             beta_2: 0.999,
             epsilon: 1e-8,
             weight_decay: 0.0,
+            decay_matrices_only: false,
         }
     }
 }
@@ -101,7 +104,8 @@ impl AdamW {
             BiasCorrection::Rate | BiasCorrection::All => correction(beta, t, plan.counts),
         };
         let root = |t: u32| correction(config.beta_2, t).sqrt();
-        let rate = |t: u32| learning_rate * root(t) / correction(config.beta_1, t);
+        let warmup = |t: u32| plan.warmup.map_or(1.0, |warmup| warmup.factor(t));
+        let rate = |t: u32| learning_rate * warmup(t) * root(t) / correction(config.beta_1, t);
         let decay = learning_rate * config.weight_decay;
         let mut remaining = vec![(1.0 - decay) as f32];
         if decay != 0.0 && !plan.frozen.is_empty() {

@@ -10,14 +10,16 @@ use super::pool::Pools;
 use burn::module::{AutodiffModule, ModuleMapper, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
-use burn::tensor::backend::AutodiffBackend;
-use hashbrown::HashMap;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use hashbrown::{HashMap, HashSet};
 use switchlora_ops::{Moments, adamw, add_product, matmul};
 
 /// Carries out one planned update.
 pub(crate) struct Commit<'a, B: AutodiffBackend> {
     pub adamw: AdamW,
     pub learning_rate: f64,
+    /// Parameters of layers, and the factor of the learning rate for them.
+    pub layers: (HashSet<ParamId>, f64),
     pub gradients: GradientsParams,
     pub guard: Guard<B::InnerBackend>,
     pub moments: &'a mut HashMap<ParamId, Moments<B::InnerBackend>>,
@@ -41,6 +43,23 @@ impl<B: AutodiffBackend> Commit<'_, B> {
         module.map(&mut Walk { commit: self, plan })
     }
 
+    /// The learning rate of a parameter.
+    fn rate(&self, id: ParamId) -> f64 {
+        let (layers, factor) = &self.layers;
+        match layers.contains(&id) {
+            true => self.learning_rate * factor,
+            false => self.learning_rate,
+        }
+    }
+
+    /// `weight` after the decay of an update.
+    fn decayed(&self, id: ParamId, weight: Matrix<B>) -> Matrix<B> {
+        match self.rate(id) * self.adamw.config.weight_decay {
+            0.0 => weight,
+            decay => self.guard.scale_matrix(weight, 1.0 - decay),
+        }
+    }
+
     /// `weight: [d_input, d_output]` after its planned write; in place if nobody else holds it.
     fn weight(
         &mut self,
@@ -60,7 +79,6 @@ impl<B: AutodiffBackend> Commit<'_, B> {
                     true => matmul(projection.clone(), gradient), // [rank, d_output]
                     false => matmul(projection.clone(), gradient.transpose()), // [rank, d_input]
                 };
-                let decay = self.learning_rate * self.adamw.config.weight_decay;
                 let without_decay = RowPlan::default();
                 let start = low.zeros_like();
                 let mut adamw = self.adamw;
@@ -70,11 +88,13 @@ impl<B: AutodiffBackend> Commit<'_, B> {
                     true => (projection, step),
                     false => (step, projection),
                 };
-                let weight = match decay == 0.0 {
-                    true => weight,
-                    false => self.guard.scale_matrix(weight, 1.0 - decay),
-                };
+                let weight = self.decayed(id, weight);
                 self.add(weight, left, right)
+            }
+            WeightWrite::Step { step } => {
+                let step = step * self.rate(id);
+                let step = self.guard.choose(step, Tensor::zeros_like);
+                self.decayed(id, weight) - step
             }
         }
     }
@@ -96,6 +116,7 @@ impl<B: AutodiffBackend> Commit<'_, B> {
     ) -> Matrix<B> {
         let number = parameter.dims()[0];
         self.check(id, parameter.dims());
+        let rate = self.rate(id);
         let counts = self.counts.entry(id).or_insert_with(|| vec![0]);
         // A count for all rows says the same of each.
         if counts.len() == 1 && plan.counts != StepCounts::Shared {
@@ -106,16 +127,24 @@ impl<B: AutodiffBackend> Commit<'_, B> {
             parameter = self.guard.write_rows(parameter, &rows, values);
         }
         let moments = plan.moments.take().or_else(|| self.moments.remove(&id));
+        let moments = moments.map(|moments| Moments {
+            first: zeroed(&self.guard, moments.first, &plan.zeroed_first),
+            second: moments.second,
+        });
         let Some(gradient) = gradient else {
             if let Some(moments) = moments {
-                let zeroed = self.zeroed(moments, &plan.zeroed_moments);
+                let rows = &plan.zeroed_moments;
+                let zeroed = Moments {
+                    first: zeroed(&self.guard, moments.first, rows),
+                    second: zeroed(&self.guard, moments.second, rows),
+                };
                 self.moments.insert(id, zeroed);
             }
             return parameter;
         };
         counts.iter_mut().for_each(|count| *count += 1);
-        let (lr, scale) = (self.learning_rate, self.guard.scale());
-        let rows = constants.rows(lr, scale, number, counts, plan);
+        let scale = self.guard.scale();
+        let rows = constants.rows(rate, scale, number, counts, plan);
         let verdict = self.guard.verdict();
         let (parameter, moments) = adamw(parameter, gradient, moments, &rows, verdict);
         self.moments.insert(id, moments);
@@ -138,25 +167,15 @@ impl<B: AutodiffBackend> Commit<'_, B> {
             self.path.join("."),
         );
     }
+}
 
-    /// `moments` with the given rows zero.
-    fn zeroed(
-        &self,
-        moments: Moments<B::InnerBackend>,
-        rows: &[usize],
-    ) -> Moments<B::InnerBackend> {
-        if rows.is_empty() {
-            return moments;
-        }
-        let zeroed = |matrix: Matrix<B>| {
-            let zeros = Tensor::zeros([rows.len(), matrix.dims()[1]], &matrix.device());
-            self.guard.write_rows(matrix, rows, zeros)
-        };
-        Moments {
-            first: zeroed(moments.first),
-            second: zeroed(moments.second),
-        }
+/// A moment with the given rows zero, if the update happens.
+fn zeroed<B: Backend>(guard: &Guard<B>, moment: Tensor<B, 2>, rows: &[usize]) -> Tensor<B, 2> {
+    if rows.is_empty() {
+        return moment;
     }
+    let zeros = Tensor::zeros([rows.len(), moment.dims()[1]], &moment.device());
+    guard.write_rows(moment, rows, zeros)
 }
 
 /// The walk over the module.
@@ -192,7 +211,10 @@ impl<B: AutodiffBackend> ModuleMapper<B> for Walk<'_, '_, B> {
             let matrix = [rows, shape.iter().product::<usize>() / rows.max(1)];
             let parameter = tensor.inner().reshape(matrix);
             let gradient = gradient.map(|gradient| gradient.reshape(matrix));
-            let adamw = self.commit.adamw;
+            let mut adamw = self.commit.adamw;
+            if D < 2 && adamw.config.decay_matrices_only {
+                adamw.config.weight_decay = 0.0;
+            }
             let plan = plan.unwrap_or_default();
             self.commit.rows(id, parameter, gradient, plan, &adamw)
         };

@@ -23,6 +23,6 @@ pub use pool::PoolPlacement;
 pub(crate) use adamw::AdamW;
 pub(crate) use commit::Commit;
 pub(crate) use join::join;
-pub(crate) use plan::{Plan, PoolWrite, RowPlan, StepCounts, WeightWrite};
+pub(crate) use plan::{Plan, PoolWrite, RowPlan, RowWarmup, StepCounts, WeightWrite};
 pub(crate) use pool::{Pool, Pools};
 pub(crate) use speculative::Speculative;

@@ -37,6 +37,11 @@ pub(crate) enum WeightWrite<B: Backend> {
         /// Factor of the step.
         scale: f64,
     },
+    /// `W <- W (1 - lr decay) - lr step`.
+    Step {
+        /// `[d_input, d_output]`.
+        step: Tensor<B, 2>,
+    },
 }
 
 /// How step counts are kept for the rows of a parameter.
@@ -60,6 +65,8 @@ pub(crate) struct RowPlan<B: Backend> {
     pub moments: Option<Moments<B>>,
     /// Rows whose moments become zero before AdamW.
     pub zeroed_moments: Vec<usize>,
+    /// Rows whose first moment becomes zero before AdamW, while the second stays.
+    pub zeroed_first: Vec<usize>,
     /// Rows whose step count becomes zero before AdamW.
     pub zeroed_counts: Vec<usize>,
     /// Rows that do not move in this update.
@@ -68,6 +75,27 @@ pub(crate) struct RowPlan<B: Backend> {
     pub counts: StepCounts,
     /// Factor of the learning rate; 1 unless given.
     pub rate: Option<f64>,
+    /// The rise of the learning rate of rows whose step count was reset.
+    pub warmup: Option<RowWarmup>,
+}
+
+/// The learning rate of a row rises from zero after a reset of its step count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowWarmup {
+    /// Updates of the rise.
+    pub updates: u32,
+    /// Step count of a row that has never been reset, this update included.
+    pub oldest: u64,
+}
+
+impl RowWarmup {
+    /// The factor of the learning rate of a row with this step count.
+    pub fn factor(&self, count: u32) -> f64 {
+        match u64::from(count) < self.oldest && count < self.updates {
+            true => f64::from(count) / f64::from(self.updates),
+            false => 1.0,
+        }
+    }
 }
 
 /// Vectors that enter a pool.

@@ -1,4 +1,5 @@
-//! The spare candidate vectors of a layer: how they are drawn, and which of them enter its rows.
+//! The candidate vectors of a layer: how the spare ones are drawn, which of them enter its rows, and those that are taken from
+//! the gradient in their place.
 
 use super::config::SwitchLoraConfig;
 use super::walk::{Exchange, Source};
@@ -8,6 +9,48 @@ use crate::random::{Purpose, stream};
 use crate::step::Pool;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+use switchlora_ops::matmul;
+
+/// Where the vectors that a switch brings in come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Candidates {
+    /// The pool of vectors that were drawn at the start, as in the paper.
+    #[default]
+    Drawn,
+    /// The leading directions of the side's first moment, which averages its gradients: random mixtures of its rows, at the
+    /// length of the pool's vectors. From the pool as long as there is no moment.
+    Gradient,
+}
+
+/// Vectors of the length `norm` along the leading directions of `moment: [rank, length]`, `[count, length]`.
+///
+/// A mixture of all rows with random weights has each singular direction in proportion to its singular value; the product
+/// with `momentᵀ moment` makes that the cube.
+pub(super) fn leading<B: Backend>(
+    moment: Tensor<B, 2>,
+    count: usize,
+    norm: f64,
+    random: &mut impl Rng,
+) -> Tensor<B, 2> {
+    let rank = moment.dims()[0];
+    let weights = Tensor::from_data(uniform(count, rank, 1.0, random), &moment.device());
+    let mixed = matmul(weights, moment.clone()); // [count, length]
+    let again = matmul(mixed, moment.clone().transpose()); // [count, rank]
+    // Moments are small, and their cubes may be zero in f32.
+    let again = unit(again);
+    unit(matmul(again, moment)) * norm
+}
+
+/// Each row divided by its norm; a row of zeros stays.
+fn unit<B: Backend>(rows: Tensor<B, 2>) -> Tensor<B, 2> {
+    let largest = rows.clone().abs().max_dim(1).clamp_min(f32::MIN_POSITIVE);
+    let rows = rows / largest;
+    let norms = rows.clone().square().sum_dim(1).sqrt(); // [rows, 1]
+    rows / norms.clamp_min(f32::MIN_POSITIVE)
+}
 
 /// Draws `spare` candidates for each side of layer number `index`.
 pub(super) fn draw<B: Backend>(

@@ -1,6 +1,7 @@
 //! One configuration for layers and optimizer. What belongs to a layer (rank, scale, precision) the optimizer takes from
 //! the layer; what belongs to the training (schedule, freeze, AdamW) from here.
 
+use super::candidates::Candidates;
 use super::schedule::SwitchSchedule;
 use super::walk::{Selection, Sides};
 use crate::config_error::{ConfigError, in_range};
@@ -38,6 +39,17 @@ pub struct SwitchLoraConfig {
     /// Whether the step count of a switched vector's counterpart becomes zero.
     #[serde(default = "yes")]
     pub reset_counts: bool,
+    /// Whether the second moment and the step count of a switched vector's counterpart stay in any case, so that only its
+    /// first moment is reset. The size of its steps is then known, and they grow as the first moment does.
+    #[serde(default)]
+    pub keep_second_moments: bool,
+    /// Updates over which the learning rate of a switched vector's counterpart rises from zero, counted from the switch; 0
+    /// for none. It goes by the step count, so it needs [`reset_counts`](Self::reset_counts).
+    #[serde(default)]
+    pub warmup: u32,
+    /// Where the vectors that a switch brings in come from.
+    #[serde(default)]
+    pub candidates: Candidates,
     /// How the factors start, and the distribution of the spare vectors: with plain LoRA's, those of B are zero too.
     #[serde(default)]
     pub factors: FactorInit,
@@ -78,6 +90,9 @@ impl SwitchLoraConfig {
             sides: Sides::default(),
             reset_moments: true,
             reset_counts: true,
+            keep_second_moments: false,
+            warmup: 0,
+            candidates: Candidates::default(),
             factors: FactorInit::default(),
             zero_weight: false,
             pools: PoolPlacement::default(),

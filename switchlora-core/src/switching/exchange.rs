@@ -25,6 +25,8 @@ pub(super) struct Writes<B: Backend> {
 
 /// The writes of `switch` in layer number `index`, which has these `pools`. At least one vector is exchanged.
 ///
+/// Where `fresh` has vectors for a side, `[k, length]`, they enter in place of those of the pool, which are lost.
+///
 /// A and B exchange different rows in one update, so the order of the sides does not matter, and the change of the weight
 /// is one product of rank `2 k`.
 pub(super) fn exchange<B: Backend>(
@@ -32,18 +34,19 @@ pub(super) fn exchange<B: Backend>(
     layer: &LoraLayer<B>,
     switch: &LayerSwitch,
     [pool_a, pool_b]: &mut [Pool<B>; 2],
+    [fresh_a, fresh_b]: [Option<Tensor<B, 2>>; 2],
 ) -> Writes<B> {
     let (a, b) = (&layer.a.value, &layer.b.value);
     let (mut left, mut right) = (Vec::new(), Vec::new());
     let (mut enter_a, mut enter_b) = (None, None);
     let mut pools = Vec::new();
-    if let Some(side) = Side::of(&switch.a, a, b, pool_a) {
+    if let Some(side) = Side::of(&switch.a, a, b, pool_a, fresh_a) {
         left.push(side.difference);
         right.push(side.counterparts);
         enter_a = Some((switch.a.rows.clone(), side.incoming));
         pools.push(write_back(index, 0, &switch.a, &side.outgoing));
     }
-    if let Some(side) = Side::of(&switch.b, b, a, pool_b) {
+    if let Some(side) = Side::of(&switch.b, b, a, pool_b, fresh_b) {
         left.push(side.counterparts);
         right.push(side.difference);
         enter_b = Some((switch.b.rows.clone(), side.incoming));
@@ -79,12 +82,13 @@ impl<B: Backend> Side<B> {
         side: &Tensor<B, 2>,
         other: &Tensor<B, 2>,
         pool: &mut Pool<B>,
+        fresh: Option<Tensor<B, 2>>,
     ) -> Option<Self> {
         if exchange.rows.is_empty() {
             return None;
         }
         let outgoing = gather_rows(side, &exchange.rows);
-        let incoming = incoming(pool, exchange, &outgoing);
+        let incoming = fresh.unwrap_or_else(|| incoming(pool, exchange, &outgoing));
         Some(Self {
             difference: outgoing.clone() - incoming.clone(),
             counterparts: gather_rows(other, &exchange.rows),

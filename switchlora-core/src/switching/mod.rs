@@ -7,12 +7,14 @@
 mod candidates;
 mod config;
 mod exchange;
+mod gain;
 mod owner;
 mod remarks;
 mod schedule;
 mod update;
 mod walk;
 
+pub use candidates::Candidates;
 pub use config::SwitchLoraConfig;
 pub use schedule::SwitchSchedule;
 pub use walk::{Exchange, LayerSwitch, Selection, Sides, Source};

@@ -3,22 +3,24 @@
 //! Counts, positions, freezes and choices live on the host and follow from `(seed, layer, update)` alone, so every replica
 //! of a data-parallel run switches alike without a message.
 
-use super::candidates;
+use super::candidates::{self, Candidates};
 use super::config::SwitchLoraConfig;
 use super::exchange::exchange;
+use super::gain;
 use super::owner::{Owner, origins};
 use super::remarks::remarks;
 use super::walk::{Choice, LayerSwitch, Selection};
 use crate::config_error::{ConfigError, named};
-use crate::layers::{Layers, LoraLayer};
+use crate::layers::{LayerMatrix, Layers, LoraLayer};
 use crate::optimizer::MethodOptimizer;
 use crate::planner::{Planner, Update};
 use crate::random::{Purpose, stream};
 use crate::record::{LayerRecord, LayerState, OptimizerRecord, SideState};
 use crate::state_error::StateError;
-use crate::step::{AdamW, BiasCorrection, Plan, Pool, Pools, RowPlan, StepCounts};
+use crate::step::{AdamW, BiasCorrection, Plan, Pool, Pools, RowPlan, RowWarmup, StepCounts};
 use burn::module::AutodiffModule;
 use burn::optim::GradientsParams;
+use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use rand::Rng;
 use std::sync::Arc;
@@ -57,6 +59,10 @@ impl Switching {
     /// Decides how many and which vectors each layer exchanges at an update. A layer that is not trained stays as it is.
     fn decide<B: Backend>(&mut self, update: &Update<'_, B>) {
         let (config, number) = (&self.config, update.number);
+        let orders = match config.selection {
+            Selection::Gain => gain::orders(update, &config.adamw),
+            Selection::Contiguous | Selection::Random => Vec::new(),
+        };
         let trained = update.layers.lora.iter().map(|layer| layer.trained);
         let layers = self.layers.iter_mut().zip(trained);
         self.last.clear();
@@ -77,6 +83,7 @@ impl Switching {
             };
             let choice = match config.selection {
                 Selection::Contiguous => Choice::Contiguous,
+                Selection::Gain => Choice::Ordered(&orders[index]),
                 Selection::Random => Choice::Random {
                     seed: config.seed,
                     layer,
@@ -100,16 +107,18 @@ impl Switching {
     fn plan_layer<B: Backend>(
         &self,
         index: usize,
-        layer: &LoraLayer<B>,
+        update: &Update<'_, B>,
         pools: &mut Pools<B>,
         plan: &mut Plan<B>,
     ) {
+        let layer = &update.layers.lora[index];
         let (state, switch) = (&self.layers[index].1, &self.last[index]);
         // The counterpart of a switched vector has moments that belong to another direction.
-        let mut a = self.row_plan(&state.a, &switch.b.rows);
-        let mut b = self.row_plan(&state.b, &switch.a.rows);
+        let mut a = self.row_plan(&state.a, &switch.b.rows, update.number);
+        let mut b = self.row_plan(&state.b, &switch.a.rows, update.number);
         if let (Some(pools), true) = (pools.layer(index), switch.count > 0) {
-            let writes = exchange(index, layer, switch, pools);
+            let fresh = self.fresh(index, layer, update);
+            let writes = exchange(index, layer, switch, pools, fresh);
             plan.weights.insert(layer.weight.id, writes.weight);
             plan.pools.extend(writes.pools);
             (a.replaced, b.replaced) = (writes.a, writes.b);
@@ -118,13 +127,52 @@ impl Switching {
         plan.rows.insert(layer.b.id, b);
     }
 
-    /// Which rows of one side are frozen, and which are reset because their counterparts are switched.
-    fn row_plan<B: Backend>(&self, side: &SideState, stale: &[usize]) -> RowPlan<B> {
+    /// The vectors that enter A and B of a layer, if they are not those of the pools.
+    fn fresh<B: Backend>(
+        &self,
+        index: usize,
+        layer: &LoraLayer<B>,
+        update: &Update<'_, B>,
+    ) -> [Option<Tensor<B, 2>>; 2] {
+        let config = &self.config;
+        if config.candidates == Candidates::Drawn {
+            return [None, None];
+        }
+        let [n, m] = layer.shape();
+        let bounds = config.factors.bounds(n, m, layer.rank());
+        let (seed, number) = (config.seed, update.number);
+        let random = &mut stream(seed, Purpose::Mixtures, index as u64, number);
+        let mut of = |matrix: &LayerMatrix<B>, count: usize, bound: f64| {
+            let moments = update.moments.get(&matrix.id).filter(|_| count > 0)?;
+            // The norm of a vector of uniform numbers.
+            let norm = bound * (matrix.value.dims()[1] as f64 / 3.0).sqrt();
+            Some(candidates::leading(
+                moments.first.clone(),
+                count,
+                norm,
+                random,
+            ))
+        };
+        let switch = &self.last[index];
+        [
+            of(&layer.a, switch.a.rows.len(), bounds.a),
+            of(&layer.b, switch.b.rows.len(), bounds.b),
+        ]
+    }
+
+    /// Which rows of one side are frozen, and which are reset because their counterparts are switched, in update `number`.
+    fn row_plan<B: Backend>(&self, side: &SideState, stale: &[usize], number: u64) -> RowPlan<B> {
         let config = &self.config;
         let reset = |wanted: bool| if wanted { stale.to_vec() } else { Vec::new() };
+        let kept = config.keep_second_moments;
         RowPlan {
-            zeroed_moments: reset(config.reset_moments),
-            zeroed_counts: reset(config.reset_counts),
+            zeroed_moments: reset(config.reset_moments && !kept),
+            zeroed_first: reset(config.reset_moments && kept),
+            zeroed_counts: reset(config.reset_counts && !kept),
+            warmup: (config.warmup > 0).then_some(RowWarmup {
+                updates: config.warmup,
+                oldest: number + 1,
+            }),
             frozen: side.frozen_rows().collect(),
             // Where nothing switches, all rows count alike, as in any AdamW.
             counts: match config.schedule.interval() {
@@ -199,8 +247,8 @@ impl<B: Backend> Planner<B> for Switching {
     ) -> Plan<B> {
         self.decide(update);
         let mut plan = Plan::default();
-        for (index, layer) in update.layers.lora.iter().enumerate() {
-            self.plan_layer(index, layer, pools, &mut plan);
+        for index in 0..update.layers.lora.len() {
+            self.plan_layer(index, update, pools, &mut plan);
         }
         for (_, state) in &mut self.layers {
             state.a.tick();

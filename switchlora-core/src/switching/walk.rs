@@ -19,6 +19,8 @@ pub enum Selection {
     Contiguous,
     /// Rows and spare vectors at random.
     Random,
+    /// The rows that gain least, as their moments show it, with the spare vectors in order. Every update waits for the device.
+    Gain,
 }
 
 /// Which sides switch. One side alone is an ablation.
@@ -120,6 +122,15 @@ impl SideState {
         self.exchange(pairs)
     }
 
+    /// Exchanges these rows with the next pool positions in order.
+    fn exchange_rows(&mut self, rows: &[usize]) -> Exchange {
+        let spare = self.spare.len();
+        let positions = (0..rows.len()).map(|j| (self.position as usize + j) % spare);
+        let pairs = rows.iter().copied().zip(positions).collect();
+        self.position = ((self.position as usize + rows.len()) % spare) as u32;
+        self.exchange(pairs)
+    }
+
     /// Exchanges `(row, position)` pairs one after the other. A row occurs once. If a position comes again, the vector that
     /// an earlier pair left there enters.
     fn exchange(&mut self, pairs: Vec<(usize, usize)>) -> Exchange {
@@ -157,7 +168,7 @@ impl LayerState {
         &mut self,
         count: usize,
         freeze: u32,
-        choice: Choice,
+        choice: Choice<'_>,
         sides: Sides,
     ) -> (Exchange, Exchange) {
         if self.a.spare.is_empty() {
@@ -173,6 +184,7 @@ impl LayerState {
                 layer,
                 update,
             } => self.switch_random(sides.of(count), seed, layer, update),
+            Choice::Ordered(rows) => self.switch_ordered(sides.of(count), rows),
         };
         a.rows.iter().for_each(|&row| self.b.frozen[row] = freeze);
         b.rows.iter().for_each(|&row| self.a.frozen[row] = freeze);
@@ -195,6 +207,22 @@ impl LayerState {
             gap.rem_euclid(rank) as usize
         };
         ahead(&self.a, &self.b).min(ahead(&self.b, &self.a))
+    }
+
+    /// Exchanges the first rows of `order`, `A`'s before `B`'s, with the next pool positions.
+    fn switch_ordered(
+        &mut self,
+        [count_a, count_b]: [usize; 2],
+        order: &[usize],
+    ) -> (Exchange, Exchange) {
+        let movable = order.iter().copied();
+        let movable = movable.filter(|&row| self.a.frozen[row] == 0 && self.b.frozen[row] == 0);
+        let movable: Vec<usize> = movable.collect();
+        let sides = usize::from(count_a > 0) + usize::from(count_b > 0);
+        let most = movable.len() / sides.max(1);
+        let (rows_a, rest) = movable.split_at(count_a.min(most));
+        let rows_b = &rest[..count_b.min(most)];
+        (self.a.exchange_rows(rows_a), self.b.exchange_rows(rows_b))
     }
 
     fn switch_random(
@@ -234,7 +262,7 @@ impl LayerState {
 
 /// A [`Selection`] with the names of its random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
+pub enum Choice<'a> {
     /// See [`Selection::Contiguous`].
     Contiguous,
     /// See [`Selection::Random`].
@@ -246,6 +274,8 @@ pub enum Choice {
         /// The update, counted from 0.
         update: u64,
     },
+    /// See [`Selection::Gain`]: the rows in the order in which they are to leave, each once.
+    Ordered(&'a [usize]),
 }
 
 #[cfg(test)]

@@ -23,9 +23,15 @@ pub fn split(record: OptimizerRecord, names: &[NamedTensor]) -> (Tensors, Optimi
         tensors.insert(format!("{name}.second"), moments.second);
         state.counts.insert((*name).clone(), moments.counts);
     }
-    for (id, projection) in record.projections {
-        if let Some(name) = name_of.get(&id) {
-            tensors.insert(format!("{name}.projection"), projection);
+    let kinds = [
+        ("projection", record.projections),
+        ("velocity", record.velocities),
+    ];
+    for (kind, matrices) in kinds {
+        for (id, matrix) in matrices {
+            if let Some(name) = name_of.get(&id) {
+                tensors.insert(format!("{name}.{kind}"), matrix);
+            }
         }
     }
     for layer in record.layers {
@@ -72,6 +78,11 @@ pub fn join(
             record.projections.insert(id.clone(), projection);
         }
         record.moments.insert(id, moments);
+    }
+    for NamedTensor { id, name, .. } in names {
+        if let Ok(velocity) = take(format!("{name}.velocity")) {
+            record.velocities.insert(id.serialize(), velocity);
+        }
     }
     for (path, layer) in state.layers {
         let switches = !layer.a.spare.is_empty();

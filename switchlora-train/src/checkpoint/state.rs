@@ -83,22 +83,23 @@ mod tests {
 "skipped": 0,
 "recent_skips": [],
 "experiment": {"method": "switchlora", "model": "tiny", "rank": 32, "steps": 60, "batch_size": 8,
-"accumulation": 1, "sequence_length": 128, "lr": 0.01, "seed": 0, "data": [], "validation": [], "weights": [],
+"accumulation": 1, "sequence_length": 128, "lr": 0.01, "projection_lr": 0.01, "init": "range", "seed": 0, "data": [], "validation": [], "weights": [],
 "field": "text", "tokenizer": null, "backend": "flex", "device": 0, "precision": "f32", "frozen": "f32",
 "eval_every": 20, "eval_sequences": 128, "checkpoint_every": 30, "keep": 5, "clip": 1.0, "warm_start": null,
 "warm_start_lr": null, "schedule": {"decay": "cosine", "warmup": 3, "minimum": 0.1}, "switch": {"interval":
 40.0, "ratio": 0.1, "fixed": false, "freeze": 5, "selection": "contiguous", "sides": "both", "reset_moments":
-true, "reset_counts": true, "init": "switch_lora", "zero_weight": false, "pools": "device", "alpha": 1.0},
+true, "reset_counts": true, "keep_second_moments": false, "warmup": 0, "candidates": "drawn", "init": "switch_lora", "zero_weight": false, "pools": "device", "alpha": 1.0},
 "relora": {"cycle": null, "restart_warmup": null, "reset": "random", "keep": 0.001, "reset_counts": false,
-"alpha": 32.0}, "galore": {"gap": 200, "scale": 0.25, "bias_correction": "rate", "epsilon": 1e-6}, "adamw":
-{"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0}},
+"alpha": 32.0}, "galore": {"gap": 200, "scale": 0.25, "bias_correction": "rate", "epsilon": 1e-6}, "muon":
+{"momentum": 0.95, "nesterov": true, "iterations": 5}, "adamw":
+{"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0, "decay_matrices_only": false}},
 "model": {"vocab_size": 4096, "hidden_size": 128, "intermediate_size": 352, "num_hidden_layers": 4,
 "num_attention_heads": 4, "num_key_value_heads": 4, "max_position_embeddings": 256, "rms_norm_eps": 1e-6,
 "rope_theta": 10000.0, "initializer_range": 0.02, "tie_word_embeddings": false},
 "method": {"rank": 32, "alpha": 1.0, "schedule": {"kind": "decaying", "interval": 40.0, "ratio": 0.1, "total":
 60}, "freeze": 5, "selection": "contiguous", "sides": "both", "reset_moments": true, "reset_counts": true,
-"factors": "switch_lora", "zero_weight": false, "pools": "device", "beta_1": 0.9, "beta_2": 0.999, "epsilon":
-1e-8, "weight_decay": 0.0, "seed": 0, "precision": "f32", "frozen": "f32"},
+"keep_second_moments": false, "warmup": 0, "candidates": "drawn", "factors": "switch_lora", "zero_weight": false, "pools": "device", "beta_1": 0.9, "beta_2": 0.999, "epsilon":
+1e-8, "weight_decay": 0.0, "decay_matrices_only": false, "seed": 0, "precision": "f32", "frozen": "f32"},
 "factors": "switch_lora",
 "tokenizer_sha256": "cf9b70a975a39efd6c90a9072e6d8fa45e032201216474c1a6f440005eca6eb4",
 "data_sha256":
@@ -133,7 +134,7 @@ true, "reset_counts": true, "init": "switch_lora", "zero_weight": false, "pools"
     }
 
     #[test]
-    fn a_state_without_a_key_is_refused_but_for_the_one_that_came_later() {
+    fn a_state_without_a_key_is_refused_but_for_those_that_came_later() {
         let whole: Value = serde_json::from_str(WRITTEN).unwrap();
         let reads = |value: &Value| serde_json::from_value::<State>(value.clone()).is_ok();
         for key in whole.as_object().unwrap().keys() {
@@ -147,6 +148,30 @@ true, "reset_counts": true, "init": "switch_lora", "zero_weight": false, "pools"
             .as_object_mut()
             .unwrap()
             .remove("failed_projections");
-        assert!(reads(&older));
+        let later = [
+            ("/experiment", &["projection_lr", "init", "muon"][..]),
+            (
+                "/experiment/switch",
+                &["keep_second_moments", "warmup", "candidates"],
+            ),
+            ("/experiment/adamw", &["decay_matrices_only"]),
+            (
+                "/method",
+                &[
+                    "keep_second_moments",
+                    "warmup",
+                    "candidates",
+                    "decay_matrices_only",
+                ],
+            ),
+        ];
+        for (table, keys) in later {
+            let table = older.pointer_mut(table).unwrap().as_object_mut().unwrap();
+            for key in keys {
+                assert!(table.remove(*key).is_some(), "{key}");
+            }
+        }
+        let older: State = serde_json::from_value(older).unwrap();
+        assert_eq!(older.experiment.projection_lr, None);
     }
 }

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 /// Arguments of `plan`.
 #[derive(Args, Debug)]
 pub struct PlanArgs {
-    /// A preset (tiny, 9m … 7b) or the path of a Hugging Face config.json.
+    /// A preset (nano, tiny, 9m … 7b) or the path of a Hugging Face config.json.
     #[arg(long, default_value_t = Experiment::default().model)]
     model: String,
     /// Rank of the factors or projections; unless given, a quarter of the hidden size, at most half of the narrowest

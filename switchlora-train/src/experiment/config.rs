@@ -1,9 +1,12 @@
 //! The experiment: its keys in TOML, and their defaults.
 
-use super::settings::{GaLoreSettings, ReLoraSettings, ScheduleSettings, SwitchSettings};
+use super::settings::{
+    GaLoreSettings, MuonSettings, ReLoraSettings, ScheduleSettings, SwitchSettings,
+};
 use super::warm_start::WarmStart;
 use crate::backend::BackendKind;
 use crate::data::pack::FIELD;
+use crate::model::WeightInit;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use switchlora_core::{AdamWConfig, Method, Precision};
@@ -29,6 +32,11 @@ pub struct Experiment {
     pub sequence_length: usize,
     /// Peak learning rate; a default of the method unless given.
     pub lr: Option<f64>,
+    /// Peak learning rate of factors, and of the projections' weights in methods without factors; unless given, `lr`, or a
+    /// default of the method if that is not given either.
+    pub projection_lr: Option<f64>,
+    /// How the weights of a new model are drawn.
+    pub init: WeightInit,
     /// Seed of all random numbers of the run.
     pub seed: u64,
     /// Training text: files, folders and patterns of documents, or packed files; the embedded text if empty.
@@ -72,6 +80,8 @@ pub struct Experiment {
     pub relora: ReLoraSettings,
     /// GaLore: the projections.
     pub galore: GaLoreSettings,
+    /// Muon: the steps.
+    pub muon: MuonSettings,
     /// AdamW.
     pub adamw: AdamWConfig,
 }
@@ -87,6 +97,8 @@ impl Default for Experiment {
             accumulation: 1,
             sequence_length: 128,
             lr: None,
+            projection_lr: None,
+            init: WeightInit::default(),
             seed: 0,
             data: Vec::new(),
             validation: Vec::new(),
@@ -108,6 +120,7 @@ impl Default for Experiment {
             switch: SwitchSettings::default(),
             relora: ReLoraSettings::default(),
             galore: GaLoreSettings::default(),
+            muon: MuonSettings::default(),
             adamw: AdamWConfig::default(),
         }
     }
@@ -124,6 +137,15 @@ impl Experiment {
         match self.warm_start {
             Some(WarmStart::Updates(updates)) => updates,
             Some(WarmStart::From(_)) | None => 0,
+        }
+    }
+
+    /// Learning rates of a resolved experiment as text, for people.
+    pub fn rates(&self) -> String {
+        let lr = self.lr.unwrap_or_default();
+        match self.projection_lr.filter(|projections| *projections != lr) {
+            Some(projections) => format!("{lr:.1e}, of projections {projections:.1e}"),
+            None => format!("{lr:.1e}"),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use super::config::Experiment;
 use switchlora_core::{
-    AdamWConfig, ConfigError, FactorInit, GaLoreConfig, Method, MethodConfig, ReLoraConfig,
-    SwitchLoraConfig, SwitchSchedule,
+    AdamWConfig, ConfigError, FactorInit, GaLoreConfig, Method, MethodConfig, MuonConfig,
+    ReLoraConfig, SwitchLoraConfig, SwitchSchedule,
 };
 
 impl Experiment {
@@ -29,8 +29,22 @@ impl Experiment {
                     ..self.adamw
                 },
             },
+            muon: MuonConfig {
+                momentum: self.muon.momentum,
+                nesterov: self.muon.nesterov,
+                iterations: self.muon.iterations,
+            },
+            layer_rate: self.layer_rate(),
         };
         config.validate().map(|()| config)
+    }
+
+    /// The learning rate of projections as a factor of the other's. Exactly 1 where they are equal.
+    fn layer_rate(&self) -> f64 {
+        match (self.projection_lr, self.lr) {
+            (Some(projections), Some(rate)) => projections / rate,
+            _ => 1.0,
+        }
     }
 
     fn layers(&self) -> SwitchLoraConfig {
@@ -52,6 +66,9 @@ impl Experiment {
             sides: switch.sides,
             reset_moments: switch.reset_moments,
             reset_counts: switch.reset_counts,
+            keep_second_moments: switch.keep_second_moments,
+            warmup: switch.warmup,
+            candidates: switch.candidates,
             factors: self.factors(),
             zero_weight: switch.zero_weight && self.method.switches(),
             pools: switch.pools,

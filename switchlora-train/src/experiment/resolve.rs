@@ -39,8 +39,16 @@ impl Experiment {
         ] {
             check(key, value, value > 0, "at least 1")?;
         }
-        let lr = *self.lr.get_or_insert(self.method.learning_rate());
+        let rates = self.method.learning_rates();
+        let one = self.lr;
+        let lr = *self.lr.get_or_insert(rates.others);
         check("lr", lr, is_above_0(lr), ABOVE_0)?;
+        let projections = one.unwrap_or(rates.layers);
+        let projections = *self.projection_lr.get_or_insert(projections);
+        let key = "projection_lr";
+        check(key, projections, is_above_0(projections), ABOVE_0)?;
+        let near = (1e-30..=1e30).contains(&(projections / lr));
+        check(key, projections, near, "1e-30 to 1e30 times lr")?;
         let clips = self.clip >= f64::from(f32::MIN_POSITIVE);
         check(
             "clip",
@@ -56,7 +64,7 @@ impl Experiment {
         check("schedule.minimum", minimum, share, "0 to 1")?;
         self.schedule.warmup.get_or_insert(self.steps / 20);
         match self.method {
-            Method::Full => self.rank = None,
+            Method::Full | Method::Muon => self.rank = None,
             _ => _ = self.rank.get_or_insert(model.default_rank()),
         }
         if !self.method.freezes() {
@@ -98,12 +106,15 @@ impl Experiment {
         let expected = "another method than full, or a run to start from";
         check(key, updates, begins, expected)?;
         self.warm_start_lr
-            .get_or_insert(Method::Full.learning_rate().min(lr));
+            .get_or_insert(Method::Full.learning_rates().others.min(lr));
         Ok(())
     }
 
     /// Takes from `other` the values that are not given here.
     pub fn inherit(&mut self, other: &Self) {
+        if self.lr.is_none() {
+            self.projection_lr = self.projection_lr.or(other.projection_lr);
+        }
         self.lr = self.lr.or(other.lr);
         self.rank = self.rank.or(other.rank);
         self.schedule.warmup = self.schedule.warmup.or(other.schedule.warmup);

@@ -3,8 +3,8 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use switchlora_core::{
-    BiasCorrection, FactorInit, GaLoreConfig, MomentReset, PoolPlacement, ReLoraConfig, Selection,
-    Sides, SwitchLoraConfig, SwitchSchedule,
+    BiasCorrection, Candidates, FactorInit, GaLoreConfig, MomentReset, MuonConfig, PoolPlacement,
+    ReLoraConfig, Selection, Sides, SwitchLoraConfig, SwitchSchedule,
 };
 
 /// How the learning rate falls after warmup.
@@ -52,6 +52,12 @@ pub struct SwitchSettings {
     pub reset_moments: bool,
     /// Reset the step count of a switched vector's counterpart to zero.
     pub reset_counts: bool,
+    /// Keep the second moment and the step count of a switched vector's counterpart, so that only its first moment is reset.
+    pub keep_second_moments: bool,
+    /// Updates over which the learning rate of a switched vector's counterpart rises from zero after the switch.
+    pub warmup: u32,
+    /// Where the vectors that a switch brings in come from: `drawn` or `gradient`.
+    pub candidates: Candidates,
     /// Initial distribution of factors and candidate vectors: `switch_lora` (the paper's bounds) or `lora` (B zero).
     pub init: FactorInit,
     /// Start the frozen weights at zero.
@@ -94,6 +100,29 @@ pub struct GaLoreSettings {
     pub epsilon: f64,
 }
 
+/// Table `[muon]`: the steps of Muon.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MuonSettings {
+    /// Decay of the velocity.
+    pub momentum: f64,
+    /// Whether a step looks ahead by the momentum.
+    pub nesterov: bool,
+    /// Iterations of Newton and Schulz, which make a step orthogonal.
+    pub iterations: u32,
+}
+
+impl Default for MuonSettings {
+    fn default() -> Self {
+        let muon = MuonConfig::default();
+        Self {
+            momentum: muon.momentum,
+            nesterov: muon.nesterov,
+            iterations: muon.iterations,
+        }
+    }
+}
+
 impl Default for ScheduleSettings {
     fn default() -> Self {
         Self {
@@ -117,6 +146,9 @@ impl Default for SwitchSettings {
             sides: layers.sides,
             reset_moments: layers.reset_moments,
             reset_counts: layers.reset_counts,
+            keep_second_moments: layers.keep_second_moments,
+            warmup: layers.warmup,
+            candidates: layers.candidates,
             init: layers.factors,
             zero_weight: layers.zero_weight,
             pools: layers.pools,

@@ -13,6 +13,7 @@ fn full() -> Table {
     let mut experiment = Experiment {
         rank: Some(8),
         lr: Some(1e-3),
+        projection_lr: Some(3e-3),
         data: vec!["text.txt".into()],
         validation: vec!["held out.txt".into()],
         weights: vec![1.0],
@@ -103,6 +104,11 @@ fn text() -> impl Strategy<Value = String> {
         "lora",
         "relora",
         "galore",
+        "muon",
+        "range",
+        "scaled",
+        "gradient",
+        "gain",
         "switchlora",
         "bf16",
         "f32",
@@ -298,4 +304,26 @@ fn a_name_that_is_not_utf_8_is_refused_by_its_key() {
     ] {
         assert!(said.contains(key) && said.contains("UTF-8"), "{said}");
     }
+}
+
+#[test]
+fn one_learning_rate_given_is_that_of_all_weights_and_none_means_the_methods_own() {
+    let rates = |lr: Option<f64>, projection_lr: Option<f64>| {
+        let given = Experiment {
+            lr,
+            projection_lr,
+            ..Experiment::default()
+        };
+        let (experiment, _, method) = given.resolve().unwrap();
+        (experiment.lr, experiment.projection_lr, method.layer_rate)
+    };
+    let own = Experiment::default().method.learning_rates();
+    let (lr, projection_lr, ratio) = rates(None, None);
+    assert_eq!((lr, projection_lr), (Some(own.others), Some(own.layers)));
+    assert_eq!(ratio, own.layers / own.others);
+    // As in runs of programs that had one rate.
+    assert_eq!(rates(Some(7e-3), None), (Some(7e-3), Some(7e-3), 1.0));
+    let (lr, projection_lr, _) = rates(None, Some(7e-3));
+    assert_eq!((lr, projection_lr), (Some(own.others), Some(7e-3)));
+    assert_eq!(rates(Some(1e-2), Some(4e-2)), (Some(1e-2), Some(4e-2), 4.0));
 }

@@ -1,6 +1,7 @@
 //! Causal self-attention with rotary positions; several query heads may share one key and value head.
 
 use super::drawn::Drawn;
+use super::weight_init::Place;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -32,10 +33,10 @@ impl<B: Backend> Attention<B> {
         let queries = config.num_attention_heads * config.head_dim();
         let keys = config.num_key_value_heads * config.head_dim();
         Self {
-            q_proj: drawn.linear(hidden, queries),
-            k_proj: drawn.linear(hidden, keys),
-            v_proj: drawn.linear(hidden, keys),
-            o_proj: drawn.linear(queries, hidden),
+            q_proj: drawn.linear(hidden, queries, Place::Inside),
+            k_proj: drawn.linear(hidden, keys, Place::Inside),
+            v_proj: drawn.linear(hidden, keys, Place::Inside),
+            o_proj: drawn.linear(queries, hidden, Place::Residual),
             heads: config.num_attention_heads,
             key_value_heads: config.num_key_value_heads,
             head_dim: config.head_dim(),

@@ -3,6 +3,7 @@
 use super::attention::Attention;
 use super::drawn::Drawn;
 use super::norm::RmsNorm;
+use super::weight_init::Place;
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -49,9 +50,9 @@ impl<B: Backend> DecoderLayer<B> {
             self_attn: Attention::draw(drawn),
             post_attention_layernorm: drawn.norm(),
             mlp: Mlp {
-                gate_proj: drawn.linear(hidden, intermediate),
-                up_proj: drawn.linear(hidden, intermediate),
-                down_proj: drawn.linear(intermediate, hidden),
+                gate_proj: drawn.linear(hidden, intermediate, Place::Inside),
+                up_proj: drawn.linear(hidden, intermediate, Place::Inside),
+                down_proj: drawn.linear(intermediate, hidden, Place::Residual),
             },
         }
     }

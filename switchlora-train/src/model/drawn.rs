@@ -2,6 +2,7 @@
 
 use super::config::LlamaConfig;
 use super::norm::RmsNorm;
+use super::weight_init::{Place, WeightInit};
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::backend::Backend;
@@ -14,6 +15,7 @@ use switchlora_core::{Purpose, SwitchLoraConfig, SwitchLoraLinear, stream};
 pub(super) struct Drawn<'a, B: Backend> {
     pub config: &'a LlamaConfig,
     pub method: &'a SwitchLoraConfig,
+    init: WeightInit,
     /// `None` for zeros, where the weights come from a file.
     seed: Option<u64>,
     /// Parameters drawn so far; each has its own stream of random numbers.
@@ -25,12 +27,14 @@ impl<'a, B: Backend> Drawn<'a, B> {
     pub fn new(
         config: &'a LlamaConfig,
         method: &'a SwitchLoraConfig,
+        init: WeightInit,
         seed: Option<u64>,
         device: &'a B::Device,
     ) -> Self {
         Self {
             config,
             method,
+            init,
             seed,
             count: 0,
             device,
@@ -43,13 +47,18 @@ impl<'a, B: Backend> Drawn<'a, B> {
         stream(seed, Purpose::Weights, self.count, 0)
     }
 
-    /// A matrix of normal numbers with the model's standard deviation, `[rows, columns]`.
-    pub fn normal(&mut self, rows: usize, columns: usize) -> Param<Tensor<B, 2>> {
+    /// An embedding or a head, `[rows, columns]`.
+    pub fn table(&mut self, rows: usize, columns: usize) -> Param<Tensor<B, 2>> {
+        self.normal(rows, columns, self.config.initializer_range)
+    }
+
+    /// A matrix of normal numbers with this standard deviation, `[rows, columns]`.
+    fn normal(&mut self, rows: usize, columns: usize, deviation: f64) -> Param<Tensor<B, 2>> {
         let mut random = self.next();
         if self.seed.is_none() {
             return Param::from_tensor(Tensor::zeros([rows, columns], self.device));
         }
-        let deviation = self.config.initializer_range as f32;
+        let deviation = deviation as f32;
         let mut draw = || -> f32 { StandardNormal.sample(&mut random) };
         let values: Vec<f32> = (0..rows * columns).map(|_| draw() * deviation).collect();
         let values = TensorData::new(values, [rows, columns]);
@@ -57,9 +66,10 @@ impl<'a, B: Backend> Drawn<'a, B> {
     }
 
     /// A projection, adapted as the method says.
-    pub fn linear(&mut self, d_input: usize, d_output: usize) -> SwitchLoraLinear<B> {
+    pub fn linear(&mut self, d_input: usize, d_output: usize, place: Place) -> SwitchLoraLinear<B> {
+        let deviation = self.init.deviation(self.config, d_input, place);
         let linear = Linear {
-            weight: self.normal(d_input, d_output),
+            weight: self.normal(d_input, d_output, deviation),
             bias: None,
         };
         let config = self.method.linear(d_input, d_output);

@@ -5,6 +5,7 @@ use super::decoder::DecoderLayer;
 use super::drawn::Drawn;
 use super::norm::RmsNorm;
 use super::rotary::Positions;
+use super::weight_init::WeightInit;
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::backend::Backend;
@@ -47,7 +48,18 @@ impl<B: Backend> LlamaForCausalLm<B> {
         seed: u64,
         device: &B::Device,
     ) -> Self {
-        Self::draw(Drawn::new(config, method, Some(seed), device))
+        Self::drawn(config, method, WeightInit::default(), seed, device)
+    }
+
+    /// As [`new`](Self::new), with weights whose size follows from `init`.
+    pub fn drawn(
+        config: &LlamaConfig,
+        method: &SwitchLoraConfig,
+        init: WeightInit,
+        seed: u64,
+        device: &B::Device,
+    ) -> Self {
+        Self::draw(Drawn::new(config, method, init, Some(seed), device))
     }
 
     /// A model without adapters whose weights are zero, to be [imported](super::import). Its products have the precision of
@@ -60,7 +72,8 @@ impl<B: Backend> LlamaForCausalLm<B> {
             rank,
             ..method.clone()
         };
-        Self::draw(Drawn::new(config, &plain, None, device))
+        let init = WeightInit::default();
+        Self::draw(Drawn::new(config, &plain, init, None, device))
     }
 
     fn draw(mut drawn: Drawn<B>) -> Self {
@@ -68,7 +81,7 @@ impl<B: Backend> LlamaForCausalLm<B> {
         let (vocabulary, hidden) = (config.vocab_size, config.hidden_size);
         let model = Llama {
             embed_tokens: Embedding {
-                weight: drawn.normal(vocabulary, hidden),
+                weight: drawn.table(vocabulary, hidden),
             },
             layers: (0..config.num_hidden_layers)
                 .map(|_| DecoderLayer::draw(&mut drawn))
@@ -76,7 +89,7 @@ impl<B: Backend> LlamaForCausalLm<B> {
             norm: drawn.norm(),
         };
         let lm_head = (!config.tie_word_embeddings).then(|| Linear {
-            weight: drawn.normal(hidden, vocabulary),
+            weight: drawn.table(hidden, vocabulary),
             bias: None,
         });
         let (positions, theta) = (config.max_position_embeddings, config.rope_theta);

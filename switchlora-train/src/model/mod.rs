@@ -14,6 +14,7 @@ mod rotary;
 #[cfg(test)]
 mod tests;
 mod transpose;
+mod weight_init;
 
 pub use attention::Attention;
 pub use cached::KeyValueCache;
@@ -24,3 +25,4 @@ pub use merge::merge_adapters;
 pub use names::{HostParameters, NameError, NamedTensor, export, import, parameter_names};
 pub use norm::RmsNorm;
 pub use rotary::Positions;
+pub use weight_init::WeightInit;

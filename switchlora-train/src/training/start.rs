@@ -21,7 +21,8 @@ impl Setup {
         let (layers, seed) = (self.phase(0).layers, self.experiment.seed);
         let model = match &self.start {
             None => {
-                return Ok(LlamaForCausalLm::new(&self.model, &layers, seed, device));
+                let (model, init) = (&self.model, self.experiment.init);
+                return Ok(LlamaForCausalLm::drawn(model, &layers, init, seed, device));
             }
             Some(ModelSource::Pretrained(pretrained)) => {
                 pretrained.load::<B>(&self.method.layers, device)?

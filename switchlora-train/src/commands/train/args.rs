@@ -2,6 +2,7 @@
 
 use crate::backend::BackendKind;
 use crate::experiment::{Decay, Experiment, ExperimentError, Method, Precision, WarmStart, flags};
+use crate::model::WeightInit;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ pub struct TrainArgs {
     /// Training method.
     #[arg(long, value_parser = flags::method())]
     method: Option<Method>,
-    /// A preset (tiny, 9m, 20m, 35m, 60m, 71m, 130m, 250m, 350m, 1b, 3b, 7b), the path of a Hugging Face config.json,
+    /// A preset (nano, tiny, 9m, 20m, 35m, 60m, 71m, 130m, 250m, 350m, 1b, 3b, 7b), the path of a Hugging Face config.json,
     /// or a Hugging Face folder, whose weights (and tokenizer, unless another is given) the training starts from.
     #[arg(long, value_parser = flags::text::<String>())]
     model: Option<String>,
@@ -39,6 +40,10 @@ pub struct TrainArgs {
     /// Peak learning rate; a default of the method unless given.
     #[arg(long, allow_negative_numbers = true)]
     lr: Option<f64>,
+    /// Peak learning rate of factors, and of the projections' weights in methods without factors; unless given, that of --lr,
+    /// or a default of the method.
+    #[arg(long, allow_negative_numbers = true)]
+    projection_lr: Option<f64>,
     /// How the learning rate falls after warmup.
     #[arg(long, value_enum)]
     #[serde(rename = "schedule.decay")]
@@ -63,6 +68,9 @@ pub struct TrainArgs {
     /// updates.
     #[arg(long, value_name = "DIR|N", value_parser = flags::text::<WarmStart>())]
     warm_start: Option<WarmStart>,
+    /// How the weights of a new model are drawn.
+    #[arg(long, value_enum)]
+    init: Option<WeightInit>,
     /// Seed of all random numbers of the run.
     #[arg(long)]
     seed: Option<u64>,

@@ -65,10 +65,10 @@ pub(super) fn announce(setup: &Setup, backend: &Choice) {
         bytes(cost.state_bytes())
     ));
     say(format!(
-        "  training    {} updates of {} tokens, learning rate {:.1e}, seed {}",
+        "  training    {} updates of {} tokens, learning rate {}, seed {}",
         experiment.steps,
         experiment.tokens_per_update(),
-        experiment.lr.unwrap_or_default(),
+        experiment.rates(),
         experiment.seed
     ));
     if experiment.full_rank_updates() > 0 {

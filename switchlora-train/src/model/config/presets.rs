@@ -1,4 +1,4 @@
-//! Presets: the models of the paper and a small one for the default run, as data.
+//! Presets: the models of the paper and two small ones, as data.
 
 use super::architecture::{INITIALIZER_RANGE, LlamaConfig, RMS_NORM_EPS, ROPE_THETA};
 
@@ -11,9 +11,18 @@ pub struct Preset {
     pub config: LlamaConfig,
 }
 
-/// The model of the default run, then the models of the paper.
-pub const PRESETS: [Preset; 12] = [
-    // Our own, for the default run on two CPU cores.
+/// Two small models of our own, then the models of the paper.
+pub const PRESETS: [Preset; 13] = [
+    // Our own: for trainings of twenty tokens a parameter in minutes, and for the default run, on two CPU cores.
+    Preset {
+        name: "nano",
+        config: LlamaConfig {
+            vocab_size: 4096,
+            max_position_embeddings: 256,
+            tie_word_embeddings: true,
+            ..paper("9m", 64, 176, 4, 4).config
+        },
+    },
     Preset {
         name: "tiny",
         config: LlamaConfig {
@@ -78,7 +87,7 @@ mod tests {
         assert_eq!(
             millions,
             [
-                1.9, 9.0, 19.6, 35.3, 58.2, 70.7, 134.3, 247.5, 368.2, 1339.5, 2686.3, 6739.2
+                0.5, 1.9, 9.0, 19.6, 35.3, 58.2, 70.7, 134.3, 247.5, 368.2, 1339.5, 2686.3, 6739.2
             ]
         );
     }

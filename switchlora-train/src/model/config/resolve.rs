@@ -83,7 +83,7 @@ mod tests {
         assert!(message("llama_130m").ends_with("did you mean `130m`?"));
         assert_eq!(
             message("mixtral"),
-            "no model `mixtral`: expected tiny, 9m, 20m, 35m, 60m, 71m, 130m, 250m, 350m, 1b, 3b, 7b, \
+            "no model `mixtral`: expected nano, tiny, 9m, 20m, 35m, 60m, 71m, 130m, 250m, 350m, 1b, 3b, 7b, \
              a Hugging Face folder or the path of a Hugging Face config.json"
         );
     }

@@ -1,0 +1,94 @@
+//! `switchlora-bench around`: what a switch costs, by the losses around it.
+
+use anyhow::{Context, Result};
+use clap::Args;
+use std::path::PathBuf;
+use switchlora_bench::around::{Around as Found, AroundJob, Window};
+use switchlora_bench::compare::Grid;
+use switchlora_bench::embedded_tokens;
+use switchlora_train::backend::{BackendKind, run_on};
+use switchlora_train::durable;
+use switchlora_train::experiment::flags;
+use switchlora_train::say::{answer, tell};
+
+/// Arguments of `around`.
+#[derive(Args)]
+pub struct Around {
+    /// Grid in TOML, as for `compare`: each variant makes the switch in its own way, by its [switch] keys.
+    #[arg(value_name = "GRID.toml", value_parser = flags::path())]
+    grid: PathBuf,
+    /// Updates after which the training goes on with and without a switch.
+    #[arg(long, num_args = 1.., default_values_t = [200, 300, 400, 500, 600, 700, 800])]
+    at: Vec<u64>,
+    /// Updates to follow.
+    #[arg(long, default_value_t = 80, value_parser = clap::value_parser!(u64).range(2..))]
+    updates: u64,
+    /// Backend to run on.
+    #[arg(long, value_enum, default_value_t)]
+    backend: BackendKind,
+    /// Folder for around.json.
+    #[arg(long, default_value = "bench/around", value_parser = flags::path())]
+    out: PathBuf,
+}
+
+impl Around {
+    /// Trains with each seed of the grid and prints the mean differences. Returns true.
+    ///
+    /// # Errors
+    ///
+    /// The grid is wrong, a training fails, or the folder cannot be written.
+    pub fn run(self) -> Result<bool> {
+        let grid = Grid::from_file(&self.grid)?;
+        let backend = self.backend.choose()?.backend;
+        std::fs::create_dir_all(&self.out)
+            .with_context(|| format!("cannot make {}", self.out.display()))?;
+        let tokens = embedded_tokens(&self.out, &|line: &str| tell(line))?;
+        let mut all: Vec<Found> = Vec::new();
+        for &seed in &grid.seeds {
+            tell(format_args!("seed {seed}"));
+            let window = Window {
+                at: self.at.clone(),
+                updates: self.updates,
+            };
+            let job = AroundJob::new(&grid, window, seed, tokens.clone())?;
+            for found in run_on(backend, 0, job)?? {
+                match all.iter_mut().find(|one| one.variant == found.variant) {
+                    Some(one) => one.differences.extend(found.differences),
+                    None => all.push(found),
+                }
+            }
+        }
+        let path = self.out.join("around.json");
+        durable::write(&path, &serde_json::to_vec(&all)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        answer(table(&all, self.updates as usize))?;
+        tell(format_args!("every difference is in {}", path.display()));
+        Ok(true)
+    }
+}
+
+/// Mean differences in thousandths of a nat, in windows that double.
+fn table(all: &[Found], updates: usize) -> String {
+    let mut windows = Vec::new();
+    let mut begin = 1;
+    while begin < updates {
+        let end = (2 * begin).max(begin + 4).min(updates);
+        windows.push(begin..end);
+        begin = end;
+    }
+    let mut text = String::from("| variant | vectors |");
+    for window in &windows {
+        text += &format!(" updates {} to {} |", window.start, window.end - 1);
+    }
+    text += "\n| --- | ---: |";
+    text += &" ---: |".repeat(windows.len());
+    for row in all {
+        text += &format!("\n| {} | {} |", row.variant, row.switches);
+        for window in &windows {
+            let (mean, error) = row.mean(window.clone());
+            text += &format!(" {:+.2} ± {:.2} |", 1e3 * mean, 1e3 * error);
+        }
+    }
+    text += "\n\nLoss with the switch minus loss without it, in thousandths of a nat a token, mean and standard error.\n";
+    text
+}
