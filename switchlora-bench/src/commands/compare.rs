@@ -38,7 +38,7 @@ impl Compare {
         let out = self.out.display();
         answer(std::fs::read_to_string(self.out.join("compare.md"))?)?;
         tell(format_args!(
-            "compare.json, compare.md, compare.html and the charts are in {out}"
+            "compare.json, trainings.csv, compare.md, compare.html and the charts are in {out}"
         ));
         Ok(true)
     }

@@ -7,6 +7,7 @@ mod checkpoint;
 mod compare;
 mod device;
 mod kernels;
+mod lengths;
 mod operations;
 mod parity;
 mod run;
@@ -36,6 +37,8 @@ pub enum Command {
     /// Compare methods: same tokens in the same order, each method at its own best learning rate, several seeds;
     /// resumable.
     Compare(compare::Compare),
+    /// Make one table and one figure from comparisons of several lengths.
+    Lengths(lengths::Lengths),
     /// Measure what a switch costs: the losses around it, with and without it, from the same state on the same batches.
     Around(around::Around),
     /// Measure one device in one command, within a given time: is it right, how fast, how much memory, against what.
@@ -70,6 +73,7 @@ impl Command {
             Self::Checkpoint(command) => command.run(),
             Self::Run(command) => command.run(),
             Self::Compare(command) => command.run(),
+            Self::Lengths(command) => command.run(),
             Self::Around(command) => command.run(),
             Self::Device(command) => command.run(),
             Self::Kernels(command) => command.run(),

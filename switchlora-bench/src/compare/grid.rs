@@ -302,4 +302,17 @@ mod tests {
             assert_eq!(error.lines().count(), 1, "{error}");
         }
     }
+
+    #[test]
+    fn every_experiment_of_the_repository_is_a_grid_that_can_be_run() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../experiments");
+        let mut count = 0;
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            let grid = Grid::from_file(&path);
+            assert!(grid.is_ok(), "{}: {}", path.display(), grid.unwrap_err());
+            count += 1;
+        }
+        assert!(count > 4, "{count}");
+    }
 }

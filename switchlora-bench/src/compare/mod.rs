@@ -10,12 +10,15 @@
 //! warm start begins from. After changing the text in place, compare into another folder.
 
 mod grid;
+mod lengths;
 mod report;
 mod runner;
 mod search;
 mod summary;
+mod trainings;
 
 pub use grid::{Grid, GridError, Variant};
+pub use lengths::lengths;
 pub use search::Rates;
 pub use summary::{Comparison, Run, Summary};
 

@@ -1,6 +1,7 @@
 //! A comparison as JSON, as tables, and as charts.
 
 use super::summary::{Comparison, Run, Summary};
+use super::trainings;
 use crate::files::write_file;
 use crate::report::{Figure, Form, Line, Lines, Number, OrNone, written};
 use crate::spectrum::{LayerChange, figure};
@@ -9,9 +10,10 @@ use askama::Template;
 use std::path::Path;
 use switchlora_train::plan::{bytes, millions};
 
-/// Writes `compare.json`, `compare.md`, `compare.html` and the charts.
+/// Writes `compare.json`, `trainings.csv`, `compare.md`, `compare.html` and the charts.
 pub(super) fn write(out: &Path, comparison: &Comparison) -> Result<()> {
     write_file(out, "compare.json", &serde_json::to_vec(comparison)?)?;
+    write_file(out, "trainings.csv", &trainings::csv(comparison)?)?;
     let [markdown, html] = written("Comparison", |form| Report { comparison, form });
     write_file(out, "compare.md", markdown.as_bytes())?;
     write_file(out, "compare.html", html.as_bytes())?;
@@ -48,7 +50,7 @@ impl Report<'_> {
 }
 
 impl Summary {
-    fn perplexities(&self) -> String {
+    pub(super) fn perplexities(&self) -> String {
         let mean = or_diverged(self.perplexity);
         match self.deviation.filter(|_| self.perplexity.is_finite()) {
             Some(deviation) => format!("{mean} ± {deviation:.2}"),
@@ -69,7 +71,7 @@ impl Summary {
     }
 }
 
-fn or_diverged(perplexity: f64) -> String {
+pub(super) fn or_diverged(perplexity: f64) -> String {
     match perplexity.is_finite() {
         true => perplexity.fixed(2),
         false => "diverged".to_owned(),

@@ -84,7 +84,7 @@ impl Run {
     }
 
     /// Median time of an update, in milliseconds.
-    fn milliseconds(&self) -> f64 {
+    pub(super) fn milliseconds(&self) -> f64 {
         let seconds = &self.curve.seconds;
         let begins = std::iter::once(&0.0).chain(seconds);
         let mut times: Vec<f64> = seconds

@@ -131,3 +131,106 @@ fn the_spectrum_of_a_folder_that_is_no_run_says_so() {
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("nowhere"), "{}", said(&output));
 }
+
+#[test]
+fn comparisons_of_two_lengths_become_one_table_and_one_figure() {
+    let place = Place::new();
+    let text = |steps: u64| {
+        let variants = "[[variant]]\nname = \"full\"\nmethod = \"full\"\n[[variant]]\nname = \"muon\"\nmethod = \"muon\"\n";
+        let keys = "model = \"model.json\"\ndata = [\"text.txt\"]\nbatch_size = 2\nsequence_length = 24\neval_sequences = 8";
+        format!("seeds = [1]\n[experiment]\nsteps = {steps}\n{keys}\n{variants}")
+    };
+    for (folder, steps) in [("long", 6), ("short", 3)] {
+        fs::write(place.path("grid.toml"), text(steps)).unwrap();
+        let output = place.bench(&["compare", "grid.toml", "--backend", "flex", "--out", folder]);
+        assert!(output.status.success(), "{}", said(&output));
+        let trainings = fs::read_to_string(place.path(&format!("{folder}/trainings.csv"))).unwrap();
+        let lines: Vec<_> = trainings.lines().collect();
+        assert!(lines[0].starts_with("variant,role,seed,lr,projection_lr,updates,tokens,loss,"));
+        assert!(
+            lines[2].starts_with(&format!("muon,reported,1,0.003,0.003,{steps},")),
+            "{trainings}"
+        );
+    }
+    let output = place.bench(&["lengths", "long", "short", "--out", "both"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let table = String::from_utf8(output.stdout).unwrap();
+    let rows: Vec<_> = table
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .collect();
+    assert_eq!(rows[0], "| variant | 0.0 M tokens | 0.0 M tokens |");
+    assert!(
+        rows[2].starts_with("| full | ")
+            && rows[3].contains("(+0.0 %)") | rows[2].contains("(+0.0 %)")
+    );
+    picture(&place.path("both/lengths.svg"));
+    let twice = place.bench(&["lengths", "long", "long"]);
+    assert_eq!(twice.status.code(), Some(1));
+    assert!(
+        said(&twice).contains("two comparisons have 288 tokens"),
+        "{}",
+        said(&twice)
+    );
+}
+
+#[test]
+fn what_a_switch_costs_is_measured_from_one_state_on_the_same_batches() {
+    let place = Place::new();
+    let variants = "[[variant]]\nname = \"as it is\"\n[[variant]]\nname = \"again\"\n\
+                    [[variant]]\nname = \"kept\"\nswitch = { keep_second_moments = true }\n";
+    let keys = "model = \"model.json\"\ndata = [\"text.txt\"]\nrank = 10\nsteps = 20\nbatch_size = 2\nsequence_length = 24";
+    let grid = |more: &str| format!("seeds = [1]\n[experiment]\n{keys}\n{variants}{more}");
+    fs::write(place.path("grid.toml"), grid("")).unwrap();
+    let around = [
+        "around",
+        "grid.toml",
+        "--backend",
+        "flex",
+        "--at",
+        "4",
+        "9",
+        "--updates",
+        "9",
+        "--out",
+        "out",
+    ];
+    let output = place.bench(&around);
+    assert!(output.status.success(), "{}", said(&output));
+    let found: Value =
+        serde_json::from_slice(&fs::read(place.path("out/around.json")).unwrap()).unwrap();
+    let of = |index: usize| found[index]["differences"].as_array().unwrap().clone();
+    assert_eq!(of(0).len(), 2);
+    // The same switch twice is the same. Another reset shows when the counterparts move again, after five updates.
+    assert_eq!(of(0), of(1));
+    assert_ne!(of(0), of(2));
+    for (plain, kept) in of(0).iter().zip(of(2)) {
+        // The loss of the update that switches is computed before it, and a switch does not change what the layer computes.
+        assert_eq!(plain[0], 0.0);
+        assert_eq!(
+            plain.as_array().unwrap()[..6],
+            kept.as_array().unwrap()[..6]
+        );
+        assert_ne!(plain[8], kept[8]);
+    }
+    assert!(found[0]["switches"].as_u64().unwrap() > 0);
+    fs::write(
+        place.path("grid.toml"),
+        grid("[[variant]]\nname = \"other\"\nrank = 3\n"),
+    )
+    .unwrap();
+    let refused = place.bench(&around);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        said(&refused).contains("variant `other`: only the keys of [switch] may differ"),
+        "{}",
+        said(&refused)
+    );
+    fs::write(place.path("grid.toml"), grid("")).unwrap();
+    let late = place.bench(&["around", "grid.toml", "--at", "19"]);
+    assert!(
+        said(&late).contains("80 updates after update 19"),
+        "{}",
+        said(&late)
+    );
+}
