@@ -60,7 +60,7 @@ struct Report<'a> {
 
 impl Report<'_> {
     fn figures(&self) -> String {
-        self.form.figures(self.lengths.figure().into_iter())
+        self.form.figures(self.lengths.figure())
     }
 }
 
