@@ -166,6 +166,16 @@ impl Cost {
         }
     }
 
+    /// The same with orthogonal steps for the factors, which take one velocity in place of two moments and the step counts.
+    /// AdamW trains `others` parameters.
+    pub fn with_orthogonal_factors(self, others: u64) -> Self {
+        let factors = self.trainable_parameters - others;
+        Self {
+            moment_bytes: NUMBER * (2 * others + factors),
+            ..self
+        }
+    }
+
     /// Bytes of weights, gradients, optimizer state and pools together.
     pub fn state_bytes(&self) -> u64 {
         self.weight_bytes + self.gradient_bytes + self.moment_bytes + self.pool_bytes
@@ -246,6 +256,18 @@ mod tests {
                 prop_assert_eq!(halved, Cost { weight_bytes: cost.weight_bytes - 2 * frozen, ..cost });
                 prop_assert_eq!(cost.with_frozen(Precision::F32), cost);
             }
+        }
+
+        #[test]
+        fn orthogonal_factors_have_one_number_of_state_for_each_parameter(n in 1usize..300, m in 1usize..300, r in 0usize..300) {
+            for method in [Method::Lora, Method::SwitchLora] {
+                let cost = method.cost(&one(n, m, 11), r);
+                let orthogonal = cost.with_orthogonal_factors(11);
+                let factors = cost.trainable_parameters - 11;
+                prop_assert_eq!(orthogonal, Cost { moment_bytes: 4 * factors + 8 * 11, ..cost });
+            }
+            let muon = Method::Muon.cost(&one(n, m, 11), r);
+            prop_assert_eq!(muon.moment_bytes, (4 * n * m + 8 * 11) as u64);
         }
 
         #[test]

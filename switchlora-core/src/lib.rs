@@ -58,7 +58,7 @@ mod svd;
 mod switching;
 mod tensor_data;
 
-pub use baselines::{GaLoreConfig, MomentReset, MuonConfig, ReLoraConfig};
+pub use baselines::{GaLoreConfig, MomentReset, ReLoraConfig};
 pub use config_error::ConfigError;
 pub use layers::{LayerMatrix, LoraLayer, lora_layers};
 pub use linear::{
@@ -72,7 +72,8 @@ pub use record::{LayerRecord, LayerState, MomentsRecord, OptimizerRecord, SideSt
 pub use spectrum::Spectrum;
 pub use state_error::StateError;
 pub use step::{
-    AdamWConfig, BiasCorrection, ClipGradNorm, Deferred, Guard, GuardedOptimizer, PoolPlacement,
+    AdamWConfig, BiasCorrection, ClipGradNorm, Deferred, Guard, GuardedOptimizer, MuonConfig,
+    PoolPlacement,
 };
 pub use svd::SvdError;
 pub use switching::{

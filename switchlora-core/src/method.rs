@@ -3,13 +3,14 @@
 //! A method has a name, layers (with factors or without), an optimizer, default settings and a cost. A new method is a new
 //! variant of [`Method`], a row in each function here, and one file with its planner.
 
-use crate::baselines::{GaLore, GaLoreConfig, Muon, MuonConfig, ReLora, ReLoraConfig};
+use crate::baselines::{GaLore, GaLoreConfig, Muon, ReLora, ReLoraConfig};
 use crate::config_error::{ConfigError, insist};
 use crate::cost::{Cost, LinearShape, ModelShape};
 use crate::linear::FactorInit;
 use crate::optimizer::{MethodOptimizer, check_layer_rate};
 use crate::planner::Planner;
 use crate::replay::Recorded;
+use crate::step::MuonConfig;
 use crate::switching::{SwitchLoraConfig, SwitchSchedule, Switching};
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;

@@ -63,9 +63,9 @@ pub enum StateError {
     /// A record whose parts do not belong together.
     #[error("the loaded state of the optimizer is damaged: {0}")]
     Damaged(String),
-    /// A velocity of another shape than the weight's.
+    /// A velocity of another shape than its parameter.
     #[error(
-        "the loaded state of the optimizer has a velocity of {found:?} for {}, whose weight is {expected:?}",
+        "the loaded state of the optimizer has a velocity of {found:?} for a matrix of {} that is {expected:?}",
         named(path)
     )]
     Velocity {
@@ -73,7 +73,7 @@ pub enum StateError {
         path: String,
         /// Shape of the velocity.
         found: [usize; 2],
-        /// Shape of the weight.
+        /// Shape of the parameter.
         expected: [usize; 2],
     },
     /// Projections of another rank than the configuration's.
@@ -89,6 +89,22 @@ pub enum StateError {
 }
 
 impl StateError {
+    /// Checks the shape of a velocity that was `found` for a parameter of the layer at `path`.
+    pub(crate) fn velocity(
+        path: &str,
+        found: Option<[usize; 2]>,
+        expected: [usize; 2],
+    ) -> Result<(), Self> {
+        match found {
+            Some(found) if found != expected => Err(Self::Velocity {
+                path: path.to_owned(),
+                found,
+                expected,
+            }),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn layer(path: &str, found: String, expected: String) -> Self {
         Self::Layer {
             path: path.to_owned(),

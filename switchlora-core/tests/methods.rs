@@ -13,8 +13,9 @@ use std::sync::Arc;
 use switchlora_core::init::uniform;
 use switchlora_core::replay::Recorded;
 use switchlora_core::{
-    Candidates, ClipGradNorm, Method, MethodConfig, MethodOptimizer, MomentReset, OptimizerRecord,
-    Purpose, ReLoraConfig, Selection, Spectrum, SwitchLoraLinear, SwitchSchedule, stream,
+    Candidates, ClipGradNorm, Method, MethodConfig, MethodOptimizer, MomentReset, MuonConfig,
+    OptimizerRecord, Purpose, ReLoraConfig, Selection, Spectrum, SwitchLoraLinear, SwitchSchedule,
+    stream,
 };
 
 type B = Autodiff<Flex>;
@@ -57,6 +58,7 @@ fn case() -> impl Strategy<Value = Case> {
                 let layers = &mut method.layers;
                 (layers.freeze, layers.schedule) = (1, SwitchSchedule::fixed(2.0));
                 (layers.selection, layers.candidates, layers.warmup) = variant;
+                layers.orthogonal = (every > 2).then(MuonConfig::default);
                 layers.keep_second_moments = flag;
             }
             method.layer_rate = if flag { 3.0 } else { 1.0 };

@@ -122,6 +122,7 @@ fn layers() -> impl Strategy<Value = SwitchLoraConfig> {
                     reset_counts: counts,
                     keep_second_moments: lora,
                     warmup: u32::from(host) * 3,
+                    orthogonal: host.then(MuonConfig::default),
                     candidates: if host {
                         Candidates::Gradient
                     } else {

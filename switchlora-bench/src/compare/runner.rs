@@ -8,11 +8,11 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::path::PathBuf;
+use switchlora_core::cost::Cost;
 use switchlora_train::backend::BackendKind;
 use switchlora_train::checkpoint::MANIFEST;
 use switchlora_train::experiment::{Experiment, WarmStart};
 use switchlora_train::hexadecimal;
-use switchlora_train::model::LlamaConfig;
 use switchlora_train::model_source::ModelSource;
 use switchlora_train::training::Setup;
 
@@ -21,8 +21,8 @@ const FORMAT: u32 = 2;
 
 /// A variant whose model, tokenizer and weights to start from have been opened once, before the first training.
 pub(super) struct Opened {
-    /// The model, fitted to the tokenizer.
-    pub model: LlamaConfig,
+    /// Parameters and bytes in closed form.
+    pub cost: Cost,
     /// The checkpoint to start from. A run that goes on meanwhile does not change it.
     start: Option<PathBuf>,
     /// Identifies the tokenizer and the checkpoint to start from by their content. Empty for an experiment with
@@ -56,7 +56,7 @@ impl Opened {
             start = Some(checkpoint.path().to_path_buf());
         }
         Ok(Self {
-            model: setup.model,
+            cost: setup.cost(),
             start,
             contents,
         })
@@ -123,7 +123,7 @@ impl<S: Fn(&str)> Runner<'_, S> {
             bail!("{} is not a training of a comparison", kept.display());
         };
         let seconds = trial.curve.seconds.last().copied().unwrap_or_default();
-        let run = Run::of(variant, &opened.model, experiment, trial);
+        let run = Run::of(variant, &opened.cost, experiment, trial);
         let line = format!("{what}: perplexity {:.2}, {seconds:.0} s", run.loss.exp());
         (self.say)(&self.progress.ended(&line));
         Ok(Some(run))

@@ -6,8 +6,8 @@ use crate::cells::TrialResult;
 use crate::results::{Curve, Machine};
 use crate::spectrum::LayerChange;
 use serde::{Deserialize, Serialize};
+use switchlora_core::cost::Cost;
 use switchlora_train::experiment::Experiment;
-use switchlora_train::model::LlamaConfig;
 
 /// Results of a comparison.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -55,10 +55,10 @@ fn infinite<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> 
 }
 
 impl Run {
-    /// The run of a variant. `model` is fitted to the tokenizer.
+    /// The run of a variant of this cost.
     pub(super) fn of(
         variant: &str,
-        model: &LlamaConfig,
+        cost: &Cost,
         experiment: Experiment,
         trial: TrialResult,
     ) -> Self {
@@ -68,8 +68,6 @@ impl Run {
             .last()
             .map(|evaluation| evaluation.1);
         let loss = last.filter(|loss| loss.is_finite());
-        let rank = experiment.rank.unwrap_or(0);
-        let cost = experiment.method.cost(&model.shape(), rank);
         Self {
             variant: variant.to_owned(),
             loss: loss.unwrap_or(f64::INFINITY),

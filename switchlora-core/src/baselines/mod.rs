@@ -5,7 +5,6 @@ mod muon;
 mod relora;
 
 pub use galore::GaLoreConfig;
-pub use muon::MuonConfig;
 pub use relora::{MomentReset, ReLoraConfig};
 
 pub(crate) use galore::GaLore;

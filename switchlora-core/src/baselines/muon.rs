@@ -1,77 +1,22 @@
-//! Muon (Jordan et al. 2024, [kellerjordan.github.io/posts/muon](https://kellerjordan.github.io/posts/muon/)): every weight is
-//! trained, by steps that are made orthogonal.
+//! Muon: every weight is trained, by [steps that are made orthogonal](MuonConfig).
 //!
-//! With the gradient `G: [n, m]` of a weight and its velocity `V`, each update computes `V <- momentum V + G`, takes
-//! `G + momentum V` (Nesterov) or `V`, and replaces it by a matrix `O` with the same singular vectors and singular values near
-//! 1, found by iterations of Newton and Schulz. Then `W <- W (1 - lr decay) - lr 0.2 sqrt(max(n, m)) O`, whose entries are
-//! about as large as AdamW's, so that both take the same learning rates (Liu et al.,
-//! [arXiv 2502.16982](https://arxiv.org/abs/2502.16982)).
-//!
-//! Weights are found by walking the module: those of [`SwitchLoraLinear`](crate::SwitchLoraLinear) layers without factors.
-//! Everything else is trained by AdamW. The velocity takes the gradient before clipping: a step that is made orthogonal has
-//! the same length whatever the gradient's.
+//! `W <- W (1 - lr decay) - lr S` with the step `S`. Weights are found by walking the module: those of
+//! [`SwitchLoraLinear`](crate::SwitchLoraLinear) layers without factors. Everything else is trained by AdamW.
 
-use crate::config_error::{ConfigError, in_range};
+use crate::config_error::ConfigError;
 use crate::layers::{Layers, frozen_beside_factors};
 use crate::optimizer::MethodOptimizer;
 use crate::planner::{Planner, Update};
-use crate::record::{OptimizerRecord, by_parameter, from_parameters};
+use crate::record::OptimizerRecord;
 use crate::state_error::StateError;
-use crate::step::{AdamW, AdamWConfig, BiasCorrection, Plan, Pools, WeightWrite};
-use burn::module::{AutodiffModule, ParamId};
+use crate::step::{
+    AdamW, AdamWConfig, BiasCorrection, MuonConfig, Plan, Pools, Velocities, WeightWrite,
+};
+use burn::module::AutodiffModule;
 use burn::optim::GradientsParams;
-use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use hashbrown::HashMap;
-use serde::{Deserialize, Serialize};
-use switchlora_ops::matmul;
-
-/// Coefficients `a`, `b`, `c` of an iteration `X <- a X + (b X Xᵀ + c (X Xᵀ)²) X`, chosen by Jordan for the steepest rise of
-/// small singular values.
-const COEFFICIENTS: [f64; 3] = [3.4445, -4.775, 2.0315];
-
-/// The least norm that a matrix is divided by.
-const LEAST_NORM: f64 = 1e-7;
-
-/// Root mean square of the entries of a step, relative to the learning rate: that of AdamW, as measured by Liu et al.
-const STEP: f64 = 0.2;
-
-/// Muon's settings.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct MuonConfig {
-    /// Decay of the velocity.
-    pub momentum: f64,
-    /// Whether a step looks ahead by the momentum.
-    pub nesterov: bool,
-    /// Iterations of Newton and Schulz.
-    pub iterations: u32,
-}
-
-impl Default for MuonConfig {
-    /// The author's: momentum 0.95 with Nesterov's step, 5 iterations.
-    fn default() -> Self {
-        Self {
-            momentum: 0.95,
-            nesterov: true,
-            iterations: 5,
-        }
-    }
-}
 
 impl MuonConfig {
-    /// Checks every field, as after reading a configuration from a file.
-    ///
-    /// # Errors
-    ///
-    /// The first field that is out of its range.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        let (momentum, iterations) = (self.momentum, self.iterations);
-        let held = (0.0..1.0).contains(&momentum);
-        in_range("momentum", momentum, held, "0 to 1, without 1")?;
-        let held = (1..=100).contains(&iterations);
-        in_range("iterations", iterations.into(), held, "1 to 100")
-    }
-
     /// The optimizer, with `adamw` for everything but the weights of the layers, and for its weight decay; put it inside a
     /// [`ClipGradNorm`](crate::ClipGradNorm).
     ///
@@ -85,29 +30,6 @@ impl MuonConfig {
     {
         MethodOptimizer::new(Box::new(Muon::new(*self, adamw)))
     }
-
-    /// The step for `moving: [n, m]`, relative to the learning rate.
-    fn step<B: Backend>(&self, moving: Tensor<B, 2>) -> Tensor<B, 2> {
-        let [n, m] = moving.dims();
-        orthogonal(moving, self.iterations) * (STEP * (n.max(m) as f64).sqrt())
-    }
-}
-
-/// `matrix: [n, m]` with its singular values near 1, by `iterations` of Newton and Schulz.
-fn orthogonal<B: Backend>(matrix: Tensor<B, 2>, iterations: u32) -> Tensor<B, 2> {
-    let [n, m] = matrix.dims();
-    // X Xᵀ is then the smaller of the two products.
-    let mut x = if n > m { matrix.transpose() } else { matrix };
-    let norm = x.clone().square().sum().sqrt().clamp_min(LEAST_NORM); // [1]
-    x = x / norm.reshape([1, 1]);
-    let [a, b, c] = COEFFICIENTS;
-    for _ in 0..iterations {
-        let square = matmul(x.clone(), x.clone().transpose());
-        let fourth = matmul(square.clone(), square.clone());
-        let product = matmul(square * b + fourth * c, x.clone());
-        x = x * a + product;
-    }
-    if n > m { x.transpose() } else { x }
 }
 
 /// Muon.
@@ -115,8 +37,7 @@ fn orthogonal<B: Backend>(matrix: Tensor<B, 2>, iterations: u32) -> Tensor<B, 2>
 pub(crate) struct Muon<B: Backend> {
     config: MuonConfig,
     adamw: AdamWConfig,
-    /// `[d_input, d_output]` each.
-    velocities: HashMap<ParamId, Tensor<B, 2>>,
+    velocities: Velocities<B>,
     /// Whether the module has been looked at.
     prepared: bool,
 }
@@ -127,7 +48,7 @@ impl<B: Backend> Muon<B> {
         Self {
             config,
             adamw,
-            velocities: HashMap::new(),
+            velocities: Velocities::new(config),
             prepared: false,
         }
     }
@@ -153,15 +74,8 @@ impl<B: Backend> Planner<B> for Muon<B> {
     ) -> Result<Vec<String>, StateError> {
         let first = !std::mem::replace(&mut self.prepared, true);
         for weight in &layers.plain {
-            let found = self.velocities.get(&weight.id).map(Tensor::dims);
-            if let Some(found) = found.filter(|found| *found != weight.shape) {
-                let (path, expected) = (weight.path.clone(), weight.shape);
-                return Err(StateError::Velocity {
-                    path,
-                    found,
-                    expected,
-                });
-            }
+            let found = self.velocities.shape(weight.id);
+            StateError::velocity(&weight.path, found, weight.shape)?;
         }
         let remark = first && !layers.lora.is_empty();
         let remark = remark.then(|| frozen_beside_factors(&layers.lora));
@@ -176,90 +90,19 @@ impl<B: Backend> Planner<B> for Muon<B> {
     ) -> Plan<B> {
         let mut plan = Plan::default();
         for weight in &update.layers.plain {
-            let Some(gradient) = gradients.remove::<B, 2>(weight.id) else {
-                continue;
-            };
-            let momentum = self.config.momentum;
-            let velocity = match self.velocities.remove(&weight.id) {
-                Some(velocity) => velocity * momentum + gradient.clone(),
-                None => gradient.clone(),
-            };
-            let moving = match self.config.nesterov {
-                true => velocity.clone() * momentum + gradient,
-                false => velocity.clone(),
-            };
-            self.velocities.insert(weight.id, velocity);
-            let step = self.config.step(moving);
-            plan.weights.insert(weight.id, WeightWrite::Step { step });
+            if let Some(gradient) = gradients.remove::<B, 2>(weight.id) {
+                let step = self.velocities.step(weight.id, gradient, &[], &[]);
+                plan.weights.insert(weight.id, WeightWrite::Step { step });
+            }
         }
         plan
     }
 
     fn save(&self, _pools: &Pools<B>, record: &mut OptimizerRecord) {
-        record.velocities = by_parameter(&self.velocities);
+        record.velocities = self.velocities.save();
     }
 
     fn load(&mut self, record: OptimizerRecord, _pools: &mut Pools<B>, device: &B::Device) {
-        self.velocities = from_parameters(record.velocities, device);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::init::uniform;
-    use crate::random::{Purpose, stream};
-    use burn::optim::SimpleOptimizer;
-    use burn_flex::Flex;
-    use proptest::prelude::*;
-
-    fn draw(n: usize, m: usize, seed: u64) -> Tensor<Flex, 2> {
-        let random = &mut stream(seed, Purpose::Weights, 0, 0);
-        Tensor::from_data(uniform(n, m, 1.3, random), &Default::default())
-    }
-
-    fn values(tensor: Tensor<Flex, 2>) -> Vec<f32> {
-        tensor.into_data().iter().collect()
-    }
-
-    proptest! {
-        #[test]
-        fn three_steps_are_those_of_burns_muon(
-            n in 1usize..40, m in 1usize..40, nesterov in any::<bool>(), iterations in 1u32..7, seed in any::<u64>(),
-        ) {
-            let config = MuonConfig { momentum: 0.9, nesterov, iterations };
-            let reference = burn::optim::MuonConfig::new()
-                .with_momentum(burn::optim::momentum::MomentumConfig { momentum: 0.9, dampening: 0.0, nesterov })
-                .with_ns_steps(iterations as usize)
-                .with_adjust_lr_fn(burn::optim::AdjustLrFn::MatchRmsAdamW)
-                .build::<Flex>();
-            let (mut expected, mut state) = (draw(n, m, seed), None);
-            let (mut weight, mut velocity) = (expected.clone(), Tensor::zeros([n, m], &Default::default()));
-            for step in 1..4 {
-                let gradient = draw(n, m, seed.wrapping_add(step));
-                (expected, state) = reference.step(0.02, expected, gradient.clone(), state);
-                velocity = velocity * 0.9 + gradient.clone();
-                let moving = if nesterov { velocity.clone() * 0.9 + gradient } else { velocity.clone() };
-                weight = weight - config.step(moving) * 0.02;
-            }
-            for (weight, expected) in values(weight).into_iter().zip(values(expected)) {
-                prop_assert!((weight - expected).abs() < 2e-4, "{} is not {}", weight, expected);
-            }
-        }
-    }
-
-    #[test]
-    fn singular_values_end_near_one_and_a_gradient_of_zero_moves_nothing() {
-        let step = orthogonal(draw(24, 9, 3), 5);
-        let square = matmul(step.clone().transpose(), step); // [9, 9]
-        let trace: f32 = (0..9).map(|i| values(square.clone())[i * 10]).sum();
-        // Jordan's coefficients leave singular values between 0.7 and 1.2.
-        assert!((0.5..1.45).contains(&(trace / 9.0)), "{trace}");
-        let zero = Tensor::<Flex, 2>::zeros([4, 6], &Default::default());
-        assert!(
-            values(orthogonal(zero, 5))
-                .iter()
-                .all(|value| *value == 0.0)
-        );
+        self.velocities.load(record.velocities, device);
     }
 }

@@ -141,17 +141,19 @@ fn keep_only(values: &mut [f32], kept: &[usize]) {
 
 /// ReLoRA: LoRA with restarts.
 #[derive(Clone, Debug)]
-pub(crate) struct ReLora {
-    lora: Switching,
+pub(crate) struct ReLora<B: Backend> {
+    lora: Switching<B>,
     config: ReLoraConfig,
     recorded: Recorded,
 }
 
-impl ReLora {
+impl<B: Backend> ReLora<B> {
     /// The method before its first update.
     pub fn new(config: ReLoraConfig, layers: &SwitchLoraConfig, recorded: Recorded) -> Self {
         let layers = SwitchLoraConfig {
             schedule: SwitchSchedule::Never,
+            // A restart resets moments.
+            orthogonal: None,
             ..layers.clone()
         };
         Self {
@@ -168,7 +170,7 @@ impl ReLora {
     }
 
     /// Merges the factors of layer number `index`, which start again.
-    fn plan_restart<B: Backend>(
+    fn plan_restart(
         &self,
         index: u64,
         layer: &LoraLayer<B>,
@@ -213,7 +215,7 @@ impl ReLora {
     }
 
     /// The moments of a factor with the entries that stay; `None` if they are not pruned.
-    fn pruned<B: Backend>(
+    fn pruned(
         &self,
         id: ParamId,
         update: &Update<'_, B>,
@@ -241,7 +243,7 @@ impl ReLora {
     }
 }
 
-impl<B: Backend> Planner<B> for ReLora {
+impl<B: Backend> Planner<B> for ReLora<B> {
     fn validate(&self) -> Result<(), ConfigError> {
         Planner::<B>::validate(&self.lora)?;
         self.config.validate()

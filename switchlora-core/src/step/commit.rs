@@ -60,6 +60,12 @@ impl<B: AutodiffBackend> Commit<'_, B> {
         }
     }
 
+    /// `parameter` after a step relative to its learning rate, both `[rows, columns]`.
+    fn stepped(&self, id: ParamId, parameter: Matrix<B>, step: Matrix<B>) -> Matrix<B> {
+        let step = self.guard.choose(step * self.rate(id), Tensor::zeros_like);
+        self.decayed(id, parameter) - step
+    }
+
     /// `weight: [d_input, d_output]` after its planned write; in place if nobody else holds it.
     fn weight(
         &mut self,
@@ -91,11 +97,7 @@ impl<B: AutodiffBackend> Commit<'_, B> {
                 let weight = self.decayed(id, weight);
                 self.add(weight, left, right)
             }
-            WeightWrite::Step { step } => {
-                let step = step * self.rate(id);
-                let step = self.guard.choose(step, Tensor::zeros_like);
-                self.decayed(id, weight) - step
-            }
+            WeightWrite::Step { step } => self.stepped(id, weight, step),
         }
     }
 
@@ -115,6 +117,12 @@ impl<B: AutodiffBackend> Commit<'_, B> {
         constants: &AdamW,
     ) -> Matrix<B> {
         let number = parameter.dims()[0];
+        if let Some((rows, values)) = plan.replaced.take() {
+            parameter = self.guard.write_rows(parameter, &rows, values);
+        }
+        if let Some(step) = plan.step.take() {
+            return self.stepped(id, parameter, step);
+        }
         self.check(id, parameter.dims());
         let rate = self.rate(id);
         let counts = self.counts.entry(id).or_insert_with(|| vec![0]);
@@ -123,9 +131,6 @@ impl<B: AutodiffBackend> Commit<'_, B> {
             *counts = vec![counts[0]; number];
         }
         plan.zeroed_counts.iter().for_each(|&row| counts[row] = 0);
-        if let Some((rows, values)) = plan.replaced.take() {
-            parameter = self.guard.write_rows(parameter, &rows, values);
-        }
         let moments = plan.moments.take().or_else(|| self.moments.remove(&id));
         let moments = moments.map(|moments| Moments {
             first: zeroed(&self.guard, moments.first, &plan.zeroed_first),

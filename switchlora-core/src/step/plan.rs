@@ -63,6 +63,8 @@ pub(crate) struct RowPlan<B: Backend> {
     pub replaced: Option<(Vec<usize>, Tensor<B, 2>)>,
     /// New moments of the whole parameter, set before AdamW; only in a plan that follows an accepted update.
     pub moments: Option<Moments<B>>,
+    /// `P <- P (1 - lr decay) - lr step` in place of AdamW, `[rows, columns]`; the moments and counts are not used.
+    pub step: Option<Tensor<B, 2>>,
     /// Rows whose moments become zero before AdamW.
     pub zeroed_moments: Vec<usize>,
     /// Rows whose first moment becomes zero before AdamW, while the second stays.

@@ -6,7 +6,7 @@ use super::schedule::SwitchSchedule;
 use super::walk::{Selection, Sides};
 use crate::config_error::{ConfigError, in_range};
 use crate::linear::{FactorInit, SwitchLoraLinearConfig, validate_alpha};
-use crate::step::{AdamWConfig, PoolPlacement};
+use crate::step::{AdamWConfig, MuonConfig, PoolPlacement};
 use serde::{Deserialize, Serialize};
 use switchlora_ops::Precision;
 
@@ -50,6 +50,10 @@ pub struct SwitchLoraConfig {
     /// Where the vectors that a switch brings in come from.
     #[serde(default)]
     pub candidates: Candidates,
+    /// Orthogonal steps for the factors, with these settings, in place of AdamW's. A velocity is reset where the moments
+    /// would be; there are no second moments and no step counts.
+    #[serde(default)]
+    pub orthogonal: Option<MuonConfig>,
     /// How the factors start, and the distribution of the spare vectors: with plain LoRA's, those of B are zero too.
     #[serde(default)]
     pub factors: FactorInit,
@@ -93,6 +97,7 @@ impl SwitchLoraConfig {
             keep_second_moments: false,
             warmup: 0,
             candidates: Candidates::default(),
+            orthogonal: None,
             factors: FactorInit::default(),
             zero_weight: false,
             pools: PoolPlacement::default(),
@@ -127,6 +132,9 @@ impl SwitchLoraConfig {
             in_range("total", total as f64, total > 0, "at least 1 update")?;
         }
         validate_alpha(self.alpha)?;
+        if let Some(orthogonal) = &self.orthogonal {
+            orthogonal.validate()?;
+        }
         self.adamw.validate()
     }
 

@@ -17,7 +17,9 @@ use crate::planner::{Planner, Update};
 use crate::random::{Purpose, stream};
 use crate::record::{LayerRecord, LayerState, OptimizerRecord, SideState};
 use crate::state_error::StateError;
-use crate::step::{AdamW, BiasCorrection, Plan, Pool, Pools, RowPlan, RowWarmup, StepCounts};
+use crate::step::{
+    AdamW, BiasCorrection, Plan, Pool, Pools, RowPlan, RowWarmup, StepCounts, Velocities,
+};
 use burn::module::AutodiffModule;
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
@@ -27,8 +29,10 @@ use std::sync::Arc;
 
 /// SwitchLoRA; LoRA if it never switches; AdamW on a module without factors.
 #[derive(Clone, Debug)]
-pub(crate) struct Switching {
+pub(crate) struct Switching<B: Backend> {
     config: SwitchLoraConfig,
+    /// Of the factors, where their steps are orthogonal.
+    velocities: Option<Velocities<B>>,
     /// Uniform draws that round the number of switches, `[update][layer]`, recorded from another run; else from the seed.
     draws: Option<Arc<Vec<Vec<f64>>>>,
     /// Path and state of each layer with factors.
@@ -39,10 +43,11 @@ pub(crate) struct Switching {
     last: Vec<LayerSwitch>,
 }
 
-impl Switching {
+impl<B: Backend> Switching<B> {
     /// The method before its first update.
     pub fn new(config: SwitchLoraConfig, draws: Option<Arc<Vec<Vec<f64>>>>) -> Self {
         Self {
+            velocities: config.orthogonal.map(Velocities::new),
             config,
             draws,
             layers: Vec::new(),
@@ -57,7 +62,7 @@ impl Switching {
     }
 
     /// Decides how many and which vectors each layer exchanges at an update. A layer that is not trained stays as it is.
-    fn decide<B: Backend>(&mut self, update: &Update<'_, B>) {
+    fn decide(&mut self, update: &Update<'_, B>) {
         let (config, number) = (&self.config, update.number);
         let orders = match config.selection {
             Selection::Gain => gain::orders(update, &config.adamw),
@@ -104,10 +109,11 @@ impl Switching {
     }
 
     /// Adds the update of layer number `index` to `plan`.
-    fn plan_layer<B: Backend>(
-        &self,
+    fn plan_layer(
+        &mut self,
         index: usize,
         update: &Update<'_, B>,
+        gradients: &mut GradientsParams,
         pools: &mut Pools<B>,
         plan: &mut Plan<B>,
     ) {
@@ -123,12 +129,20 @@ impl Switching {
             plan.pools.extend(writes.pools);
             (a.replaced, b.replaced) = (writes.a, writes.b);
         }
+        if let Some(velocities) = &mut self.velocities {
+            for (id, rows) in [(layer.a.id, &mut a), (layer.b.id, &mut b)] {
+                let gradient = gradients.remove::<B, 2>(id);
+                rows.step = gradient.map(|gradient| {
+                    velocities.step(id, gradient, &rows.zeroed_moments, &rows.frozen)
+                });
+            }
+        }
         plan.rows.insert(layer.a.id, a);
         plan.rows.insert(layer.b.id, b);
     }
 
     /// The vectors that enter A and B of a layer, if they are not those of the pools.
-    fn fresh<B: Backend>(
+    fn fresh(
         &self,
         index: usize,
         layer: &LoraLayer<B>,
@@ -161,7 +175,7 @@ impl Switching {
     }
 
     /// Which rows of one side are frozen, and which are reset because their counterparts are switched, in update `number`.
-    fn row_plan<B: Backend>(&self, side: &SideState, stale: &[usize], number: u64) -> RowPlan<B> {
+    fn row_plan(&self, side: &SideState, stale: &[usize], number: u64) -> RowPlan<B> {
         let config = &self.config;
         let reset = |wanted: bool| if wanted { stale.to_vec() } else { Vec::new() };
         let kept = config.keep_second_moments;
@@ -184,7 +198,7 @@ impl Switching {
     }
 }
 
-impl<B: Backend> Planner<B> for Switching {
+impl<B: Backend> Planner<B> for Switching<B> {
     fn validate(&self) -> Result<(), ConfigError> {
         self.config.validate()
     }
@@ -212,6 +226,13 @@ impl<B: Backend> Planner<B> for Switching {
             if switches && origin.is_none() && rank >= shape.shorter_side() {
                 let layer = named(&layer.path);
                 return Err(ConfigError::NothingToSwitch { layer, rank, shape }.into());
+            }
+        }
+        for layer in &layers.lora {
+            for matrix in [&layer.a, &layer.b] {
+                let found = self.velocities.as_ref();
+                let found = found.and_then(|velocities| velocities.shape(matrix.id));
+                StateError::velocity(&layer.path, found, matrix.value.dims())?;
             }
         }
         let begun = self.owners.is_some();
@@ -242,13 +263,13 @@ impl<B: Backend> Planner<B> for Switching {
     fn plan(
         &mut self,
         update: &Update<'_, B>,
-        _gradients: &mut GradientsParams,
+        gradients: &mut GradientsParams,
         pools: &mut Pools<B>,
     ) -> Plan<B> {
         self.decide(update);
         let mut plan = Plan::default();
         for index in 0..update.layers.lora.len() {
-            self.plan_layer(index, update, pools, &mut plan);
+            self.plan_layer(index, update, gradients, pools, &mut plan);
         }
         for (_, state) in &mut self.layers {
             state.a.tick();
@@ -269,9 +290,15 @@ impl<B: Backend> Planner<B> for Switching {
             }
         });
         record.layers = layers.collect();
+        if let Some(velocities) = &self.velocities {
+            record.velocities = velocities.save();
+        }
     }
 
     fn load(&mut self, record: OptimizerRecord, pools: &mut Pools<B>, device: &B::Device) {
+        if let Some(velocities) = &mut self.velocities {
+            velocities.load(record.velocities, device);
+        }
         for layer in record.layers {
             let candidates = layer.candidates_a.zip(layer.candidates_b);
             let pool = |vectors| Pool::new(vectors, self.config.pools, device);
@@ -296,13 +323,14 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
     /// Path, slots, freezes and walk of each layer with factors; waits for the last decision. Empty before the first
     /// update, unless [`prepare`](Self::prepare) came before, and for a method that has no factors of its own.
     pub fn layer_states(&self) -> &[(String, LayerState)] {
-        self.settled::<Switching>()
+        self.settled::<Switching<B::InnerBackend>>()
             .map_or(&[], |method| &method.layers)
     }
 
     /// The exchanges of the last update, layer by layer.
     pub fn last_switches(&self) -> &[LayerSwitch] {
-        self.last::<Switching>().map_or(&[], |method| &method.last)
+        self.last::<Switching<B::InnerBackend>>()
+            .map_or(&[], |method| &method.last)
     }
 
     /// Number of vectors exchanged at the last update, both sides of all layers together.

@@ -88,7 +88,8 @@ mod tests {
 "eval_every": 20, "eval_sequences": 128, "checkpoint_every": 30, "keep": 5, "clip": 1.0, "warm_start": null,
 "warm_start_lr": null, "schedule": {"decay": "cosine", "warmup": 3, "minimum": 0.1}, "switch": {"interval":
 40.0, "ratio": 0.1, "fixed": false, "freeze": 5, "selection": "contiguous", "sides": "both", "reset_moments":
-true, "reset_counts": true, "keep_second_moments": false, "warmup": 0, "candidates": "drawn", "init": "switch_lora", "zero_weight": false, "pools": "device", "alpha": 1.0},
+true, "reset_counts": true, "keep_second_moments": false, "warmup": 0, "candidates":
+"drawn", "orthogonal": false, "init": "switch_lora", "zero_weight": false, "pools": "device", "alpha": 1.0},
 "relora": {"cycle": null, "restart_warmup": null, "reset": "random", "keep": 0.001, "reset_counts": false,
 "alpha": 32.0}, "galore": {"gap": 200, "scale": 0.25, "bias_correction": "rate", "epsilon": 1e-6}, "muon":
 {"momentum": 0.95, "nesterov": true, "iterations": 5}, "adamw":
@@ -98,8 +99,8 @@ true, "reset_counts": true, "keep_second_moments": false, "warmup": 0, "candidat
 "rope_theta": 10000.0, "initializer_range": 0.02, "tie_word_embeddings": false},
 "method": {"rank": 32, "alpha": 1.0, "schedule": {"kind": "decaying", "interval": 40.0, "ratio": 0.1, "total":
 60}, "freeze": 5, "selection": "contiguous", "sides": "both", "reset_moments": true, "reset_counts": true,
-"keep_second_moments": false, "warmup": 0, "candidates": "drawn", "factors": "switch_lora", "zero_weight": false, "pools": "device", "beta_1": 0.9, "beta_2": 0.999, "epsilon":
-1e-8, "weight_decay": 0.0, "decay_matrices_only": false, "seed": 0, "precision": "f32", "frozen": "f32"},
+"keep_second_moments": false, "warmup": 0, "candidates": "drawn", "orthogonal": null, "factors": "switch_lora",
+"zero_weight": false, "pools": "device", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0, "decay_matrices_only": false, "seed": 0, "precision": "f32", "frozen": "f32"},
 "factors": "switch_lora",
 "tokenizer_sha256": "cf9b70a975a39efd6c90a9072e6d8fa45e032201216474c1a6f440005eca6eb4",
 "data_sha256":
@@ -152,7 +153,7 @@ true, "reset_counts": true, "keep_second_moments": false, "warmup": 0, "candidat
             ("/experiment", &["projection_lr", "init", "muon"][..]),
             (
                 "/experiment/switch",
-                &["keep_second_moments", "warmup", "candidates"],
+                &["keep_second_moments", "warmup", "candidates", "orthogonal"],
             ),
             ("/experiment/adamw", &["decay_matrices_only"]),
             (
@@ -161,6 +162,7 @@ true, "reset_counts": true, "keep_second_moments": false, "warmup": 0, "candidat
                     "keep_second_moments",
                     "warmup",
                     "candidates",
+                    "orthogonal",
                     "decay_matrices_only",
                 ],
             ),

@@ -58,6 +58,8 @@ pub struct SwitchSettings {
     pub warmup: u32,
     /// Where the vectors that a switch brings in come from: `drawn` or `gradient`.
     pub candidates: Candidates,
+    /// Orthogonal steps for the factors, with the settings of `[muon]`, in place of AdamW's; also of method `lora`.
+    pub orthogonal: bool,
     /// Initial distribution of factors and candidate vectors: `switch_lora` (the paper's bounds) or `lora` (B zero).
     pub init: FactorInit,
     /// Start the frozen weights at zero.
@@ -149,6 +151,7 @@ impl Default for SwitchSettings {
             keep_second_moments: layers.keep_second_moments,
             warmup: layers.warmup,
             candidates: layers.candidates,
+            orthogonal: false,
             init: layers.factors,
             zero_weight: layers.zero_weight,
             pools: layers.pools,

@@ -99,8 +99,13 @@ impl Setup {
     /// Parameters, memory and traffic of the training, in closed form.
     pub fn cost(&self) -> Cost {
         let (method, rank) = (self.experiment.method, self.experiment.rank);
-        let cost = method.cost(&self.model.shape(), rank.unwrap_or(0));
-        cost.with_frozen(self.method.layers.frozen)
+        let shape = self.model.shape();
+        let cost = method.cost(&shape, rank.unwrap_or(0));
+        let cost = cost.with_frozen(self.method.layers.frozen);
+        match self.method.layers.orthogonal {
+            Some(_) if method.freezes() => cost.with_orthogonal_factors(shape.other_parameters),
+            _ => cost,
+        }
     }
 
     /// The method of the state after `step` updates: full rank while the warm start lasts.

@@ -132,6 +132,47 @@ impl TrainArgs {
     ///
     /// A value that `config.toml` cannot hold.
     pub(super) fn override_in(&self, base: &Experiment) -> Result<Experiment, ExperimentError> {
-        base.with(self).map(Experiment::with_absolute_paths)
+        let mut experiment = base.with(self)?;
+        // One learning rate for all weights stays one.
+        if self.lr.is_some() && self.projection_lr.is_none() && base.projection_lr == base.lr {
+            experiment.projection_lr = None;
+        }
+        Ok(experiment.with_absolute_paths())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_learning_rate_stays_one_when_a_flag_changes_it_and_two_stay_two() {
+        let base = |lr, projection_lr| Experiment {
+            lr: Some(lr),
+            projection_lr: Some(projection_lr),
+            ..Experiment::default()
+        };
+        let flags = |lr, projection_lr| TrainArgs {
+            lr,
+            projection_lr,
+            ..TrainArgs::default()
+        };
+        let rates = |base: Experiment, flags: TrainArgs| {
+            let experiment = flags.override_in(&base).unwrap().resolve().unwrap().0;
+            (experiment.lr.unwrap(), experiment.projection_lr.unwrap())
+        };
+        assert_eq!(
+            rates(base(1e-2, 1e-2), flags(Some(5e-3), None)),
+            (5e-3, 5e-3)
+        );
+        assert_eq!(
+            rates(base(1e-2, 3e-2), flags(Some(5e-3), None)),
+            (5e-3, 3e-2)
+        );
+        assert_eq!(
+            rates(base(1e-2, 1e-2), flags(None, Some(4e-2))),
+            (1e-2, 4e-2)
+        );
+        assert_eq!(rates(base(1e-2, 1e-2), flags(None, None)), (1e-2, 1e-2));
     }
 }

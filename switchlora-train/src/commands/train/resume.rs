@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 
 /// Keys that may change: they alter neither the meaning of the state nor the updates done so far.
-const FREE: [&str; 9] = [
+const FREE: [&str; 10] = [
     "steps",
     "eval_every",
     "eval_sequences",
@@ -21,6 +21,7 @@ const FREE: [&str; 9] = [
     "backend",
     "device",
     "lr",
+    "projection_lr",
     "clip",
 ];
 /// Tables of such keys.
