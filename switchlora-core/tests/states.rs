@@ -3,15 +3,15 @@
 use burn::backend::Autodiff;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsParams, Optimizer};
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
 use rand_chacha::ChaCha8Rng;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use switchlora_core::init::uniform;
 use switchlora_core::{
-    GaLoreConfig, Method, MethodConfig, MethodOptimizer, OptimizerRecord, Purpose, StateError,
-    SwitchLoraConfig, SwitchLoraLinear, SwitchSchedule, stream,
+    AdamWConfig, GaLoreConfig, Method, MethodConfig, MethodOptimizer, MuonConfig, OptimizerRecord,
+    Purpose, StateError, SwitchLoraConfig, SwitchLoraLinear, SwitchSchedule, stream,
 };
 
 type B = Autodiff<Flex>;
@@ -270,6 +270,37 @@ fn galores_projections_of_another_rank_are_refused() {
 }
 
 #[test]
+fn velocities_of_another_shape_are_refused_by_the_name_of_the_layer() {
+    let random = &mut stream(3, Purpose::Draw, 0, 0);
+    let plain = SwitchLoraConfig::new(None, SwitchSchedule::Never).unwrap();
+    let orthogonal = SwitchLoraConfig {
+        orthogonal: Some(MuonConfig::default()),
+        ..method(4)
+    };
+    let muon = MuonConfig::default();
+    let new: [(&SwitchLoraConfig, &dyn Fn() -> Optim); 2] = [
+        (&plain, &|| muon.optimizer(AdamWConfig::default())),
+        (&orthogonal, &|| orthogonal.optimizer()),
+    ];
+    for (layers, new) in new {
+        let mut optimizer = new();
+        let model = step(&mut optimizer, model(layers, 8, 12, 1), random);
+        let mut saved = record(&optimizer);
+        assert!(!saved.velocities.is_empty());
+        assert!(new().load_record(saved.clone()).try_prepare(&model).is_ok());
+        for velocity in saved.velocities.values_mut() {
+            *velocity = TensorData::zeros::<f32, _>([3, 5]);
+        }
+        let refused = new().load_record(saved).try_prepare(&model);
+        let text = refused.unwrap_err().to_string();
+        assert!(
+            text.contains("[3, 5]") && text.contains("layer up"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn layers_that_share_a_parameter_are_refused_by_name() {
     let method = method(4);
     let up = layer(&method, 8, 8, 1);
@@ -416,6 +447,8 @@ fn what_does_not_do_what_its_configuration_suggests_is_remarked_once() {
     assert!(
         first(GaLoreConfig::new(2).unwrap().optimizer(), four()).contains("2 layers have factors")
     );
+    let muon = MuonConfig::default().optimizer(AdamWConfig::default());
+    assert!(first(muon, four()).contains("2 layers have factors"));
     let one = first(method(1).optimizer(), model(&method(1), 8, 12, 1));
     assert!(
         one.contains("layer up (and 1 more) never switches"),

@@ -40,12 +40,16 @@ impl Report<'_> {
         self.form.figures(charts.map(|(_, chart)| chart))
     }
 
-    /// How much higher the perplexity is than that of full-rank training.
+    /// How much higher the perplexity is than that of the best full-rank training by AdamW, seed by seed.
     fn to_full(&self, row: &Summary) -> Option<String> {
-        let rows = &self.comparison.summary;
-        let full = rows.iter().find(|row| row.method == "full")?;
-        let behind = 100.0 * (row.perplexity / full.perplexity - 1.0);
-        Some(format!("{behind:+.1} %"))
+        let rows = self.comparison.summary.iter();
+        let full = rows.filter(|row| row.method == "full");
+        let full = full.min_by(|a, b| a.perplexity.total_cmp(&b.perplexity))?;
+        let (mean, deviation) = self.comparison.above(&row.variant, &full.variant)?;
+        Some(match deviation.filter(|_| row.variant != full.variant) {
+            Some(deviation) => format!("{mean:+.1} ± {deviation:.1} %"),
+            None => format!("{mean:+.1} %"),
+        })
     }
 }
 

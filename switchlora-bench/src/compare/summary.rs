@@ -136,6 +136,24 @@ pub struct Summary {
 }
 
 impl Comparison {
+    /// By how many percent the perplexity of a variant is above that of another one: mean over the seeds that both have,
+    /// and the sample standard deviation. A seed is the same data in the same order for both, so that the difference of
+    /// seeds is not in this deviation.
+    pub(super) fn above(&self, variant: &str, other: &str) -> Option<(f64, Option<f64>)> {
+        let of = |name: &str, seed: u64| {
+            let mut runs = self.runs.iter();
+            runs.find(|run| run.variant == name && run.experiment.seed == seed)
+        };
+        let pairs = self.runs.iter().filter(|run| run.variant == variant);
+        let above = pairs.filter_map(|run| {
+            let other = of(other, run.experiment.seed)?;
+            Some(100.0 * ((run.loss - other.loss).exp() - 1.0))
+        });
+        let above: Vec<f64> = above.filter(|percent| percent.is_finite()).collect();
+        let mean = (!above.is_empty()).then(|| mean(above.iter().copied()))?;
+        Some((mean, deviation(&above)))
+    }
+
     /// Computes the rows from the trainings so far.
     pub(super) fn summarize(&mut self, grid: &Grid, searches: &[Search]) {
         let rows = grid
