@@ -1,10 +1,11 @@
 //! What a switch costs: the losses of the updates around it, with the switch and without it.
 //!
-//! A training without switches stops at several updates. From each it goes on twice, with the same weights, the same state of
-//! the optimizer and the same batches: once as it was, and once with a single switch in the first update. The difference of
-//! the two losses, update by update, is what the switch did. Each variant of a grid makes that switch in its own way.
+//! A training without switches stops at several updates. From each it goes on twice, with the same weights, the same
+//! state of the optimizer and the same batches: once as it was, and once with a single switch in the first update. The
+//! difference of the two losses, update by update, is what the switch did. Each variant of a grid makes that switch in
+//! its own way.
 
-use crate::compare::{Grid, GridError, Variant};
+use crate::compare::{Grid, Variant};
 use anyhow::{Context, Result, bail};
 use burn::data::dataloader::DataLoader;
 use burn::optim::Optimizer;
@@ -36,8 +37,8 @@ pub struct Window {
 pub struct Around {
     /// The variant.
     pub variant: String,
-    /// Loss with the switch minus loss without it, in nats a token: a row for each branch, a column for each update. The
-    /// first column is 0, since the loss of an update is computed before it.
+    /// Loss with the switch minus loss without it, in nats a token: a row for each branch, a column for each update.
+    /// The first column is 0, since the loss of an update is computed before it.
     pub differences: Vec<Vec<f64>>,
     /// Vectors exchanged by each switch.
     pub switches: usize,
@@ -66,16 +67,16 @@ pub struct AroundJob {
 }
 
 impl AroundJob {
-    /// Opens the variants of a grid, which must be SwitchLoRA on one model. `embedded` is the embedded text as packed tokens.
+    /// Opens the variants of a grid, which must be SwitchLoRA on one model. `embedded` is the embedded text as packed
+    /// tokens.
     ///
     /// # Errors
     ///
-    /// A variant is another method or another training, a branch would begin or end outside the training, or the text cannot
-    /// be read.
+    /// A variant is another method or another training, a branch would begin or end outside the training, or the text
+    /// cannot be read.
     pub fn new(grid: &Grid, window: Window, seed: u64, embedded: PathBuf) -> Result<Self> {
         let setup = |variant: &Variant| -> Result<Setup> {
-            let trial = grid.trial(variant, BackendKind::Flex, None, seed, None);
-            let trial = trial.map_err(|error: GridError| anyhow::anyhow!(error))?;
+            let trial = grid.trial(variant, BackendKind::Flex, None, seed, None)?;
             Setup::new(trial, None).with_context(|| format!("variant `{}`", variant.name))
         };
         let mut base = setup(&grid.variants[0])?;
@@ -93,7 +94,11 @@ impl AroundJob {
             variants.push((variant.name.clone(), method));
         }
         let steps = base.experiment.steps;
-        if let Some(at) = window.at.iter().find(|at| **at + window.updates > steps) {
+        if let Some(at) = window
+            .at
+            .iter()
+            .find(|at| at.saturating_add(window.updates) > steps)
+        {
             let updates = window.updates;
             bail!("{updates} updates after update {at} are not in a training of {steps}");
         }
@@ -109,8 +114,8 @@ impl AroundJob {
         })
     }
 
-    /// The losses of a branch that begins at `training` with one update of `first` and goes on with `then`, and the vectors
-    /// that it exchanges.
+    /// The losses of a branch that begins at `training` with one update of `first` and goes on with `then`, and the
+    /// vectors that it exchanges.
     fn branch<B: AutodiffBackend>(
         &self,
         training: &Training<B>,

@@ -85,7 +85,8 @@ pub struct Cost {
     pub weight_bytes: u64,
     /// Bytes of all gradients at the end of a backward pass.
     pub gradient_bytes: u64,
-    /// Bytes of AdamW's two moments, of Muon's velocities, of SwitchLoRA's step counts (one per LoRA vector) and of GaLore's projections.
+    /// Bytes of AdamW's two moments, of Muon's velocities, of SwitchLoRA's step counts (one per LoRA vector) and of
+    /// GaLore's projections.
     pub moment_bytes: u64,
     /// Bytes of SwitchLoRA's spare candidates, on the device or in host memory.
     pub pool_bytes: u64,
@@ -166,8 +167,8 @@ impl Cost {
         }
     }
 
-    /// The same with orthogonal steps for the factors, which take one velocity in place of two moments and the step counts.
-    /// AdamW trains `others` parameters.
+    /// The same with orthogonal steps for the factors, which take one velocity in place of two moments and the step
+    /// counts. AdamW trains `others` parameters.
     pub fn with_orthogonal_factors(self, others: u64) -> Self {
         let factors = self.trainable_parameters - others;
         Self {

@@ -99,8 +99,8 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
 
     /// The same optimizer with a learning rate of its own for layers: `factor` times that of everything else.
     ///
-    /// Layers are the [`SwitchLoraLinear`](crate::SwitchLoraLinear)s of the module: their factors, or their weights if they
-    /// have no factors. Embeddings, norms, biases and other parameters are everything else.
+    /// Layers are the [`SwitchLoraLinear`](crate::SwitchLoraLinear)s of the module: their factors, or their weights if
+    /// they have no factors. Embeddings, norms, biases and other parameters are everything else.
     ///
     /// # Panics
     ///

@@ -1,10 +1,11 @@
 //! Compares methods fairly: the same tokens in the same order, each method at its own best learning rates, several
 //! seeds.
 //!
-//! First, the learning rates of every variant are searched, with a seed whose results are not reported and the same number
-//! of trainings for each; those with the lowest validation loss win. Then every variant is trained at its learning rates
-//! with each seed. A training runs in its own process and leaves one file in `trials/`, named by a hash of its experiment. So an
-//! interrupted comparison resumes after its last training, and a changed grid runs only the trainings that changed.
+//! First, the learning rates of every variant are searched, with a seed whose results are not reported and the same
+//! number of trainings for each; those with the lowest validation loss win. Then every variant is trained at its
+//! learning rates with each seed. A training runs in its own process and leaves one file in `trials/`, named by a hash
+//! of its experiment. So an interrupted comparison resumes after its last training, and a changed grid runs only the
+//! trainings that changed.
 //!
 //! The hash has the paths of the model and of the text, and the content of the tokenizer and of the checkpoint that a
 //! warm start begins from. After changing the text in place, compare into another folder.

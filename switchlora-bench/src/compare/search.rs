@@ -1,9 +1,9 @@
 //! The search for the learning rates of a variant: one for projections or factors, one for everything else.
 //!
-//! A compass search on a lattice of ratios. From the best rates so far, each rate is tried half a decade higher and lower, the
-//! other as it is; then both; then the same in quarters of a decade. Whatever is better becomes the place to go on from. So
-//! there is no grid whose edge could hide a better value, and every variant takes the same number of trainings, which a grid
-//! that grows would not.
+//! A compass search on a lattice of ratios. From the best rates so far, each rate is tried half a decade higher and
+//! lower, the other as it is; then both; then the same in quarters of a decade. Whatever is better becomes the place to
+//! go on from. So there is no grid whose edge could hide a better value, and every variant takes the same number of
+//! trainings, which a grid that grows would not.
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,8 @@ struct Place {
 }
 
 impl Place {
-    /// The places at a distance from here: along one axis, then along both; along the diagonal only if the rates are `one`.
+    /// The places at a distance from here: along one axis, then along both; along the diagonal only if the rates are
+    /// `one`.
     fn around(self, distance: i32, one: bool) -> Vec<Self> {
         let cross = [(1, 0), (-1, 0), (0, 1), (0, -1)];
         let corners = [(1, 1), (-1, -1), (1, -1), (-1, 1)];

@@ -136,9 +136,9 @@ pub struct Summary {
 }
 
 impl Comparison {
-    /// By how many percent the perplexity of a variant is above that of another one: mean over the seeds that both have,
-    /// and the sample standard deviation. A seed is the same data in the same order for both, so that the difference of
-    /// seeds is not in this deviation.
+    /// By how many percent the perplexity of a variant is above that of another one: mean over the seeds that both
+    /// have, and the sample standard deviation. A seed is the same data in the same order for both, so that the
+    /// difference of seeds is not in this deviation.
     pub(super) fn above(&self, variant: &str, other: &str) -> Option<(f64, Option<f64>)> {
         let of = |name: &str, seed: u64| {
             let mut runs = self.runs.iter();

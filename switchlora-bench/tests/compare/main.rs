@@ -138,7 +138,7 @@ fn comparisons_of_two_lengths_become_one_table_and_one_figure() {
     let text = |steps: u64| {
         let variants = "[[variant]]\nname = \"full\"\nmethod = \"full\"\n[[variant]]\nname = \"muon\"\nmethod = \"muon\"\n";
         let keys = "model = \"model.json\"\ndata = [\"text.txt\"]\nbatch_size = 2\nsequence_length = 24\neval_sequences = 8";
-        format!("seeds = [1]\n[experiment]\nsteps = {steps}\n{keys}\n{variants}")
+        format!("seeds = [1]\n[experiment]\nlr = 3e-3\nsteps = {steps}\n{keys}\n{variants}")
     };
     for (folder, steps) in [("long", 6), ("short", 3)] {
         fs::write(place.path("grid.toml"), text(steps)).unwrap();
@@ -205,7 +205,8 @@ fn what_a_switch_costs_is_measured_from_one_state_on_the_same_batches() {
     assert_eq!(of(0), of(1));
     assert_ne!(of(0), of(2));
     for (plain, kept) in of(0).iter().zip(of(2)) {
-        // The loss of the update that switches is computed before it, and a switch does not change what the layer computes.
+        // The loss of the update that switches is computed before it, and a switch does not change what the layer
+        // computes.
         assert_eq!(plain[0], 0.0);
         assert_eq!(
             plain.as_array().unwrap()[..6],

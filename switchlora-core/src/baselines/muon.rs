@@ -17,8 +17,8 @@ use burn::optim::GradientsParams;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 
 impl MuonConfig {
-    /// The optimizer, with `adamw` for everything but the weights of the layers, and for its weight decay; put it inside a
-    /// [`ClipGradNorm`](crate::ClipGradNorm).
+    /// The optimizer, with `adamw` for everything but the weights of the layers, and for its weight decay; put it
+    /// inside a [`ClipGradNorm`](crate::ClipGradNorm).
     ///
     /// # Panics
     ///

@@ -1,11 +1,14 @@
-//! Orthogonal steps: those of Muon (Jordan et al. 2024, [kellerjordan.github.io/posts/muon](https://kellerjordan.github.io/posts/muon/)).
+//! Orthogonal steps: those of Muon (Jordan et al. 2024,
+//! [kellerjordan.github.io/posts/muon](https://kellerjordan.github.io/posts/muon/)).
 //!
 //! With the gradient `G: [n, m]` of a parameter and its velocity `V`, each update computes `V <- momentum V + G`, takes
-//! `G + momentum V` (Nesterov) or `V`, and replaces it by a matrix `O` with the same singular vectors and singular values near
-//! 1, found by iterations of Newton and Schulz. The step is `0.2 sqrt(max(n, m)) O`, whose entries are about as large as
-//! AdamW's, so that both take the same learning rates (Liu et al., [arXiv 2502.16982](https://arxiv.org/abs/2502.16982)).
+//! `G + momentum V` (Nesterov) or `V`, and replaces it by a matrix `O` with the same singular vectors and singular
+//! values near 1, found by iterations of Newton and Schulz. The step is `0.2 sqrt(max(n, m)) O`, whose entries are
+//! about as large as AdamW's, so that both take the same learning rates (Liu et al., [arXiv
+//! 2502.16982](https://arxiv.org/abs/2502.16982)).
 //!
-//! The velocity takes the gradient before clipping: a step that is made orthogonal has the same length whatever the gradient's.
+//! The velocity takes the gradient before clipping: a step that is made orthogonal has the same length whatever the
+//! gradient's.
 
 use crate::config_error::{ConfigError, in_range};
 use crate::record::{by_parameter, from_parameters};
@@ -17,8 +20,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use switchlora_ops::{matmul, scatter_rows};
 
-/// Coefficients `a`, `b`, `c` of an iteration `X <- a X + (b X Xᵀ + c (X Xᵀ)²) X`, chosen by Jordan for the steepest rise of
-/// small singular values.
+/// Coefficients `a`, `b`, `c` of an iteration `X <- a X + (b X Xᵀ + c (X Xᵀ)²) X`, chosen by Jordan for the steepest
+/// rise of small singular values.
 const COEFFICIENTS: [f64; 3] = [3.4445, -4.775, 2.0315];
 
 /// The least norm that a matrix is divided by.
@@ -29,6 +32,7 @@ const STEP: f64 = 0.2;
 
 /// The settings of orthogonal steps.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct MuonConfig {
     /// Decay of the velocity.
     pub momentum: f64,
@@ -108,7 +112,8 @@ impl<B: Backend> Velocities<B> {
         self.all.get(&id).map(Tensor::dims)
     }
 
-    /// The step of a parameter with this gradient, `[n, m]` both, relative to the learning rate. The velocities of the rows in
+    /// The step of a parameter with this gradient, `[n, m]` both, relative to the learning rate. The velocities of the
+    /// rows in
     /// `reset` are zero before, and the rows in `frozen` do not move.
     pub fn step(
         &mut self,

@@ -1,5 +1,5 @@
-//! The candidate vectors of a layer: how the spare ones are drawn, which of them enter its rows, and those that are taken from
-//! the gradient in their place.
+//! The candidate vectors of a layer: how the spare ones are drawn, which of them enter its rows, and those that are
+//! taken from the gradient in their place.
 
 use super::config::SwitchLoraConfig;
 use super::walk::{Exchange, Source};
@@ -20,15 +20,15 @@ pub enum Candidates {
     /// The pool of vectors that were drawn at the start, as in the paper.
     #[default]
     Drawn,
-    /// The leading directions of the side's first moment, which averages its gradients: random mixtures of its rows, at the
-    /// length of the pool's vectors. From the pool as long as there is no moment.
+    /// The leading directions of the side's first moment, which averages its gradients: random mixtures of its rows, at
+    /// the length of the pool's vectors. From the pool as long as there is no moment.
     Gradient,
 }
 
 /// Vectors of the length `norm` along the leading directions of `moment: [rank, length]`, `[count, length]`.
 ///
-/// A mixture of all rows with random weights has each singular direction in proportion to its singular value; the product
-/// with `momentᵀ moment` makes that the cube.
+/// A mixture of all rows with random weights has each singular direction in proportion to its singular value; the
+/// product with `momentᵀ moment` makes that the cube.
 pub(super) fn leading<B: Backend>(
     moment: Tensor<B, 2>,
     count: usize,

@@ -39,19 +39,19 @@ pub struct SwitchLoraConfig {
     /// Whether the step count of a switched vector's counterpart becomes zero.
     #[serde(default = "yes")]
     pub reset_counts: bool,
-    /// Whether the second moment and the step count of a switched vector's counterpart stay in any case, so that only its
-    /// first moment is reset. The size of its steps is then known, and they grow as the first moment does.
+    /// Whether the second moment and the step count of a switched vector's counterpart stay in any case, so that only
+    /// its first moment is reset. The size of its steps is then known, and they grow as the first moment does.
     #[serde(default)]
     pub keep_second_moments: bool,
-    /// Updates over which the learning rate of a switched vector's counterpart rises from zero, counted from the switch; 0
-    /// for none. It goes by the step count, so it needs [`reset_counts`](Self::reset_counts).
+    /// Updates over which the learning rate of a switched vector's counterpart rises from zero, counted from the
+    /// switch; 0 for none. It goes by the step count, so it needs [`reset_counts`](Self::reset_counts).
     #[serde(default)]
     pub warmup: u32,
     /// Where the vectors that a switch brings in come from.
     #[serde(default)]
     pub candidates: Candidates,
-    /// Orthogonal steps for the factors, with these settings, in place of AdamW's. A velocity is reset where the moments
-    /// would be; there are no second moments and no step counts.
+    /// Orthogonal steps for the factors, with these settings, in place of AdamW's. A velocity is reset where the
+    /// moments would be; there are no second moments and no step counts.
     #[serde(default)]
     pub orthogonal: Option<MuonConfig>,
     /// How the factors start, and the distribution of the spare vectors: with plain LoRA's, those of B are zero too.

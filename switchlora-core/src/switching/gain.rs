@@ -1,7 +1,7 @@
 //! How much the vectors of a layer still gain, as their moments show it.
 //!
-//! The gain of row `i` is the mean of `|m| / (1 - b1^t) / sqrt(v / (1 - b2^t))` over the entries of `A_i` and of `B_i`: near 1
-//! where the gradients of the last updates agree, near 0 where they only are noise.
+//! The gain of row `i` is the mean of `|m| / (1 - b1^t) / sqrt(v / (1 - b2^t))` over the entries of `A_i` and of `B_i`:
+//! near 1 where the gradients of the last updates agree, near 0 where they only are noise.
 
 use crate::layers::LayerMatrix;
 use crate::planner::Update;
@@ -10,7 +10,8 @@ use crate::step::AdamWConfig;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-/// The rows of each layer, those that gain least first; in their own order where nothing is known yet. Waits for the device.
+/// The rows of each layer, those that gain least first; in their own order where nothing is known yet. Waits for the
+/// device.
 pub(super) fn orders<B: Backend>(update: &Update<'_, B>, adamw: &AdamWConfig) -> Vec<Vec<usize>> {
     let layers = &update.layers.lora;
     let sides = layers.iter().map(|layer| {

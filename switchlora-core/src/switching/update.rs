@@ -174,7 +174,8 @@ impl<B: Backend> Switching<B> {
         ]
     }
 
-    /// Which rows of one side are frozen, and which are reset because their counterparts are switched, in update `number`.
+    /// Which rows of one side are frozen, and which are reset because their counterparts are switched, in update
+    /// `number`.
     fn row_plan(&self, side: &SideState, stale: &[usize], number: u64) -> RowPlan<B> {
         let config = &self.config;
         let reset = |wanted: bool| if wanted { stale.to_vec() } else { Vec::new() };

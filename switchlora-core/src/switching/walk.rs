@@ -19,7 +19,8 @@ pub enum Selection {
     Contiguous,
     /// Rows and spare vectors at random.
     Random,
-    /// The rows that gain least, as their moments show it, with the spare vectors in order. Every update waits for the device.
+    /// The rows that gain least, as their moments show it, with the spare vectors in order. Every update waits for the
+    /// device.
     Gain,
 }
 

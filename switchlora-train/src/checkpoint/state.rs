@@ -83,7 +83,8 @@ mod tests {
 "skipped": 0,
 "recent_skips": [],
 "experiment": {"method": "switchlora", "model": "tiny", "rank": 32, "steps": 60, "batch_size": 8,
-"accumulation": 1, "sequence_length": 128, "lr": 0.01, "projection_lr": 0.01, "init": "range", "seed": 0, "data": [], "validation": [], "weights": [],
+"accumulation": 1, "sequence_length": 128, "lr": 0.01, "projection_lr": 0.01, "init": "range",
+"seed": 0, "data": [], "validation": [], "weights": [],
 "field": "text", "tokenizer": null, "backend": "flex", "device": 0, "precision": "f32", "frozen": "f32",
 "eval_every": 20, "eval_sequences": 128, "checkpoint_every": 30, "keep": 5, "clip": 1.0, "warm_start": null,
 "warm_start_lr": null, "schedule": {"decay": "cosine", "warmup": 3, "minimum": 0.1}, "switch": {"interval":
@@ -100,7 +101,8 @@ true, "reset_counts": true, "keep_second_moments": false, "warmup": 0, "candidat
 "method": {"rank": 32, "alpha": 1.0, "schedule": {"kind": "decaying", "interval": 40.0, "ratio": 0.1, "total":
 60}, "freeze": 5, "selection": "contiguous", "sides": "both", "reset_moments": true, "reset_counts": true,
 "keep_second_moments": false, "warmup": 0, "candidates": "drawn", "orthogonal": null, "factors": "switch_lora",
-"zero_weight": false, "pools": "device", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0, "decay_matrices_only": false, "seed": 0, "precision": "f32", "frozen": "f32"},
+"zero_weight": false, "pools": "device", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8,
+"weight_decay": 0.0, "decay_matrices_only": false, "seed": 0, "precision": "f32", "frozen": "f32"},
 "factors": "switch_lora",
 "tokenizer_sha256": "cf9b70a975a39efd6c90a9072e6d8fa45e032201216474c1a6f440005eca6eb4",
 "data_sha256":

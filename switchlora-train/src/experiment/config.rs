@@ -1,15 +1,13 @@
 //! The experiment: its keys in TOML, and their defaults.
 
-use super::settings::{
-    GaLoreSettings, MuonSettings, ReLoraSettings, ScheduleSettings, SwitchSettings,
-};
+use super::settings::{GaLoreSettings, ReLoraSettings, ScheduleSettings, SwitchSettings};
 use super::warm_start::WarmStart;
 use crate::backend::BackendKind;
 use crate::data::pack::FIELD;
 use crate::model::WeightInit;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use switchlora_core::{AdamWConfig, Method, Precision};
+use switchlora_core::{AdamWConfig, Method, MuonConfig, Precision};
 
 /// Every choice of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,8 +30,8 @@ pub struct Experiment {
     pub sequence_length: usize,
     /// Peak learning rate; a default of the method unless given.
     pub lr: Option<f64>,
-    /// Peak learning rate of factors, and of the projections' weights in methods without factors; unless given, `lr`, or a
-    /// default of the method if that is not given either.
+    /// Peak learning rate of factors, and of the projections' weights in methods without factors; unless given, `lr`,
+    /// or a default of the method if that is not given either.
     pub projection_lr: Option<f64>,
     /// How the weights of a new model are drawn.
     pub init: WeightInit,
@@ -70,7 +68,7 @@ pub struct Experiment {
     /// Full-rank training before the method begins: a run or checkpoint to take the weights from, or a number of the run's
     /// own updates.
     pub warm_start: Option<WarmStart>,
-    /// Peak learning rate of the run's own full-rank updates; the default of `full`, or `lr` if it is lower, unless given.
+    /// Peak learning rate of the run's own full-rank updates; 3e-3, or `lr` if it is lower, unless given.
     pub warm_start_lr: Option<f64>,
     /// Learning rate schedule.
     pub schedule: ScheduleSettings,
@@ -80,8 +78,8 @@ pub struct Experiment {
     pub relora: ReLoraSettings,
     /// GaLore: the projections.
     pub galore: GaLoreSettings,
-    /// Muon: the steps.
-    pub muon: MuonSettings,
+    /// Orthogonal steps: of Muon, and of the factors where `switch.orthogonal` says so.
+    pub muon: MuonConfig,
     /// AdamW.
     pub adamw: AdamWConfig,
 }
@@ -120,7 +118,7 @@ impl Default for Experiment {
             switch: SwitchSettings::default(),
             relora: ReLoraSettings::default(),
             galore: GaLoreSettings::default(),
-            muon: MuonSettings::default(),
+            muon: MuonConfig::default(),
             adamw: AdamWConfig::default(),
         }
     }

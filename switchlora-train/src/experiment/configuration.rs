@@ -2,8 +2,8 @@
 
 use super::config::Experiment;
 use switchlora_core::{
-    AdamWConfig, ConfigError, FactorInit, GaLoreConfig, Method, MethodConfig, MuonConfig,
-    ReLoraConfig, SwitchLoraConfig, SwitchSchedule,
+    AdamWConfig, ConfigError, FactorInit, GaLoreConfig, Method, MethodConfig, ReLoraConfig,
+    SwitchLoraConfig, SwitchSchedule,
 };
 
 impl Experiment {
@@ -29,18 +29,10 @@ impl Experiment {
                     ..self.adamw
                 },
             },
-            muon: self.muon(),
+            muon: self.muon,
             layer_rate: self.layer_rate(),
         };
         config.validate().map(|()| config)
-    }
-
-    fn muon(&self) -> MuonConfig {
-        MuonConfig {
-            momentum: self.muon.momentum,
-            nesterov: self.muon.nesterov,
-            iterations: self.muon.iterations,
-        }
     }
 
     /// The learning rate of projections as a factor of the other's. Exactly 1 where they are equal.
@@ -73,7 +65,7 @@ impl Experiment {
             keep_second_moments: switch.keep_second_moments,
             warmup: switch.warmup,
             candidates: switch.candidates,
-            orthogonal: (switch.orthogonal && self.method != Method::ReLora).then(|| self.muon()),
+            orthogonal: (switch.orthogonal && self.method != Method::ReLora).then_some(self.muon),
             factors: self.factors(),
             zero_weight: switch.zero_weight && self.method.switches(),
             pools: switch.pools,

@@ -105,8 +105,7 @@ impl Experiment {
         let begins = self.method != Method::Full || updates == 0;
         let expected = "another method than full, or a run to start from";
         check(key, updates, begins, expected)?;
-        self.warm_start_lr
-            .get_or_insert(Method::Full.learning_rates().others.min(lr));
+        self.warm_start_lr.get_or_insert(FULL_RANK.min(lr));
         Ok(())
     }
 
@@ -124,6 +123,9 @@ impl Experiment {
         relora.restart_warmup = relora.restart_warmup.or(theirs.restart_warmup);
     }
 }
+
+/// Peak learning rate of updates in full rank, which have one rate for all weights.
+const FULL_RANK: f64 = 3e-3;
 
 const ABOVE_0: &str = "a number above 0 that f32 can hold, 1.2e-38 to 3.4e38";
 

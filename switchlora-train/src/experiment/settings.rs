@@ -3,8 +3,8 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use switchlora_core::{
-    BiasCorrection, Candidates, FactorInit, GaLoreConfig, MomentReset, MuonConfig, PoolPlacement,
-    ReLoraConfig, Selection, Sides, SwitchLoraConfig, SwitchSchedule,
+    BiasCorrection, Candidates, FactorInit, GaLoreConfig, MomentReset, PoolPlacement, ReLoraConfig,
+    Selection, Sides, SwitchLoraConfig, SwitchSchedule,
 };
 
 /// How the learning rate falls after warmup.
@@ -52,7 +52,8 @@ pub struct SwitchSettings {
     pub reset_moments: bool,
     /// Reset the step count of a switched vector's counterpart to zero.
     pub reset_counts: bool,
-    /// Keep the second moment and the step count of a switched vector's counterpart, so that only its first moment is reset.
+    /// Keep the second moment and the step count of a switched vector's counterpart, so that only its first moment is
+    /// reset.
     pub keep_second_moments: bool,
     /// Updates over which the learning rate of a switched vector's counterpart rises from zero after the switch.
     pub warmup: u32,
@@ -100,29 +101,6 @@ pub struct GaLoreSettings {
     pub bias_correction: BiasCorrection,
     /// Added to the root of the second moment, instead of `adamw.epsilon`.
     pub epsilon: f64,
-}
-
-/// Table `[muon]`: the steps of Muon.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MuonSettings {
-    /// Decay of the velocity.
-    pub momentum: f64,
-    /// Whether a step looks ahead by the momentum.
-    pub nesterov: bool,
-    /// Iterations of Newton and Schulz, which make a step orthogonal.
-    pub iterations: u32,
-}
-
-impl Default for MuonSettings {
-    fn default() -> Self {
-        let muon = MuonConfig::default();
-        Self {
-            momentum: muon.momentum,
-            nesterov: muon.nesterov,
-            iterations: muon.iterations,
-        }
-    }
 }
 
 impl Default for ScheduleSettings {

@@ -12,7 +12,8 @@ pub enum WeightInit {
     /// The model's `initializer_range` for every matrix, as in Hugging Face's programs and the paper's.
     #[default]
     Range,
-    /// `1 / sqrt(inputs)` for projections, divided by `sqrt(2 layers)` where they write to the residual stream (o and down);
+    /// `1 / sqrt(inputs)` for projections, divided by `sqrt(2 layers)` where they write to the residual stream (o and
+    /// down);
     /// `initializer_range` for embeddings and head.
     Scaled,
 }

@@ -17,8 +17,9 @@ pub struct TrainArgs {
     /// Training method.
     #[arg(long, value_parser = flags::method())]
     method: Option<Method>,
-    /// A preset (nano, tiny, 9m, 20m, 35m, 60m, 71m, 130m, 250m, 350m, 1b, 3b, 7b), the path of a Hugging Face config.json,
-    /// or a Hugging Face folder, whose weights (and tokenizer, unless another is given) the training starts from.
+    /// A preset (nano, tiny, 9m, 20m, 35m, 60m, 71m, 130m, 250m, 350m, 1b, 3b, 7b), the path of a Hugging Face
+    /// config.json, or a Hugging Face folder, whose weights (and tokenizer, unless another is given) the training
+    /// starts from.
     #[arg(long, value_parser = flags::text::<String>())]
     model: Option<String>,
     /// Rank of the factors or projections; unless given, a quarter of the hidden size, at most half of the narrowest
@@ -40,8 +41,8 @@ pub struct TrainArgs {
     /// Peak learning rate; a default of the method unless given.
     #[arg(long, allow_negative_numbers = true)]
     lr: Option<f64>,
-    /// Peak learning rate of factors, and of the projections' weights in methods without factors; unless given, that of --lr,
-    /// or a default of the method.
+    /// Peak learning rate of factors, and of the projections' weights in methods without factors; unless given, that of
+    /// --lr, or a default of the method.
     #[arg(long, allow_negative_numbers = true)]
     projection_lr: Option<f64>,
     /// How the learning rate falls after warmup.
