@@ -10,20 +10,7 @@ use crate::step::Pool;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 use rand::Rng;
-use serde::{Deserialize, Serialize};
 use switchlora_ops::matmul;
-
-/// Where the vectors that a switch brings in come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Candidates {
-    /// The pool of vectors that were drawn at the start, as in the paper.
-    #[default]
-    Drawn,
-    /// The leading directions of the side's first moment, which averages its gradients: random mixtures of its rows, at
-    /// the length of the pool's vectors. From the pool as long as there is no moment.
-    Gradient,
-}
 
 /// Vectors of the length `norm` along the leading directions of `moment: [rank, length]`, `[count, length]`.
 ///

@@ -2,7 +2,8 @@
 //!
 //! To read the method in one sitting: [`schedule`] says how many vectors change, [`walk`] which ones, [`exchange`] and
 //! [`candidates`] how a layer and its pools change, [`update`] puts one update together; [`config`] holds every
-//! choice. [`owner`] says which layer a state belongs to, [`remarks`] what a person is told of the layers.
+//! choice. [`gain`] orders vectors by what they still gain, [`owner`] says which layer a state belongs to, [`remarks`] what
+//! a person is told of the layers.
 
 mod candidates;
 mod config;
@@ -14,9 +15,8 @@ mod schedule;
 mod update;
 mod walk;
 
-pub use candidates::Candidates;
 pub use config::SwitchLoraConfig;
 pub use schedule::SwitchSchedule;
-pub use walk::{Exchange, LayerSwitch, Selection, Sides, Source};
+pub use walk::{Candidates, Exchange, LayerSwitch, Selection, Sides, Source};
 
 pub(crate) use update::Switching;

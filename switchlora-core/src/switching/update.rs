@@ -3,13 +3,13 @@
 //! Counts, positions, freezes and choices live on the host and follow from `(seed, layer, update)` alone, so every replica
 //! of a data-parallel run switches alike without a message.
 
-use super::candidates::{self, Candidates};
+use super::candidates;
 use super::config::SwitchLoraConfig;
 use super::exchange::exchange;
 use super::gain;
 use super::owner::{Owner, origins};
 use super::remarks::remarks;
-use super::walk::{Choice, LayerSwitch, Selection};
+use super::walk::{Candidates, Choice, LayerSwitch, Selection};
 use crate::config_error::{ConfigError, named};
 use crate::layers::{LayerMatrix, Layers, LoraLayer};
 use crate::optimizer::MethodOptimizer;

@@ -24,6 +24,18 @@ pub enum Selection {
     Gain,
 }
 
+/// Where the vectors that a switch brings in come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Candidates {
+    /// The pool of vectors that were drawn at the start, as in the paper.
+    #[default]
+    Drawn,
+    /// The leading directions of the side's first moment, which averages its gradients: random mixtures of its rows, at
+    /// the length of the pool's vectors. From the pool as long as there is no moment.
+    Gradient,
+}
+
 /// Which sides switch. One side alone is an ablation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -306,15 +318,17 @@ mod tests {
     proptest! {
         #[test]
         fn slots_follow_their_vectors_and_none_is_lost(
-            rank in 1usize..12, spare in 0usize..9, random: bool, counts in prop::collection::vec(0usize..12, 1..40),
+            rank in 1usize..12, spare in 0usize..9, kind in 0..3, counts in prop::collection::vec(0usize..12, 1..40),
         ) {
             let slots = rank + spare;
             let mut state = LayerState::new(slots, slots + 3, rank);
             let (mut rows, mut pool) = (state.a.live.clone(), state.a.spare.clone());
             for (update, count) in counts.into_iter().enumerate() {
-                let choice = match random {
-                    true => Choice::Random { seed: 1, layer: 2, update: update as u64 },
-                    false => Choice::Contiguous,
+                let order: Vec<usize> = (0..rank).rev().collect();
+                let choice = match kind {
+                    0 => Choice::Random { seed: 1, layer: 2, update: update as u64 },
+                    1 => Choice::Ordered(&order),
+                    _ => Choice::Contiguous,
                 };
                 let before = state.clone();
                 let (a, b) = state.switch(count, 5, choice, Sides::Both);
@@ -373,6 +387,18 @@ mod tests {
             assert_eq!((a.rows.len(), b.rows.len()), (0, 2));
             assert_eq!(state.a.frozen_rows().count(), 2);
         }
+    }
+
+    #[test]
+    fn the_first_rows_of_an_order_leave_and_those_that_are_frozen_wait() {
+        let mut state = LayerState::new(20, 30, 6);
+        let order = [4, 2, 0, 5, 1, 3];
+        let (a, b) = state.switch(2, 3, Choice::Ordered(&order), Sides::Both);
+        assert_eq!((a.rows, b.rows), (vec![4, 2], vec![0, 5]));
+        // Only rows 1 and 3 are free, one for each side.
+        let (a, b) = state.switch(2, 3, Choice::Ordered(&order), Sides::Both);
+        assert_eq!((a.rows, b.rows), (vec![1], vec![3]));
+        assert_eq!(a.incoming, [Source::Pool(2)]);
     }
 
     #[test]
