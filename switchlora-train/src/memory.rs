@@ -59,10 +59,14 @@ mod tests {
 
     #[test]
     fn a_buffer_in_use_is_in_the_resident_set() {
-        let before = resident().unwrap();
-        let buffer = vec![1_u8; 64 << 20];
-        let after = resident().unwrap();
-        assert!(after.now > before.now + (60 << 20) && after.peak >= after.now);
-        assert_eq!(std::hint::black_box(buffer)[1 << 20], 1);
+        // Other tests of this process free memory meanwhile.
+        let is_seen = || {
+            let before = resident().unwrap();
+            let buffer = vec![1_u8; 64 << 20];
+            let after = resident().unwrap();
+            assert!(after.peak >= after.now);
+            std::hint::black_box(buffer)[1 << 20] == 1 && after.now > before.now + (60 << 20)
+        };
+        assert!((0..20).any(|_| is_seen()));
     }
 }

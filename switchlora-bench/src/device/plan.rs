@@ -115,7 +115,7 @@ impl Asked {
                 };
                 let agreement = format!(
                     "run --suite agreement --quick --models tiny --precision {both} \
-                     --methods full,lora,relora,galore,switchlora --backends flex,{backend}"
+                     --methods full,muon,lora,relora,galore,switchlora --backends flex,{backend}"
                 );
                 let name = format!("agreement-{precision}");
                 pieces.push(self.suite(stage, name, &agreement));

@@ -23,7 +23,7 @@ pub struct PlanArgs {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "full,lora,relora,galore,switchlora"
+        default_values_t = Method::ALL.map(|method| method.name().to_owned())
     )]
     methods: Vec<String>,
     /// Dtype of the frozen weights in memory.

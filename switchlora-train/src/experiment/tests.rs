@@ -176,7 +176,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]
     fn an_experiment_that_is_accepted_is_the_same_after_writing_and_reading_and_another_is_refused_by_name(
-        changes in changes(), method in select(vec!["full", "lora", "relora", "galore", "switchlora"]), bare: bool,
+        changes in changes(), method in select(vec!["full", "muon", "lora", "relora", "galore", "switchlora"]), bare: bool,
     ) {
         // Few keys, or every key.
         let mut table = if bare { Table::new() } else { full() };
@@ -257,7 +257,7 @@ fn numbers_that_a_file_cannot_hold_are_refused_by_their_key_in_any_table_of_any_
             ("adamw", "epsilon"),
             ("adamw", "weight_decay"),
         ] {
-            for method in ["full", "lora", "relora", "galore", "switchlora"] {
+            for method in ["full", "muon", "lora", "relora", "galore", "switchlora"] {
                 refused(
                     &format!("method = \"{method}\"\n[{table}]\n{key} = {number}"),
                     key,
