@@ -123,11 +123,25 @@ fn every_method_resumes_bit_for_bit_on_each_cpu_backend() {
         "[switch]\npools = \"host\"\nfixed = true\n",
     )
     .unwrap();
+    fs::write(
+        place.path("orthogonal.toml"),
+        "[switch]\northogonal = true\nfixed = true\n",
+    )
+    .unwrap();
+    let variants =
+        "keep_second_moments = true\ncandidates = \"gradient\"\nselection = \"gain\"\nfixed = true";
+    fs::write(
+        place.path("variants.toml"),
+        format!("[switch]\nwarmup = 6\n{variants}\n"),
+    )
+    .unwrap();
     let runs = [
         "--method full",
         "--method lora",
         "--method switchlora",
         "--config random.toml",
+        "--config orthogonal.toml",
+        "--config variants.toml",
         "--config host.toml",
         "--precision bf16 --backend flex",
         "--frozen bf16 --backend flex",
