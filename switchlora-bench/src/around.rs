@@ -5,6 +5,7 @@
 //! difference of the two losses, update by update, is what the switch did. Each variant of a grid makes that switch in
 //! its own way.
 
+use crate::cells::read_text;
 use crate::compare::{Grid, Variant};
 use anyhow::{Context, Result, bail};
 use burn::data::dataloader::DataLoader;
@@ -17,7 +18,7 @@ use switchlora_core::{ClipGradNorm, MethodConfig, SwitchSchedule};
 use switchlora_train::backend::{BackendKind, Job};
 use switchlora_train::experiment::LearningRateSchedule;
 use switchlora_train::model::LlamaForCausalLm;
-use switchlora_train::training::{Optim, Setup, Text, Training, packed, scalar};
+use switchlora_train::training::{Optim, Setup, Text, Training, scalar};
 
 /// Updates between two switches of a vector if every update switched as much as the one that does: each side of a layer
 /// exchanges a tenth of its vectors.
@@ -102,10 +103,7 @@ impl AroundJob {
             let updates = window.updates;
             bail!("{updates} updates after update {at} are not in a training of {steps}");
         }
-        if base.experiment.data.is_empty() && base.experiment.tokenizer.is_none() {
-            base.experiment.data.push(embedded);
-        }
-        let text = Text::read(&base, packed)?;
+        let text = read_text(&mut base, embedded)?;
         Ok(Self {
             base,
             variants,
@@ -123,8 +121,13 @@ impl AroundJob {
         device: &B::Device,
     ) -> Result<(Vec<f64>, usize)> {
         let from = training.step();
-        let mut model = training.model().clone();
-        let mut optimizer = training.optimizer().clone();
+        let schedule = LearningRateSchedule::of(&self.base.experiment);
+        let mut branch = Training::from_parts(
+            training.model().clone(),
+            self.exchanged(training.optimizer(), first),
+            move |update| schedule.rate(from + update),
+            self.base.experiment.accumulation,
+        );
         let (mut losses, mut switches) = (Vec::new(), 0);
         let batches = from..from + self.window.updates;
         let loader = self
@@ -133,19 +136,13 @@ impl AroundJob {
             .loader::<B>(self.micro_batches(batches), device);
         let mut batches = loader.iter();
         for update in 0..self.window.updates {
-            match update {
-                0 => optimizer = self.exchanged(optimizer, first),
-                1 => optimizer = self.exchanged(optimizer, then),
-                _ => {}
+            if update == 1 {
+                let next = self.exchanged(branch.optimizer(), then);
+                *branch.optimizer_mut() = next;
             }
-            let schedule = LearningRateSchedule::of(&self.base.experiment);
-            let rate = move |_| schedule.rate(from + update);
-            let accumulation = self.base.experiment.accumulation;
-            let mut one = Training::from_parts(model, optimizer, rate, accumulation);
-            let done = one.update(&mut batches, &mut ())?;
+            let done = branch.update(&mut batches, &mut ())?;
             losses.push(scalar(done.loss));
             switches += done.switches;
-            (model, optimizer) = (one.model().clone(), one.optimizer().clone());
         }
         Ok((losses, switches))
     }
@@ -157,8 +154,8 @@ impl AroundJob {
     }
 
     /// An optimizer of another configuration with the same state.
-    fn exchanged<B: AutodiffBackend>(&self, old: Optim<B>, config: &MethodConfig) -> Optim<B> {
-        let record = Optimizer::<LlamaForCausalLm<B>, B>::to_record(&old);
+    fn exchanged<B: AutodiffBackend>(&self, old: &Optim<B>, config: &MethodConfig) -> Optim<B> {
+        let record = Optimizer::<LlamaForCausalLm<B>, B>::to_record(old);
         let new = ClipGradNorm::new(self.base.experiment.clip, config.optimizer());
         Optimizer::<LlamaForCausalLm<B>, B>::load_record(new, record)
     }

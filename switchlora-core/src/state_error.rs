@@ -89,22 +89,6 @@ pub enum StateError {
 }
 
 impl StateError {
-    /// Checks the shape of a velocity that was `found` for a parameter of the layer at `path`.
-    pub(crate) fn velocity(
-        path: &str,
-        found: Option<[usize; 2]>,
-        expected: [usize; 2],
-    ) -> Result<(), Self> {
-        match found {
-            Some(found) if found != expected => Err(Self::Velocity {
-                path: path.to_owned(),
-                found,
-                expected,
-            }),
-            _ => Ok(()),
-        }
-    }
-
     pub(crate) fn layer(path: &str, found: String, expected: String) -> Self {
         Self::Layer {
             path: path.to_owned(),

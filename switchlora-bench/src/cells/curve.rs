@@ -29,6 +29,20 @@ pub struct CurveResult {
     pub rounds_operands: bool,
 }
 
+/// Reads the text of an experiment, the packed one where it is the embedded text: see [`CurveJob::new`].
+pub(crate) fn read_text(setup: &mut Setup, embedded: PathBuf) -> Result<Text> {
+    let Experiment {
+        data, validation, ..
+    } = &mut setup.experiment;
+    if data.is_empty()
+        && validation.is_empty()
+        && setup.tokenizer.sha256() == Tokenizer::embedded()?.sha256()
+    {
+        data.push(embedded);
+    }
+    Text::read(setup, packed)
+}
+
 /// One training. Initial weights, order of the data and switches follow from the seed, on every backend.
 pub(super) struct CurveJob {
     pub setup: Setup,
@@ -48,16 +62,7 @@ impl CurveJob {
     /// if the experiment has its own text, validation set or tokenizer.
     pub fn new(experiment: Experiment, embedded: PathBuf) -> Result<Self> {
         let mut setup = Setup::new(experiment, None)?;
-        let Experiment {
-            data, validation, ..
-        } = &mut setup.experiment;
-        if data.is_empty()
-            && validation.is_empty()
-            && setup.tokenizer.sha256() == Tokenizer::embedded()?.sha256()
-        {
-            data.push(embedded);
-        }
-        let text = Text::read(&setup, packed)?;
+        let text = read_text(&mut setup, embedded)?;
         Ok(Self { setup, text })
     }
 

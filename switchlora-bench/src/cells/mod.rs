@@ -11,6 +11,7 @@ mod step;
 mod trial;
 
 pub use curve::CurveResult;
+pub(crate) use curve::read_text;
 pub use trial::TrialResult;
 
 use crate::results::{MemoryRow, StepRow};

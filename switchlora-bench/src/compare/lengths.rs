@@ -76,9 +76,9 @@ impl Lengths {
         names
     }
 
-    fn row(comparison: &Comparison, variant: &str) -> Option<Summary> {
+    fn row<'a>(comparison: &'a Comparison, variant: &str) -> Option<&'a Summary> {
         let mut rows = comparison.summary.iter();
-        rows.find(|row| row.variant == variant).cloned()
+        rows.find(|row| row.variant == variant)
     }
 
     /// Millions of tokens of each comparison.
@@ -87,7 +87,7 @@ impl Lengths {
         self.all.iter().map(millions).collect()
     }
 
-    /// Perplexity of a variant at each length, its rates, and how far it is above the best variant there.
+    /// Perplexity of a variant at each length, and how far it is above the best variant there.
     fn cells(&self, variant: &str) -> Vec<String> {
         let cell = |(_, comparison): &(u64, Comparison)| {
             let Some(row) = Self::row(comparison, variant) else {

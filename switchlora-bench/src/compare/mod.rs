@@ -92,10 +92,14 @@ pub fn compare(
             if let Some(run) = runner.run(&variant.name, opened, trial)? {
                 comparison.runs.push(run);
                 comparison.summarize(grid, &searches);
-                report::write(out, &comparison)?;
+                if trains {
+                    report::write(out, &comparison)?;
+                }
             }
         }
     }
-    report::write(out, &comparison)?;
+    if !trains {
+        report::write(out, &comparison)?;
+    }
     Ok(comparison)
 }

@@ -140,13 +140,13 @@ impl Comparison {
     /// have, and the sample standard deviation. A seed is the same data in the same order for both, so that the
     /// difference of seeds is not in this deviation.
     pub(super) fn above(&self, variant: &str, other: &str) -> Option<(f64, Option<f64>)> {
-        let of = |name: &str, seed: u64| {
+        let of_other = |seed: u64| {
             let mut runs = self.runs.iter();
-            runs.find(|run| run.variant == name && run.experiment.seed == seed)
+            runs.find(|run| run.variant == other && run.experiment.seed == seed)
         };
         let pairs = self.runs.iter().filter(|run| run.variant == variant);
         let above = pairs.filter_map(|run| {
-            let other = of(other, run.experiment.seed)?;
+            let other = of_other(run.experiment.seed)?;
             Some(100.0 * ((run.loss - other.loss).exp() - 1.0))
         });
         let above: Vec<f64> = above.filter(|percent| percent.is_finite()).collect();

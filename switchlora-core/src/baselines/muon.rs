@@ -74,8 +74,8 @@ impl<B: Backend> Planner<B> for Muon<B> {
     ) -> Result<Vec<String>, StateError> {
         let first = !std::mem::replace(&mut self.prepared, true);
         for weight in &layers.plain {
-            let found = self.velocities.shape(weight.id);
-            StateError::velocity(&weight.path, found, weight.shape)?;
+            self.velocities
+                .check(&weight.path, weight.id, weight.shape)?;
         }
         let remark = first && !layers.lora.is_empty();
         let remark = remark.then(|| frozen_beside_factors(&layers.lora));

@@ -10,7 +10,7 @@ use super::pool::Pools;
 use burn::module::{AutodiffModule, ModuleMapper, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::AutodiffBackend;
 use hashbrown::{HashMap, HashSet};
 use switchlora_ops::{Moments, adamw, add_product, matmul};
 
@@ -133,15 +133,15 @@ impl<B: AutodiffBackend> Commit<'_, B> {
         plan.zeroed_counts.iter().for_each(|&row| counts[row] = 0);
         let moments = plan.moments.take().or_else(|| self.moments.remove(&id));
         let moments = moments.map(|moments| Moments {
-            first: zeroed(&self.guard, moments.first, &plan.zeroed_first),
+            first: self.guard.zero_rows(moments.first, &plan.zeroed_first),
             second: moments.second,
         });
         let Some(gradient) = gradient else {
             if let Some(moments) = moments {
                 let rows = &plan.zeroed_moments;
                 let zeroed = Moments {
-                    first: zeroed(&self.guard, moments.first, rows),
-                    second: zeroed(&self.guard, moments.second, rows),
+                    first: self.guard.zero_rows(moments.first, rows),
+                    second: self.guard.zero_rows(moments.second, rows),
                 };
                 self.moments.insert(id, zeroed);
             }
@@ -172,15 +172,6 @@ impl<B: AutodiffBackend> Commit<'_, B> {
             self.path.join("."),
         );
     }
-}
-
-/// A moment with the given rows zero, if the update happens.
-fn zeroed<B: Backend>(guard: &Guard<B>, moment: Tensor<B, 2>, rows: &[usize]) -> Tensor<B, 2> {
-    if rows.is_empty() {
-        return moment;
-    }
-    let zeros = Tensor::zeros([rows.len(), moment.dims()[1]], &moment.device());
-    guard.write_rows(moment, rows, zeros)
 }
 
 /// The walk over the module.

@@ -109,6 +109,15 @@ impl<B: Backend> Guard<B> {
         }
     }
 
+    /// `matrix: [rows, columns]` with the given rows zero, if the update happens.
+    pub(crate) fn zero_rows(&self, matrix: Tensor<B, 2>, rows: &[usize]) -> Tensor<B, 2> {
+        if rows.is_empty() {
+            return matrix;
+        }
+        let zeros = Tensor::zeros([rows.len(), matrix.dims()[1]], &matrix.device());
+        self.write_rows(matrix, rows, zeros)
+    }
+
     /// `matrix: [rows, columns]` with `values: [written, columns]` in the given rows, if the update happens.
     pub(crate) fn write_rows(
         &self,

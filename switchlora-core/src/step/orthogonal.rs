@@ -10,15 +10,17 @@
 //! The velocity takes the gradient before clipping: a step that is made orthogonal has the same length whatever the
 //! gradient's.
 
+use super::guard::Guard;
 use crate::config_error::{ConfigError, in_range};
 use crate::record::{by_parameter, from_parameters};
+use crate::state_error::StateError;
 use burn::module::ParamId;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use switchlora_ops::{matmul, scatter_rows};
+use switchlora_ops::matmul;
 
 /// Coefficients `a`, `b`, `c` of an iteration `X <- a X + (b X Xᵀ + c (X Xᵀ)²) X`, chosen by Jordan for the steepest
 /// rise of small singular values.
@@ -107,14 +109,24 @@ impl<B: Backend> Velocities<B> {
         }
     }
 
-    /// The shape of a parameter's velocity, if it has one.
-    pub fn shape(&self, id: ParamId) -> Option<[usize; 2]> {
-        self.all.get(&id).map(Tensor::dims)
+    /// Checks that the velocity of a parameter of the layer at `path` has its shape.
+    ///
+    /// # Errors
+    ///
+    /// It has another one.
+    pub fn check(&self, path: &str, id: ParamId, expected: [usize; 2]) -> Result<(), StateError> {
+        match self.all.get(&id).map(Tensor::dims) {
+            Some(found) if found != expected => Err(StateError::Velocity {
+                path: path.to_owned(),
+                found,
+                expected,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The step of a parameter with this gradient, `[n, m]` both, relative to the learning rate. The velocities of the
-    /// rows in
-    /// `reset` are zero before, and the rows in `frozen` do not move.
+    /// rows in `reset` are zero before, and the rows in `frozen` do not move.
     pub fn step(
         &mut self,
         id: ParamId,
@@ -122,9 +134,11 @@ impl<B: Backend> Velocities<B> {
         reset: &[usize],
         frozen: &[usize],
     ) -> Tensor<B, 2> {
+        // The optimizer puts the velocities of a refused update back.
+        let certain = Guard::open();
         let momentum = self.config.momentum;
         let velocity = match self.all.remove(&id) {
-            Some(velocity) => zeroed(velocity, reset) * momentum + gradient.clone(),
+            Some(velocity) => certain.zero_rows(velocity, reset) * momentum + gradient.clone(),
             None => gradient.clone(),
         };
         let moving = match self.config.nesterov {
@@ -132,7 +146,7 @@ impl<B: Backend> Velocities<B> {
             false => velocity.clone(),
         };
         self.all.insert(id, velocity);
-        self.config.step(zeroed(moving, frozen))
+        self.config.step(certain.zero_rows(moving, frozen))
     }
 
     /// As plain data, by the text form of the parameter's id.
@@ -144,15 +158,6 @@ impl<B: Backend> Velocities<B> {
     pub fn load(&mut self, saved: BTreeMap<String, TensorData>, device: &B::Device) {
         self.all = from_parameters(saved, device);
     }
-}
-
-/// A matrix with the given rows zero.
-fn zeroed<B: Backend>(matrix: Tensor<B, 2>, rows: &[usize]) -> Tensor<B, 2> {
-    if rows.is_empty() {
-        return matrix;
-    }
-    let zeros = Tensor::zeros([rows.len(), matrix.dims()[1]], &matrix.device());
-    scatter_rows(matrix, rows, zeros)
 }
 
 #[cfg(test)]

@@ -229,11 +229,11 @@ impl<B: Backend> Planner<B> for Switching<B> {
                 return Err(ConfigError::NothingToSwitch { layer, rank, shape }.into());
             }
         }
-        for layer in &layers.lora {
-            for matrix in [&layer.a, &layer.b] {
-                let found = self.velocities.as_ref();
-                let found = found.and_then(|velocities| velocities.shape(matrix.id));
-                StateError::velocity(&layer.path, found, matrix.value.dims())?;
+        if let Some(velocities) = &self.velocities {
+            for layer in &layers.lora {
+                for matrix in [&layer.a, &layer.b] {
+                    velocities.check(&layer.path, matrix.id, matrix.value.dims())?;
+                }
             }
         }
         let begun = self.owners.is_some();

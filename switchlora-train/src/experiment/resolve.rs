@@ -63,9 +63,9 @@ impl Experiment {
         let share = (0.0..=1.0).contains(&minimum);
         check("schedule.minimum", minimum, share, "0 to 1")?;
         self.schedule.warmup.get_or_insert(self.steps / 20);
-        match self.method {
-            Method::Full | Method::Muon => self.rank = None,
-            _ => _ = self.rank.get_or_insert(model.default_rank()),
+        match self.method.uses_rank() {
+            true => _ = self.rank.get_or_insert(model.default_rank()),
+            false => self.rank = None,
         }
         if !self.method.freezes() {
             self.frozen = Precision::F32;

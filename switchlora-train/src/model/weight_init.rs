@@ -13,8 +13,7 @@ pub enum WeightInit {
     #[default]
     Range,
     /// `1 / sqrt(inputs)` for projections, divided by `sqrt(2 layers)` where they write to the residual stream (o and
-    /// down);
-    /// `initializer_range` for embeddings and head.
+    /// down); `initializer_range` for embeddings and head.
     Scaled,
 }
 
