@@ -1,9 +1,9 @@
 //! Pre-trains LLaMA models with SwitchLoRA on Burn.
 //!
 //! One module for each idea: [`experiment`] is what a user chooses, [`data`] gives batches, [`model`] is LLaMA,
-//! [`training`] trains it update by update, [`learner`] runs that through burn-train with dashboard and checkpoints,
-//! [`checkpoint`] keeps its state in a [`run_directory`], [`huggingface`] reads and writes Hugging Face folders,
-//! [`backend`] runs any of it on CPU or GPU, [`commands`] are the program's.
+//! [`training`] trains it update by update, in one or several [`processes`], [`learner`] runs that through burn-train with
+//! dashboard and checkpoints, [`checkpoint`] keeps its state in a [`run_directory`], [`huggingface`] reads and writes
+//! Hugging Face folders, [`backend`] runs any of it on CPU or GPU, [`commands`] are the program's.
 
 // `say` prints: `println!` panics when nobody reads any more.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -29,6 +29,7 @@ pub mod memory;
 pub mod model;
 pub mod model_source;
 pub mod plan;
+pub mod processes;
 mod quietly;
 pub mod run_directory;
 pub mod say;

@@ -7,6 +7,7 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -20,6 +21,19 @@ enum Line {
     Out(String),
     Err(String),
     Flush(Sender<()>),
+}
+
+/// Whether nothing is printed.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Prints nothing from now on, or again: of several processes that do the same, one speaks.
+pub fn be_silent(silent: bool) {
+    SILENT.store(silent, Ordering::Relaxed);
+}
+
+/// Whether nothing is printed.
+pub fn is_silent() -> bool {
+    SILENT.load(Ordering::Relaxed)
 }
 
 /// The thread that prints, if there is one.
@@ -102,6 +116,9 @@ pub fn flush(patience: Option<Duration>) {
 }
 
 fn print(line: Line) {
+    if is_silent() {
+        return;
+    }
     match PRINTER.get() {
         Some(printer) => drop(printer.send(line)),
         None => write(line),

@@ -3,13 +3,14 @@
 use crate::backends::gpu_features;
 use crate::cargo::cargo;
 use anyhow::{Result, bail};
+use std::process::Command;
 use std::time::Instant;
 
 /// Name and cargo command of each step, cheap ones first.
 ///
 /// Burn is compiled once for each set of features that a command selects. Lints and documentation share one set, and so do
 /// the last two steps: the whole needs a sixth fewer compilations than with the smallest set for each.
-const STEPS: [(&str, &str); 12] = [
+const STEPS: [(&str, &str); 13] = [
     ("format", "fmt --all --check"),
     ("imports run one way", "run -p xtask -- arrows"),
     ("promises name their tests", "run -p xtask -- promises"),
@@ -22,6 +23,10 @@ const STEPS: [(&str, &str); 12] = [
         "clippy --workspace --all-targets --all-features -- -D warnings",
     ),
     ("tests", "test --workspace"),
+    (
+        "several processes",
+        "test --workspace --features switchlora-train/mpi --test distributed",
+    ),
     (
         "documentation, with all features",
         "doc --workspace --no-deps --document-private-items --all-features",
@@ -66,6 +71,10 @@ fn missing(command: &str) -> Option<&'static str> {
     let runs = command.starts_with("run") || command.starts_with("test");
     if runs && command.contains("wgpu") && !gpu_features().contains(&"wgpu") {
         return Some("Vulkan loader (libvulkan.so.1)");
+    }
+    if runs && command.contains("/mpi") && Command::new("mpirun").arg("--version").output().is_err()
+    {
+        return Some("MPI (mpirun)");
     }
     let mut deny = cargo();
     deny.args(["deny", "--version"]);

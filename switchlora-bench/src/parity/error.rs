@@ -4,14 +4,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use switchlora_core::ConfigError;
 use switchlora_train::model::{LlamaConfigError, NameError};
-use switchlora_train::training::OutOfBatches;
+use switchlora_train::training::UpdateError;
 
 /// Why a golden run cannot be replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum GoldenError {
-    /// The replay got no batch.
+    /// An update could not be done.
     #[error(transparent)]
-    Batches(#[from] OutOfBatches),
+    Update(#[from] UpdateError),
     /// A file cannot be read.
     #[error("cannot read {path}: {reason}; expected {expected}", path = path.display())]
     Read {

@@ -3,7 +3,7 @@
 use super::peer::PeerError;
 use switchlora_core::{ConfigError, Method, Precision};
 use switchlora_train::model::LlamaConfig;
-use switchlora_train::training::OutOfBatches;
+use switchlora_train::training::UpdateError;
 
 /// Largest number of tokens in a batch: more than any device can hold, and no overflow.
 const MOST_TOKENS: usize = 1 << 24;
@@ -71,9 +71,9 @@ pub enum StepError {
     /// A number of something to time is 0.
     #[error("{0} is 0: expected at least 1")]
     Nothing(&'static str),
-    /// The batches ended early.
+    /// An update could not be done.
     #[error(transparent)]
-    Batches(#[from] OutOfBatches),
+    Update(#[from] UpdateError),
     /// The method's settings contradict each other.
     #[error(transparent)]
     Method(#[from] ConfigError),

@@ -184,7 +184,7 @@ impl<B: AutodiffBackend> Observer<B> for Clock<'_, B> {
         let now = Instant::now();
         let lap = match phase {
             Phase::Forward => 0,
-            Phase::Backward => 1,
+            Phase::Backward | Phase::Exchange => 1,
             Phase::Optimizer => 2,
         };
         self.laps[lap] += now - std::mem::replace(&mut self.since, now);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use switchlora_train::backend::{BackendKind, run_on};
 use switchlora_train::data::Tokenizer;
 use switchlora_train::learner::{Display, Outcome, Session};
+use switchlora_train::processes::Alone;
 use switchlora_train::training::{Setup, Text, packed};
 
 /// Keys of all experiments here.
@@ -71,6 +72,8 @@ impl Place {
             setup: Arc::new(setup),
             text,
             backend: BackendKind::Flex,
+            device: 0,
+            processes: Arc::new(Alone),
             out: out.clone(),
             from: None,
             display: Display::Plain,

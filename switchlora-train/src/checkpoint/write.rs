@@ -26,6 +26,23 @@ pub struct Snapshot {
     pub tokenizer: Arc<[u8]>,
 }
 
+impl Snapshot {
+    /// A check sum of what training changes: weights, moments, candidates, and the state of the switches.
+    ///
+    /// # Errors
+    ///
+    /// The state cannot be written as JSON.
+    pub fn checksum(&self) -> serde_json::Result<u32> {
+        let mut sum = crc32fast::Hasher::new();
+        let model = self.model.tensors();
+        model
+            .chain(self.optimizer.values())
+            .for_each(|data| sum.update(data.as_bytes()));
+        sum.update(&serde_json::to_vec(&self.state.optimizer)?);
+        Ok(sum.finalize())
+    }
+}
+
 /// A checkpoint that has been written and read back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saved {

@@ -15,7 +15,6 @@ use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
 use serde_json::json;
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// How long the last lines of a run that was asked to stop may take to be printed.
@@ -35,13 +34,14 @@ struct Diverged {
     best: String,
 }
 
-/// Writes the summary, prints it, and prints a sample of text. Calls `saved` when nothing is left to be saved.
+/// Writes the summary, prints it, and prints a sample of text. Calls `saved` when nothing is left to be saved. Returns the
+/// exit status.
 pub(super) fn finish(
     session: &Session,
     ended: Outcome,
     started: Instant,
     saved: impl FnOnce(),
-) -> Result<ExitCode> {
+) -> Result<u8> {
     let out = session.out.display();
     let seconds = started.elapsed().as_secs_f64();
     let conclude = |progress: &Progress, status: &str| {
@@ -69,7 +69,7 @@ pub(super) fn finish(
                 ),
             });
             flush(Some(LAST_LINES));
-            return Ok(ExitCode::from(INTERRUPTED));
+            return Ok(INTERRUPTED);
         }
         Outcome::Finished(progress) => progress,
     };
@@ -100,12 +100,12 @@ pub(super) fn finish(
     // Asked to stop while the last checkpoint was written: everything is done but the sample.
     if !session.interrupter.should_stop() {
         let sample = Sample(session.clone());
-        let text = run_on(session.backend, session.setup.experiment.device, sample)??;
+        let text = run_on(session.backend, session.device, sample)??;
         say(format!("\nsample:\n{}\n", text.trim()));
     }
     say(format!("run directory: {out}"));
     flush(session.interrupter.should_stop().then_some(LAST_LINES));
-    Ok(ExitCode::SUCCESS)
+    Ok(0)
 }
 
 /// Why a run of which all updates are done has failed all the same; `None` if it has not.

@@ -7,6 +7,7 @@ use crate::experiment::ExperimentError;
 use crate::huggingface::ExportError;
 use crate::model::LlamaConfigError;
 use crate::plan::PlanError;
+use crate::processes::launch::LaunchError;
 use crate::run_directory::RunDirectoryError;
 use crate::training::SetupError;
 use std::error::Error;
@@ -38,6 +39,10 @@ fn is_of_arguments(cause: &(dyn Error + 'static)) -> bool {
         || cause.is::<PlanError>()
         || cause.is::<SetupError>()
         || cause.is::<Usage>()
+        || holds(cause, |error| {
+            use LaunchError::{Apart, NotCompiled};
+            matches!(error, NotCompiled(_) | Apart { .. })
+        })
         || holds(cause, |error| {
             use RunDirectoryError::{Exists, NoRun, NotEmpty};
             matches!(error, Exists(_) | NotEmpty(_) | NoRun(_))

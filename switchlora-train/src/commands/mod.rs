@@ -71,9 +71,14 @@ impl Cli {
             if say::reader_has_gone(&error) {
                 return ExitCode::SUCCESS;
             }
-            say::error(format_args!("{error:#}"));
-            say::flush(Some(LAST_LINES));
-            ExitCode::from(exit::status(&error))
+            ExitCode::from(report(&error))
         })
     }
+}
+
+/// Prints an error as one line on standard error, and returns its exit status.
+fn report(error: &anyhow::Error) -> u8 {
+    say::error(format_args!("{error:#}"));
+    say::flush(Some(LAST_LINES));
+    exit::status(error)
 }

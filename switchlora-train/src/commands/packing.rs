@@ -2,7 +2,7 @@
 
 use crate::data::pack::{Cached, Malformed, Seen, cached};
 use crate::data::{DataError, Tokenizer};
-use crate::say::{say, warn};
+use crate::say::{is_silent, say, warn};
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -43,6 +43,9 @@ impl Watch {
 
     /// Shows the progress, unless it was shown a moment ago.
     pub fn see(&mut self, seen: &Seen) {
+        if is_silent() {
+            return;
+        }
         if seen.waiting {
             say("  cache       another process is packing this text: waiting for it");
             return;

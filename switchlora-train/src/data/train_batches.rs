@@ -4,9 +4,8 @@
 //! in that epoch's shuffle of the windows is `number % windows`. No random generator has a state to save: a run that
 //! resumes at batch `k` continues exactly as an uninterrupted run.
 //!
-//! With weights, each file has its own epochs, and a fixed pattern (`mixture.rs`) gives the file of each sequence. Of
-//! `n` processes, process `r` takes batches `r`, `r + n`, `r + 2 n`, ... of the stream; together they train on the same
-//! sequences as one process.
+//! With weights, each file has its own epochs, and a fixed pattern (`mixture.rs`) gives the file of each sequence. Several
+//! processes share the batches of each update in their order, and train on the same sequences as one process.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,6 +16,14 @@ use super::mixture::Mixture;
 use super::permutation::mix;
 use super::{DataError, Permutation, TokenLoader, Windows};
 
+/// The batches of an update that a process takes: `own` of `all`, from number `first` on.
+#[derive(Clone, Copy, Debug)]
+struct Share {
+    first: u64,
+    own: u64,
+    all: u64,
+}
+
 /// Endless shuffled batches: each epoch has every window once, in its own order.
 #[derive(Clone, Debug)]
 pub struct TrainBatches {
@@ -24,8 +31,7 @@ pub struct TrainBatches {
     batch_size: usize,
     seed: u64,
     mixture: Option<Arc<Mixture>>,
-    /// Rank of this process, and number of processes.
-    rank: (u64, u64),
+    share: Share,
 }
 
 impl TrainBatches {
@@ -43,7 +49,11 @@ impl TrainBatches {
             batch_size,
             seed,
             mixture: None,
-            rank: (0, 1),
+            share: Share {
+                first: 0,
+                own: 1,
+                all: 1,
+            },
         })
     }
 
@@ -68,14 +78,24 @@ impl TrainBatches {
         }
     }
 
-    /// The share of process `rank` of `processes`; the shares are disjoint and complete.
+    /// The share of process `rank` of `processes`: of each `update` batches the `rank`-th of as many equal parts, in their
+    /// order. Its batches are numbered from 0.
     ///
     /// # Panics
     ///
-    /// If `rank` is not below `processes`.
-    pub fn for_rank(mut self, rank: u64, processes: u64) -> Self {
+    /// If `rank` is not below `processes`, or the batches of an update cannot be shared evenly.
+    pub fn for_rank(mut self, rank: usize, processes: usize, update: usize) -> Self {
         assert!(rank < processes, "rank {rank} of {processes} processes");
-        self.rank = (rank, processes);
+        assert!(
+            update > 0 && update.is_multiple_of(processes),
+            "{update} batches among {processes} processes"
+        );
+        let own = (update / processes) as u64;
+        self.share = Share {
+            first: rank as u64 * own,
+            own,
+            all: update as u64,
+        };
         self
     }
 
@@ -90,8 +110,9 @@ impl TrainBatches {
     ///
     /// [`DataError::Packed`] if a packed file is damaged, has changed since it was opened, or cannot be read.
     pub fn batch(&self, k: u64) -> Result<(Vec<i32>, Vec<i32>), DataError> {
-        let (rank, processes) = self.rank;
-        let first = (k * processes + rank) * self.batch_size as u64;
+        let Share { first, own, all } = self.share;
+        let number = k / own * all + first + k % own;
+        let first = number * self.batch_size as u64;
         self.windows
             .gather((0..self.batch_size).map(|j| self.position(first + j as u64)))
     }
@@ -155,15 +176,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn processes_share_the_stream_without_overlap_or_gap(windows in 1_usize..40, batch_size in 1_usize..5, processes in 1_u64..5, seed: u64) {
+        fn processes_share_the_batches_of_each_update_in_their_order(
+            windows in 1_usize..40, batch_size in 1_usize..5, processes in 1_usize..5, each in 1_usize..4, seed: u64,
+        ) {
             let one = stream(windows, batch_size, seed);
-            let all = starts(&one, 0..4 * processes);
-            let of = |rank| starts(&one.clone().for_rank(rank, processes), 0..4);
-            let shared: Vec<_> = (0..processes).map(of).collect();
-            for (k, batch) in all.chunks(batch_size).enumerate() {
-                let (round, rank) = (k / processes as usize, k % processes as usize);
-                prop_assert_eq!(batch, &shared[rank][round * batch_size..][..batch_size]);
+            let update = processes * each;
+            let all = starts(&one, 0..3 * update as u64);
+            let of = |rank| starts(&one.clone().for_rank(rank, processes, update), 0..3 * each as u64);
+            let mut shared: Vec<_> = (0..processes).map(|rank| of(rank).into_iter()).collect();
+            let mut joined = Vec::new();
+            for _update in 0..3 {
+                let own = shared.iter_mut().flat_map(|share| share.take(each * batch_size).collect::<Vec<_>>());
+                joined.extend(own);
             }
+            prop_assert_eq!(all, joined);
         }
     }
 

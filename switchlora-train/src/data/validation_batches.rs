@@ -68,8 +68,23 @@ impl ValidationBatches {
 
     /// Loads all batches to a device.
     pub fn loader<B: Backend>(&self, device: &B::Device) -> TokenLoader<B> {
+        self.loader_for_rank(0, 1, device)
+    }
+
+    /// Loads the share of process `rank` of `processes`: that many batches in a row, one more or less than the others.
+    pub fn loader_for_rank<B: Backend>(
+        &self,
+        rank: usize,
+        processes: usize,
+        device: &B::Device,
+    ) -> TokenLoader<B> {
         let (batches, length) = (self.clone(), self.windows.sequence_length());
-        TokenLoader::new(move |k| batches.batch(k), length, 0..self.count(), device)
+        let bound = |rank: usize| {
+            let bound = u128::from(self.count()) * rank as u128 / processes as u128;
+            bound as u64
+        };
+        let range = bound(rank)..bound(rank + 1);
+        TokenLoader::new(move |k| batches.batch(k), length, range, device)
     }
 
     /// The window of the `i`-th chosen sequence.
@@ -126,6 +141,23 @@ mod tests {
         let rows: Vec<_> = loader.iter().map(|batch| batch.targets.dims()).collect();
         assert_eq!(rows, [[4, 2], [4, 2], [2, 2]]);
         assert_eq!(loader.num_items(), 3);
+    }
+
+    #[test]
+    fn processes_share_the_batches_in_their_order() {
+        let batches = batches(23, 4, None);
+        let inputs = |loader: TokenLoader<TestBackend>| {
+            let inputs = loader.iter().map(|batch| batch.inputs.into_data());
+            inputs
+                .flat_map(|data| data.iter::<i32>().collect::<Vec<_>>())
+                .collect::<Vec<_>>()
+        };
+        let device = Default::default();
+        let all = inputs(batches.loader(&device));
+        for processes in 1..9 {
+            let of = |rank| inputs(batches.loader_for_rank(rank, processes, &device));
+            assert_eq!((0..processes).flat_map(of).collect::<Vec<_>>(), all);
+        }
     }
 
     #[test]

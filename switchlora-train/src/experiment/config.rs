@@ -24,7 +24,8 @@ pub struct Experiment {
     pub steps: u64,
     /// Sequences in a micro-batch.
     pub batch_size: usize,
-    /// Gradient accumulation: micro-batches in an update.
+    /// Gradient accumulation: micro-batches in an update. In a new run those of each process; a run keeps those of all its
+    /// processes together.
     pub accumulation: usize,
     /// Tokens in a sequence.
     pub sequence_length: usize,
@@ -55,6 +56,8 @@ pub struct Experiment {
     pub precision: Precision,
     /// Dtype of the frozen weights in memory.
     pub frozen: Precision,
+    /// Dtype of the gradients that processes send to each other.
+    pub reduce: Precision,
     /// Updates between two evaluations; 0 for a single one at the end.
     pub eval_every: u64,
     /// Sequences of an evaluation, spread over the validation set; 0 for all.
@@ -107,6 +110,7 @@ impl Default for Experiment {
             device: 0,
             precision: Precision::default(),
             frozen: Precision::default(),
+            reduce: Precision::default(),
             eval_every: 100,
             eval_sequences: 128,
             checkpoint_every: 200,

@@ -19,7 +19,8 @@ use switchlora_core::Deferred;
 /// Writes the journal of a run.
 #[derive(Clone, Debug)]
 pub struct Journal {
-    entries: Sender<Entry>,
+    /// `None` for a journal that is kept elsewhere.
+    entries: Option<Sender<Entry>>,
     failed: Arc<Mutex<Option<io::Error>>>,
 }
 
@@ -71,7 +72,18 @@ impl Journal {
                 }
             }
         });
-        Ok(Self { entries, failed })
+        Ok(Self {
+            entries: Some(entries),
+            failed,
+        })
+    }
+
+    /// A journal without a file: another process keeps that of the run.
+    pub fn elsewhere() -> Self {
+        Self {
+            entries: None,
+            failed: Arc::default(),
+        }
     }
 
     /// Returns, without waiting, the error of a line that could not be written since the last call.
@@ -86,7 +98,7 @@ impl Journal {
 
     /// Adds an update.
     pub fn update(&self, report: Deferred<Report>) {
-        let _ = self.entries.send(Entry::Train(report));
+        self.add(Entry::Train(report));
     }
 
     /// Adds an evaluation after `step` updates.
@@ -121,15 +133,20 @@ impl Journal {
     /// A line could not be written.
     pub fn flush(&self) -> io::Result<()> {
         let gone = || io::Error::other("the journal's thread has ended");
+        let Some(entries) = &self.entries else {
+            return Ok(());
+        };
         let (answer, answered) = channel();
-        self.entries
-            .send(Entry::Flush(answer))
-            .map_err(|_| gone())?;
+        entries.send(Entry::Flush(answer)).map_err(|_| gone())?;
         answered.recv().map_err(|_| gone())?
     }
 
     fn line(&self, line: Value) {
-        let _ = self.entries.send(Entry::Line(line));
+        self.add(Entry::Line(line));
+    }
+
+    fn add(&self, entry: Entry) {
+        let _ = self.entries.as_ref().map(|entries| entries.send(entry));
     }
 }
 

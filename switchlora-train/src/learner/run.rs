@@ -7,9 +7,10 @@ use super::faults::Faults;
 use super::journal::Journal;
 use super::progress::Progress;
 use super::saving::Writer;
-use crate::checkpoint::{Evaluation, State};
+use crate::checkpoint::{Evaluation, Snapshot, State};
 use crate::data::{DataFault, TokenBatch};
-use crate::training::{OutOfBatches, Report, Setup, Summation, Training};
+use crate::processes::{Different, any, same};
+use crate::training::{Report, Setup, Training, UpdateError};
 use anyhow::{Context, Result, anyhow};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::backend::AutodiffBackend;
@@ -31,6 +32,8 @@ pub(super) struct Plan {
     /// The run directory.
     pub out: PathBuf,
     pub journal: Journal,
+    /// Whether this process writes the checkpoints: the first one does.
+    pub writes: bool,
     /// Prints a line in plain output.
     pub say: fn(&str),
 }
@@ -90,12 +93,12 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
     pub fn train(&mut self, batches: Loader<B>) -> Result<()> {
         let ended = self.updates(&mut *batches.iter());
         let ended = ended.and_then(|()| self.writer.settle(true));
-        ended.map_err(|error| self.keep(&error))
+        ended.map_err(|error| self.keep(error))
     }
 
     fn updates(&mut self, batches: &mut dyn Iterator<Item = TokenBatch<B>>) -> Result<()> {
         let experiment = &self.plan.setup.experiment;
-        if self.interrupter.should_stop() {
+        if self.is_asked_to_stop()? {
             // Asked while the model was loaded: nothing is new.
             return Ok(());
         }
@@ -109,10 +112,11 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
             let last = step == experiment.steps;
             let due = |every: u64| last || (every > 0 && step.is_multiple_of(every));
             let (evaluate, save) = (due(experiment.eval_every), due(experiment.checkpoint_every));
-            if evaluate && !self.interrupter.should_stop() {
+            let mut stop = self.is_asked_to_stop()?;
+            if evaluate && !stop {
                 self.evaluate(save)?;
+                stop = self.is_asked_to_stop()?;
             }
-            let stop = self.interrupter.should_stop();
             if save || stop {
                 self.save()?;
             }
@@ -127,10 +131,19 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
         Ok(())
     }
 
+    /// Whether any process is asked to stop.
+    fn is_asked_to_stop(&self) -> Result<bool> {
+        let asked = self.interrupter.should_stop();
+        Ok(any(self.training.processes(), asked)?)
+    }
+
     /// Does one update and announces it. If that fails, the training is as it was before.
     fn update(&mut self, batches: &mut dyn Iterator<Item = TokenBatch<B>>) -> Result<()> {
         let update = self.training.update(batches, &mut ());
-        let update = update.map_err(|ended| self.ended_early(ended))?;
+        let update = update.map_err(|error| match error {
+            UpdateError::OutOfBatches(_) => self.ended_early(error),
+            lost => lost.into(),
+        })?;
         let step = update.step;
         if update.method_began {
             let done = self.progress.step;
@@ -182,15 +195,15 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
             number += 1;
             events.batch(number, total, loss);
         };
-        let loss = self.training.evaluate(batches, Summation::Device, each);
-        if stopped {
+        let loss = self.training.evaluate(batches, total, each)?;
+        let step = self.progress.step;
+        if number < total && !stopped {
+            return Err(self.ended_early(UpdateError::OutOfBatches(step)));
+        }
+        let Some(loss) = loss else {
             // Half an evaluation is none.
             return Ok(());
-        }
-        let step = self.progress.step;
-        if number < total {
-            return Err(self.ended_early(OutOfBatches(step)));
-        }
+        };
         self.events.evaluated();
         let found = Evaluation { step, loss };
         let better = self.progress.best.is_none_or(|best| loss < best.loss);
@@ -206,8 +219,19 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
         Ok(())
     }
 
-    /// Copies the state to the host and begins to write it, after the checkpoint before is written.
+    /// Copies the state to the host, makes sure that all processes have the same, and begins to write it, after the
+    /// checkpoint before is written.
     fn save(&mut self) -> Result<()> {
+        let (snapshot, began) = self.snapshot()?;
+        let processes = self.training.processes();
+        if processes.size() > 1 {
+            same(processes, snapshot.checksum()?)?;
+        }
+        self.write(snapshot, began)
+    }
+
+    /// Copies the state to the host. Also returns when that began.
+    fn snapshot(&mut self) -> Result<(Snapshot, Instant)> {
         self.settle(0)?;
         self.writer.settle(true)?;
         if let Some(report) = &self.last_report {
@@ -225,18 +249,37 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
             ..setup.state(self.progress.step, data_sha256)
         };
         let tokenizer = setup.tokenizer.shared_json();
-        let snapshot = self.training.snapshot(state, tokenizer);
-        self.writer.begin(snapshot, began)
+        Ok((self.training.snapshot(state, tokenizer), began))
+    }
+
+    fn write(&mut self, snapshot: Snapshot, began: Instant) -> Result<()> {
+        match self.plan.writes {
+            true => self.writer.begin(snapshot, began),
+            false => Ok(()),
+        }
     }
 
     /// Saves the state after `error` and adds to it from which checkpoint the run can go on.
-    fn keep(&mut self, error: &anyhow::Error) -> anyhow::Error {
+    fn keep(&mut self, error: anyhow::Error) -> anyhow::Error {
         let step = self.progress.step;
+        if !self.plan.writes {
+            let out = self.plan.out.display();
+            // Reported here only if the first process is lost, which else says what it has saved.
+            return match self.training.processes().lost() {
+                Some(_) => anyhow!("{error:#}. Go on with --out {out} --resume"),
+                None => error,
+            };
+        }
         // A checkpoint and a verdict may still be pending. If they are bad too, the first error is reported.
         let _ = self.writer.settle(true);
         let _ = self.settle(0);
-        if step > self.plan.start.step && self.writer.saved != Some(step) {
-            let _ = self.save().and_then(|()| self.writer.settle(true));
+        let new = step > self.plan.start.step && self.writer.saved != Some(step);
+        // What differs between processes is of no use. Whether it does cannot be asked any more if one is lost.
+        if new && !error.is::<Different>() {
+            let saved = self
+                .snapshot()
+                .and_then(|(snapshot, began)| self.write(snapshot, began));
+            let _ = saved.and_then(|()| self.writer.settle(true));
         }
         let out = self.plan.out.display();
         match self.writer.saved {
@@ -252,7 +295,7 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
     }
 
     /// Why there are too few batches.
-    fn ended_early(&self, ended: OutOfBatches) -> anyhow::Error {
+    fn ended_early(&self, ended: UpdateError) -> anyhow::Error {
         let fault = self.plan.data.take();
         fault.map_or_else(|| ended.into(), Into::into)
     }

@@ -12,6 +12,7 @@ use crate::backend::{BackendKind, Job};
 use crate::checkpoint::Checkpoint;
 use crate::data::DataFault;
 use crate::memory;
+use crate::processes::Processes;
 use crate::quietly::panic_message;
 use crate::say::say;
 use crate::training::{Setup, Text, Training};
@@ -51,6 +52,10 @@ pub struct Session {
     pub text: Text,
     /// The backend it runs on; never `auto`.
     pub backend: BackendKind,
+    /// The number of the device.
+    pub device: usize,
+    /// The processes that train together. The first one shows the progress and writes all files.
+    pub processes: Arc<dyn Processes>,
     /// The run directory, which exists.
     pub out: PathBuf,
     /// The checkpoint to go on from.
@@ -67,7 +72,9 @@ impl Job for Session {
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<Outcome> {
         memory::keep_pages();
-        let setup = &self.setup;
+        let (setup, processes) = (&self.setup, &self.processes);
+        let (rank, size) = (processes.rank(), processes.size());
+        let writes = rank == 0;
         let (training, start) = match &self.from {
             None => (Training::new(setup, &device)?, Progress::default()),
             Some(from) => (
@@ -75,18 +82,25 @@ impl Job for Session {
                 Progress::of(&from.state, &self.out),
             ),
         };
+        let training = training.among(processes.clone(), setup.experiment.reduce);
         let path = self.out.join("metrics.jsonl");
         let unwritten = || format!("cannot write {}", path.display());
-        let journal = Journal::open(&path, start.step).with_context(unwritten)?;
+        let journal = match writes {
+            true => Journal::open(&path, start.step).with_context(unwritten)?,
+            false => Journal::elsewhere(),
+        };
         if start.step > 0 {
             journal.event(start.step, "resumed");
         }
         let start_step = start.step;
-        let micro = |step: u64| step * setup.experiment.accumulation as u64;
+        let batches = setup.experiment.accumulation;
+        let own = |step: u64| step * (batches / size) as u64;
         let data = DataFault::default();
-        let range = micro(start.step)..micro(setup.experiment.steps);
-        let train = self.text.train.loader::<B>(range, &device);
-        let valid = self.text.validation.loader::<B::InnerBackend>(&device);
+        let range = own(start.step)..own(setup.experiment.steps);
+        let train = self.text.train.clone().for_rank(rank, size, batches);
+        let train = train.loader::<B>(range, &device);
+        let valid = &self.text.validation;
+        let valid = valid.loader_for_rank::<B::InnerBackend>(rank, size, &device);
         let metrics = SupervisedTraining::new(
             &self.out,
             Arc::new(train.reporting_to(&data)),
@@ -104,6 +118,7 @@ impl Job for Session {
                 data,
                 out: self.out.clone(),
                 journal: journal.clone(),
+                writes,
                 say: |line| {
                     if !dashboard_is_shown() {
                         say(line);
@@ -114,7 +129,9 @@ impl Job for Session {
             outcome: outcome.clone(),
         };
         let log = self.out.join(LOG);
-        log_to(&log);
+        if writes {
+            log_to(&log);
+        }
         let supervised = metrics
             .num_epochs(1)
             .with_application_logger(None)

@@ -76,6 +76,11 @@ impl HostParameters {
         Self(names.found.into_iter().zip(data).collect())
     }
 
+    /// The tensors in the order of the model's walk, in the layout of the device.
+    pub fn tensors(&self) -> impl Iterator<Item = &TensorData> {
+        self.0.iter().map(|(_, data)| data)
+    }
+
     /// Converts the parameters to f32, with the names and layout of a file.
     pub fn lay_out(self) -> BTreeMap<String, TensorData> {
         let laid_out = self.0.into_iter().map(|(tensor, data)| {

@@ -12,26 +12,28 @@
 //! phases.
 //!
 //! Every update does the same, whoever asks for it: forward and backward inside [`switchlora_ops::in_pool`], gradients
-//! averaged over the micro-batches, the loss beside them for the guard, then the optimizer's step.
+//! averaged over the micro-batches of all [processes](crate::processes), the loss beside them for the guard, then the
+//! optimizer's step.
 
-mod accumulate;
 mod alone;
 mod evaluate;
+mod everywhere;
 mod observer;
 mod report;
 mod setup;
 mod snapshot;
 mod start;
+mod sum;
 #[cfg(test)]
 mod tests;
 mod text;
 mod update;
 
 pub use alone::{Alone, Documents, mean_loss_alone};
-pub use evaluate::{Summation, evaluate, mean_loss};
+pub use evaluate::mean_loss;
 pub use observer::{Observer, Phase};
 pub use report::{Report, scalar};
 pub use setup::{Setup, SetupError};
 pub use text::{Text, packed};
-pub use update::{Optim, OutOfBatches, Training, Update};
+pub use update::{Optim, Training, Update, UpdateError};
 pub(crate) use update::{backward, forward};

@@ -9,8 +9,10 @@ use burn::tensor::backend::AutodiffBackend;
 pub enum Phase {
     /// The loss of a micro-batch.
     Forward,
-    /// The gradients of a micro-batch, added to those of the micro-batches before it.
+    /// The gradients of a micro-batch. The sum of two of them is part of the phase that follows.
     Backward,
+    /// The sum over processes; nothing in a process alone.
+    Exchange,
     /// The mean of the gradients, and the optimizer's step.
     Optimizer,
 }

@@ -1,4 +1,4 @@
-use super::accumulate::mean;
+use super::sum::divided;
 use super::*;
 use crate::experiment::{Experiment, LearningRateSchedule, WarmStart};
 use crate::model::{LlamaConfig, LlamaForCausalLm, export, import};
@@ -109,6 +109,7 @@ fn an_observed_training_equals_one_that_is_not_bit_for_bit() {
         Phase::Backward,
         Phase::Forward,
         Phase::Backward,
+        Phase::Exchange,
         Phase::Optimizer,
     ];
     assert_eq!((watch.phases, watch.seen), (update.repeat(4), 4));
@@ -140,7 +141,7 @@ fn an_update_is_burn_trains_steps_averaged_clipped_and_guarded() {
             }
             let loss = Tensor::cat(losses, 0).mean();
             expected.push(scalar(loss.clone()).to_bits());
-            let gradients = mean::<TestBackend, _>(&mut sum, &model, accumulation);
+            let gradients = divided::<TestBackend, _>(sum.grads(), &model, accumulation);
             model = optimizer.step_with_loss(schedule.rate(update), model, gradients, loss);
         }
         let by_hand = Training::from_parts(model, optimizer, |_| 0.0, accumulation);
@@ -164,12 +165,15 @@ fn an_evaluation_of_no_sequences_is_one_of_all() {
         let loader = text.validation.loader(&device);
         let mut losses = 0;
         let each = |_| losses += 1;
-        let on_device = training.evaluate(loader.iter(), Summation::Device, each);
-        let on_host = mean_loss(&training.model().valid(), &text.validation, &device).unwrap();
-        // Two sums of the same losses, one of them in f32.
-        assert!((on_device - on_host).abs() < 1e-5 * on_host);
-        assert_eq!(losses, text.validation.count());
-        (text.validation.sequences(), on_device)
+        let count = text.validation.count() as usize;
+        let loss = training.evaluate(loader.iter(), count, each).unwrap();
+        let expected = mean_loss(&training.model().valid(), &text.validation, &device);
+        assert_eq!(loss, Some(expected.unwrap()));
+        assert_eq!(losses, count);
+        let stopped = loader.iter().take(count - 1);
+        let none = training.evaluate(stopped, count, |_| ()).unwrap();
+        assert_eq!(none, None);
+        (text.validation.sequences(), loss.unwrap())
     };
     let (all, loss) = evaluated(0);
     assert!(all > 3);
@@ -244,7 +248,7 @@ fn too_few_batches_change_nothing_also_where_the_method_was_to_begin() {
     let loader = text.train.loader(0..3, &device);
     let mut batches = loader.iter();
     let first = training.update(&mut *batches, &mut ()).unwrap();
-    let (before, missing) = (weights(&training), Err(OutOfBatches(2)));
+    let (before, missing) = (weights(&training), Err(UpdateError::OutOfBatches(2)));
     let ended = training.update(&mut *batches, &mut ());
     assert_eq!(ended.map(|update| update.step), missing);
     assert_eq!(weights(&training), before);

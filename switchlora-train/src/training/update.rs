@@ -4,14 +4,17 @@
 //! training gives the model to the optimizer and takes it back, and whoever clones [`Training::model`] must drop the
 //! clone before the next update.
 
-use super::accumulate::mean;
+use super::everywhere::{losses_everywhere, sum_everywhere};
 use super::observer::{Observer, Phase};
+use super::sum::{divided, sum};
 use crate::data::TokenBatch;
 use crate::model::LlamaForCausalLm;
-use burn::optim::{GradientsAccumulator, GradientsParams};
+use crate::processes::{Alone, Lost, Processes};
+use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use switchlora_core::{ClipGradNorm, Deferred, MethodOptimizer, SwitchLoraConfig};
+use std::sync::Arc;
+use switchlora_core::{ClipGradNorm, Deferred, MethodOptimizer, Precision, SwitchLoraConfig};
 use switchlora_ops::in_pool;
 
 /// The optimizer of every method.
@@ -24,7 +27,11 @@ pub struct Training<B: AutodiffBackend> {
     optimizer: Optim<B>,
     /// The learning rate of each update, counted from 0.
     learning_rate: Box<dyn Fn(u64) -> f64 + Send>,
+    /// Micro-batches of an update, those of all processes together.
     accumulation: usize,
+    processes: Arc<dyn Processes>,
+    /// In what dtype gradients leave this process.
+    dtype: Precision,
     /// Updates done, skipped ones included.
     step: u64,
     /// The method, while the training still is in full rank.
@@ -32,6 +39,7 @@ pub struct Training<B: AutodiffBackend> {
 }
 
 /// The method that begins after updates in full rank.
+#[derive(Clone)]
 pub(super) struct SecondPhase<B: AutodiffBackend> {
     /// Updates in full rank.
     pub after: u64,
@@ -54,7 +62,7 @@ pub struct Update<B: Backend> {
     pub grad_norm: Option<Deferred<f32>>,
     /// LoRA vectors switched, on both sides of all layers, if the update is not refused.
     pub switches: usize,
-    /// Tokens of the update.
+    /// Tokens of the update, those of all processes together.
     pub tokens: u64,
     /// Numbers of its first and last micro-batch, counted from 0 over the whole training.
     pub batches: (u64, u64),
@@ -62,10 +70,21 @@ pub struct Update<B: Backend> {
     pub method_began: bool,
 }
 
-/// There are fewer batches than an update needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the batches ended before update {0}")]
-pub struct OutOfBatches(pub u64);
+/// An update cannot be done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UpdateError {
+    /// There are fewer batches than an update needs.
+    #[error("the batches ended before update {0}")]
+    OutOfBatches(u64),
+    /// Another process is lost.
+    #[error("update {step}: {lost}")]
+    Lost {
+        /// The number of the update, counted from 1.
+        step: u64,
+        /// What happened.
+        lost: Lost,
+    },
+}
 
 impl<B: AutodiffBackend> Training<B> {
     /// A training of a given model with a given optimizer.
@@ -83,9 +102,33 @@ impl<B: AutodiffBackend> Training<B> {
             optimizer,
             learning_rate: Box::new(learning_rate),
             accumulation,
+            processes: Arc::new(Alone),
+            dtype: Precision::F32,
             step: 0,
             method: None,
         }
+    }
+
+    /// The same training by several processes. Each computes its equal share of an update's micro-batches: process `r` of
+    /// `p` those from `r / p` to `(r + 1) / p` of them.
+    ///
+    /// # Panics
+    ///
+    /// If the micro-batches cannot be shared evenly.
+    pub fn among(mut self, processes: Arc<dyn Processes>, dtype: Precision) -> Self {
+        let (batches, size) = (self.accumulation, processes.size());
+        assert!(
+            batches.is_multiple_of(size),
+            "{batches} micro-batches among {size} processes"
+        );
+        self.processes = processes;
+        self.dtype = dtype;
+        self
+    }
+
+    /// The processes of this training.
+    pub fn processes(&self) -> &dyn Processes {
+        &*self.processes
     }
 
     /// The same training after `step` updates.
@@ -116,43 +159,45 @@ impl<B: AutodiffBackend> Training<B> {
         &mut self.optimizer
     }
 
-    /// Does one update with the next micro-batches of `batches`.
+    /// Does one update with the next micro-batches of `batches`, which are this process's own.
     ///
     /// # Errors
     ///
-    /// [`OutOfBatches`] if `batches` ends; the training is as it was before.
+    /// [`UpdateError`] if `batches` ends or another process is lost; the training is as it was before.
     pub fn update(
         &mut self,
         batches: &mut dyn Iterator<Item = TokenBatch<B>>,
         observer: &mut dyn Observer<B>,
-    ) -> Result<Update<B::InnerBackend>, OutOfBatches> {
-        let count = self.accumulation;
-        let batches: Vec<_> = batches.take(count).collect();
-        if batches.len() < count {
-            return Err(OutOfBatches(self.step + 1));
+    ) -> Result<Update<B::InnerBackend>, UpdateError> {
+        let own = self.accumulation / self.processes.size();
+        let batches: Vec<_> = batches.take(own).collect();
+        if batches.len() < own {
+            return Err(UpdateError::OutOfBatches(self.step + 1));
         }
-        let method_began = self.begin_method();
-        let mut tokens = 0;
-        let mut losses = Vec::with_capacity(count);
-        let mut sum = GradientsAccumulator::new();
-        for batch in batches {
-            tokens += batch.inputs.dims().iter().product::<usize>() as u64;
-            let loss = forward(self.model(), batch);
-            losses.push(loss.clone().inner());
-            observer.phase(Phase::Forward);
-            sum.accumulate(self.model(), backward(self.model(), loss));
-            observer.phase(Phase::Backward);
-        }
-        let gradients = mean::<B, _>(&mut sum, self.model(), count);
+        let sizes = batches.iter().map(|batch| batch.inputs.dims());
+        let tokens: usize = sizes.map(|[rows, length]| rows * length).sum();
+        let before = self.begin_method();
+        let method_began = before.is_some();
+        let (loss, gradients) = match self.gradients(batches, observer) {
+            Ok(computed) => computed,
+            Err(lost) => {
+                if let Some(before) = before {
+                    before.restore(self);
+                }
+                let step = self.step + 1;
+                return Err(UpdateError::Lost { step, lost });
+            }
+        };
+        drop(before);
         let gradients = observer.gradients(self.model(), gradients);
-        let loss = Tensor::cat(losses, 0).mean(); // [1]
         let learning_rate = (self.learning_rate)(self.step);
         let optimizer = &mut self.optimizer;
         let model = self.model.take();
         self.model = model
             .map(|model| optimizer.step_with_loss(learning_rate, model, gradients, loss.clone()));
         observer.phase(Phase::Optimizer);
-        let first = self.step * count as u64;
+        let count = self.accumulation as u64;
+        let first = self.step * count;
         self.step += 1;
         Ok(Update {
             step: self.step,
@@ -160,23 +205,68 @@ impl<B: AutodiffBackend> Training<B> {
             learning_rate,
             grad_norm: self.optimizer.grad_norm(),
             switches: self.optimizer.inner().last_switch_count(),
-            tokens,
-            batches: (first, first + count as u64 - 1),
+            tokens: (tokens * self.processes.size()) as u64,
+            batches: (first, first + count - 1),
             method_began,
         })
     }
 
-    /// Begins the method if the updates in full rank are done.
-    fn begin_method(&mut self) -> bool {
+    /// The mean loss `[1]` and the mean gradients of the micro-batches of all processes, of which this one has `batches`.
+    fn gradients(
+        &self,
+        batches: Vec<TokenBatch<B>>,
+        observer: &mut dyn Observer<B>,
+    ) -> Result<(Tensor<B::InnerBackend, 1>, GradientsParams), Lost> {
+        let (model, processes, count) = (self.model(), self.processes(), batches.len());
+        let mut batches = batches.into_iter();
+        let mut losses = Vec::with_capacity(count);
+        let gradients = sum(model, count, || {
+            let Some(batch) = batches.next() else {
+                unreachable!("as many are asked for as there are")
+            };
+            let loss = forward(model, batch);
+            losses.push(loss.clone().inner());
+            observer.phase(Phase::Forward);
+            let gradients = backward(model, loss);
+            observer.phase(Phase::Backward);
+            gradients
+        });
+        let losses = losses_everywhere(Tensor::cat(losses, 0), processes)?; // [micro-batches]
+        let gradients = sum_everywhere(gradients, model, processes, self.dtype)?;
+        observer.phase(Phase::Exchange);
+        let gradients = divided::<B, _>(gradients, model, self.accumulation);
+        Ok((losses.mean(), gradients))
+    }
+
+    /// Begins the method if the updates in full rank are done. Returns what was before, if it does.
+    fn begin_method(&mut self) -> Option<Before<B>> {
         let step = self.step;
-        let Some(method) = self.method.take_if(|method| method.after == step) else {
-            return false;
+        let method = self.method.take_if(|method| method.after == step)?;
+        let before = Before {
+            model: self.model().clone(),
+            optimizer: self.optimizer.clone(),
+            method: method.clone(),
         };
         let model = self.model.take();
         self.model = model.map(|model| model.adapted(&method.layers, method.seed));
         let skipped = self.optimizer.skipped();
         self.optimizer = method.optimizer.with_skipped(skipped);
-        true
+        Some(before)
+    }
+}
+
+/// A training in full rank whose method begins with an update that may yet fail.
+struct Before<B: AutodiffBackend> {
+    model: LlamaForCausalLm<B>,
+    optimizer: Optim<B>,
+    method: SecondPhase<B>,
+}
+
+impl<B: AutodiffBackend> Before<B> {
+    fn restore(self, training: &mut Training<B>) {
+        training.model = Some(self.model);
+        training.optimizer = self.optimizer;
+        training.method = Some(self.method);
     }
 }
 

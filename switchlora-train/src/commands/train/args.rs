@@ -5,7 +5,7 @@ use crate::experiment::{Decay, Experiment, ExperimentError, Method, Precision, W
 use crate::model::WeightInit;
 use clap::Args;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `train`, and as serialized the keys of the experiment that they set.
 #[derive(Args, Debug, Default, Serialize)]
@@ -32,7 +32,7 @@ pub struct TrainArgs {
     /// Sequences in a micro-batch.
     #[arg(long)]
     batch_size: Option<usize>,
-    /// Gradient accumulation: micro-batches in an update.
+    /// Gradient accumulation: micro-batches in an update, on each process.
     #[arg(long)]
     accumulation: Option<usize>,
     /// Tokens in a sequence.
@@ -103,6 +103,13 @@ pub struct TrainArgs {
     /// Dtype of the frozen weights in memory.
     #[arg(long, value_parser = flags::precision())]
     frozen: Option<Precision>,
+    /// Dtype of the gradients that processes send to each other. Sums are taken in f32.
+    #[arg(long, value_parser = flags::precision())]
+    reduce: Option<Precision>,
+    /// Seconds that one of several processes may leave the others waiting; then they end.
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
+    #[serde(skip)]
+    pub(super) timeout: u64,
     /// Updates between two evaluations; 0 for a single one at the end.
     #[arg(long)]
     eval_every: Option<u64>,
@@ -124,9 +131,29 @@ pub struct TrainArgs {
     #[arg(long)]
     #[serde(skip)]
     pub(super) no_tui: bool,
+    /// The processes that train together; 0 stands for one.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub(super) processes: usize,
 }
 
 impl TrainArgs {
+    /// The experiment in a file, for all processes together.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or is no experiment.
+    pub(super) fn of_file(&self, file: &Path) -> Result<Experiment, ExperimentError> {
+        let mut experiment = Experiment::from_file(file)?;
+        experiment.accumulation = self.of_all(experiment.accumulation);
+        Ok(experiment)
+    }
+
+    /// The micro-batches of all processes, each of which has `own`.
+    pub(super) fn of_all(&self, own: usize) -> usize {
+        own.saturating_mul(self.processes.max(1))
+    }
+
     /// Returns `base` with the values of the flags given, its paths absolute.
     ///
     /// # Errors
@@ -134,6 +161,9 @@ impl TrainArgs {
     /// A value that `config.toml` cannot hold.
     pub(super) fn override_in(&self, base: &Experiment) -> Result<Experiment, ExperimentError> {
         let mut experiment = base.with(self)?;
+        if let Some(own) = self.accumulation {
+            experiment.accumulation = self.of_all(own);
+        }
         // One learning rate for all weights stays one.
         if self.lr.is_some() && self.projection_lr.is_none() && base.projection_lr == base.lr {
             experiment.projection_lr = None;

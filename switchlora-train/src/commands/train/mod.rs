@@ -7,22 +7,25 @@ mod stopping;
 
 pub use args::TrainArgs;
 
-use crate::backend::run_on;
+use crate::backend::{Choice, device_names, run_on};
+use crate::checkpoint::Checkpoint;
 use crate::commands::ending::{finish, write_file};
 use crate::commands::exit::Usage;
+use crate::commands::report;
 use crate::experiment::Experiment;
-use crate::learner::{Display, Session};
+use crate::learner::{Display, Outcome, Session};
+use crate::processes::{Elsewhere, Processes, agreed, busy, first, launch};
 use crate::quietly::report_panics;
 use crate::run_directory::{CONFIG, RunDirectory};
-use crate::say::{print_behind, say};
+use crate::say::{be_silent, print_behind, say};
 use crate::training::Setup;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use prepare::{announce, check_memory, read};
 use resume::Resumed;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use stopping::Stopping;
 
 /// The folder of runs without --out.
@@ -33,53 +36,149 @@ const RUNS: &str = "runs";
 /// # Errors
 ///
 /// The experiment cannot be used, or the training failed.
-pub fn run(args: TrainArgs) -> Result<ExitCode> {
+pub fn run(mut args: TrainArgs) -> Result<ExitCode> {
     let started = Instant::now();
     report_panics();
     let stopping = Stopping::listen()?;
     print_behind();
-    let display = Display::of_output(args.no_tui);
-    let (experiment, resumed) = begin(&args)?;
-    let restored = resumed.as_ref().and_then(Resumed::checkpoint);
-    let setup = Setup::new(experiment, restored)?;
-    let backend = setup.experiment.backend.choose()?;
-    let precisions = [setup.experiment.precision, setup.experiment.frozen];
-    backend
-        .backend
-        .check_device(setup.experiment.device, &precisions)?;
-    check_memory(&setup, backend.backend)?;
-    announce(&setup, &backend);
-    let text = read(&setup).map_err(|error| {
-        match setup.experiment.data.is_empty() || resumed.is_none() {
+    let processes = launch::join(Duration::from_secs(args.timeout))?;
+    args.processes = processes.size();
+    let ended = train(&args, &processes, &stopping, started);
+    Ok(ExitCode::from(end(&*processes, ended)?))
+}
+
+/// Trains, together with the other processes. Returns the exit status.
+fn train(
+    args: &TrainArgs,
+    processes: &Arc<dyn Processes>,
+    stopping: &Stopping,
+    started: Instant,
+) -> Result<u8> {
+    let all = &**processes;
+    let mut resumed = None;
+    let (experiment, from) = first(all, || {
+        let (experiment, found) = begin(args)?;
+        let from = found.as_ref().and_then(Resumed::checkpoint);
+        let from = from.map(|from| from.path().to_path_buf());
+        resumed = found;
+        Ok((experiment, from))
+    })?;
+    let is_new = from.is_none();
+    let prepared = prepare(experiment, from, resumed.as_ref(), all);
+    let (setup, backend, device, mut from) = agreed(all, prepared)?;
+    announce(&setup, &backend, all);
+    let read = || {
+        read(&setup).map_err(|error| match setup.experiment.data.is_empty() || is_new {
             true => error,
             false => error.context("the text of the run (--data says where it is now)"),
-        }
-    })?;
-    let interrupter = stopping.training();
-    let (directory, from) = match resumed {
-        Some(resumed) => {
-            resumed.check(&setup, &text.sha256)?;
-            resumed.into_parts(setup.experiment.keep)?
-        }
-        None => (create(&args, &setup.experiment)?, None),
+        })
     };
-    let out = directory.path().to_path_buf();
-    say(format!("  run         {}", out.display()));
-    write_file(&out.join(CONFIG), &toml::to_string(&setup.experiment)?)?;
+    // The first process packs the text, the others read what it has packed.
+    let mut text = None;
+    first(all, || {
+        text = Some(read()?);
+        Ok(())
+    })?;
+    let text = agreed(all, text.map_or_else(|| busy(all, read), Ok))?;
+    let interrupter = stopping.training();
+    let mut directory = None;
+    let (out, sha256) = first(all, || {
+        let opened = match resumed.take() {
+            Some(resumed) => {
+                resumed.check(&setup, &text.sha256)?;
+                let (opened, checkpoint) = resumed.into_parts(setup.experiment.keep)?;
+                from = checkpoint;
+                opened
+            }
+            None => create(args, &setup.experiment)?,
+        };
+        let out = opened.path().to_path_buf();
+        say(format!("  run         {}", out.display()));
+        write_file(&out.join(CONFIG), &toml::to_string(&setup.experiment)?)?;
+        directory = Some(opened);
+        Ok((out, text.sha256.clone()))
+    })?;
+    let same_text = match sha256 == text.sha256 {
+        true => Ok(()),
+        false => Err(anyhow!("its text is another one than that of process 0")),
+    };
+    agreed(all, same_text)?;
     let session = Session {
         setup: Arc::new(setup),
         text,
         backend: backend.backend,
+        device,
+        processes: processes.clone(),
         out,
         from,
-        display,
+        display: Display::of_output(args.no_tui),
         interrupter,
     };
-    let device = session.setup.experiment.device;
-    let ended = run_on(session.backend, device, session.clone())??;
-    let code = finish(&session, ended, started, || stopping.saved());
-    drop(directory);
-    code
+    let ended = run_on(session.backend, session.device, session.clone())??;
+    match (directory, ended) {
+        (Some(_locked), ended) => busy(all, || {
+            finish(&session, ended, started, || stopping.saved())
+        }),
+        (None, Outcome::Failed(error, _)) => Err(error),
+        (None, Outcome::Finished(_) | Outcome::Interrupted(_)) => Ok(0),
+    }
+}
+
+/// What a process prepares by itself: everything but the text, the backend and its device, and the checkpoint.
+fn prepare(
+    experiment: Experiment,
+    from: Option<PathBuf>,
+    resumed: Option<&Resumed>,
+    processes: &dyn Processes,
+) -> Result<(Setup, Choice, usize, Option<Checkpoint>)> {
+    let opened = match (resumed, from) {
+        (None, Some(path)) => {
+            let unread = || format!("cannot read {}", path.display());
+            Some(Checkpoint::open(&path).with_context(unread)?)
+        }
+        _ => None,
+    };
+    let restored = resumed.and_then(Resumed::checkpoint).or(opened.as_ref());
+    let setup = Setup::new(experiment, restored)?;
+    let backend = setup.experiment.backend.choose()?;
+    let kind = backend.backend;
+    // The processes of a machine take its devices in turn.
+    let device = setup.experiment.device;
+    let device = match device_names(kind).len() {
+        devices if processes.size() > 1 && device < devices => {
+            (device + processes.local_rank()) % devices
+        }
+        _ => device,
+    };
+    let precisions = [setup.experiment.precision, setup.experiment.frozen];
+    kind.check_device(device, &precisions)?;
+    let on_machine = processes.size().div_ceil(processes.machines());
+    check_memory(&setup, kind, on_machine)?;
+    Ok((setup, backend, device, opened))
+}
+
+/// Ends all processes with the status of the first one, whose error is printed.
+///
+/// # Errors
+///
+/// The error that this process reports; nobody is left to wait for.
+fn end(processes: &dyn Processes, ended: Result<u8>) -> Result<u8> {
+    let rank = processes.rank();
+    if let Err(error) = &ended {
+        match processes.lost() {
+            Some(lost) if rank > 0 && lost.is_reported_by(rank) => {
+                be_silent(false);
+                return ended;
+            }
+            None if !error.is::<Elsewhere>() => processes.fail(&format!("{error:#}")),
+            _ => (),
+        }
+    }
+    if processes.size() == 1 {
+        return ended;
+    }
+    let status = ended.unwrap_or_else(|error| report(&error));
+    Ok(processes.end(status))
 }
 
 /// The experiment, and with --resume the run to go on with.
@@ -90,11 +189,22 @@ fn begin(args: &TrainArgs) -> Result<(Experiment, Option<Resumed>)> {
             bail!(Usage(message.to_owned()));
         };
         let (experiment, resumed) = resume::begin(args, out)?;
+        let (batches, processes) = (experiment.accumulation, args.of_all(1));
+        if !batches.is_multiple_of(processes) {
+            bail!(Usage(format!(
+                "{} has {batches} micro-batches in an update, which {processes} processes cannot share evenly: start a \
+                 number of processes that divides {batches}",
+                out.display()
+            )));
+        }
         return Ok((experiment, Some(resumed)));
     }
     let base = match &args.config {
-        Some(file) => Experiment::from_file(file)?,
-        None => Experiment::default(),
+        Some(file) => args.of_file(file)?,
+        None => Experiment {
+            accumulation: args.of_all(Experiment::default().accumulation),
+            ..Experiment::default()
+        },
     };
     match &args.out {
         Some(out) => RunDirectory::check_new(out)?,

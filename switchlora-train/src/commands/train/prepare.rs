@@ -3,23 +3,32 @@
 use crate::backend::{BackendKind, Choice};
 use crate::commands::exit::Usage;
 use crate::commands::packing::packed_once;
+use crate::experiment::Experiment;
 use crate::memory::installed;
 use crate::model_source::ModelSource;
 use crate::plan::{bytes, millions};
+use crate::processes::Processes;
 use crate::say::say;
 use crate::training::{Setup, Text};
 use anyhow::Result;
+use std::thread::available_parallelism;
 use std::time::Instant;
 
-/// Refuses a training on a CPU that cannot fit the machine's memory: the system would end it without a word.
-pub(super) fn check_memory(setup: &Setup, backend: BackendKind) -> Result<(), Usage> {
+/// Refuses a training on a CPU that cannot fit the machine's memory, which its `processes` share: the system would end it
+/// without a word.
+pub(super) fn check_memory(
+    setup: &Setup,
+    backend: BackendKind,
+    processes: usize,
+) -> Result<(), Usage> {
     let on_cpu = backend.is_cpu();
     let Some(installed) = installed().filter(|_| on_cpu) else {
         return Ok(());
     };
     let experiment = &setup.experiment;
-    let state = setup.cost().state_bytes();
-    let needed = state.saturating_add(experiment.least_activations(&setup.model));
+    let of_all = |bytes: u64| bytes.saturating_mul(processes as u64);
+    let state = of_all(setup.cost().state_bytes());
+    let needed = state.saturating_add(of_all(experiment.least_activations(&setup.model)));
     if needed <= installed {
         return Ok(());
     }
@@ -41,7 +50,7 @@ pub(super) fn check_memory(setup: &Setup, backend: BackendKind) -> Result<(), Us
 }
 
 /// Prints what the run will do.
-pub(super) fn announce(setup: &Setup, backend: &Choice) {
+pub(super) fn announce(setup: &Setup, backend: &Choice, processes: &dyn Processes) {
     let Setup {
         experiment, start, ..
     } = setup;
@@ -71,6 +80,9 @@ pub(super) fn announce(setup: &Setup, backend: &Choice) {
         experiment.rates(),
         experiment.seed
     ));
+    if processes.size() > 1 {
+        say(format!("  processes   {}", together(processes, experiment)));
+    }
     if experiment.full_rank_updates() > 0 {
         say(format!(
             "  warm start  {} of the updates in full rank, learning rate {:.1e}",
@@ -87,6 +99,22 @@ pub(super) fn announce(setup: &Setup, backend: &Choice) {
         let path = pretrained.path().display();
         say(format!("  start       the weights of {path}"));
     }
+}
+
+/// How the processes share an update.
+fn together(processes: &dyn Processes, experiment: &Experiment) -> String {
+    let (size, machines) = (processes.size(), processes.machines());
+    let where_to = match machines {
+        1 => "one machine".to_owned(),
+        machines => format!("{machines} machines"),
+    };
+    let threads = available_parallelism().map_or(1, usize::from);
+    format!(
+        "{size} on {where_to}, this one with {threads} cores; an update has {} micro-batches of {} sequences, {} on each",
+        experiment.accumulation,
+        experiment.batch_size,
+        experiment.accumulation / size,
+    )
 }
 
 /// Reads the text, and prints how much there is.

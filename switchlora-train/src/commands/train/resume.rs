@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 
 /// Keys that may change: they alter neither the meaning of the state nor the updates done so far.
-const FREE: [&str; 10] = [
+const FREE: [&str; 11] = [
     "steps",
     "eval_every",
     "eval_sequences",
@@ -20,6 +20,7 @@ const FREE: [&str; 10] = [
     "keep",
     "backend",
     "device",
+    "reduce",
     "lr",
     "projection_lr",
     "clip",
@@ -51,7 +52,7 @@ pub(super) fn begin(args: &TrainArgs, out: &Path) -> Result<(Experiment, Resumed
         None => (None, Vec::new()),
     };
     let given = match &args.config {
-        Some(file) => Some(Experiment::from_file(file)?),
+        Some(file) => Some(args.of_file(file)?),
         None if config.exists() => {
             let given = Experiment::from_file(&config);
             let without = "correct the file, or remove it to go on with the settings of the newest checkpoint";
