@@ -9,21 +9,32 @@ use crate::model::LlamaConfigError;
 use crate::plan::PlanError;
 use crate::processes::launch::LaunchError;
 use crate::run_directory::RunDirectoryError;
+use crate::say;
 use crate::training::SetupError;
 use std::error::Error;
+use std::time::Duration;
 
 /// Exit status of wrong arguments.
 const WRONG_ARGUMENTS: u8 = 2;
 /// Exit status of failed work.
 const FAILED: u8 = 1;
+/// How long the last lines of a program that has failed may take to be printed.
+const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Arguments that contradict each other, or the files on the disk.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Usage(pub String);
 
+/// Prints an error as one line on standard error, and returns its exit status.
+pub(super) fn report(error: &anyhow::Error) -> u8 {
+    say::error(format_args!("{error:#}"));
+    say::flush(Some(LAST_LINES));
+    status(error)
+}
+
 /// Returns the exit status of an error: of wrong arguments if the user's arguments caused it, else of failed work.
-pub(super) fn status(error: &anyhow::Error) -> u8 {
+fn status(error: &anyhow::Error) -> u8 {
     match error.chain().any(is_of_arguments) {
         true => WRONG_ARGUMENTS,
         false => FAILED,

@@ -14,10 +14,6 @@ mod train;
 use crate::say;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
-use std::time::Duration;
-
-/// How long the last lines of a program that has failed may take to be printed.
-const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Pre-train LLaMA models with SwitchLoRA.
 ///
@@ -71,14 +67,7 @@ impl Cli {
             if say::reader_has_gone(&error) {
                 return ExitCode::SUCCESS;
             }
-            ExitCode::from(report(&error))
+            ExitCode::from(exit::report(&error))
         })
     }
-}
-
-/// Prints an error as one line on standard error, and returns its exit status.
-fn report(error: &anyhow::Error) -> u8 {
-    say::error(format_args!("{error:#}"));
-    say::flush(Some(LAST_LINES));
-    exit::status(error)
 }

@@ -110,7 +110,7 @@ fn together(processes: &dyn Processes, experiment: &Experiment) -> String {
     };
     let threads = available_parallelism().map_or(1, usize::from);
     format!(
-        "{size} on {where_to}, this one with {threads} cores; an update has {} micro-batches of {} sequences, {} on each",
+        "{size} on {where_to} (cores of this one: {threads}); an update has {} micro-batches of {} sequences, {} on each",
         experiment.accumulation,
         experiment.batch_size,
         experiment.accumulation / size,
