@@ -9,6 +9,8 @@
 //! | optimizer state | `2 m n` | `2 r (m + n)` | `2 r max(m, n) + r min(m, n)` | `2 r (m + n) + 2 r` |
 //! | candidate pools | 0 | 0 | 0 | `(min(m, n) - r) (m + n)` |
 //!
+//! Frozen weights and candidate pools may be kept in bf16, at half the bytes.
+//!
 //! Everything that is trained besides the adapted layers (embeddings, norms, head) counts as in the first column.
 //!
 //! ```
@@ -167,6 +169,17 @@ impl Cost {
         }
     }
 
+    /// The same with the spare candidates kept in `precision`.
+    pub fn with_pools(self, precision: Precision) -> Self {
+        Self {
+            pool_bytes: match precision {
+                Precision::F32 => self.pool_bytes,
+                Precision::Bf16 => self.pool_bytes / 2,
+            },
+            ..self
+        }
+    }
+
     /// The same with orthogonal steps for the factors, which take one velocity in place of two moments and the step
     /// counts. AdamW trains `others` parameters.
     pub fn with_orthogonal_factors(self, others: u64) -> Self {
@@ -256,6 +269,15 @@ mod tests {
                 let frozen = cost.total_parameters - cost.trainable_parameters;
                 prop_assert_eq!(halved, Cost { weight_bytes: cost.weight_bytes - 2 * frozen, ..cost });
                 prop_assert_eq!(cost.with_frozen(Precision::F32), cost);
+            }
+        }
+
+        #[test]
+        fn candidates_in_bf16_take_half_and_nothing_else_changes(n in 1usize..300, m in 1usize..300, r in 0usize..300) {
+            for method in Method::ALL {
+                let cost = method.cost(&one(n, m, 11), r);
+                prop_assert_eq!(cost.with_pools(Precision::Bf16), Cost { pool_bytes: cost.pool_bytes / 2, ..cost });
+                prop_assert_eq!(cost.with_pools(Precision::F32), cost);
             }
         }
 

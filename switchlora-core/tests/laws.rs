@@ -8,13 +8,14 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
 use burn_flex::Flex;
 use burn_ndarray::NdArray;
+use half::bf16;
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;
 use std::cell::RefCell;
 use switchlora_core::init::uniform;
 use switchlora_core::{
-    ClipGradNorm, MethodOptimizer, OptimizerRecord, PoolPlacement, Purpose, Selection, Sides,
-    SwitchLoraConfig, SwitchLoraLinear, SwitchSchedule, stream,
+    ClipGradNorm, MethodOptimizer, OptimizerRecord, PoolPlacement, Precision, Purpose, Selection,
+    Sides, SwitchLoraConfig, SwitchLoraLinear, SwitchSchedule, stream,
 };
 
 type B = Autodiff<Flex>;
@@ -30,38 +31,52 @@ struct Case {
     selection: Selection,
     sides: Sides,
     pools: PoolPlacement,
+    pool_precision: Precision,
     decide_on_device: bool,
     seed: u64,
 }
 
 fn case() -> impl Strategy<Value = Case> {
     let rank = prop_oneof![Just(1usize), 2usize..6, Just(7)];
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let flags = (
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+    );
     // Both sides are the method; one alone is an ablation.
     let sides = prop_oneof![4 => Just(Sides::Both), 1 => Just(Sides::A), 1 => Just(Sides::B)];
     (2usize..20, 2usize..20, rank, flags, sides, any::<u64>()).prop_map(
-        |(d_input, d_output, rank, (bias, random, host, decide_on_device), sides, seed)| Case {
-            sides,
-            d_input,
-            d_output,
-            // 7 stands for the largest rank that leaves a vector to switch with; a larger one is refused.
-            rank: match rank {
-                7 => d_input.min(d_output) - 1,
-                rank => rank.min(d_input.min(d_output) - 1),
-            },
-            bias,
-            selection: if random {
-                Selection::Random
-            } else {
-                Selection::Contiguous
-            },
-            pools: if host {
-                PoolPlacement::Host
-            } else {
-                PoolPlacement::Device
-            },
-            decide_on_device,
-            seed,
+        |(d_input, d_output, rank, (bias, random, host, half, decide_on_device), sides, seed)| {
+            Case {
+                sides,
+                d_input,
+                d_output,
+                // 7 stands for the largest rank that leaves a vector to switch with; a larger one is refused.
+                rank: match rank {
+                    7 => d_input.min(d_output) - 1,
+                    rank => rank.min(d_input.min(d_output) - 1),
+                },
+                bias,
+                selection: if random {
+                    Selection::Random
+                } else {
+                    Selection::Contiguous
+                },
+                pools: if host {
+                    PoolPlacement::Host
+                } else {
+                    PoolPlacement::Device
+                },
+                pool_precision: if half {
+                    Precision::Bf16
+                } else {
+                    Precision::F32
+                },
+                decide_on_device,
+                seed,
+            }
         },
     )
 }
@@ -73,6 +88,7 @@ impl Case {
         // Freezing for one update and an interval of two make a small layer switch at every update.
         (config.freeze, config.schedule) = (1, SwitchSchedule::fixed(2.0));
         (config.selection, config.pools, config.seed) = (self.selection, self.pools, self.seed);
+        config.pool_precision = self.pool_precision;
         config.sides = self.sides;
         config
     }
@@ -126,12 +142,22 @@ fn close(left: &[f32], right: &[f32], tolerance: f32) -> bool {
             .all(|(l, r)| (l - r).abs() <= tolerance * scale)
 }
 
-/// The vectors of one side, of layer and pool together, sorted.
-fn multiset(live: Vec<f32>, pool: &Option<TensorData>, length: usize) -> Vec<Vec<u32>> {
+/// The vectors of one side, of layer and pool together, as the pool can hold them, sorted.
+fn multiset(
+    live: Vec<f32>,
+    pool: &Option<TensorData>,
+    length: usize,
+    held: Precision,
+) -> Vec<Vec<u32>> {
+    let rounded = |value: f32| match held {
+        Precision::F32 => value,
+        Precision::Bf16 => bf16::from_f32(value).to_f32(),
+    };
     let pool = pool
         .iter()
         .flat_map(|pool| pool.iter::<f32>().collect::<Vec<_>>());
-    let all: Vec<u32> = live.into_iter().chain(pool).map(f32::to_bits).collect();
+    let all = live.into_iter().chain(pool).map(rounded);
+    let all: Vec<u32> = all.map(f32::to_bits).collect();
     let mut vectors: Vec<Vec<u32>> = all.chunks(length).map(<[u32]>::to_vec).collect();
     vectors.sort();
     vectors
@@ -171,8 +197,8 @@ proptest! {
         let before = values(layer.forward(x.clone()));
         let start = record(&optimizer).layers.remove(0);
         let [a, b] = sides(&layer);
-        let set_a = multiset(a, &start.candidates_a, case.d_input);
-        let set_b = multiset(b, &start.candidates_b, case.d_output);
+        let set_a = multiset(a, &start.candidates_a, case.d_input, case.pool_precision);
+        let set_b = multiset(b, &start.candidates_b, case.d_output, case.pool_precision);
         let mut switched = 0;
         for _ in 0..12 {
             layer = optimizer.step(0.1, layer, GradientsParams::new());
@@ -182,8 +208,8 @@ proptest! {
         prop_assert!(close(&before, &values(layer.forward(x)), 2e-5));
         let end = record(&optimizer).layers.remove(0);
         let [a, b] = sides(&layer);
-        prop_assert_eq!(set_a, multiset(a, &end.candidates_a, case.d_input));
-        prop_assert_eq!(set_b, multiset(b, &end.candidates_b, case.d_output));
+        prop_assert_eq!(set_a, multiset(a, &end.candidates_a, case.d_input, case.pool_precision));
+        prop_assert_eq!(set_b, multiset(b, &end.candidates_b, case.d_output, case.pool_precision));
         let can_switch = case.rank > 2 && case.rank < case.d_input.min(case.d_output);
         prop_assert!(!can_switch || switched > 0);
         // With both sides, the only row of a rank of one would be its own counterpart's.
@@ -351,6 +377,49 @@ proptest! {
 }
 
 #[test]
+fn pools_in_bf16_hold_rounded_vectors_that_a_switch_brings_in_as_they_are() {
+    let case = Case {
+        d_input: 12,
+        d_output: 10,
+        rank: 4,
+        bias: false,
+        selection: Selection::Contiguous,
+        sides: Sides::Both,
+        pools: PoolPlacement::Device,
+        pool_precision: Precision::Bf16,
+        decide_on_device: false,
+        seed: 3,
+    };
+    for pools in [PoolPlacement::Device, PoolPlacement::Host] {
+        let case = Case {
+            pools,
+            ..case.clone()
+        };
+        let (mut layer, mut optimizer) = case.start::<B>(&case.config());
+        optimizer.inner_mut().prepare(&layer);
+        let rounded = |value: &f32| bf16::from_f32(*value).to_f32() == *value;
+        let held = |optimizer: &Method<B>| {
+            let layer = record(optimizer).layers.remove(0);
+            let pools = layer.candidates_a.into_iter().chain(layer.candidates_b);
+            pools
+                .flat_map(|pool| pool.iter::<f32>().collect::<Vec<_>>())
+                .collect::<Vec<_>>()
+        };
+        assert!(held(&optimizer).iter().all(rounded));
+        let before = sides(&layer).map(|side| side.iter().filter(|value| rounded(value)).count());
+        for _ in 0..12 {
+            layer = optimizer.step(0.1, layer, GradientsParams::new());
+        }
+        assert!(held(&optimizer).iter().all(rounded));
+        let after = sides(&layer).map(|side| side.iter().filter(|value| rounded(value)).count());
+        assert!(
+            before[0] < after[0] && before[1] < after[1],
+            "{before:?} {after:?}"
+        );
+    }
+}
+
+#[test]
 fn the_laws_hold_on_the_reference_backend_too() {
     type Reference = Autodiff<NdArray>;
     let case = Case {
@@ -361,6 +430,7 @@ fn the_laws_hold_on_the_reference_backend_too() {
         selection: Selection::Contiguous,
         sides: Sides::Both,
         pools: PoolPlacement::Device,
+        pool_precision: Precision::F32,
         decide_on_device: false,
         seed: 11,
     };

@@ -139,6 +139,7 @@ fn layers() -> impl Strategy<Value = SwitchLoraConfig> {
                     } else {
                         PoolPlacement::Device
                     },
+                    pool_precision: Precision::default(),
                     adamw,
                     seed,
                     precision: Precision::F32,

@@ -33,6 +33,7 @@ pub(super) fn measure(
         sequence_length: experiment.sequence_length,
         methods,
         updates,
+        switch_time: true,
         seed: experiment.seed,
     };
     let (backend, device) = (experiment.backend, experiment.device);

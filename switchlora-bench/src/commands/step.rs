@@ -46,6 +46,10 @@ pub struct Step {
     /// Updates to time, after a warm-up.
     #[arg(long, default_value_t = 20)]
     updates: usize,
+    /// Do not time the switches by themselves: for that SwitchLoRA gets a second optimizer, and its moments and candidates
+    /// twice the memory. Use it to measure memory.
+    #[arg(long)]
+    no_switch_time: bool,
     /// Seed of the random weights and tokens.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -85,6 +89,7 @@ impl Step {
             sequence_length: self.sequence_length,
             methods: self.methods,
             updates: self.updates,
+            switch_time: !self.no_switch_time,
             seed: self.seed,
         };
         let backend = self.backend.choose()?.backend;

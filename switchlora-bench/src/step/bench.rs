@@ -29,6 +29,9 @@ pub struct StepBench {
     pub methods: Vec<Method>,
     /// Number of updates to time.
     pub updates: usize,
+    /// Time the switches by themselves, with a second optimizer that never switches. Without, the memory is that of a
+    /// training.
+    pub switch_time: bool,
     /// Seed of the random weights and tokens.
     pub seed: u64,
 }

@@ -47,7 +47,7 @@ impl<B: AutodiffBackend> Lane<B> {
         let mut config = timed(method, bench.rank, &bench.config.shape())?;
         (config.layers.precision, config.layers.frozen) = (bench.precision, bench.frozen);
         let model = LlamaForCausalLm::new(&bench.config, &config.layers, bench.seed, device);
-        let steady = steady(&config);
+        let steady = steady(&config).filter(|_| bench.switch_time);
         let switching = steady.as_ref().map(|_| config.optimizer());
         let optimizer = steady.unwrap_or(config).optimizer();
         let optimizer = ClipGradNorm::new(MAX_NORM, optimizer);

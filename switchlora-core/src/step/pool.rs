@@ -1,6 +1,7 @@
 //! Pools of vectors, `[vectors, length]` each, on the device or in host memory.
 //!
-//! A pool is read and written a few vectors at a time, never copied. Vectors that enter a pool in host memory are read back
+//! A pool is read and written a few vectors at a time, never copied. It may hold its vectors in bf16: a vector that enters a
+//! layer then has the rounded values, which the weight absorbs as they are, and one that leaves is rounded. Vectors that enter a pool in host memory are read back
 //! by the reader thread, those of all pools together, and are waited for only when they are needed again.
 
 use super::deferred::Deferred;
@@ -8,10 +9,12 @@ use super::guard::Guard;
 use super::plan::PoolWrite;
 use crate::record::read_all;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{DType, Tensor, TensorData};
+use half::bf16;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::sync::Arc;
-use switchlora_ops::gather_rows;
+use switchlora_ops::{Precision, gather_rows};
 
 /// Where the spare candidate vectors are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,15 +34,65 @@ pub(crate) struct Pools<B: Backend>(Vec<Option<[Pool<B>; 2]>>);
 /// The spare vectors of one side of one layer.
 #[derive(Clone, Debug)]
 pub(crate) enum Pool<B: Backend> {
+    /// In the dtype in which the pool holds its vectors.
     Device(Tensor<B, 2>),
     Host(HostPool),
+}
+
+/// The numbers of vectors in host memory.
+#[derive(Clone, Debug)]
+enum Numbers {
+    F32(Vec<f32>),
+    Bf16(Vec<bf16>),
+}
+
+impl Numbers {
+    fn new(vectors: &TensorData, precision: Precision) -> Self {
+        let numbers = vectors.iter::<f32>();
+        match precision {
+            Precision::F32 => Self::F32(numbers.collect()),
+            Precision::Bf16 => Self::Bf16(numbers.map(bf16::from_f32).collect()),
+        }
+    }
+
+    fn dtype(&self) -> DType {
+        match self {
+            Self::F32(_) => DType::F32,
+            Self::Bf16(_) => DType::BF16,
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::F32(numbers) => numbers.len(),
+            Self::Bf16(numbers) => numbers.len(),
+        }
+    }
+
+    /// Appends the numbers in `range` to `out`.
+    fn read(&self, range: Range<usize>, out: &mut Vec<f32>) {
+        match self {
+            Self::F32(numbers) => out.extend(&numbers[range]),
+            Self::Bf16(numbers) => out.extend(numbers[range].iter().map(|number| number.to_f32())),
+        }
+    }
+
+    fn write(&mut self, start: usize, values: &[f32]) {
+        match self {
+            Self::F32(numbers) => numbers[start..][..values.len()].copy_from_slice(values),
+            Self::Bf16(numbers) => {
+                let places = numbers[start..].iter_mut().zip(values);
+                places.for_each(|(place, value)| *place = bf16::from_f32(*value));
+            }
+        }
+    }
 }
 
 /// Vectors in host memory, and those still on their way to it.
 #[derive(Clone, Debug)]
 pub(crate) struct HostPool {
     /// `[vectors, length]`, vector by vector.
-    vectors: Vec<f32>,
+    vectors: Numbers,
     length: usize,
     arriving: Vec<Arrival>,
 }
@@ -89,9 +142,14 @@ impl<B: Backend> Pools<B> {
                     // Taken out, so that the pool has one owner and is written in place.
                     let device = pool.device();
                     let taken = std::mem::replace(pool, Tensor::zeros([1, 1], &device));
-                    *pool = guard.write_rows(taken, &write.positions, write.vectors);
+                    let vectors = write.vectors.cast(taken.dtype());
+                    *pool = guard.write_rows(taken, &write.positions, vectors);
                 }
-                Some(Pool::Host(_)) => to_host.push(write),
+                Some(Pool::Host(pool)) => to_host.push(PoolWrite {
+                    // Rounded where a pool on the device would round.
+                    vectors: write.vectors.cast(pool.vectors.dtype()),
+                    ..write
+                }),
                 None => {}
             }
         }
@@ -117,22 +175,35 @@ impl<B: Backend> Pools<B> {
 }
 
 impl<B: Backend> Pool<B> {
-    /// A pool of the given vectors, `[vectors, length]`.
-    pub fn new(vectors: TensorData, placement: PoolPlacement, device: &B::Device) -> Self {
+    /// A pool of the given vectors, `[vectors, length]`, held in `precision`.
+    pub fn new(
+        vectors: TensorData,
+        placement: PoolPlacement,
+        precision: Precision,
+        device: &B::Device,
+    ) -> Self {
         match placement {
-            PoolPlacement::Device => Self::Device(Tensor::from_data(vectors, device)),
+            PoolPlacement::Device => {
+                let vectors = match precision {
+                    Precision::F32 => vectors,
+                    Precision::Bf16 => vectors.convert::<bf16>(),
+                };
+                // `from_data` alone makes f32 of any data.
+                let options = (device, precision.dtype());
+                Self::Device(Tensor::from_data(vectors, options))
+            }
             PoolPlacement::Host => Self::Host(HostPool {
                 length: vectors.shape[1],
-                vectors: vectors.iter::<f32>().collect(),
+                vectors: Numbers::new(&vectors, precision),
                 arriving: Vec::new(),
             }),
         }
     }
 
-    /// The vectors at the given positions, `[positions, length]`, on `device`; waits for those on their way.
+    /// The vectors at the given positions in f32, `[positions, length]`, on `device`; waits for those on their way.
     pub fn read(&mut self, positions: &[usize], device: &B::Device) -> Tensor<B, 2> {
         match self {
-            Self::Device(pool) => gather_rows(pool, positions),
+            Self::Device(pool) => gather_rows(pool, positions).cast(DType::F32),
             Self::Host(pool) => Tensor::from_data(pool.read(positions), device),
         }
     }
@@ -146,12 +217,14 @@ impl<B: Backend> Pool<B> {
 
     fn to_data(&self) -> TensorData {
         match self {
-            Self::Device(pool) => pool.to_data(),
+            Self::Device(pool) => pool.to_data().convert::<f32>(),
             Self::Host(pool) => {
                 let mut pool = pool.clone();
                 pool.settle(|_| true);
                 let shape = [pool.vectors.len() / pool.length, pool.length];
-                TensorData::new(pool.vectors, shape)
+                let mut vectors = Vec::with_capacity(pool.vectors.len());
+                pool.vectors.read(0..pool.vectors.len(), &mut vectors);
+                TensorData::new(vectors, shape)
             }
         }
     }
@@ -164,8 +237,11 @@ impl HostPool {
             let mut first = true;
             self.settle(|_| std::mem::take(&mut first));
         }
-        let vector = |p: &usize| &self.vectors[p * self.length..(p + 1) * self.length];
-        let vectors: Vec<f32> = positions.iter().flat_map(vector).copied().collect();
+        let mut vectors = Vec::with_capacity(positions.len() * self.length);
+        for position in positions {
+            let range = position * self.length..(position + 1) * self.length;
+            self.vectors.read(range, &mut vectors);
+        }
         TensorData::new(vectors, [positions.len(), self.length])
     }
 
@@ -184,7 +260,7 @@ impl HostPool {
             };
             let values: Vec<f32> = vectors.iter::<f32>().collect();
             for (position, vector) in arrival.positions.iter().zip(values.chunks(self.length)) {
-                self.vectors[position * self.length..][..self.length].copy_from_slice(vector);
+                self.vectors.write(position * self.length, vector);
             }
         }
     }

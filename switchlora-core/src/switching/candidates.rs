@@ -51,7 +51,8 @@ pub(super) fn draw<B: Backend>(
     let device = layer.a.value.device();
     let pool = |purpose, length, bound| {
         let random = &mut stream(config.seed, purpose, index as u64, 0);
-        Pool::new(uniform(spare, length, bound, random), config.pools, &device)
+        let vectors = uniform(spare, length, bound, random);
+        Pool::new(vectors, config.pools, config.pool_precision, &device)
     };
     [
         pool(Purpose::CandidatesA, n, bounds.a),

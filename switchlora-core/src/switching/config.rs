@@ -61,6 +61,10 @@ pub struct SwitchLoraConfig {
     pub zero_weight: bool,
     /// Where the spare vectors are kept.
     pub pools: PoolPlacement,
+    /// Dtype of the spare vectors in memory. In bf16 they take half the memory, and their values are rounded to 8 bits of
+    /// mantissa; a switch is as exact as ever, since the weight absorbs the values that enter.
+    #[serde(default)]
+    pub pool_precision: Precision,
     /// The constants of AdamW.
     #[serde(flatten)]
     pub adamw: AdamWConfig,
@@ -100,6 +104,7 @@ impl SwitchLoraConfig {
             factors: FactorInit::default(),
             zero_weight: false,
             pools: PoolPlacement::default(),
+            pool_precision: Precision::default(),
             adamw: AdamWConfig::default(),
             seed: 0,
             precision: Precision::default(),

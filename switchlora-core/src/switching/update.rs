@@ -302,7 +302,12 @@ impl<B: Backend> Planner<B> for Switching<B> {
         }
         for layer in record.layers {
             let candidates = layer.candidates_a.zip(layer.candidates_b);
-            let pool = |vectors| Pool::new(vectors, self.config.pools, device);
+            let SwitchLoraConfig {
+                pools: placement,
+                pool_precision,
+                ..
+            } = self.config;
+            let pool = |vectors| Pool::new(vectors, placement, pool_precision, device);
             pools.push(candidates.map(|(a, b)| [pool(a), pool(b)]));
             self.layers.push((layer.path, layer.state));
         }

@@ -90,7 +90,8 @@ mod tests {
 "warm_start_lr": null, "schedule": {"decay": "cosine", "warmup": 3, "minimum": 0.1}, "switch": {"interval":
 40.0, "ratio": 0.1, "fixed": false, "freeze": 5, "selection": "contiguous", "sides": "both", "reset_moments":
 true, "reset_counts": true, "keep_second_moments": false, "warmup": 0, "candidates":
-"drawn", "orthogonal": false, "init": "switch_lora", "zero_weight": false, "pools": "device", "alpha": 1.0},
+"drawn", "orthogonal": false, "init": "switch_lora", "zero_weight": false, "pools": "device", "pool_precision":
+"f32", "alpha": 1.0},
 "relora": {"cycle": null, "restart_warmup": null, "reset": "random", "keep": 0.001, "reset_counts": false,
 "alpha": 32.0}, "galore": {"gap": 200, "scale": 0.25, "bias_correction": "rate", "epsilon": 1e-6}, "muon":
 {"momentum": 0.95, "nesterov": true, "iterations": 5}, "adamw":
@@ -101,7 +102,7 @@ true, "reset_counts": true, "keep_second_moments": false, "warmup": 0, "candidat
 "method": {"rank": 32, "alpha": 1.0, "schedule": {"kind": "decaying", "interval": 40.0, "ratio": 0.1, "total":
 60}, "freeze": 5, "selection": "contiguous", "sides": "both", "reset_moments": true, "reset_counts": true,
 "keep_second_moments": false, "warmup": 0, "candidates": "drawn", "orthogonal": null, "factors": "switch_lora",
-"zero_weight": false, "pools": "device", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8,
+"zero_weight": false, "pools": "device", "pool_precision": "f32", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8,
 "weight_decay": 0.0, "decay_matrices_only": false, "seed": 0, "precision": "f32", "frozen": "f32"},
 "factors": "switch_lora",
 "tokenizer_sha256": "cf9b70a975a39efd6c90a9072e6d8fa45e032201216474c1a6f440005eca6eb4",

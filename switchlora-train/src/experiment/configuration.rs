@@ -69,6 +69,7 @@ impl Experiment {
             factors: self.factors(),
             zero_weight: switch.zero_weight && self.method.switches(),
             pools: switch.pools,
+            pool_precision: switch.pool_precision,
             adamw: self.adamw,
             seed: self.seed,
             precision: self.precision,

@@ -3,8 +3,8 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use switchlora_core::{
-    BiasCorrection, Candidates, FactorInit, GaLoreConfig, MomentReset, PoolPlacement, ReLoraConfig,
-    Selection, Sides, SwitchLoraConfig, SwitchSchedule,
+    BiasCorrection, Candidates, FactorInit, GaLoreConfig, MomentReset, PoolPlacement, Precision,
+    ReLoraConfig, Selection, Sides, SwitchLoraConfig, SwitchSchedule,
 };
 
 /// How the learning rate falls after warmup.
@@ -67,6 +67,8 @@ pub struct SwitchSettings {
     pub zero_weight: bool,
     /// Where the candidate vectors are kept.
     pub pools: PoolPlacement,
+    /// Dtype of the candidate vectors in memory.
+    pub pool_precision: Precision,
     /// The scale of the factors is `alpha / rank`; also of method `lora`.
     pub alpha: f64,
 }
@@ -133,6 +135,7 @@ impl Default for SwitchSettings {
             init: layers.factors,
             zero_weight: layers.zero_weight,
             pools: layers.pools,
+            pool_precision: layers.pool_precision,
             alpha: layers.alpha,
         }
     }

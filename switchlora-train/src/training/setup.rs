@@ -101,8 +101,10 @@ impl Setup {
         let (method, rank) = (self.experiment.method, self.experiment.rank);
         let shape = self.model.shape();
         let cost = method.cost(&shape, rank.unwrap_or(0));
-        let cost = cost.with_frozen(self.method.layers.frozen);
-        match self.method.layers.orthogonal {
+        let layers = &self.method.layers;
+        let cost = cost.with_frozen(layers.frozen);
+        let cost = cost.with_pools(layers.pool_precision);
+        match layers.orthogonal {
             Some(_) if method.freezes() => cost.with_orthogonal_factors(shape.other_parameters),
             _ => cost,
         }

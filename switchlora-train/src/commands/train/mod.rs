@@ -26,6 +26,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stopping::Stopping;
+use switchlora_core::PoolPlacement;
 
 /// The folder of runs without --out.
 const RUNS: &str = "runs";
@@ -138,7 +139,7 @@ fn prepare(
         _ => None,
     };
     let restored = resumed.and_then(Resumed::checkpoint).or(opened.as_ref());
-    let setup = Setup::new(experiment, restored)?;
+    let mut setup = Setup::new(experiment, restored)?;
     let backend = setup.experiment.backend.choose()?;
     let kind = backend.backend;
     // The processes of a machine take its devices in turn.
@@ -149,7 +150,12 @@ fn prepare(
         }
         _ => device,
     };
-    let precisions = [setup.experiment.precision, setup.experiment.frozen];
+    let layers = &mut setup.method.layers;
+    if kind.is_cpu() {
+        // The device's memory is the host's: a pool elsewhere saves nothing.
+        layers.pools = PoolPlacement::Device;
+    }
+    let precisions = [layers.precision, layers.frozen, layers.pool_precision];
     kind.check_device(device, &precisions)?;
     let on_machine = processes.size().div_ceil(processes.machines());
     check_memory(&setup, kind, on_machine)?;
