@@ -37,7 +37,7 @@ mod adamw;
 mod attention;
 #[cfg(any(test, feature = "check"))]
 pub mod check;
-#[cfg(any(feature = "wgpu", feature = "cuda"))]
+#[cfg(any(feature = "wgpu", feature = "cuda", all(test, feature = "nvrtc")))]
 mod cube;
 #[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 mod differentiable;

@@ -3,14 +3,15 @@
 use crate::backends::gpu_features;
 use crate::cargo::cargo;
 use anyhow::{Result, bail};
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
 /// Name and cargo command of each step, cheap ones first.
 ///
 /// Burn is compiled once for each set of features that a command selects. Lints and documentation share one set, and so do
-/// the last two steps: the whole needs a sixth fewer compilations than with the smallest set for each.
-const STEPS: [(&str, &str); 13] = [
+/// the last three steps: the whole needs a sixth fewer compilations than with the smallest set for each.
+const STEPS: [(&str, &str); 14] = [
     ("format", "fmt --all --check"),
     ("imports run one way", "run -p xtask -- arrows"),
     ("promises name their tests", "run -p xtask -- promises"),
@@ -43,15 +44,22 @@ const STEPS: [(&str, &str); 13] = [
         "feature wgpu alone",
         "check -p switchlora-bench --no-default-features --features wgpu",
     ),
+    (
+        "kernels compile for CUDA",
+        "test -p switchlora-ops -p switchlora-bench --lib --features \
+         switchlora-bench/wgpu,switchlora-ops/wgpu,switchlora-ops/nvrtc nvrtc::",
+    ),
     // Mesa's software Vulkan driver is enough for the last two.
     (
         "tests of the kernels on wgpu",
-        "test -p switchlora-ops -p switchlora-bench --lib --features switchlora-ops/wgpu,switchlora-bench/wgpu cube::",
+        "test -p switchlora-ops -p switchlora-bench --lib --features \
+         switchlora-bench/wgpu,switchlora-ops/wgpu,switchlora-ops/nvrtc cube:: -- --skip nvrtc::",
     ),
     (
         "wgpu agrees with the CPU",
-        "run -p switchlora-bench --features wgpu -- run --suite agreement --backends flex,ndarray,wgpu --methods switchlora \
-         --quick --strict --fresh --out target/agreement",
+        "run -p switchlora-bench --features switchlora-bench/wgpu,switchlora-ops/default,switchlora-ops/nvrtc -- \
+         run --suite agreement --backends flex,ndarray,wgpu --methods switchlora --quick --strict --fresh \
+         --out target/agreement",
     ),
 ];
 
@@ -68,6 +76,10 @@ pub fn run() -> Result<()> {
 
 /// Returns what a command needs and this machine lacks.
 fn missing(command: &str) -> Option<&'static str> {
+    if compiles_for_cuda(command) {
+        let known = std::env::var_os(NVRTC).is_some();
+        return (!known).then_some("SWITCHLORA_NVRTC (a folder of CUDA with NVRTC and headers)");
+    }
     let runs = command.starts_with("run") || command.starts_with("test");
     if runs && command.contains("wgpu") && !gpu_features().contains(&"wgpu") {
         return Some("Vulkan loader (libvulkan.so.1)");
@@ -84,6 +96,13 @@ fn missing(command: &str) -> Option<&'static str> {
     None
 }
 
+/// Names a folder of CUDA with NVRTC and headers.
+const NVRTC: &str = "SWITCHLORA_NVRTC";
+
+fn compiles_for_cuda(command: &str) -> bool {
+    command.ends_with(" nvrtc::")
+}
+
 fn step(name: &str, command: &str) -> Result<()> {
     let started = Instant::now();
     eprintln!("== {name}: cargo {command}");
@@ -91,6 +110,11 @@ fn step(name: &str, command: &str) -> Result<()> {
     step.args(command.split_whitespace());
     if command.starts_with("doc") {
         step.env("RUSTDOCFLAGS", "-D warnings");
+    }
+    if let Some(cuda) = std::env::var_os(NVRTC).filter(|_| compiles_for_cuda(command)) {
+        // Where libnvrtc.so is, in a toolkit and in Python packages.
+        let folders = ["lib64", "lib"].map(|folder| Path::new(&cuda).join(folder));
+        step.env("LD_LIBRARY_PATH", std::env::join_paths(folders)?);
     }
     // cudarc takes its CUDA version from the build machine; on a machine without CUDA it has to be given.
     if std::env::var_os("CUDARC_CUDA_VERSION").is_none() {

@@ -32,38 +32,47 @@ impl<B: Launch> AddProduct<B> for Kernels {
         if left.dims()[0] > THIN {
             return weight + product(left.transpose(), right);
         }
-        let outputs = [(weight.shape(), weight.dtype())];
-        let inputs = [weight, left, right].map(primitive);
-        let [sum] = B::launch("add_product", inputs, outputs, |[weight, left, right]| {
-            let (weight, left, right) = (owned(weight), contiguous(left), contiguous(right));
-            let [rows, columns] = rows_and_columns(&weight);
-            let [terms, _] = rows_and_columns(&left);
-            let client = weight.client.clone();
-            let size = vector_size(&client, columns);
-            let work = rows * columns / size;
-            if work * terms > 0 {
-                let (count, dim) = elementwise(&client, work);
-                // SAFETY: units after the end do nothing, and the shapes match.
-                unsafe {
-                    add_thin::launch_unchecked::<B::Runtime>(
-                        &client,
-                        count,
-                        dim,
-                        size,
-                        weight.clone().into_array_arg(),
-                        left.into_array_arg(),
-                        right.into_array_arg(),
-                        rows,
-                        columns / size,
-                        terms,
-                        work,
-                    );
-                }
-            }
-            [weight]
-        });
-        tensor(sum)
+        add_thin_product(weight, left, right)
     }
+}
+
+/// [`AddProduct`] by our own kernel.
+pub(super) fn add_thin_product<B: Launch>(
+    weight: Tensor<B, 2>,
+    left: Tensor<B, 2>,
+    right: Tensor<B, 2>,
+) -> Tensor<B, 2> {
+    let outputs = [(weight.shape(), weight.dtype())];
+    let inputs = [weight, left, right].map(primitive);
+    let [sum] = B::launch("add_product", inputs, outputs, |[weight, left, right]| {
+        let (weight, left, right) = (owned(weight), contiguous(left), contiguous(right));
+        let [rows, columns] = rows_and_columns(&weight);
+        let [terms, _] = rows_and_columns(&left);
+        let client = weight.client.clone();
+        let size = vector_size(&client, columns);
+        let work = rows * columns / size;
+        if work * terms > 0 {
+            let (count, dim) = elementwise(&client, work);
+            // SAFETY: units after the end do nothing, and the shapes match.
+            unsafe {
+                add_thin::launch_unchecked::<B::Runtime>(
+                    &client,
+                    count,
+                    dim,
+                    size,
+                    weight.clone().into_array_arg(),
+                    left.into_array_arg(),
+                    right.into_array_arg(),
+                    rows,
+                    columns / size,
+                    terms,
+                    work,
+                );
+            }
+        }
+        [weight]
+    });
+    tensor(sum)
 }
 
 #[cube(launch_unchecked)]

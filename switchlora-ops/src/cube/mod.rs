@@ -14,6 +14,8 @@ mod cross_entropy;
 mod embedding;
 mod launch;
 mod norm;
+#[cfg(all(test, feature = "nvrtc"))]
+mod nvrtc;
 pub(crate) mod product;
 mod projection;
 mod reduce;
@@ -22,5 +24,5 @@ mod runtime;
 mod sums;
 mod swiglu;
 mod tensors;
-#[cfg(test)]
+#[cfg(all(test, any(feature = "wgpu", feature = "cuda")))]
 mod tests;

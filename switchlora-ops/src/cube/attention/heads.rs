@@ -10,7 +10,7 @@ use cubecl::prelude::*;
 
 /// The sizes of attention.
 #[derive(Clone, Copy)]
-pub(super) struct Sizes {
+pub(in crate::cube) struct Sizes {
     pub batch: usize,
     pub length: usize,
     pub queries: usize,
@@ -68,7 +68,7 @@ impl Sizes {
 }
 
 /// Queries (rotated and scaled), keys (rotated) and values in the dtype of products.
-pub(super) fn split<B: Launch>(
+pub(in crate::cube) fn split<B: Launch>(
     attention: &Attention<B>,
     precision: Precision,
     sizes: Sizes,
@@ -112,7 +112,7 @@ pub(super) fn split<B: Launch>(
 }
 
 /// The gradients of the inputs of [`split`], `[tokens, heads * head_dim]` each, from the gradients of its outputs.
-pub(super) fn merge<B: Launch>(
+pub(in crate::cube) fn merge<B: Launch>(
     gradients: [Tensor<B, 4>; 3],
     attention: &Attention<B>,
     sizes: Sizes,

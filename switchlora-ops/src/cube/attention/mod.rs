@@ -16,8 +16,8 @@ use crate::kernels::{CausalAttentionBackward, Kernels};
 use crate::operations::CausalAttention;
 use crate::{Attention, Precision};
 use burn::tensor::Tensor;
-use heads::{Sizes, merge, split};
-use softmax::{probabilities, probabilities_and_gradient};
+pub(super) use heads::{Sizes, merge, split};
+pub(super) use softmax::{probabilities, probabilities_and_gradient};
 
 impl<B: Launch> CausalAttention<B> for Kernels {
     fn causal_attention(&self, attention: Attention<B>, precision: Precision) -> Tensor<B, 2> {

@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, TensorMetadata};
 use cubecl::prelude::*;
 
 /// The attention weights of scores, both `[batch, keys, queries / keys * length, length]`.
-pub(super) fn probabilities<B: Launch>(scores: Tensor<B, 4>) -> Tensor<B, 4> {
+pub(in crate::cube) fn probabilities<B: Launch>(scores: Tensor<B, 4>) -> Tensor<B, 4> {
     let scores = primitive(scores);
     let outputs = [(scores.shape(), scores.dtype())];
     let [weights] = B::launch("causal_softmax", [scores], outputs, |[scores]| {
@@ -37,7 +37,7 @@ pub(super) fn probabilities<B: Launch>(scores: Tensor<B, 4>) -> Tensor<B, 4> {
 }
 
 /// The attention weights and the gradient of the scores, from the scores and the gradient of the weights.
-pub(super) fn probabilities_and_gradient<B: Launch>(
+pub(in crate::cube) fn probabilities_and_gradient<B: Launch>(
     scores: Tensor<B, 4>,
     dweights: Tensor<B, 4>,
 ) -> [Tensor<B, 4>; 2] {
