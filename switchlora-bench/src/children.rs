@@ -9,6 +9,7 @@ use std::process::{ChildStdin, Command, Output, Stdio};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
+use switchlora_train::say;
 use switchlora_train::signals::{self, INTERRUPTED, Signal};
 
 /// How long a child may take to end.
@@ -26,11 +27,14 @@ struct State {
     running: Option<Running>,
     /// This process was asked to stop.
     ending: bool,
+    /// What it then says.
+    last_words: Option<String>,
 }
 
 static STATE: Mutex<State> = Mutex::new(State {
     running: None,
     ending: false,
+    last_words: None,
 });
 /// Wakes who waits for the child to have ended.
 static ENDED: Condvar = Condvar::new();
@@ -44,11 +48,19 @@ static ENDED: Condvar = Condvar::new();
 pub fn end_with_this_process() -> Result<()> {
     let asked = |signal| {
         if let Signal::Asked(_) = signal {
-            end_child();
+            if let Some(words) = end_child() {
+                say::tell(words);
+            }
             signals::exit_now(INTERRUPTED)
         }
     };
     signals::listen(asked).context("cannot listen for signals")
+}
+
+/// Sets the line that this process says when it is asked to stop, before it ends.
+pub fn say_when_ended(words: String) {
+    let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+    state.last_words = Some(words);
 }
 
 /// Runs a command to its end. Returns what it printed.
@@ -129,18 +141,19 @@ fn end_after(id: u32, limit: Duration) {
     }
 }
 
-/// Ends the child, and waits until it has ended.
-fn end_child() {
+/// Ends the child, and waits until it has ended. Returns the last words of this process.
+fn end_child() -> Option<String> {
     let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
     state.ending = true;
     if let Some(child) = &mut state.running {
         child.input = None;
     }
     let waited = ENDED.wait_timeout_while(state, PATIENCE, |state| state.running.is_some());
-    let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+    let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
     if let Some(child) = &state.running {
         kill(child.id);
     }
+    state.last_words.take()
 }
 
 #[cfg(unix)]

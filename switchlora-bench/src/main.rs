@@ -17,6 +17,9 @@ use switchlora_train::{backend::cuda, say};
 struct Arguments {
     #[command(subcommand)]
     command: Command,
+    /// End when standard input ends: the process that asked for the work has ended.
+    #[arg(long, global = true, hide = true)]
+    end_with_input: bool,
 }
 
 fn main() -> ExitCode {
@@ -28,6 +31,10 @@ fn main() -> ExitCode {
         switchlora_train::memory::keep_pages();
     }
     let ran = children::end_with_this_process();
+    let ran = ran.and_then(|()| match arguments.end_with_input {
+        true => children::end_with_input(),
+        false => Ok(()),
+    });
     match ran.and_then(|()| arguments.command.run()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

@@ -1,4 +1,5 @@
-//! Whoever starts a process ends it: a comparison that is ended leaves no training behind.
+//! Whoever starts a process ends it: a comparison that is ended leaves no training behind, and the measurement of a device
+//! no piece.
 #![cfg(all(target_os = "linux", feature = "flex"))]
 
 use std::fs;
@@ -132,5 +133,45 @@ fn a_comparison_that_is_ended_ends_its_training_and_keeps_its_results() {
         }
         let kept: Vec<_> = fs::read_dir(folder.join("out/trials")).unwrap().collect();
         assert_eq!(kept.len(), 1, "{kept:?}");
+    }
+}
+
+/// So large that one piece of a measurement takes minutes.
+const LARGE: &str = r#"{"model_type":"llama","hidden_size":1024,"intermediate_size":2752,"num_hidden_layers":24,
+    "num_attention_heads":16,"vocab_size":4096,"max_position_embeddings":64}"#;
+
+#[test]
+fn the_measurement_of_a_device_that_is_ended_ends_its_piece_and_says_how_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("large.json"), LARGE).unwrap();
+    for (signal, status) in [("-TERM", Some(130)), ("-KILL", None)] {
+        let mut bench = Command::new(env!("CARGO_BIN_EXE_switchlora-bench"));
+        let bench = bench.current_dir(folder).args(["device", "--out", "out"]);
+        let bench = bench.args([
+            "--backend",
+            "flex",
+            "--stages",
+            "speed",
+            "--models",
+            "large.json",
+        ]);
+        let bench = bench.stdout(Stdio::null()).stderr(Stdio::piped());
+        let bench = bench.spawn().unwrap();
+        // The piece, and its measurement in a process of its own.
+        let running = || {
+            let pieces = children(bench.id());
+            let cells = pieces.iter().flat_map(|&piece| children(piece));
+            cells.chain(pieces.iter().copied()).collect::<Vec<u32>>()
+        };
+        wait_until(|| running().len() == 2);
+        let running = running();
+        kill(bench.id(), signal);
+        let ended = bench.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), status);
+        wait_until(|| running.iter().all(|&id| stat(id).is_none()));
+        let said = String::from_utf8_lossy(&ended.stderr);
+        let goes_on = said.contains("\ninterrupted: start it again with --out out to go on\n");
+        assert_eq!(goes_on, status.is_some(), "{said}");
     }
 }

@@ -44,7 +44,8 @@ fn every_stage_runs_on_a_cpu_and_a_second_run_measures_nothing_again() {
     ] {
         fs::copy(golden.join(name), folder.join("golden").join(name)).unwrap();
     }
-    let arguments = "--backend flex --minutes 30 --models small.json --python no-such-python --quick --golden golden";
+    let arguments = "--backend flex --minutes 30 --models small.json --python no-such-python --quick --golden golden \
+         --out device-results";
     let first = device(folder, arguments);
     assert!(first.status.success(), "{}", said(&first));
     for (piece, end) in [
@@ -70,6 +71,7 @@ fn every_stage_runs_on_a_cpu_and_a_second_run_measures_nothing_again() {
     let took = outcome(folder, "correct/parity")["seconds"].clone();
     let again = device(folder, arguments);
     assert!(again.status.success());
+    assert!(said(&again).contains("ok, kept "), "{}", said(&again));
     assert_eq!(outcome(folder, "correct/parity")["seconds"], took);
     // Results of several machines in one table.
     let both = device(folder, "--report device-results device-results");
@@ -78,6 +80,11 @@ fn every_stage_runs_on_a_cpu_and_a_second_run_measures_nothing_again() {
         report.contains("\n| 1 | ") && report.contains("\n| 2 | "),
         "{report}"
     );
+    // Not the numbers of a list: Markdown counts those itself.
+    for device in ["(1)", "(2)"] {
+        let piece = format!("\n- **parity** {device}: PASS");
+        assert!(report.contains(&piece), "{report}");
+    }
 }
 
 #[test]
@@ -85,12 +92,34 @@ fn a_stage_without_time_is_not_begun_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let output = device(
         folder.path(),
-        "--backend flex --minutes 0.1 --stages learn,tune",
+        "--backend flex --minutes 0.1 --stages learn,tune --out device-results",
     );
     // Nothing ran, so nothing was wrong.
     assert!(output.status.success(), "{}", said(&output));
     let outcome = outcome(folder.path(), "learn/embedded-text");
     assert_eq!(outcome["end"], "late", "{outcome:#}");
+    assert!(
+        said(&output)
+            .contains("1 measurement was out of time: start it again with --out device-results"),
+        "{}",
+        said(&output)
+    );
+    let nothing = "tune    nothing to measure on flex\n";
+    assert!(said(&output).contains(nothing), "{}", said(&output));
+}
+
+#[test]
+fn time_that_a_stage_leaves_over_goes_to_a_piece_that_had_none() {
+    let folder = tempfile::tempdir().unwrap();
+    // A third of 14.4 seconds is less than a piece needs. The stage `peer` takes no time.
+    let output = device(
+        folder.path(),
+        "--backend flex --minutes 0.24 --stages learn,peer --python no-such-python --out device-results",
+    );
+    let begun = said(&output).matches("learn   embedded-text").count();
+    assert_eq!(begun, 2, "{}", said(&output));
+    let outcome = outcome(folder.path(), "learn/embedded-text");
+    assert!(outcome["seconds"].as_f64().unwrap() > 0.0, "{outcome:#}");
 }
 
 #[test]
@@ -117,4 +146,37 @@ fn what_is_wrong_is_one_line() {
             said(&output)
         );
     }
+}
+
+#[test]
+fn each_device_has_a_folder_of_its_own_and_no_other_device_writes_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let arguments = "--backend flex --minutes 0.1 --stages tune";
+    let first = device(folder, arguments);
+    assert!(first.status.success(), "{}", said(&first));
+    let results = fs::read_dir(folder.join("device-results")).unwrap();
+    let names: Vec<_> = results.map(|entry| entry.unwrap().file_name()).collect();
+    let [name] = &names[..] else {
+        panic!("{names:?}")
+    };
+    let name = name.to_str().unwrap();
+    assert!(name.starts_with("flex-"), "{name}");
+    // As if that were the folder of a GPU.
+    let machine = folder
+        .join("device-results")
+        .join(name)
+        .join("machine.json");
+    let mut card: Value = serde_json::from_slice(&fs::read(&machine).unwrap()).unwrap();
+    card["backend"] = "cuda".into();
+    card["name"] = "NVIDIA H100".into();
+    fs::write(&machine, card.to_string()).unwrap();
+    let refused = device(folder, arguments);
+    assert_eq!(refused.status.code(), Some(1));
+    let text = said(&refused);
+    assert!(
+        text.contains("has results of cuda on NVIDIA H100, and this is flex on")
+            && text.contains("--out"),
+        "{text}"
+    );
 }

@@ -2,12 +2,13 @@
 
 use anyhow::{Result, bail};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
-use switchlora_bench::device::{Asked, Stage, report, run};
+use switchlora_bench::children;
+use switchlora_bench::device::{Asked, Card, Stage, report, run};
 use switchlora_train::backend::BackendKind;
 use switchlora_train::experiment::{Precision, flags};
-use switchlora_train::say::{answer, tell};
+use switchlora_train::say::{answer, tell, tell_part};
 
 /// Minutes below which everything is measured in its short form.
 const SHORT: f64 = 5.0;
@@ -42,9 +43,9 @@ pub struct Device {
     /// there].
     #[arg(long, value_name = "DIR", value_parser = flags::path())]
     golden: Option<PathBuf>,
-    /// Folder for results; what was measured there is not measured again.
-    #[arg(long, default_value = "device-results", value_parser = flags::path())]
-    out: PathBuf,
+    /// Folder for results; what was measured there is not measured again [default: device-results/BACKEND-DEVICE].
+    #[arg(long, value_name = "DIR", value_parser = flags::path())]
+    out: Option<PathBuf>,
     /// Measure nothing: print one report of the results in these folders.
     #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with = "out", value_parser = flags::path())]
     report: Vec<PathBuf>,
@@ -99,21 +100,42 @@ impl Device {
             python: self.python,
             golden: golden.map(absolute),
         };
-        let time = Duration::from_secs_f64(self.minutes * 60.0);
-        let right = run(&asked, &self.stages, time, &self.out, |line| tell(line))?;
-        answer(std::fs::read_to_string(self.out.join("report.md"))?)?;
-        let (out, verdict) = (
-            self.out.display(),
-            if right {
-                "nothing was wrong"
-            } else {
-                "something was wrong"
-            },
-        );
+        let card = Card::of(backend);
+        let out = self.out;
+        let out = out.unwrap_or_else(|| Path::new("device-results").join(card.folder()));
+        let names: Vec<&str> = self.stages.iter().map(|stage| stage.name()).collect();
         tell(format_args!(
-            "{verdict}; the results and report.md are in {out}"
+            "{card}; {} in at most {} min{}; results in {}",
+            names.join(", "),
+            self.minutes,
+            if quick { ", in short form" } else { "" },
+            out.display()
         ));
-        Ok(right)
+        let time = Duration::from_secs_f64(self.minutes * 60.0);
+        let goes_on = format!("start it again with --out {} to go on", out.display());
+        // The line of a piece has begun.
+        children::say_when_ended(format!("\ninterrupted: {goes_on}"));
+        let found = run(&asked, &card, &self.stages, time, &out, |text| {
+            tell_part(text)
+        })?;
+        answer(std::fs::read_to_string(out.join("report.md"))?)?;
+        let verdict = match found.right {
+            true => "nothing was wrong",
+            false => "something was wrong",
+        };
+        tell(format_args!(
+            "{verdict} on {backend} ({}); the results and report.md are in {}",
+            card.name,
+            out.display()
+        ));
+        match found.late {
+            0 => (),
+            1 => tell(format_args!("1 measurement was out of time: {goes_on}")),
+            late => tell(format_args!(
+                "{late} measurements were out of time: {goes_on}"
+            )),
+        }
+        Ok(found.right)
     }
 }
 

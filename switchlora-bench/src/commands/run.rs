@@ -4,7 +4,6 @@ use anyhow::{Context, Result};
 use clap::Args;
 use std::path::PathBuf;
 use switchlora_bench::cells::Cell;
-use switchlora_bench::children;
 use switchlora_bench::results::BackendRow;
 use switchlora_bench::suites::{Settings, Suite, run};
 use switchlora_train::backend::BackendKind;
@@ -123,9 +122,6 @@ impl Run {
 pub struct One {
     /// The cell, as JSON.
     cell: String,
-    /// End when standard input ends: the process that asked for the measurement has ended.
-    #[arg(long)]
-    end_with_input: bool,
 }
 
 impl One {
@@ -135,9 +131,6 @@ impl One {
     ///
     /// `cell` is not a cell, or the measurement fails.
     pub fn run(self) -> Result<bool> {
-        if self.end_with_input {
-            children::end_with_input()?;
-        }
         let cell: Cell = serde_json::from_str(&self.cell).context("not a cell")?;
         let found = cell.measure()?;
         answer(serde_json::to_string(&found)?)?;

@@ -27,6 +27,19 @@ pub struct Card {
 }
 
 impl Card {
+    /// A name for the folder of its results: `cuda-nvidia-h100-80gb-hbm3`.
+    pub fn folder(&self) -> String {
+        let words = format!("{} {}", self.backend, self.name).to_lowercase();
+        let words = words.split(|c: char| !c.is_ascii_alphanumeric());
+        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+        words.join("-")
+    }
+
+    /// Whether results of `other` belong in the same folder.
+    pub fn is_same_device(&self, other: &Self) -> bool {
+        (&self.backend, &self.name) == (&other.backend, &other.name)
+    }
+
     /// The first device of `backend`.
     pub fn of(backend: BackendKind) -> Self {
         let nvidia = match backend {
@@ -62,5 +75,20 @@ impl fmt::Display for Card {
             write!(f, ", {} GiB", memory >> 30)?;
         }
         write!(f, "; {}", self.date)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_named_after_its_device_in_letters_digits_and_dashes() {
+        let card = Card {
+            backend: "wgpu".to_owned(),
+            name: "llvmpipe (LLVM 15.0.6, 256 bits)".to_owned(),
+            ..Card::default()
+        };
+        assert_eq!(card.folder(), "wgpu-llvmpipe-llvm-15-0-6-256-bits");
     }
 }

@@ -5,7 +5,7 @@
 //! one that fails or hangs does not stop the next, and each can be repeated by hand. The outcome of a piece is kept at once:
 //!
 //! ```text
-//! device-results/
+//! device-results/BACKEND-DEVICE/
 //!   machine.json              card, driver and date
 //!   cubecl.toml, kernels/     compiled and tuned kernels, shared by all pieces
 //!   STAGE/PIECE/outcome.json  what the piece found
@@ -27,5 +27,5 @@ pub use outcome::{End, Outcome};
 pub use piece::{Kind, Piece};
 pub use plan::Asked;
 pub use report::of as report;
-pub use run::run;
+pub use run::{Verdict, run};
 pub use stage::Stage;

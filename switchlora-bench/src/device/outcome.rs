@@ -123,8 +123,13 @@ impl Outcome {
         let found = text::found(piece.kind, &printed, results.as_ref(), &said);
         let text = match ended {
             End::Failed | End::Large | End::Late if found.is_empty() => {
-                let reason = children::reason(&output.stderr);
-                reason.map_or_else(|| output.status.to_string(), shortened)
+                let reason = children::reason(&output.stderr).map(shortened);
+                match (ended, reason) {
+                    // It did not fail: its last line says how far it came.
+                    (End::Late, Some(last)) => format!("ended before a result, at: {last}"),
+                    (End::Late, None) => "ended before a result".to_owned(),
+                    (_, reason) => reason.unwrap_or_else(|| output.status.to_string()),
+                }
             }
             End::Late => format!("{found}; the rest was not measured"),
             _ => found,
@@ -234,6 +239,8 @@ mod tests {
         assert_eq!(late.end, End::Late);
         assert!(late.text.starts_with("1 of 1 runs"), "{}", late.text);
         assert!(!late.is_final());
+        let silent = outcome(Kind::Suite, KILLED, "", "[1/3] step-full\n", true);
+        assert_eq!(silent.text, "ended before a result, at: [1/3] step-full");
         let wrong = r#"{"run":"lora","pass":false,"deviation":"a loss differs"}"#;
         assert_eq!(
             outcome(Kind::Parity, KILLED, wrong, "", true).end,

@@ -199,7 +199,7 @@ fn pieces(text: &mut String, stage: Stage, folders: &[Folder]) -> Result<()> {
         };
         writeln!(
             text,
-            "\n{number}. **{name}**: {verdict}, {seconds:.0} s. `{command}`\n"
+            "\n- **{name}** ({number}): {verdict}, {seconds:.0} s. `{command}`\n"
         )?;
         for line in found.lines() {
             writeln!(text, "       {line}")?;

@@ -126,10 +126,11 @@ fn speed(row: &StepRow) -> String {
 pub(super) fn of_a_large_product(row: &StepRow) -> String {
     let share = row.floor_percent();
     let share = share.map_or("-".to_owned(), |share| format!("{share:.0}"));
-    format!(
-        "{share} % of {:.1} TFLOP/s",
-        2.0 * row.peak_gmacs_per_second / 1e3
-    )
+    let gigaflops = 2.0 * row.peak_gmacs_per_second;
+    match gigaflops < 1e3 {
+        true => format!("{share} % of {gigaflops:.0} GFLOP/s"),
+        false => format!("{share} % of {:.1} TFLOP/s", gigaflops / 1e3),
+    }
 }
 
 fn step(printed: &[Value], said: &str) -> String {
