@@ -21,7 +21,6 @@ pub mod compare;
 pub mod device;
 mod files;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-mod hypotf;
 pub mod kernels;
 pub mod operations;
 pub mod parity;

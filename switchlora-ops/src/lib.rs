@@ -46,6 +46,8 @@ mod flex;
 #[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 mod kernels;
 mod model;
+#[cfg(any(test, feature = "old-glibc"))]
+mod old_glibc;
 mod operations;
 mod optimizer;
 mod plain;

@@ -331,6 +331,26 @@ fn a_backend_that_is_not_compiled_in_says_which_feature_to_add() {
 }
 
 #[test]
+#[cfg(all(feature = "wgpu", target_os = "linux"))]
+fn a_machine_without_a_graphics_driver_says_so_and_trains_on_its_cpu() {
+    let place = Place::new();
+    let mut program = place.program("devices");
+    for variable in ["VK_ICD_FILENAMES", "VK_DRIVER_FILES"] {
+        program.env(variable, "no-such-driver.json");
+    }
+    let listed = program.output().unwrap();
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let line = |name: &str| listed.lines().find(|line| line.starts_with(name)).unwrap();
+    // Without the loader of Vulkan, that is what is missing.
+    let says = ["no graphics driver lists a device", "libvulkan.so.1"];
+    assert!(
+        says.iter().any(|text| line("wgpu").contains(text)),
+        "{listed}"
+    );
+    assert!(line("flex").ends_with("(auto)"), "{listed}");
+}
+
+#[test]
 fn a_resumed_run_refuses_to_change_what_its_state_means() {
     let place = Place::new();
     assert!(place.train("--out run").status.success());

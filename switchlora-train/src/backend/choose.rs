@@ -68,7 +68,16 @@ impl BackendKind {
                 missing: missing.join("; "),
             });
         }
-        let tried = quietly(|| run_on(self, 0, Check));
+        let tried = quietly(
+            || match self == Self::Wgpu && device_names(self).is_empty() {
+                // Without an adapter the runtime only says that a thread of its own ended.
+                true => Err(BackendError::NoDevice {
+                    backend: self,
+                    reason: "no graphics driver lists a device".to_owned(),
+                }),
+                false => run_on(self, 0, Check),
+            },
+        );
         match tried {
             Ok(result) => result,
             Err(reason) => Err(BackendError::NoDevice {

@@ -51,7 +51,10 @@ pub struct Program {
 /// comes soon after one that has most of its code.
 pub fn build(features: &[Feature]) -> Result<[Program; 3]> {
     // Both commands select packages and features such that everything below the tests is compiled once.
-    let mut selected = vec!["switchlora-train/default".to_owned()];
+    let mut selected = vec![
+        "switchlora-train/default".to_owned(),
+        "switchlora-ops/old-glibc".to_owned(),
+    ];
     for (programs, kernels) in features.iter().map(|feature| feature.names()) {
         selected.push(format!("switchlora-train/{programs}"));
         selected.push(format!("switchlora-bench/{programs}"));

@@ -15,6 +15,10 @@ here=$(CDPATH='' cd -- "${here:-/}" && pwd -P)
 PATH=${PATH:-/usr/local/bin:/usr/bin:/bin}
 export PATH
 
+# Mesa's drivers complain where it is not set, as in many batch jobs. Nothing is shown or put there.
+XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/tmp}
+export XDG_RUNTIME_DIR
+
 # The programs replace this script, so that a signal reaches them.
 if [ "${1-}" = --tests ]; then
   shift

@@ -48,6 +48,16 @@ fn the_measurements_start_anywhere_with_an_empty_environment_and_their_status_is
 }
 
 #[test]
+fn drivers_find_the_folder_that_they_ask_for_even_in_an_empty_environment() {
+    let bundle = bundle();
+    put(
+        &bundle.path().join("bin/switchlora-bench"),
+        "#!/bin/sh\necho \"$$ $XDG_RUNTIME_DIR\"\npwd -P\n",
+    );
+    assert_eq!(start(&bundle, &[]).0, "/tmp");
+}
+
+#[test]
 fn arguments_arrive_as_they_are() {
     let bundle = bundle();
     let (started, _) = start(&bundle, &["--out", "a b", "--stages", "speed"]);
