@@ -180,3 +180,22 @@ fn each_device_has_a_folder_of_its_own_and_no_other_device_writes_there() {
         "{text}"
     );
 }
+
+#[test]
+#[cfg(all(unix, not(feature = "cuda")))]
+fn tests_on_a_backend_that_does_not_work_here_are_not_started() {
+    let start = |arguments: &[&str]| {
+        let mut bench = Command::new(env!("CARGO_BIN_EXE_switchlora-bench"));
+        bench.arg("with-cuda").args(arguments).output().unwrap()
+    };
+    let started = start(&["echo", "norm", "--nocapture"]);
+    assert_eq!(started.stdout, b"norm --nocapture\n");
+    let refused = start(&["echo", "on_cuda", "--include-ignored"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(refused.stdout.is_empty());
+    assert!(
+        said(&refused).starts_with("error: backend cuda "),
+        "{}",
+        said(&refused)
+    );
+}

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use std::ffi::OsString;
 use std::process::Command;
-use switchlora_train::backend::cuda;
+use switchlora_train::backend::{BackendKind, cuda};
 
 /// Arguments of `with-cuda`.
 #[derive(Args)]
@@ -21,8 +21,18 @@ impl WithCuda {
     ///
     /// # Errors
     ///
-    /// It cannot be started.
+    /// It cannot be started, or is asked for the tests on a backend that does not work here.
     pub fn run(self) -> Result<bool> {
+        for (tests, backend) in [
+            ("on_cuda", BackendKind::Cuda),
+            ("on_wgpu", BackendKind::Wgpu),
+        ] {
+            let asked = |word: &OsString| word.to_string_lossy().starts_with(tests);
+            if self.arguments.iter().any(asked) {
+                // Otherwise each test fails, with the panic of a library.
+                backend.choose()?;
+            }
+        }
         let mut command = Command::new(&self.program);
         command.args(&self.arguments).envs(cuda::variables());
         #[cfg(unix)]
