@@ -56,7 +56,8 @@ pub fn any(processes: &dyn Processes, flag: bool) -> Result<bool, Lost> {
     if processes.size() == 1 {
         return Ok(flag);
     }
-    let outgoing = vec![Arc::new(vec![u8::from(flag)]); processes.size()];
+    let own = Arc::new(vec![u8::from(flag)]);
+    let outgoing = vec![own; processes.size()];
     let incoming = others(processes, |_| 1);
     let flags = processes.exchange(&outgoing, &incoming)?;
     Ok(flag || flags.concat().contains(&1))

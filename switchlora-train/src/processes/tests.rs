@@ -78,10 +78,10 @@ impl Processes for Thread {
 fn on_threads<T: Send>(size: usize, work: impl Fn(&dyn Processes) -> T + Sync) -> Vec<T> {
     let mut to: Vec<Vec<Sender<Vec<u8>>>> = (0..size).map(|_| Vec::new()).collect();
     let mut from: Vec<Vec<Mutex<Receiver<Vec<u8>>>>> = (0..size).map(|_| Vec::new()).collect();
-    for sender in 0..size {
+    for sender in &mut to {
         for receiver in &mut from {
             let (channel_in, channel_out) = channel();
-            to[sender].push(channel_in);
+            sender.push(channel_in);
             receiver.push(Mutex::new(channel_out));
         }
     }
