@@ -7,7 +7,7 @@ use crate::experiment::ExperimentError;
 use crate::huggingface::ExportError;
 use crate::model::LlamaConfigError;
 use crate::plan::PlanError;
-use crate::processes::launch::LaunchError;
+use crate::processes::LaunchError;
 use crate::run_directory::RunDirectoryError;
 use crate::say;
 use crate::training::SetupError;

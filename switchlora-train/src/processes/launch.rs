@@ -2,7 +2,7 @@
 
 #[cfg(feature = "mpi")]
 use super::mpi::Mpi;
-use super::{Alone, Lost, Processes};
+use super::{Alone, LaunchError, Processes};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,33 +15,6 @@ const LAUNCHERS: [(&str, &str); 3] = [
     // Slurm's srun, with whatever MPI. What sbatch starts has no step.
     ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
 ];
-
-/// The processes of a training cannot be joined.
-#[derive(Debug, thiserror::Error)]
-pub enum LaunchError {
-    /// The program cannot talk to the others.
-    #[error(
-        "{0} processes were started together, and this program has no MPI: build it with --features mpi, or start it alone"
-    )]
-    NotCompiled(usize),
-    /// The launcher and the MPI library do not understand each other.
-    #[error(
-        "{started} processes were started together, but MPI sees {seen}: the launcher belongs to another MPI than the program \
-         (with srun: --mpi=pmix)"
-    )]
-    Apart {
-        /// Processes of the launcher.
-        started: usize,
-        /// Processes of MPI.
-        seen: usize,
-    },
-    /// MPI cannot be started.
-    #[error("MPI was started in this process before")]
-    Twice,
-    /// A process does not answer.
-    #[error(transparent)]
-    Lost(#[from] Lost),
-}
 
 /// The number of processes that a launcher started together, and the number of this one; `None` without a launcher.
 fn launched(variable: impl Fn(&str) -> Option<String>) -> Option<(usize, usize)> {

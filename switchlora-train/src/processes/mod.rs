@@ -16,6 +16,7 @@
 mod agree;
 mod alone;
 pub mod launch;
+mod launch_error;
 #[cfg(feature = "mpi")]
 mod mpi;
 mod reduce;
@@ -25,6 +26,7 @@ pub mod tree;
 
 pub use agree::{Different, Elsewhere, agreed, any, busy, first, same};
 pub use alone::Alone;
+pub use launch_error::LaunchError;
 pub use reduce::{gather, reduce};
 
 use std::fmt::Debug;

@@ -3,6 +3,7 @@
 //! Every message is sent and received without blocking, so that a process that waits can give up: a collective call of
 //! MPI waits for ever for a process that is stopped.
 
+use super::launch_error::LaunchError;
 use super::{Lost, Processes, gather};
 use crate::say::{be_silent, error, flush};
 use crate::signals::{INTERRUPTED, exit_now};
@@ -71,11 +72,14 @@ impl Mpi {
     ///
     /// # Errors
     ///
-    /// [`Lost`] if a process starts and then does not answer.
-    pub fn start(launched: usize, timeout: Duration) -> Option<Result<Self, Lost>> {
+    /// MPI cannot be called from several threads, or a process starts and then does not answer.
+    pub fn start(launched: usize, timeout: Duration) -> Option<Result<Self, LaunchError>> {
         let arriving = arriving(launched, timeout);
-        let (universe, _) = ::mpi::initialize_with_threading(Threading::Serialized)?;
+        let (universe, threading) = ::mpi::initialize_with_threading(Threading::Serialized)?;
         drop(arriving);
+        if threading < Threading::Serialized {
+            return Some(Err(LaunchError::OneThread));
+        }
         let world = universe.world();
         let mut mpi = Self {
             universe: ManuallyDrop::new(universe),
@@ -89,6 +93,7 @@ impl Mpi {
         };
         let machine = ::mpi::environment::processor_name().unwrap_or_default();
         let machines = gather(&mpi, machine.into_bytes());
+        let machines = machines.map_err(LaunchError::Lost);
         Some(machines.map(|machines| {
             let name = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
             mpi.machines = machines.into_iter().map(name).collect();
