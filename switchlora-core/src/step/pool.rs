@@ -9,7 +9,7 @@ use super::guard::Guard;
 use super::plan::PoolWrite;
 use crate::record::read_all;
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Element, Tensor, TensorData};
 use half::bf16;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -52,13 +52,6 @@ impl Numbers {
         match precision {
             Precision::F32 => Self::F32(numbers.collect()),
             Precision::Bf16 => Self::Bf16(numbers.map(bf16::from_f32).collect()),
-        }
-    }
-
-    fn dtype(&self) -> DType {
-        match self {
-            Self::F32(_) => DType::F32,
-            Self::Bf16(_) => DType::BF16,
         }
     }
 
@@ -147,7 +140,10 @@ impl<B: Backend> Pools<B> {
                 }
                 Some(Pool::Host(pool)) => to_host.push(PoolWrite {
                     // Rounded where a pool on the device would round.
-                    vectors: write.vectors.cast(pool.vectors.dtype()),
+                    vectors: match pool.vectors {
+                        Numbers::F32(_) => write.vectors,
+                        Numbers::Bf16(_) => write.vectors.cast(DType::BF16),
+                    },
                     ..write
                 }),
                 None => {}
@@ -183,15 +179,14 @@ impl<B: Backend> Pool<B> {
         device: &B::Device,
     ) -> Self {
         match placement {
-            PoolPlacement::Device => {
-                let vectors = match precision {
-                    Precision::F32 => vectors,
-                    Precision::Bf16 => vectors.convert::<bf16>(),
-                };
-                // `from_data` alone makes f32 of any data.
-                let options = (device, precision.dtype());
-                Self::Device(Tensor::from_data(vectors, options))
-            }
+            PoolPlacement::Device => Self::Device(match precision {
+                Precision::F32 => Tensor::from_data(vectors, device),
+                Precision::Bf16 => {
+                    // Without a dtype it would be that of the backend.
+                    let options = (device, precision.dtype());
+                    Tensor::from_data(vectors.convert::<bf16>(), options)
+                }
+            }),
             PoolPlacement::Host => Self::Host(HostPool {
                 length: vectors.shape[1],
                 vectors: Numbers::new(&vectors, precision),
@@ -200,10 +195,10 @@ impl<B: Backend> Pool<B> {
         }
     }
 
-    /// The vectors at the given positions in f32, `[positions, length]`, on `device`; waits for those on their way.
+    /// The vectors at the given positions in the backend's dtype, `[positions, length]`, on `device`; waits for those on their way.
     pub fn read(&mut self, positions: &[usize], device: &B::Device) -> Tensor<B, 2> {
         match self {
-            Self::Device(pool) => gather_rows(pool, positions).cast(DType::F32),
+            Self::Device(pool) => widened(gather_rows(pool, positions)),
             Self::Host(pool) => Tensor::from_data(pool.read(positions), device),
         }
     }
@@ -217,7 +212,10 @@ impl<B: Backend> Pool<B> {
 
     fn to_data(&self) -> TensorData {
         match self {
-            Self::Device(pool) => pool.to_data().convert::<f32>(),
+            Self::Device(pool) => match pool.dtype() {
+                DType::BF16 => pool.to_data().convert::<f32>(),
+                _ => pool.to_data(),
+            },
             Self::Host(pool) => {
                 let mut pool = pool.clone();
                 pool.settle(|_| true);
@@ -227,6 +225,14 @@ impl<B: Backend> Pool<B> {
                 TensorData::new(vectors, shape)
             }
         }
+    }
+}
+
+/// `vectors` in the dtype of the backend, if they are in bf16.
+fn widened<B: Backend>(vectors: Tensor<B, 2>) -> Tensor<B, 2> {
+    match vectors.dtype() {
+        DType::BF16 => vectors.cast(<B::FloatElem as Element>::dtype()),
+        _ => vectors,
     }
 }
 
