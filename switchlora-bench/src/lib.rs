@@ -4,6 +4,7 @@
 //! - [`operations`] compares every operation of our own with f64.
 //! - [`step`] times one update of each method, phase by phase.
 //! - [`suites`] runs whole benches, [`cells`] at a time, into [`results`] and a [`report`].
+//! - [`communication`] counts the bytes that leave each of several processes, and times updates over slow links.
 //! - [`compare`] trains every method at its own best learning rate, seed by seed; [`spectrum`] shows the weight changes.
 //! - [`around`] measures what a switch costs, by the losses around it.
 //! - [`saving`] times what a checkpoint adds to a training.
@@ -17,6 +18,7 @@ pub mod around;
 pub mod backends;
 pub mod cells;
 pub mod children;
+pub mod communication;
 pub mod compare;
 pub mod device;
 mod files;

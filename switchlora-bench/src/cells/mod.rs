@@ -14,11 +14,13 @@ pub use curve::CurveResult;
 pub(crate) use curve::read_text;
 pub use trial::TrialResult;
 
+use crate::communication::{self, LinkedResult, Tools, Wire};
 use crate::results::{MemoryRow, StepRow};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use switchlora_train::backend::{BackendKind, run_on};
 use switchlora_train::experiment::{Experiment, Method, Precision};
 use switchlora_train::hexadecimal;
@@ -55,6 +57,17 @@ pub enum Cell {
         /// The embedded text as packed tokens, for an experiment without text of its own.
         tokens: PathBuf,
     },
+    /// One training of several processes, in namespaces of their own.
+    Processes {
+        /// The training.
+        experiment: Experiment,
+        /// How many processes.
+        processes: usize,
+        /// What joins them.
+        wire: Wire,
+        /// The trainer, and how it is isolated.
+        tools: Tools,
+    },
 }
 
 /// The result of a cell.
@@ -75,6 +88,8 @@ pub enum Found {
     Curve(CurveResult),
     /// A training of a comparison.
     Trial(TrialResult),
+    /// What several processes sent.
+    Processes(LinkedResult),
 }
 
 impl Cell {
@@ -84,8 +99,23 @@ impl Cell {
             Self::Step { experiment, .. }
             | Self::Memory { experiment }
             | Self::Curve { experiment, .. }
-            | Self::Trial { experiment, .. } => experiment,
+            | Self::Trial { experiment, .. }
+            | Self::Processes { experiment, .. } => experiment,
         }
+    }
+
+    /// The command with which `program`, this one, measures it.
+    ///
+    /// # Errors
+    ///
+    /// A setting cannot be written as JSON.
+    pub(crate) fn command(&self, program: &Path) -> Result<Command> {
+        let mut command = match self {
+            Self::Processes { tools, .. } => tools.isolated(program),
+            _ => Command::new(program),
+        };
+        command.args(["cell", "--end-with-input", &serde_json::to_string(self)?]);
+        Ok(command)
     }
 
     /// Name for output and for the file of the result. Ends with a hash of all settings.
@@ -100,6 +130,7 @@ impl Cell {
             Self::Memory { .. } => "memory",
             Self::Curve { .. } => "curve",
             Self::Trial { .. } => "trial",
+            Self::Processes { .. } => "processes",
         };
         let method = match self {
             Self::Step { .. } => "methods",
@@ -156,6 +187,15 @@ impl Cell {
                 switchlora_train::memory::keep_pages();
                 let trial = trial::Trial(curve::CurveJob::new(experiment, tokens)?);
                 Ok(Found::Trial(run_on(backend, device, trial)??))
+            }
+            Self::Processes {
+                processes,
+                wire,
+                tools,
+                ..
+            } => {
+                let found = communication::train(&experiment, processes, wire, &tools)?;
+                Ok(Found::Processes(found))
             }
         }
     }

@@ -4,6 +4,7 @@
 mod around;
 mod backends;
 mod checkpoint;
+mod communication;
 mod compare;
 mod device;
 mod kernels;
@@ -34,6 +35,8 @@ pub enum Command {
     Checkpoint(checkpoint::Checkpoint),
     /// Run a full benchmark: identical experiments on each backend with each method, and a report.
     Run(Box<run::Run>),
+    /// Measure the traffic of several processes: bytes that leave each in an update, and time over slow links.
+    Communication(communication::Communication),
     /// Compare methods: same tokens in the same order, each method at its own best learning rate, several seeds;
     /// resumable.
     Compare(compare::Compare),
@@ -72,6 +75,7 @@ impl Command {
             Self::Step(command) => command.run(),
             Self::Checkpoint(command) => command.run(),
             Self::Run(command) => command.run(),
+            Self::Communication(command) => command.run(),
             Self::Compare(command) => command.run(),
             Self::Lengths(command) => command.run(),
             Self::Around(command) => command.run(),

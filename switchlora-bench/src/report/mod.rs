@@ -12,7 +12,7 @@ mod number;
 mod page;
 mod rows;
 mod smooth;
-mod text;
+pub(crate) mod text;
 mod time;
 mod traffic;
 
@@ -26,6 +26,7 @@ mod strange;
 pub(crate) use chart::{Figure, Line, Lines};
 pub(crate) use number::{Bytes, Number, OrNone};
 pub(crate) use page::Form;
+pub(crate) use rows::{groups, ranked};
 pub(crate) use text::Markdown;
 
 use crate::results::Results;

@@ -10,7 +10,6 @@ use crate::results::{BackendRow, Failure, Results};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 use switchlora_train::backend::BackendKind;
 use switchlora_train::data::packed::PackedWriter;
@@ -105,6 +104,8 @@ fn add(results: &mut Results, compared: &mut Vec<CurveResult>, suite: Suite, fou
         Found::Curve(curve) if suite == Suite::Agreement => compared.push(curve),
         Found::Curve(curve) => results.convergence.push(curve.curve),
         Found::Trial(trial) => results.convergence.push(trial.curve),
+        // Not planned here.
+        Found::Processes(_) => {}
     }
 }
 
@@ -134,9 +135,7 @@ pub(crate) fn measured(kept: &Path, cell: &Cell, progress: &mut Progress) -> Res
     }
     let began = Instant::now();
     let program = std::env::current_exe().context("the path of this program is unknown")?;
-    let mut child = Command::new(program);
-    child.args(["cell", "--end-with-input", &serde_json::to_string(cell)?]);
-    let output = children::output(child)?;
+    let output = children::output(cell.command(&program)?)?;
     progress.done(began.elapsed());
     if !output.status.success() {
         let reason = children::reason(&output.stderr);

@@ -1,0 +1,123 @@
+//! What is measured.
+
+use super::isolation::Tools;
+use super::network::Wire;
+use crate::cells::Cell;
+use std::path::{Path, PathBuf};
+use switchlora_train::backend::BackendKind;
+use switchlora_train::experiment::{Experiment, Method, Precision, ReLoraSettings};
+
+/// Updates of the shorter of the two trainings whose difference is counted.
+const SHORT: u64 = 2;
+
+/// Settings of a measurement of traffic.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Presets or config.json files.
+    pub models: Vec<String>,
+    /// Ranks; empty for the default of each model.
+    pub ranks: Vec<usize>,
+    /// Methods whose bytes are counted.
+    pub methods: Vec<Method>,
+    /// Methods whose updates are timed.
+    pub timed: Vec<Method>,
+    /// Numbers of processes; the first one is timed.
+    pub processes: Vec<usize>,
+    /// Links over which updates are timed.
+    pub wires: Vec<Wire>,
+    /// Backend of the processes.
+    pub backend: BackendKind,
+    /// Dtype in which gradients are sent.
+    pub reduce: Precision,
+    /// Sequences of each process in an update.
+    pub batch_size: usize,
+    /// Tokens per sequence.
+    pub sequence_length: usize,
+    /// Updates to count and to time.
+    pub updates: u64,
+    /// The programs.
+    pub tools: Tools,
+    /// Output folder.
+    pub out: PathBuf,
+}
+
+/// A training of several processes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Case {
+    pub model: String,
+    pub method: Method,
+    /// Of methods that have one.
+    pub rank: Option<usize>,
+    pub processes: usize,
+}
+
+impl Plan {
+    /// The methods on a model, each at every rank if it has one. `default` is the model's own rank.
+    pub(super) fn cases(
+        &self,
+        model: &str,
+        default: usize,
+        methods: &[Method],
+        processes: usize,
+    ) -> Vec<Case> {
+        let default = [default];
+        let ranks = match self.ranks.as_slice() {
+            [] => &default[..],
+            ranks => ranks,
+        };
+        let mut cases = Vec::new();
+        for (rank, &method) in ranks
+            .iter()
+            .flat_map(|rank| methods.iter().map(move |m| (rank, m)))
+        {
+            let case = Case {
+                model: model.to_owned(),
+                method,
+                rank: method.rank(*rank),
+                processes,
+            };
+            if !cases.contains(&case) {
+                cases.push(case);
+            }
+        }
+        cases
+    }
+
+    /// The two trainings whose difference is the traffic of [`updates`](Self::updates).
+    pub(super) fn counted(&self, case: &Case, tokens: &Path) -> [Cell; 2] {
+        [SHORT, SHORT + self.updates].map(|steps| self.cell(case, Wire::Counted, steps, tokens))
+    }
+
+    /// The training whose updates after the first are timed.
+    pub(super) fn timed(&self, case: &Case, wire: Wire, tokens: &Path) -> Cell {
+        self.cell(case, wire, 1 + self.updates, tokens)
+    }
+
+    fn cell(&self, case: &Case, wire: Wire, steps: u64, tokens: &Path) -> Cell {
+        Cell::Processes {
+            experiment: Experiment {
+                method: case.method,
+                model: case.model.clone(),
+                rank: case.rank,
+                steps,
+                batch_size: self.batch_size,
+                sequence_length: self.sequence_length,
+                data: vec![tokens.to_path_buf()],
+                backend: self.backend,
+                reduce: self.reduce,
+                eval_every: 0,
+                eval_sequences: case.processes as u64,
+                checkpoint_every: 0,
+                // A restart sends nothing.
+                relora: ReLoraSettings {
+                    cycle: Some(steps),
+                    ..ReLoraSettings::default()
+                },
+                ..Experiment::default()
+            },
+            processes: case.processes,
+            wire,
+            tools: self.tools.clone(),
+        }
+    }
+}
