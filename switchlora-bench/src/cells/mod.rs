@@ -146,8 +146,7 @@ impl Cell {
             Precision::F32 => "",
             Precision::Bf16 => "-frozen-bf16",
         };
-        let hash = Sha256::digest(serde_json::to_vec(self)?);
-        let hash = hexadecimal(&hash[..4]);
+        let hash = hexadecimal(&Sha256::digest(serde_json::to_vec(self)?)[..4]);
         let backend = experiment.backend;
         Ok(format!(
             "{suite}-{backend}-{model}-{method}{precision}{frozen}-{hash}"
@@ -193,10 +192,7 @@ impl Cell {
                 wire,
                 tools,
                 ..
-            } => {
-                let found = communication::train(&experiment, processes, wire, &tools)?;
-                Ok(Found::Processes(found))
-            }
+            } => communication::train(&experiment, processes, wire, &tools).map(Found::Processes),
         }
     }
 }

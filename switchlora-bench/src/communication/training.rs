@@ -11,11 +11,17 @@ use std::process::Command;
 use switchlora_train::experiment::Experiment;
 
 /// What `mpirun` starts its daemons with, in place of `ssh`: it is called with a host and a command for that host's
-/// shell.
-const AGENT: &str = r#"host=$1; shift; exec nsenter --net=/run/netns/"$host" sh -c "$*""#;
+/// shell. Each has a folder of its own for what it would else make at the same moment as another.
+const AGENT: &str = r#"host=$1; shift; export TMPDIR=/run/tmp/"$host"; mkdir -p "$TMPDIR"
+exec nsenter --net=/run/netns/"$host" sh -c "$*""#;
 
-/// Messages over TCP, also between processes of one machine, as MPI's parameters. Each process may use every core.
-const MESSAGES: &str = "--mca plm rsh --mca pml ob1 --mca btl tcp,self --bind-to none";
+/// MPI's parameters: messages over TCP, also between processes of one machine, and every core for each process.
+///
+/// `btl_tcp_flags 1` sends a message piece by piece without being asked: requests for pieces wait behind what goes the
+/// other way, and over a slow link both directions then take turns. `rtc_hwloc_vmhole none` keeps the daemons of
+/// Open MPI 4.1 from sharing a description of the machine: where they map it, one in a hundred crashes.
+const MESSAGES: &str = "--mca plm rsh --mca pml ob1 --mca btl tcp,self --mca btl_tcp_flags 1 --bind-to none \
+                        --mca rtc_hwloc_vmhole none";
 
 /// What a training sent and how long its updates took.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,7 +59,7 @@ pub(crate) fn train(
         .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
         .env("TMPDIR", folder)
         .env("RAYON_NUM_THREADS", (cores / processes).max(1).to_string())
-        .args(MESSAGES.split(' '))
+        .args(MESSAGES.split_whitespace())
         .args(["--mca", "plm_rsh_agent", &format!("sh {}", agent.display())])
         .args(["-n", &processes.to_string(), "--host", &hosts.join(",")])
         .arg(&tools.trainer)
