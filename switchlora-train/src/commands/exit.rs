@@ -34,7 +34,7 @@ pub(super) fn report(error: &anyhow::Error) -> u8 {
 }
 
 /// Returns the exit status of an error: of wrong arguments if the user's arguments caused it, else of failed work.
-fn status(error: &anyhow::Error) -> u8 {
+pub(super) fn status(error: &anyhow::Error) -> u8 {
     match error.chain().any(is_of_arguments) {
         true => WRONG_ARGUMENTS,
         false => FAILED,

@@ -7,10 +7,10 @@
 //! ```
 //!
 //! [`Processes`] has one way to communicate, [`exchange`](Processes::exchange): each process sends some bytes to each
-//! other one. [`reduce`] and [`gather`] are made of it, and of them what a training needs: [`first`] lets one process go
+//! other one. [`reduce()`] and [`gather`] are made of it, and of them what a training needs: [`first`] lets one process go
 //! before the others, [`agreed`] tells all of them what happened to one.
 //!
-//! Sums are taken in the order of one [tree](tree) over the micro-batches of an update, whichever process computed
+//! Sums are taken in the order of one [tree] over the micro-batches of an update, whichever process computed
 //! them, so that they have the same bits on 1, 2 and 4 processes.
 
 mod agree;

@@ -13,6 +13,7 @@ use ::mpi::point_to_point::Destination;
 use ::mpi::point_to_point::Source;
 use ::mpi::request::{Request, StaticScope};
 use ::mpi::topology::{Communicator, SimpleCommunicator};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::mem::{ManuallyDrop, forget};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,12 +32,16 @@ mod tag {
     pub const END: i32 = 3;
     /// The sender is busy, and lives.
     pub const ALIVE: i32 = 4;
+    /// The sender has given up waiting, for the processes in the message.
+    pub const SILENT: i32 = 5;
 }
 
 /// How long a waiting process gives its core to others before it begins to sleep between two looks.
 const AWAKE: Duration = Duration::from_millis(2);
 /// The time between two looks of a process that sleeps.
 const NAP: Duration = Duration::from_micros(50);
+/// How long a process that has given up listens for the others that have.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// A message under way.
 type Message = Request<'static, [u8], StaticScope>;
@@ -105,8 +110,40 @@ impl Mpi {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The processes that do not answer, or of which nothing is received.
-    fn silent(&self, ranks: Vec<usize>) -> Lost {
+    /// Gives up waiting for `ranks`, and finds out with the others which of them are lost: one that is stopped may have
+    /// answered some of the others, which then wait for those that wait for it. Who has given up too is not lost.
+    fn give_up(&self, world: &SimpleCommunicator, ranks: Vec<usize>) -> Lost {
+        let message: Vec<u8> = ranks
+            .iter()
+            .flat_map(|&rank| (rank as u32).to_le_bytes())
+            .collect();
+        let others = (0..self.size).filter(|&rank| rank != self.rank);
+        others.for_each(|rank| self.leave(world, rank, &message, tag::SILENT));
+        let mut missed: BTreeSet<usize> = ranks.iter().copied().collect();
+        let mut alive = BTreeSet::from([self.rank]);
+        let began = Instant::now();
+        while began.elapsed() < GRACE {
+            while let Some(status) = world.any_process().immediate_probe_with_tag(tag::SILENT) {
+                let from = world.process_at_rank(status.source_rank());
+                let (message, _) = from.receive_vec_with_tag::<u8>(tag::SILENT);
+                let (numbers, _) = message.as_chunks();
+                missed.extend(
+                    numbers
+                        .iter()
+                        .map(|&rank| u32::from_le_bytes(rank) as usize),
+                );
+                alive.insert(status.source_rank() as usize);
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        let lost: Vec<usize> = missed.difference(&alive).copied().collect();
+        let ranks = match (missed.contains(&self.rank), lost.is_empty()) {
+            // The others have missed this one, which was stopped and goes on.
+            (true, _) => vec![self.rank],
+            (false, false) => lost,
+            // If all of them live, the time limit is too short for one.
+            (false, true) => ranks,
+        };
         Lost::Silent {
             names: ranks.iter().map(|&rank| self.name(rank)).collect(),
             ranks,
@@ -202,9 +239,14 @@ impl Processes for Mpi {
             if let Some(failure) = self.failure(world) {
                 break failure;
             }
-            if !wait.goes_on(world, self.timeout) {
+            let others_give_up = || {
+                let any = world.any_process();
+                any.immediate_probe_with_tag(tag::SILENT).is_some()
+            };
+            if !wait.goes_on(world, self.timeout) || others_give_up() {
                 let waiting = if coming.is_empty() { &going } else { &coming };
-                break self.silent(waiting.iter().map(|(rank, _)| *rank).collect());
+                let ranks = waiting.iter().map(|(rank, _)| *rank).collect();
+                break self.give_up(world, ranks);
             }
         };
         // MPI may still write to these.
@@ -286,6 +328,8 @@ struct Wait {
     began: Instant,
     /// When a process was last heard of.
     heard: Instant,
+    /// When this process last looked.
+    looked: Instant,
 }
 
 impl Wait {
@@ -294,6 +338,7 @@ impl Wait {
         Self {
             began: now,
             heard: now,
+            looked: now,
         }
     }
 
@@ -309,6 +354,11 @@ impl Wait {
             true => thread::yield_now(),
             false => thread::sleep(NAP),
         }
+        // While this process was stopped itself it could hear of nobody.
+        if self.looked.elapsed() > GRACE {
+            self.heard = Instant::now();
+        }
+        self.looked = Instant::now();
         self.heard.elapsed() <= limit
     }
 }

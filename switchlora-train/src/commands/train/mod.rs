@@ -10,7 +10,7 @@ pub use args::TrainArgs;
 use crate::backend::{Choice, device_names, run_on};
 use crate::checkpoint::Checkpoint;
 use crate::commands::ending::{finish, write_file};
-use crate::commands::exit::{Usage, report};
+use crate::commands::exit::{Usage, report, status};
 use crate::experiment::Experiment;
 use crate::learner::{Display, Outcome, Session};
 use crate::processes::{Elsewhere, Processes, agreed, busy, first, launch};
@@ -182,7 +182,13 @@ fn end(processes: &dyn Processes, ended: Result<u8>) -> Result<u8> {
     if processes.size() == 1 {
         return ended;
     }
-    let status = ended.unwrap_or_else(|error| report(&error));
+    let told_by_another = processes
+        .lost()
+        .is_some_and(|lost| !lost.is_reported_by(rank));
+    let status = ended.unwrap_or_else(|error| match told_by_another {
+        true => status(&error),
+        false => report(&error),
+    });
     Ok(processes.end(status))
 }
 
