@@ -31,6 +31,7 @@ fn mpirun(place: &Place, processes: usize, arguments: &str) -> Command {
         // Tests may run as root, in a container.
         .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
         .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+        .env("OMPI_MCA_btl_vader_single_copy_mechanism", "none")
         .envs(
             program
                 .get_envs()
