@@ -32,6 +32,8 @@ fn mpirun(place: &Place, processes: usize, arguments: &str) -> Command {
         .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
         .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
         .env("OMPI_MCA_btl_vader_single_copy_mechanism", "none")
+        // One machine, perhaps without ssh.
+        .env("OMPI_MCA_plm", "isolated")
         .envs(
             program
                 .get_envs()
