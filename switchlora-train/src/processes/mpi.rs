@@ -295,6 +295,16 @@ impl Processes for Mpi {
                 while first.immediate_probe_with_tag(tag::END).is_none() {
                     if !wait.goes_on(world, self.timeout) {
                         self.failed.store(true, Ordering::Relaxed);
+                        let lost = Lost::Silent {
+                            ranks: vec![0],
+                            names: vec![self.name(0)],
+                            seconds: self.timeout.as_secs(),
+                        };
+                        if lost.is_reported_by(self.rank) {
+                            be_silent(false);
+                            error(lost);
+                            flush(Some(Duration::from_millis(500)));
+                        }
                         return 1;
                     }
                 }
