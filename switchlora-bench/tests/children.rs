@@ -2,10 +2,12 @@
 //! no piece.
 #![cfg(all(target_os = "linux", feature = "flex"))]
 
+mod waiting;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use waiting::wait_until;
 
 const GRID: &str = r#"
 seeds = [1]
@@ -29,15 +31,6 @@ steps = 100000000
 
 const MODEL: &str = r#"{"model_type":"llama","hidden_size":32,"intermediate_size":48,"num_hidden_layers":1,
     "num_attention_heads":4,"vocab_size":4096,"max_position_embeddings":64}"#;
-
-fn wait_until(what: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !what() {
-        let waited = started.elapsed();
-        assert!(waited < Duration::from_secs(60), "nothing happens");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
 
 fn kill(id: u32, signal: &str) {
     let mut kill = Command::new("kill");

@@ -8,11 +8,14 @@
 //! ```
 #![cfg(all(target_os = "linux", feature = "flex"))]
 
+mod waiting;
+
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use waiting::wait_until;
 
 const MODEL: &str = r#"{"model_type":"llama","hidden_size":64,"intermediate_size":96,"num_hidden_layers":2,
     "num_attention_heads":4,"vocab_size":4096,"max_position_embeddings":64}"#;
@@ -50,15 +53,6 @@ fn processes(folder: &Path) -> usize {
     lines
         .filter(|line| String::from_utf8_lossy(line).contains(name))
         .count()
-}
-
-fn wait_until(what: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !what() {
-        let waited = started.elapsed();
-        assert!(waited < Duration::from_secs(60), "nothing happens");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 #[test]

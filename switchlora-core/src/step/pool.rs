@@ -1,8 +1,9 @@
 //! Pools of vectors, `[vectors, length]` each, on the device or in host memory.
 //!
-//! A pool is read and written a few vectors at a time, never copied. It may hold its vectors in bf16: a vector that enters a
-//! layer then has the rounded values, which the weight absorbs as they are, and one that leaves is rounded. Vectors that enter a pool in host memory are read back
-//! by the reader thread, those of all pools together, and are waited for only when they are needed again.
+//! A pool is read and written a few vectors at a time, never copied. It may hold its vectors in bf16: a vector that enters
+//! a layer then has the rounded values, which the weight absorbs as they are, and one that leaves is rounded. Vectors that
+//! enter a pool in host memory are read back by the reader thread, those of all pools together, and are waited for only
+//! when they are needed again.
 
 use super::deferred::Deferred;
 use super::guard::Guard;
@@ -195,7 +196,8 @@ impl<B: Backend> Pool<B> {
         }
     }
 
-    /// The vectors at the given positions in the backend's dtype, `[positions, length]`, on `device`; waits for those on their way.
+    /// The vectors at the given positions in the backend's dtype, `[positions, length]`, on `device`; waits for those on
+    /// their way.
     pub fn read(&mut self, positions: &[usize], device: &B::Device) -> Tensor<B, 2> {
         match self {
             Self::Device(pool) => widened(gather_rows(pool, positions)),

@@ -24,29 +24,11 @@ impl Processes for Alone {
         1
     }
 
-    fn name(&self, rank: usize) -> String {
-        format!("process {rank}")
-    }
-
     fn exchange(
         &self,
         _outgoing: &[Arc<Vec<u8>>],
         _incoming: &[usize],
     ) -> Result<Vec<Vec<u8>>, Lost> {
         Ok(vec![Vec::new()])
-    }
-
-    fn busy(&self, work: &mut dyn FnMut()) {
-        work();
-    }
-
-    fn lost(&self) -> Option<Lost> {
-        None
-    }
-
-    fn fail(&self, _message: &str) {}
-
-    fn end(&self, status: u8) -> u8 {
-        status
     }
 }

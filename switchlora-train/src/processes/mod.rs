@@ -34,7 +34,8 @@ use std::sync::Arc;
 
 /// The processes of one training, seen from one of them.
 ///
-/// Every process makes the same calls in the same order, from one thread at a time.
+/// Every process makes the same calls in the same order, from one thread at a time. What is given here is right for
+/// processes that cannot be lost.
 pub trait Processes: Debug + Send + Sync {
     /// The number of this process, from 0.
     fn rank(&self) -> usize;
@@ -49,7 +50,9 @@ pub trait Processes: Debug + Send + Sync {
     fn machines(&self) -> usize;
 
     /// What process `rank` is called in messages.
-    fn name(&self, rank: usize) -> String;
+    fn name(&self, rank: usize) -> String {
+        format!("process {rank}")
+    }
 
     /// Sends `outgoing[r]` to every process `r` and receives `incoming[r]` bytes from it; nothing goes to or comes from
     /// this process itself. Every process knows how much the others send.
@@ -65,17 +68,23 @@ pub trait Processes: Debug + Send + Sync {
     -> Result<Vec<Vec<u8>>, Lost>;
 
     /// Does work of unknown length, such as reading all text, for which the others wait as long as this process lives.
-    fn busy(&self, work: &mut dyn FnMut());
+    fn busy(&self, work: &mut dyn FnMut()) {
+        work();
+    }
 
     /// The first loss that an exchange has met.
-    fn lost(&self) -> Option<Lost>;
+    fn lost(&self) -> Option<Lost> {
+        None
+    }
 
     /// Tells the others, who may wait for this process, that it has failed.
-    fn fail(&self, message: &str);
+    fn fail(&self, _message: &str) {}
 
     /// The exit status of all processes: the first one's, which the others wait for. Nothing is exchanged afterwards. If it
     /// is that of a failure, processes end without waiting for each other again.
-    fn end(&self, status: u8) -> u8;
+    fn end(&self, status: u8) -> u8 {
+        status
+    }
 }
 
 /// Another process is lost.

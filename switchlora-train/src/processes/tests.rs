@@ -32,10 +32,6 @@ impl Processes for Thread {
         1
     }
 
-    fn name(&self, rank: usize) -> String {
-        format!("process {rank}")
-    }
-
     fn exchange(
         &self,
         outgoing: &[Arc<Vec<u8>>],
@@ -57,20 +53,6 @@ impl Processes for Thread {
         let lengths: Vec<_> = received.iter().map(Vec::len).collect();
         assert_eq!(lengths, incoming, "what process {} expects", self.rank);
         Ok(received)
-    }
-
-    fn busy(&self, work: &mut dyn FnMut()) {
-        work();
-    }
-
-    fn lost(&self) -> Option<Lost> {
-        None
-    }
-
-    fn fail(&self, _message: &str) {}
-
-    fn end(&self, status: u8) -> u8 {
-        status
     }
 }
 

@@ -63,15 +63,16 @@ fn train(
         resumed = found;
         Ok((experiment, from))
     })?;
-    let is_new = from.is_none();
     let prepared = prepare(experiment, from, resumed.as_ref(), all);
     let (setup, backend, device, mut from) = agreed(all, prepared)?;
     announce(&setup, &backend, all);
     let read = || {
-        read(&setup).map_err(|error| match setup.experiment.data.is_empty() || is_new {
-            true => error,
-            false => error.context("the text of the run (--data says where it is now)"),
-        })
+        read(&setup).map_err(
+            |error| match setup.experiment.data.is_empty() || !args.resume {
+                true => error,
+                false => error.context("the text of the run (--data says where it is now)"),
+            },
+        )
     };
     // The first process packs the text, the others read what it has packed.
     let mut text = None;

@@ -3,48 +3,30 @@
 //! Every message is sent and received without blocking, so that a process that waits can give up: a collective call of
 //! MPI waits for ever for a process that is stopped.
 
+mod arriving;
+mod message;
+mod wait;
+
 use super::launch_error::LaunchError;
 use super::{Lost, Processes, gather};
-use crate::say::{be_silent, error, flush};
-use crate::signals::{INTERRUPTED, exit_now};
+use crate::signals::INTERRUPTED;
 use ::mpi::Threading;
 use ::mpi::environment::Universe;
 use ::mpi::point_to_point::Destination;
 use ::mpi::point_to_point::Source;
-use ::mpi::request::{Request, StaticScope};
+use ::mpi::request::StaticScope;
 use ::mpi::topology::{Communicator, SimpleCommunicator};
+use arriving::{arriving, speak};
+use message::{Message, forever, forever_mut, tag, taken, under_way};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::mem::{ManuallyDrop, forget};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// The tags of messages.
-mod tag {
-    /// A part of an exchange.
-    pub const EXCHANGE: i32 = 1;
-    /// The sender has failed; its text says why.
-    pub const FAILED: i32 = 2;
-    /// The exit status of all processes.
-    pub const END: i32 = 3;
-    /// The sender is busy, and lives.
-    pub const ALIVE: i32 = 4;
-    /// The sender has given up waiting, for the processes in the message.
-    pub const SILENT: i32 = 5;
-}
-
-/// How long a waiting process gives its core to others before it begins to sleep between two looks.
-const AWAKE: Duration = Duration::from_millis(2);
-/// The time between two looks of a process that sleeps.
-const NAP: Duration = Duration::from_micros(50);
-/// How long a process that has given up listens for the others that have.
-const GRACE: Duration = Duration::from_secs(1);
-
-/// A message under way.
-type Message = Request<'static, [u8], StaticScope>;
+use wait::{GRACE, Wait};
 
 /// The processes of `mpirun`, `mpiexec` or `srun`.
 pub struct Mpi {
@@ -117,33 +99,30 @@ impl Mpi {
             .iter()
             .flat_map(|&rank| (rank as u32).to_le_bytes())
             .collect();
-        let others = (0..self.size).filter(|&rank| rank != self.rank);
-        others.for_each(|rank| self.leave(world, rank, &message, tag::SILENT));
+        self.leave(world, &message, tag::SILENT);
         let mut missed: BTreeSet<usize> = ranks.iter().copied().collect();
         let mut alive = BTreeSet::from([self.rank]);
         let began = Instant::now();
         while began.elapsed() < GRACE {
-            while let Some(status) = world.any_process().immediate_probe_with_tag(tag::SILENT) {
-                let from = world.process_at_rank(status.source_rank());
-                let (message, _) = from.receive_vec_with_tag::<u8>(tag::SILENT);
+            while let Some((from, message)) = taken(world, tag::SILENT) {
                 let (numbers, _) = message.as_chunks();
-                missed.extend(
-                    numbers
-                        .iter()
-                        .map(|&rank| u32::from_le_bytes(rank) as usize),
-                );
-                alive.insert(status.source_rank() as usize);
+                let numbers = numbers.iter().copied().map(u32::from_le_bytes);
+                missed.extend(numbers.map(|rank| rank as usize));
+                alive.insert(from);
             }
             thread::sleep(Duration::from_millis(1));
         }
         let lost: Vec<usize> = missed.difference(&alive).copied().collect();
-        let ranks = match (missed.contains(&self.rank), lost.is_empty()) {
+        self.silent(match (missed.contains(&self.rank), lost.is_empty()) {
             // The others have missed this one, which was stopped and goes on.
             (true, _) => vec![self.rank],
             (false, false) => lost,
             // If all of them live, the time limit is too short for one.
             (false, true) => ranks,
-        };
+        })
+    }
+
+    fn silent(&self, ranks: Vec<usize>) -> Lost {
         Lost::Silent {
             names: ranks.iter().map(|&rank| self.name(rank)).collect(),
             ranks,
@@ -153,10 +132,7 @@ impl Mpi {
 
     /// The failure that another process has told, if one has.
     fn failure(&self, world: &SimpleCommunicator) -> Option<Lost> {
-        let status = world.any_process().immediate_probe_with_tag(tag::FAILED)?;
-        let from = world.process_at_rank(status.source_rank());
-        let (message, _) = from.receive_vec_with_tag::<u8>(tag::FAILED);
-        let rank = status.source_rank() as usize;
+        let (rank, message) = taken(world, tag::FAILED)?;
         Some(Lost::Failed {
             rank,
             name: self.name(rank),
@@ -164,11 +140,18 @@ impl Mpi {
         })
     }
 
-    /// Sends a short message that nobody may wait for: it is never taken back.
-    fn leave(&self, world: &SimpleCommunicator, to: usize, bytes: &[u8], tag: i32) {
+    /// Sends a short message to all others that nobody may wait for: it is never taken back.
+    fn leave(&self, world: &SimpleCommunicator, bytes: &[u8], tag: i32) {
         let bytes: &'static [u8] = Box::leak(bytes.to_vec().into_boxed_slice());
-        let to = world.process_at_rank(to as i32);
-        forget(to.immediate_send_with_tag(StaticScope, bytes, tag));
+        for rank in self.others() {
+            let to = world.process_at_rank(rank as i32);
+            forget(to.immediate_send_with_tag(StaticScope, bytes, tag));
+        }
+    }
+
+    fn others(&self) -> impl Iterator<Item = usize> + use<> {
+        let own = self.rank;
+        (0..self.size).filter(move |&rank| rank != own)
     }
 }
 
@@ -211,10 +194,9 @@ impl Processes for Mpi {
         let world = &guard.0;
         let kept = outgoing.to_vec();
         let mut received: Vec<Vec<u8>> = incoming.iter().map(|&length| vec![0; length]).collect();
-        let others = || (0..self.size).filter(|&rank| rank != self.rank);
         let mut coming: Vec<(usize, Message)> = Vec::new();
         let mut going: Vec<(usize, Message)> = Vec::new();
-        for rank in others().filter(|&rank| incoming[rank] > 0) {
+        for rank in self.others().filter(|&rank| incoming[rank] > 0) {
             // SAFETY: the message lives as long as the memory. Until it has come nobody reads or moves the memory, which
             // belongs to a vector that is neither grown nor shrunk; if it never comes, both are forgotten.
             let buffer = unsafe { forever_mut(&mut received[rank]) };
@@ -222,7 +204,7 @@ impl Processes for Mpi {
             let message = from.immediate_receive_into_with_tag(StaticScope, buffer, tag::EXCHANGE);
             coming.push((rank, message));
         }
-        for rank in others().filter(|&rank| !outgoing[rank].is_empty()) {
+        for rank in self.others().filter(|&rank| !outgoing[rank].is_empty()) {
             // SAFETY: nobody changes what several own, and `kept` owns it until the message is gone or is forgotten.
             let buffer = unsafe { forever(&kept[rank]) };
             let to = world.process_at_rank(rank as i32);
@@ -259,9 +241,7 @@ impl Processes for Mpi {
         thread::scope(|scope| {
             scope.spawn(move || {
                 while doing.recv_timeout(self.timeout / 4) == Err(RecvTimeoutError::Timeout) {
-                    let guard = self.world();
-                    let others = (0..self.size).filter(|&rank| rank != self.rank);
-                    others.for_each(|rank| self.leave(&guard.0, rank, &[], tag::ALIVE));
+                    self.leave(&self.world().0, &[], tag::ALIVE);
                 }
             });
             // Dropped also if the work panics.
@@ -275,10 +255,7 @@ impl Processes for Mpi {
     }
 
     fn fail(&self, message: &str) {
-        let guard = self.world();
-        let world = &guard.0;
-        let others = (0..self.size).filter(|&rank| rank != self.rank);
-        others.for_each(|rank| self.leave(world, rank, message.as_bytes(), tag::FAILED));
+        self.leave(&self.world().0, message.as_bytes(), tag::FAILED);
     }
 
     fn end(&self, status: u8) -> u8 {
@@ -286,7 +263,7 @@ impl Processes for Mpi {
         let world = &guard.0;
         let status = match self.rank {
             0 => {
-                (1..self.size).for_each(|rank| self.leave(world, rank, &[status], tag::END));
+                self.leave(world, &[status], tag::END);
                 status
             }
             _ => {
@@ -295,15 +272,9 @@ impl Processes for Mpi {
                 while first.immediate_probe_with_tag(tag::END).is_none() {
                     if !wait.goes_on(world, self.timeout) {
                         self.failed.store(true, Ordering::Relaxed);
-                        let lost = Lost::Silent {
-                            ranks: vec![0],
-                            names: vec![self.name(0)],
-                            seconds: self.timeout.as_secs(),
-                        };
+                        let lost = self.silent(vec![0]);
                         if lost.is_reported_by(self.rank) {
-                            be_silent(false);
-                            error(lost);
-                            flush(Some(Duration::from_millis(500)));
+                            speak(lost);
                         }
                         return 1;
                     }
@@ -331,86 +302,4 @@ impl fmt::Debug for Mpi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {}", self.name(self.rank), self.size)
     }
-}
-
-/// A wait for other processes.
-struct Wait {
-    began: Instant,
-    /// When a process was last heard of.
-    heard: Instant,
-    /// When this process last looked.
-    looked: Instant,
-}
-
-impl Wait {
-    fn begin() -> Self {
-        let now = Instant::now();
-        Self {
-            began: now,
-            heard: now,
-            looked: now,
-        }
-    }
-
-    /// Waits a moment. Returns whether a busy process was heard of within the time limit.
-    fn goes_on(&mut self, world: &SimpleCommunicator, limit: Duration) -> bool {
-        let any = world.any_process();
-        while let Some(status) = any.immediate_probe_with_tag(tag::ALIVE) {
-            let from = world.process_at_rank(status.source_rank());
-            from.receive_vec_with_tag::<u8>(tag::ALIVE);
-            self.heard = Instant::now();
-        }
-        match self.began.elapsed() < AWAKE {
-            true => thread::yield_now(),
-            false => thread::sleep(NAP),
-        }
-        // While this process was stopped itself it could hear of nobody.
-        if self.looked.elapsed() > GRACE {
-            self.heard = Instant::now();
-        }
-        self.looked = Instant::now();
-        self.heard.elapsed() <= limit
-    }
-}
-
-/// Ends this process if MPI, which waits for ever for one that does not arrive, has not started within the time limit.
-/// Dropped when it has.
-fn arriving(launched: usize, limit: Duration) -> Sender<()> {
-    let (arrived, arriving) = channel();
-    // The first one that is there speaks: when it ends, the launcher ends the others.
-    let turn = Duration::from_secs(2) * launched.min(10) as u32;
-    thread::spawn(move || {
-        if arriving.recv_timeout(limit + turn) == Err(RecvTimeoutError::Timeout) {
-            let seconds = limit.as_secs();
-            be_silent(false);
-            error(format_args!(
-                "MPI has not started within {seconds} s (--timeout): a process did not arrive"
-            ));
-            flush(Some(Duration::from_millis(500)));
-            exit_now(1);
-        }
-    });
-    arrived
-}
-
-/// The messages that have neither come nor gone.
-fn under_way(messages: Vec<(usize, Message)>) -> Vec<(usize, Message)> {
-    let messages = messages.into_iter();
-    messages
-        .filter_map(|(rank, message)| Some((rank, message.test().err()?)))
-        .collect()
-}
-
-/// # Safety
-///
-/// The slice must not be used after its vector.
-unsafe fn forever(bytes: &[u8]) -> &'static [u8] {
-    unsafe { &*std::ptr::from_ref(bytes) }
-}
-
-/// # Safety
-///
-/// The slice must not be used after its vector, and the vector not while the slice is.
-unsafe fn forever_mut(bytes: &mut [u8]) -> &'static mut [u8] {
-    unsafe { &mut *std::ptr::from_mut(bytes) }
 }
