@@ -4,8 +4,8 @@ use burn::backend::Autodiff;
 use burn::module::{AutodiffModule, Module, Param};
 use burn::nn::Linear;
 use burn::optim::{GradientsParams, Optimizer};
-use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{DType, Tensor, TensorData};
 use burn_flex::Flex;
 use burn_ndarray::NdArray;
 use half::bf16;
@@ -129,7 +129,7 @@ fn gradients<B: AutodiffBackend>(layer: &SwitchLoraLinear<B>) -> GradientsParams
     GradientsParams::from_grads(error.square().sum().backward(), layer)
 }
 
-fn values<B: AutodiffBackend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
+fn values<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
     tensor.into_data().iter::<f32>().collect()
 }
 
@@ -149,15 +149,14 @@ fn multiset(
     length: usize,
     held: Precision,
 ) -> Vec<Vec<u32>> {
-    let rounded = |value: f32| match held {
-        Precision::F32 => value,
-        Precision::Bf16 => bf16::from_f32(value).to_f32(),
-    };
     let pool = pool
         .iter()
         .flat_map(|pool| pool.iter::<f32>().collect::<Vec<_>>());
-    let all = live.into_iter().chain(pool).map(rounded);
-    let all: Vec<u32> = all.map(f32::to_bits).collect();
+    let all: Vec<f32> = live.into_iter().chain(pool).collect();
+    // Rounded by the backend: flex goes through f64 and so takes numbers just above a tie for ties.
+    let all = Tensor::<Flex, 1>::from_data(&all[..], &Default::default());
+    let all = values(all.cast(held.dtype()).cast(DType::F32));
+    let all: Vec<u32> = all.into_iter().map(f32::to_bits).collect();
     let mut vectors: Vec<Vec<u32>> = all.chunks(length).map(<[u32]>::to_vec).collect();
     vectors.sort();
     vectors
