@@ -5,11 +5,11 @@ use crate::tensor_data::{is_whole, param_id};
 use burn::module::ParamId;
 use burn::record::{PrecisionSettings, Record};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData, Transaction};
+use burn::tensor::{Tensor, TensorData};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use switchlora_ops::Moments;
+use switchlora_ops::{HostRead, Moments};
 
 /// Everything an optimizer of any method needs to go on as if it had never stopped. Fields that a method does not use are
 /// empty.
@@ -117,16 +117,13 @@ pub struct MomentsRecord {
     pub counts: Vec<u32>,
 }
 
-/// The data of tensors of one device, read all at once. CubeCL backends panic on a transaction without tensors.
+/// The data of tensors of one device, read all at once; it may share their memory.
 pub(crate) fn read_all<B: Backend>(
     tensors: impl IntoIterator<Item = Tensor<B, 2>>,
 ) -> Vec<TensorData> {
-    let mut tensors = tensors.into_iter().peekable();
-    if tensors.peek().is_none() {
-        return Vec::new();
-    }
+    let tensors = tensors.into_iter();
     tensors
-        .fold(Transaction::default(), Transaction::register)
+        .fold(HostRead::default(), HostRead::register)
         .execute()
 }
 

@@ -15,6 +15,7 @@
 //! | [`adamw()`], [`sum_of_squares`], [`add_product`], [`matmul`] | passes over memory; on a GPU one launch per parameter |
 //! | [`embedding()`] | copies of the whole table for the gradient of a few rows |
 //! | [`gather_rows`], [`scatter_rows`] | copies of whole matrices for a few of their rows |
+//! | [`HostRead`] | on a CPU the copy of what is read |
 //!
 //! ```
 //! use burn::backend::Autodiff;
@@ -43,6 +44,7 @@ mod cube;
 mod differentiable;
 #[cfg(feature = "flex")]
 mod flex;
+mod host_read;
 #[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 mod kernels;
 mod model;
@@ -63,6 +65,7 @@ mod tests;
 
 pub use adamw::{AdamWRows, Moments};
 pub use attention::{Attention, AttentionTables, Heads};
+pub use host_read::HostRead;
 pub use model::{
     causal_attention, embedding, linear, linear_cross_entropy, projections, rms_norm, swiglu,
 };

@@ -10,7 +10,7 @@ use crate::plain::Plain;
 #[cfg(feature = "flex")]
 use crate::pool;
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Tensor, TensorData};
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 use burn_fusion::Fusion;
 use std::any::{Any, TypeId};
@@ -69,6 +69,17 @@ impl Precision {
         #[cfg(not(feature = "flex"))]
         return false;
     }
+}
+
+/// The data of a backend's tensor, if the host can read it where it is. Both share the memory.
+#[cfg_attr(not(feature = "flex"), allow(unused_variables))]
+pub(crate) fn shares_host_memory(tensor: &dyn Any) -> Option<TensorData> {
+    #[cfg(feature = "flex")]
+    return tensor
+        .downcast_ref::<burn_flex::FlexTensor>()
+        .and_then(crate::flex::host::shared);
+    #[cfg(not(feature = "flex"))]
+    None
 }
 
 /// The operations composed of tensor operations, as they suit `B`.

@@ -121,7 +121,8 @@ impl<B: Backend> Pools<B> {
         self.0.get_mut(layer)?.as_mut()
     }
 
-    /// Every vector of a layer's pools, `[vectors, length]` for each side; waits for those on their way.
+    /// Every vector of a layer's pools in the dtype in which they are held, `[vectors, length]` for each side; waits for
+    /// those on their way.
     pub fn to_data(&self, layer: usize) -> Option<[TensorData; 2]> {
         let pools = self.0.get(layer)?.as_ref()?;
         Some([0, 1].map(|side| pools[side].to_data()))
@@ -214,17 +215,15 @@ impl<B: Backend> Pool<B> {
 
     fn to_data(&self) -> TensorData {
         match self {
-            Self::Device(pool) => match pool.dtype() {
-                DType::BF16 => pool.to_data().convert::<f32>(),
-                _ => pool.to_data(),
-            },
+            Self::Device(pool) => read_all([pool.clone()]).remove(0),
             Self::Host(pool) => {
                 let mut pool = pool.clone();
                 pool.settle(|_| true);
                 let shape = [pool.vectors.len() / pool.length, pool.length];
-                let mut vectors = Vec::with_capacity(pool.vectors.len());
-                pool.vectors.read(0..pool.vectors.len(), &mut vectors);
-                TensorData::new(vectors, shape)
+                match pool.vectors {
+                    Numbers::F32(vectors) => TensorData::new(vectors, shape),
+                    Numbers::Bf16(vectors) => TensorData::new(vectors, shape),
+                }
             }
         }
     }

@@ -9,6 +9,7 @@ mod attention;
 mod cross_entropy;
 mod embedding;
 mod exponential;
+pub(crate) mod host;
 mod matrix;
 mod norm;
 mod output;

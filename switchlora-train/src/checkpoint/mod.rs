@@ -34,7 +34,7 @@ pub use manifest::MANIFEST;
 pub use open::Checkpoint;
 pub use record::{join, split};
 pub use state::{Evaluation, FORMAT, OptimizerState, State};
-pub use tensors::{Tensors, read_tensors, write_tensors};
+pub use tensors::{FileTensor, Tensors, read_tensors, write_tensors};
 pub(crate) use tensors::{header, read_header};
 pub use write::{Saved, Snapshot, write};
 

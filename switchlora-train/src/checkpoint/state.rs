@@ -85,7 +85,7 @@ mod tests {
 "experiment": {"method": "switchlora", "model": "tiny", "rank": 32, "steps": 60, "batch_size": 8,
 "accumulation": 1, "sequence_length": 128, "lr": 0.01, "projection_lr": 0.01, "init": "range",
 "seed": 0, "data": [], "validation": [], "weights": [],
-"field": "text", "tokenizer": null, "backend": "flex", "device": 0, "precision": "f32", "frozen": "f32", "reduce": "f32",
+"field": "text", "tokenizer": null, "backend": "flex", "device": 0, "precision": "f32", "frozen": "f32", "reduce": "f32", "recompute": "nothing",
 "eval_every": 20, "eval_sequences": 128, "checkpoint_every": 30, "keep": 5, "clip": 1.0, "warm_start": null,
 "warm_start_lr": null, "schedule": {"decay": "cosine", "warmup": 3, "minimum": 0.1}, "switch": {"interval":
 40.0, "ratio": 0.1, "fixed": false, "freeze": 5, "selection": "contiguous", "sides": "both", "reset_moments":
@@ -153,7 +153,10 @@ true, "reset_counts": true, "keep_second_moments": false, "warmup": 0, "candidat
             .unwrap()
             .remove("failed_projections");
         let later = [
-            ("/experiment", &["projection_lr", "init", "muon"][..]),
+            (
+                "/experiment",
+                &["projection_lr", "init", "muon", "recompute"][..],
+            ),
             (
                 "/experiment/switch",
                 &["keep_second_moments", "warmup", "candidates", "orthogonal"],

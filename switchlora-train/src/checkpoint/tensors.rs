@@ -1,9 +1,10 @@
-//! safetensors files of f32 tensors, read and written one tensor at a time.
+//! safetensors files of f32 tensors, read and written one tensor at a time, and each let go as soon as it is written.
 //!
 //! The `safetensors` crate works on whole buffers, but a checkpoint may be as large as memory, and its checksum is
 //! computed while it is read or written. The crate reads and checks the header.
 
-use burn::tensor::TensorData;
+use crate::model::HostParameter;
+use burn::tensor::{DType, TensorData};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use std::collections::{BTreeMap, HashMap};
@@ -17,21 +18,65 @@ const PREFIX: u64 = 8;
 /// The longest header that the format allows, in bytes.
 const LONGEST_HEADER: u64 = 100_000_000;
 
-/// Writes tensors of f32.
+/// A tensor of a file, whose numbers are converted when it is their turn to be written.
+pub trait FileTensor {
+    /// Its shape in the file.
+    fn shape(&self) -> &[usize];
+
+    /// Its dtype in memory.
+    fn dtype(&self) -> DType;
+
+    /// Its numbers as f32, in the order of the file.
+    fn into_f32(self) -> TensorData;
+}
+
+impl FileTensor for TensorData {
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    fn into_f32(self) -> TensorData {
+        self.convert::<f32>()
+    }
+}
+
+impl FileTensor for HostParameter {
+    fn shape(&self) -> &[usize] {
+        self.shape()
+    }
+
+    fn dtype(&self) -> DType {
+        self.dtype()
+    }
+
+    fn into_f32(self) -> TensorData {
+        self.into_f32()
+    }
+}
+
+/// Writes tensors as f32. Each is let go as soon as it is written.
 ///
 /// # Errors
 ///
-/// The writer's errors, and [`io::ErrorKind::InvalidInput`] for a tensor of another dtype.
-pub fn write_tensors(mut writer: impl Write, tensors: &Tensors) -> io::Result<()> {
-    for (name, data) in tensors {
-        if data.dtype != burn::tensor::DType::F32 {
-            let message = format!("tensor {name} holds {:?}, expected F32", data.dtype);
+/// The writer's errors, and [`io::ErrorKind::InvalidInput`] for a tensor whose numbers f32 cannot hold.
+pub fn write_tensors<T: FileTensor>(
+    mut writer: impl Write,
+    tensors: BTreeMap<String, T>,
+) -> io::Result<()> {
+    for (name, tensor) in &tensors {
+        let dtype = tensor.dtype();
+        if !matches!(dtype, DType::F32 | DType::BF16 | DType::F16) {
+            let message = format!("tensor {name} holds {dtype:?}, expected F32");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
     }
-    writer.write_all(&header(None, Dtype::F32, tensors)?.0)?;
-    for data in tensors.values() {
-        writer.write_all(data.as_bytes())?;
+    writer.write_all(&header(None, Dtype::F32, &tensors)?.0)?;
+    for tensor in tensors.into_values() {
+        writer.write_all(tensor.into_f32().as_bytes())?;
     }
     Ok(())
 }
@@ -66,18 +111,18 @@ pub fn read_tensors(mut reader: impl Read, length: u64) -> Result<Tensors, Strin
 
 /// The beginning of a file that stores `tensors` as `dtype`: the length of the header, and the header. Also returns the
 /// number of bytes of the tensors after it.
-pub(crate) fn header(
+pub(crate) fn header<T: FileTensor>(
     metadata: Option<HashMap<String, String>>,
     dtype: Dtype,
-    tensors: &Tensors,
+    tensors: &BTreeMap<String, T>,
 ) -> io::Result<(Vec<u8>, usize)> {
     let mut end = 0;
-    let infos = tensors.iter().map(|(name, data)| {
-        let start = end;
-        end += data.num_elements() * dtype.bitsize() / 8;
+    let infos = tensors.iter().map(|(name, tensor)| {
+        let (start, shape) = (end, tensor.shape());
+        end += shape.iter().product::<usize>() * dtype.bitsize() / 8;
         let info = TensorInfo {
             dtype,
-            shape: data.shape.to_vec(),
+            shape: shape.to_vec(),
             data_offsets: (start, end),
         };
         (name.clone(), info)
@@ -138,7 +183,7 @@ mod tests {
 
     fn written(tensors: &Tensors) -> Vec<u8> {
         let mut bytes = Vec::new();
-        write_tensors(&mut bytes, tensors).unwrap();
+        write_tensors(&mut bytes, tensors.clone()).unwrap();
         bytes
     }
 

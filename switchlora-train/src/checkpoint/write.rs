@@ -13,7 +13,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The state of a training, copied to the host.
+/// The state of a training, read to the host.
+///
+/// On Flex it shares the memory of the training, which copies what it changes while the state still lives.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Everything that is not a tensor.
@@ -90,24 +92,34 @@ pub fn write(run: &Path, snapshot: Snapshot) -> Result<Saved, CheckpointError> {
 
 fn write_files(beside: &Path, snapshot: Snapshot) -> io::Result<()> {
     empty_folder(beside)?;
-    let state = serde_json::to_vec_pretty(&snapshot.state)?;
-    let model = snapshot.model.lay_out();
-    let mut sums = FILES.map(|_| String::new());
-    for (file, sum) in FILES.into_iter().zip(&mut sums) {
-        let mut writer = Hashing::new(BufWriter::new(File::create(beside.join(file))?));
-        match file {
-            MODEL => write_tensors(&mut writer, &model)?,
-            OPTIMIZER => write_tensors(&mut writer, &snapshot.optimizer)?,
-            STATE => writer.write_all(&state)?,
-            TOKENIZER => writer.write_all(&snapshot.tokenizer)?,
-            _ => unreachable!("every file has its content"),
-        }
-        let (written, digest) = writer.finish();
-        sync(&written.into_inner()?)?;
-        *sum = digest;
-    }
-    write_flushed(&beside.join(MANIFEST), Manifest(sums).render().as_bytes())?;
+    let Snapshot {
+        state,
+        model,
+        optimizer,
+        tokenizer,
+    } = snapshot;
+    // What training changes next comes first, so that little of it is still shared by then.
+    let optimizer = write_file(beside, OPTIMIZER, |file| write_tensors(file, optimizer))?;
+    let model = write_file(beside, MODEL, |file| write_tensors(file, model.by_name()))?;
+    let state = serde_json::to_vec_pretty(&state)?;
+    let state = write_file(beside, STATE, |file| file.write_all(&state))?;
+    let tokenizer = write_file(beside, TOKENIZER, |file| file.write_all(&tokenizer))?;
+    let sums = Manifest([model, optimizer, state, tokenizer]);
+    write_flushed(&beside.join(MANIFEST), sums.render().as_bytes())?;
     sync_folder(beside)
+}
+
+/// Writes a file and flushes it. Returns its checksum.
+fn write_file(
+    folder: &Path,
+    name: &str,
+    content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<String> {
+    let mut file = Hashing::new(BufWriter::new(File::create(folder.join(name))?));
+    content(&mut file)?;
+    let (written, digest) = file.finish();
+    sync(&written.into_inner()?)?;
+    Ok(digest)
 }
 
 /// Drops the files from the page cache, so that the next read comes from the disk.

@@ -4,7 +4,7 @@ use super::settings::{GaLoreSettings, ReLoraSettings, ScheduleSettings, SwitchSe
 use super::warm_start::WarmStart;
 use crate::backend::BackendKind;
 use crate::data::pack::FIELD;
-use crate::model::WeightInit;
+use crate::model::{Recompute, WeightInit};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use switchlora_core::{AdamWConfig, Method, MuonConfig, Precision};
@@ -58,6 +58,8 @@ pub struct Experiment {
     pub frozen: Precision,
     /// Dtype of the gradients that processes send to each other.
     pub reduce: Precision,
+    /// Activations that the backward pass computes again instead of keeping them.
+    pub recompute: Recompute,
     /// Updates between two evaluations; 0 for a single one at the end.
     pub eval_every: u64,
     /// Sequences of an evaluation, spread over the validation set; 0 for all.
@@ -111,6 +113,7 @@ impl Default for Experiment {
             precision: Precision::default(),
             frozen: Precision::default(),
             reduce: Precision::default(),
+            recompute: Recompute::default(),
             eval_every: 100,
             eval_sequences: 128,
             checkpoint_every: 200,

@@ -76,7 +76,7 @@ fn shard(out: &Path, config: &LlamaConfig, first: impl Fn(&str) -> bool) {
         part.retain(|tensor, _| first(tensor) == (number == 0));
         map.extend(part.keys().map(|tensor| (tensor.clone(), json!(name))));
         let mut bytes = Vec::new();
-        crate::checkpoint::write_tensors(&mut bytes, &part).unwrap();
+        crate::checkpoint::write_tensors(&mut bytes, part).unwrap();
         fs::write(out.join(name), bytes).unwrap();
     }
     fs::write(out.join(INDEX), json!({ "weight_map": map }).to_string()).unwrap();
@@ -124,7 +124,7 @@ fn one_error_names_every_key_tensor_and_shape_that_is_wrong() {
     let name = "model.layers.1.mlp.up_proj.weight";
     tensors.insert(name.to_owned(), TensorData::new(vec![0f32; 6], [2, 3]));
     let mut bytes = Vec::new();
-    crate::checkpoint::write_tensors(&mut bytes, &tensors).unwrap();
+    crate::checkpoint::write_tensors(&mut bytes, tensors.clone()).unwrap();
     fs::write(out.join(WEIGHTS), bytes).unwrap();
     let error = refusal(&out);
     for part in [
@@ -178,7 +178,7 @@ fn a_tied_model_may_hold_its_head_if_it_is_the_embedding_and_old_tables_are_pass
         let name = "model.layers.0.self_attn.rotary_emb.inv_freq";
         tensors.insert(name.to_owned(), table);
         let mut bytes = Vec::new();
-        crate::checkpoint::write_tensors(&mut bytes, &tensors).unwrap();
+        crate::checkpoint::write_tensors(&mut bytes, tensors.clone()).unwrap();
         fs::write(out.join(WEIGHTS), bytes).unwrap();
     };
     let embedding = tensors(&config(true))["model.embed_tokens.weight"].clone();

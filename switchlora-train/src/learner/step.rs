@@ -2,7 +2,7 @@
 
 use crate::data::TokenBatch;
 use crate::model::LlamaForCausalLm;
-use crate::training::{Report, backward, forward, scalar};
+use crate::training::{Pass, Report, loss, scalar};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::train::metric::Adaptor;
@@ -43,12 +43,12 @@ impl<B: AutodiffBackend> TrainStep for LlamaForCausalLm<B> {
     type Output = StepOutput<B::InnerBackend>;
 
     fn step(&self, batch: TokenBatch<B>) -> TrainOutput<StepOutput<B::InnerBackend>> {
-        let loss = forward(self, batch);
+        let pass = Pass::forward(self, batch);
         let item = StepOutput {
-            loss: loss.clone().inner(),
+            loss: pass.loss(),
             report: None,
         };
-        let grads = backward(self, loss);
+        let grads = pass.backward(self);
         TrainOutput { grads, item }
     }
 }
@@ -58,7 +58,7 @@ impl<B: Backend> InferenceStep for LlamaForCausalLm<B> {
     type Output = StepOutput<B>;
 
     fn step(&self, batch: TokenBatch<B>) -> StepOutput<B> {
-        let loss = forward(self, batch);
+        let loss = loss(self, batch);
         StepOutput { loss, report: None }
     }
 }

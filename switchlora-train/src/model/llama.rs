@@ -4,6 +4,7 @@ use super::config::LlamaConfig;
 use super::decoder::DecoderLayer;
 use super::drawn::Drawn;
 use super::norm::RmsNorm;
+use super::recompute::Recompute;
 use super::rotary::Positions;
 use super::weight_init::WeightInit;
 use burn::module::Module;
@@ -36,6 +37,16 @@ pub struct LlamaForCausalLm<B: Backend> {
     /// Dtype of the head's product.
     #[module(skip)]
     pub precision: Precision,
+    /// What the backward pass of a training computes again.
+    #[module(skip)]
+    pub recompute: Recompute,
+}
+
+impl<B: Backend> Llama<B> {
+    /// The embeddings of the tokens of `[batch, length]`, `[batch * length, hidden]`.
+    pub(crate) fn embed(&self, tokens: Tensor<B, 2, Int>) -> Tensor<B, 2> {
+        embedding(self.embed_tokens.weight.val(), tokens.flatten(0, 1))
+    }
 }
 
 impl<B: Backend> LlamaForCausalLm<B> {
@@ -98,18 +109,22 @@ impl<B: Backend> LlamaForCausalLm<B> {
             lm_head,
             positions: Positions::new(positions, config.head_dim(), theta, device),
             precision: drawn.method.precision,
+            recompute: Recompute::default(),
         }
     }
 
     /// Returns the last hidden state of each token of `[batch, length]`, after the norm, `[batch * length, hidden]`.
     pub fn hidden(&self, tokens: Tensor<B, 2, Int>) -> Tensor<B, 2> {
+        self.model.norm.forward(self.blocks(tokens))
+    }
+
+    /// Returns the output of the last decoder block for each token of `[batch, length]`, `[batch * length, hidden]`.
+    fn blocks(&self, tokens: Tensor<B, 2, Int>) -> Tensor<B, 2> {
         let [_, length] = tokens.dims();
         let tables = self.positions.tables(length);
-        let table = self.model.embed_tokens.weight.val();
-        let x = embedding(table, tokens.flatten(0, 1)); // [batch * length, hidden]
+        let x = self.model.embed(tokens); // [batch * length, hidden]
         let blocks = self.model.layers.iter();
-        let x = blocks.fold(x, |x, block| block.forward(x, &tables));
-        self.model.norm.forward(x)
+        blocks.fold(x, |x, block| block.forward(x, &tables))
     }
 
     /// Returns scores of the next token, `[tokens, vocabulary]`, from hidden states `[tokens, hidden]`.
@@ -127,7 +142,13 @@ impl<B: Backend> LlamaForCausalLm<B> {
 
     /// Returns the mean cross-entropy of `targets` given `inputs`, both `[batch, length]`: `[1]`, in nats per token.
     pub fn loss(&self, inputs: Tensor<B, 2, Int>, targets: Tensor<B, 2, Int>) -> Tensor<B, 1> {
+        self.loss_of(self.blocks(inputs), targets)
+    }
+
+    /// The same from the output of the last decoder block, `x: [batch * length, hidden]`.
+    pub(crate) fn loss_of(&self, x: Tensor<B, 2>, targets: Tensor<B, 2, Int>) -> Tensor<B, 1> {
         let targets = targets.flatten(0, 1); // [batch * length]
-        linear_cross_entropy(self.hidden(inputs), self.head(), targets, self.precision)
+        let hidden = self.model.norm.forward(x);
+        linear_cross_entropy(hidden, self.head(), targets, self.precision)
     }
 }

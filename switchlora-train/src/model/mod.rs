@@ -10,6 +10,7 @@ mod llama;
 mod merge;
 mod names;
 mod norm;
+mod recompute;
 mod rotary;
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,10 @@ pub use config::{LlamaConfig, LlamaConfigError, PRESETS};
 pub use decoder::{DecoderLayer, Mlp};
 pub use llama::{Llama, LlamaForCausalLm};
 pub use merge::merge_adapters;
-pub use names::{HostParameters, NameError, NamedTensor, export, import, parameter_names};
+pub use names::{
+    HostParameter, HostParameters, NameError, NamedTensor, export, import, parameter_names,
+};
 pub use norm::RmsNorm;
+pub use recompute::Recompute;
 pub use rotary::Positions;
 pub use weight_init::WeightInit;

@@ -7,8 +7,9 @@
 use super::transpose::transpose;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData, Transaction};
+use burn::tensor::{DType, Tensor, TensorData};
 use std::collections::BTreeMap;
+use switchlora_ops::HostRead;
 
 /// A parameter of a model, and its name and layout in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,39 +62,70 @@ pub fn parameter_names<B: Backend, M: Module<B>>(module: &M) -> Vec<NamedTensor>
     names.found
 }
 
-/// The parameters of a model, copied to the host in the layout of the device.
+/// The parameters of a model, read to the host in the layout of the device.
 ///
-/// A training waits for the copy only; another thread converts it to the [layout of files](Self::lay_out).
+/// A training waits for that only; another thread converts them to the layout of files, one after another.
 #[derive(Clone, Debug)]
-pub struct HostParameters(Vec<(NamedTensor, TensorData)>);
+pub struct HostParameters(Vec<HostParameter>);
+
+/// A parameter of a model on the host, in the layout of the device.
+#[derive(Clone, Debug)]
+pub struct HostParameter {
+    tensor: NamedTensor,
+    data: TensorData,
+}
+
+impl HostParameter {
+    /// Its shape in a file.
+    pub fn shape(&self) -> &[usize] {
+        &self.tensor.shape
+    }
+
+    /// Its dtype on the device.
+    pub fn dtype(&self) -> DType {
+        self.data.dtype
+    }
+
+    /// Its values as f32, in the layout of a file.
+    pub fn into_f32(self) -> TensorData {
+        self.tensor.turned(self.data.convert::<f32>())
+    }
+}
 
 impl HostParameters {
-    /// Copies every parameter in a single read.
-    pub fn copy<B: Backend, M: Module<B>>(module: &M) -> Self {
+    /// Reads every parameter at once. The data [may share their memory](HostRead).
+    pub fn read<B: Backend, M: Module<B>>(module: &M) -> Self {
         let mut names = Names::<B>::default();
         module.visit(&mut names);
-        let data = names.read.execute().into_iter();
-        Self(names.found.into_iter().zip(data).collect())
+        let data = names.read.execute();
+        let parameters = names.found.into_iter().zip(data);
+        Self(
+            parameters
+                .map(|(tensor, data)| HostParameter { tensor, data })
+                .collect(),
+        )
     }
 
     /// The tensors in the order of the model's walk, in the layout of the device.
     pub fn tensors(&self) -> impl Iterator<Item = &TensorData> {
-        self.0.iter().map(|(_, data)| data)
+        self.0.iter().map(|parameter| &parameter.data)
     }
 
-    /// Converts the parameters to f32, with the names and layout of a file.
-    pub fn lay_out(self) -> BTreeMap<String, TensorData> {
-        let laid_out = self.0.into_iter().map(|(tensor, data)| {
-            let data = tensor.turned(data.convert::<f32>());
-            (tensor.name, data)
-        });
-        laid_out.collect()
+    /// The parameters by their names in a file.
+    pub fn by_name(self) -> BTreeMap<String, HostParameter> {
+        let parameters = self.0.into_iter();
+        parameters
+            .map(|parameter| (parameter.tensor.name.clone(), parameter))
+            .collect()
     }
 }
 
 /// Returns every parameter of a model as f32 on the host, with the names and layout of a file.
 pub fn export<B: Backend, M: Module<B>>(module: &M) -> BTreeMap<String, TensorData> {
-    HostParameters::copy::<B, M>(module).lay_out()
+    let parameters = HostParameters::read::<B, M>(module).by_name().into_iter();
+    parameters
+        .map(|(name, parameter)| (name, parameter.into_f32()))
+        .collect()
 }
 
 /// Puts tensors with the names and layout of a file into a model.
@@ -128,7 +160,7 @@ pub fn import<B: Backend, M: Module<B>>(
 struct Names<B: Backend> {
     stack: Vec<(String, String)>,
     found: Vec<NamedTensor>,
-    read: Transaction<B>,
+    read: HostRead<B>,
 }
 
 impl<B: Backend> Default for Names<B> {
@@ -136,7 +168,7 @@ impl<B: Backend> Default for Names<B> {
         Self {
             stack: Vec::new(),
             found: Vec::new(),
-            read: Transaction::default(),
+            read: HostRead::default(),
         }
     }
 }

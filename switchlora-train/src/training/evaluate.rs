@@ -1,6 +1,7 @@
 //! The loss on held-out text: the mean cross-entropy over all its tokens.
 
-use super::update::{Training, forward};
+use super::pass::loss;
+use super::update::Training;
 use crate::data::{DataError, DataFault, TokenBatch, ValidationBatches};
 use crate::model::LlamaForCausalLm;
 use crate::processes::{Lost, gather};
@@ -28,7 +29,7 @@ impl BatchLosses {
         let (mut losses, mut rows) = (Vec::new(), Vec::new());
         for batch in batches {
             rows.push(batch.inputs.dims()[0] as f32);
-            let loss = forward(model, batch); // [1]
+            let loss = loss(model, batch); // [1]
             losses.push(loss.clone());
             each(loss);
         }

@@ -1,4 +1,4 @@
-//! The state of a training, copied to the host for a checkpoint.
+//! The state of a training, read to the host for a checkpoint.
 
 use super::setup::Setup;
 use super::update::Training;
@@ -36,7 +36,7 @@ impl Setup {
 }
 
 impl<B: AutodiffBackend> Training<B> {
-    /// Copies model and optimizer to the host.
+    /// Reads model and optimizer to the host. On Flex the state [shares](switchlora_ops::HostRead) their memory.
     ///
     /// `state` describes the training; its `skipped` and `optimizer` are filled in here. `tokenizer` is the content of
     /// `tokenizer.json`.
@@ -51,7 +51,7 @@ impl<B: AutodiffBackend> Training<B> {
                 optimizer,
                 ..state
             },
-            model: HostParameters::copy::<B::InnerBackend, _>(&model.valid()),
+            model: HostParameters::read::<B::InnerBackend, _>(&model.valid()),
             optimizer: tensors,
             tokenizer,
         }

@@ -85,8 +85,13 @@ impl<B: AutodiffBackend> Training<B> {
         let experiment = &setup.experiment;
         let schedule = LearningRateSchedule::of(experiment);
         let rate = move |update| schedule.rate(update);
-        let mut training =
-            Self::from_parts(model, optimizer, rate, experiment.accumulation).at(step);
+        let mut training = Self::from_parts(
+            model.recomputing(experiment.recompute),
+            optimizer,
+            rate,
+            experiment.accumulation,
+        )
+        .at(step);
         let after = experiment.full_rank_updates();
         if after > 0 && step <= after {
             training.method = Some(SecondPhase {

@@ -13,15 +13,22 @@ pub(super) fn sum<B: AutodiffBackend, M: AutodiffModule<B>>(
     count: usize,
     mut next: impl FnMut() -> GradientsParams,
 ) -> GradientsParams {
-    let mut add = |mut sum: GradientsParams, mut terms: GradientsParams| {
-        model.visit(&mut Add::<B> {
-            sum: &mut sum,
-            terms: &mut terms,
-            backend: PhantomData,
-        });
-        sum
-    };
+    let mut add = |sum, terms| added::<B, M>(sum, terms, model);
     tree::sum(count, &mut next, &mut add)
+}
+
+/// Adds `terms`, the gradients of a module's parameters, to `sum`.
+pub(super) fn added<B: AutodiffBackend, M: AutodiffModule<B>>(
+    mut sum: GradientsParams,
+    mut terms: GradientsParams,
+    module: &M,
+) -> GradientsParams {
+    module.visit(&mut Add::<B> {
+        sum: &mut sum,
+        terms: &mut terms,
+        backend: PhantomData,
+    });
+    sum
 }
 
 /// Divides a sum of gradients by `count`.

@@ -6,6 +6,7 @@
 
 use super::everywhere::{losses_everywhere, sum_everywhere};
 use super::observer::{Observer, Phase};
+use super::pass::Pass;
 use super::sum::{divided, sum};
 use crate::data::TokenBatch;
 use crate::model::LlamaForCausalLm;
@@ -15,7 +16,6 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use std::sync::Arc;
 use switchlora_core::{ClipGradNorm, Deferred, MethodOptimizer, Precision, SwitchLoraConfig};
-use switchlora_ops::in_pool;
 
 /// The optimizer of every method.
 pub type Optim<B> = ClipGradNorm<MethodOptimizer<LlamaForCausalLm<B>, B>>;
@@ -224,10 +224,10 @@ impl<B: AutodiffBackend> Training<B> {
             let Some(batch) = batches.next() else {
                 unreachable!("as many are asked for as there are")
             };
-            let loss = forward(model, batch);
-            losses.push(loss.clone().inner());
+            let pass = Pass::forward(model, batch);
+            losses.push(pass.loss());
             observer.phase(Phase::Forward);
-            let gradients = backward(model, loss);
+            let gradients = pass.backward(model);
             observer.phase(Phase::Backward);
             gradients
         });
@@ -268,22 +268,4 @@ impl<B: AutodiffBackend> Before<B> {
         training.optimizer = self.optimizer;
         training.method = Some(self.method);
     }
-}
-
-/// The loss `[1]` of a batch.
-pub(crate) fn forward<B: Backend>(
-    model: &LlamaForCausalLm<B>,
-    batch: TokenBatch<B>,
-) -> Tensor<B, 1> {
-    let model = model.clone();
-    in_pool::<B, _>(move || model.loss(batch.inputs, batch.targets))
-}
-
-/// The gradients of a loss of `model`.
-pub(crate) fn backward<B: AutodiffBackend>(
-    model: &LlamaForCausalLm<B>,
-    loss: Tensor<B, 1>,
-) -> GradientsParams {
-    let model = model.clone();
-    in_pool::<B, _>(move || GradientsParams::from_grads(loss.backward(), &model))
 }

@@ -2,7 +2,7 @@
 
 use crate::backend::BackendKind;
 use crate::experiment::{Decay, Experiment, ExperimentError, Method, Precision, WarmStart, flags};
-use crate::model::WeightInit;
+use crate::model::{Recompute, WeightInit};
 use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -106,6 +106,9 @@ pub struct TrainArgs {
     /// Dtype of the gradients that processes send to each other. Sums are taken in f32.
     #[arg(long, value_parser = flags::precision())]
     reduce: Option<Precision>,
+    /// Activations that the backward pass computes again instead of keeping them: less memory, a quarter more time.
+    #[arg(long, value_enum)]
+    recompute: Option<Recompute>,
     /// Seconds that one of several processes may leave the others waiting; then they end.
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
     #[serde(skip)]

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 
 /// Keys that may change: they alter neither the meaning of the state nor the updates done so far.
-const FREE: [&str; 11] = [
+const FREE: [&str; 12] = [
     "steps",
     "eval_every",
     "eval_sequences",
@@ -21,6 +21,7 @@ const FREE: [&str; 11] = [
     "backend",
     "device",
     "reduce",
+    "recompute",
     "lr",
     "projection_lr",
     "clip",
