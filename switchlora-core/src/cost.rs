@@ -9,7 +9,8 @@
 //! | optimizer state | `2 m n` | `2 r (m + n)` | `2 r max(m, n) + r min(m, n)` | `2 r (m + n) + 2 r` |
 //! | candidate pools | 0 | 0 | 0 | `(min(m, n) - r) (m + n)` |
 //!
-//! Frozen weights and candidate pools may be kept in bf16, at half the bytes.
+//! Frozen weights and candidate pools may be kept in bf16, at half the bytes; pools in 8 bits, at a quarter and 4 bytes more
+//! for each vector.
 //!
 //! Everything that is trained besides the adapted layers (embeddings, norms, head) counts as in the first column.
 //!
@@ -29,6 +30,8 @@ use std::ops::Add;
 
 use serde::{Deserialize, Serialize};
 use switchlora_ops::Precision;
+
+use crate::step::PoolPrecision;
 
 /// Bytes of one number: weights, gradients and moments are f32, step counts u32.
 const NUMBER: u64 = 4;
@@ -69,6 +72,13 @@ pub struct ModelShape {
 }
 
 impl ModelShape {
+    /// SwitchLoRA's spare vectors, both sides of all layers together.
+    pub fn spare_vectors(&self, rank: usize) -> u64 {
+        let linears = self.linears.iter();
+        let spare = linears.map(|linear| 2 * linear.shorter_side().saturating_sub(rank) as u64);
+        spare.sum()
+    }
+
     /// The layer with the shortest side, if there is any layer.
     pub fn narrowest(&self) -> Option<LinearShape> {
         let linears = self.linears.iter().copied();
@@ -169,12 +179,13 @@ impl Cost {
         }
     }
 
-    /// The same with the spare candidates kept in `precision`.
-    pub fn with_pools(self, precision: Precision) -> Self {
+    /// The same with the spare candidates, of which there are `vectors`, kept in `precision`.
+    pub fn with_pools(self, precision: PoolPrecision, vectors: u64) -> Self {
+        let numbers = self.pool_bytes / NUMBER;
         Self {
-            pool_bytes: match precision {
-                Precision::F32 => self.pool_bytes,
-                Precision::Bf16 => self.pool_bytes / 2,
+            pool_bytes: match numbers {
+                0 => 0,
+                numbers => precision.bytes(numbers, vectors),
             },
             ..self
         }
@@ -273,11 +284,15 @@ mod tests {
         }
 
         #[test]
-        fn candidates_in_bf16_take_half_and_nothing_else_changes(n in 1usize..300, m in 1usize..300, r in 0usize..300) {
+        fn candidates_in_fewer_bits_take_less_and_nothing_else_changes(n in 1usize..300, m in 1usize..300, r in 0usize..300) {
             for method in Method::ALL {
                 let cost = method.cost(&one(n, m, 11), r);
-                prop_assert_eq!(cost.with_pools(Precision::Bf16), Cost { pool_bytes: cost.pool_bytes / 2, ..cost });
-                prop_assert_eq!(cost.with_pools(Precision::F32), cost);
+                let vectors = one(n, m, 11).spare_vectors(r);
+                let pools = |precision| cost.with_pools(precision, vectors);
+                prop_assert_eq!(pools(PoolPrecision::Bf16), Cost { pool_bytes: cost.pool_bytes / 2, ..cost });
+                prop_assert_eq!(pools(PoolPrecision::F32), cost);
+                let scales = if cost.pool_bytes == 0 { 0 } else { 4 * vectors };
+                prop_assert_eq!(pools(PoolPrecision::Int8), Cost { pool_bytes: cost.pool_bytes / 4 + scales, ..cost });
             }
         }
 

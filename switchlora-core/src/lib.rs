@@ -73,7 +73,7 @@ pub use spectrum::Spectrum;
 pub use state_error::StateError;
 pub use step::{
     AdamWConfig, BiasCorrection, ClipGradNorm, Deferred, Guard, GuardedOptimizer, MuonConfig,
-    PoolPlacement,
+    PoolPlacement, PoolPrecision,
 };
 pub use svd::SvdError;
 pub use switching::{

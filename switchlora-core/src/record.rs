@@ -5,7 +5,7 @@ use crate::tensor_data::{is_whole, param_id};
 use burn::module::ParamId;
 use burn::record::{PrecisionSettings, Record};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{DType, Tensor, TensorData};
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -58,9 +58,7 @@ impl OptimizerRecord {
                 is_matrix(kind, matrix)?;
             }
         }
-        let pools = self.layers.iter();
-        let mut pools = pools.flat_map(|layer| [&layer.candidates_a, &layer.candidates_b]);
-        pools.try_for_each(|pool| pool.iter().try_for_each(|pool| is_matrix("a pool", pool)))
+        self.layers.iter().try_for_each(LayerRecord::check)
     }
 }
 
@@ -177,10 +175,77 @@ pub struct LayerRecord {
     pub path: String,
     /// Slots, walks and freezes.
     pub state: LayerState,
-    /// Spare vectors of A, `[min(m, n) - rank, d_input]`; none if nothing can switch.
+    /// Spare vectors of A in f32, bf16 or i8, `[min(m, n) - rank, d_input]`; none if nothing can switch.
     pub candidates_a: Option<TensorData>,
-    /// Spare vectors of B, `[min(m, n) - rank, d_output]`; none if nothing can switch.
+    /// Spare vectors of B in f32, bf16 or i8, `[min(m, n) - rank, d_output]`; none if nothing can switch.
     pub candidates_b: Option<TensorData>,
+    /// The value of one in each vector of A, if they are in i8, `[min(m, n) - rank, 1]`.
+    #[serde(default)]
+    pub scales_a: Option<TensorData>,
+    /// The value of one in each vector of B, if they are in i8, `[min(m, n) - rank, 1]`.
+    #[serde(default)]
+    pub scales_b: Option<TensorData>,
+}
+
+/// Spare vectors of one side of a layer, as its pool holds them.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct HeldVectors {
+    /// `[vectors, length]` in f32, bf16 or i8.
+    pub numbers: TensorData,
+    /// The value of one in each vector, if they are in i8, `[vectors, 1]`.
+    pub scales: Option<TensorData>,
+}
+
+impl LayerRecord {
+    pub(crate) fn new(path: String, state: LayerState, pools: [Option<HeldVectors>; 2]) -> Self {
+        let [a, b] = pools.map(|pool| pool.map(|pool| (pool.numbers, pool.scales)));
+        let ((candidates_a, scales_a), (candidates_b, scales_b)) = (a.unzip(), b.unzip());
+        Self {
+            path,
+            state,
+            candidates_a,
+            candidates_b,
+            scales_a: scales_a.flatten(),
+            scales_b: scales_b.flatten(),
+        }
+    }
+
+    /// Path, state, and the spare vectors of A and B.
+    pub(crate) fn into_parts(self) -> (String, LayerState, [Option<HeldVectors>; 2]) {
+        let held = |numbers: Option<TensorData>, scales| {
+            numbers.map(|numbers| HeldVectors { numbers, scales })
+        };
+        let pools = [
+            held(self.candidates_a, self.scales_a),
+            held(self.candidates_b, self.scales_b),
+        ];
+        (self.path, self.state, pools)
+    }
+
+    /// Checks what the tensors need to be put on a device.
+    fn check(&self) -> Result<(), StateError> {
+        let pools = [
+            (&self.candidates_a, &self.scales_a),
+            (&self.candidates_b, &self.scales_b),
+        ];
+        for (pool, scales) in pools {
+            if let Some(pool) = pool {
+                is_matrix("a pool", pool)?;
+                let (shape, scale): (&[usize], Option<&[usize]>) =
+                    (&pool.shape, scales.as_ref().map(|scales| &scales.shape[..]));
+                let expected = (pool.dtype == DType::I8).then(|| [shape[0], 1]);
+                let fits = scale == expected.as_ref().map(|expected| &expected[..]);
+                damaged_unless(fits, || {
+                    let dtype = pool.dtype;
+                    format!("a pool of {dtype:?} and shape {shape:?} has scales of shape {scale:?}")
+                })?;
+            }
+            scales
+                .iter()
+                .try_for_each(|scales| is_matrix("the scales of a pool", scales))?;
+        }
+        Ok(())
+    }
 }
 
 /// Both sides of one layer.

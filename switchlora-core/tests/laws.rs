@@ -14,8 +14,8 @@ use rand_chacha::ChaCha8Rng;
 use std::cell::RefCell;
 use switchlora_core::init::uniform;
 use switchlora_core::{
-    ClipGradNorm, MethodOptimizer, OptimizerRecord, PoolPlacement, Precision, Purpose, Selection,
-    Sides, SwitchLoraConfig, SwitchLoraLinear, SwitchSchedule, stream,
+    ClipGradNorm, MethodOptimizer, OptimizerRecord, PoolPlacement, PoolPrecision, Purpose,
+    Selection, Sides, SwitchLoraConfig, SwitchLoraLinear, SwitchSchedule, stream,
 };
 
 type B = Autodiff<Flex>;
@@ -31,54 +31,60 @@ struct Case {
     selection: Selection,
     sides: Sides,
     pools: PoolPlacement,
-    pool_precision: Precision,
+    pool_precision: PoolPrecision,
     decide_on_device: bool,
     seed: u64,
 }
 
 fn case() -> impl Strategy<Value = Case> {
     let rank = prop_oneof![Just(1usize), 2usize..6, Just(7)];
-    let flags = (
-        any::<bool>(),
-        any::<bool>(),
-        any::<bool>(),
-        any::<bool>(),
-        any::<bool>(),
-    );
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     // Both sides are the method; one alone is an ablation.
     let sides = prop_oneof![4 => Just(Sides::Both), 1 => Just(Sides::A), 1 => Just(Sides::B)];
-    (2usize..20, 2usize..20, rank, flags, sides, any::<u64>()).prop_map(
-        |(d_input, d_output, rank, (bias, random, host, half, decide_on_device), sides, seed)| {
-            Case {
-                sides,
+    let pools = (0usize..3).prop_map(|held| PoolPrecision::ALL[held]);
+    (
+        2usize..20,
+        2usize..20,
+        rank,
+        flags,
+        (sides, pools),
+        any::<u64>(),
+    )
+        .prop_map(
+            |(
                 d_input,
                 d_output,
-                // 7 stands for the largest rank that leaves a vector to switch with; a larger one is refused.
-                rank: match rank {
-                    7 => d_input.min(d_output) - 1,
-                    rank => rank.min(d_input.min(d_output) - 1),
-                },
-                bias,
-                selection: if random {
-                    Selection::Random
-                } else {
-                    Selection::Contiguous
-                },
-                pools: if host {
-                    PoolPlacement::Host
-                } else {
-                    PoolPlacement::Device
-                },
-                pool_precision: if half {
-                    Precision::Bf16
-                } else {
-                    Precision::F32
-                },
-                decide_on_device,
+                rank,
+                (bias, random, host, decide_on_device),
+                (sides, pool_precision),
                 seed,
-            }
-        },
-    )
+            )| {
+                Case {
+                    sides,
+                    d_input,
+                    d_output,
+                    // 7 stands for the largest rank that leaves a vector to switch with; a larger one is refused.
+                    rank: match rank {
+                        7 => d_input.min(d_output) - 1,
+                        rank => rank.min(d_input.min(d_output) - 1),
+                    },
+                    bias,
+                    selection: if random {
+                        Selection::Random
+                    } else {
+                        Selection::Contiguous
+                    },
+                    pools: if host {
+                        PoolPlacement::Host
+                    } else {
+                        PoolPlacement::Device
+                    },
+                    pool_precision,
+                    decide_on_device,
+                    seed,
+                }
+            },
+        )
 }
 
 impl Case {
@@ -146,20 +152,48 @@ fn close(left: &[f32], right: &[f32], tolerance: f32) -> bool {
 fn multiset(
     live: Vec<f32>,
     pool: &Option<TensorData>,
+    scales: &Option<TensorData>,
     length: usize,
-    held: Precision,
+    held: PoolPrecision,
 ) -> Vec<Vec<u32>> {
-    let pool = pool
-        .iter()
-        .flat_map(|pool| pool.iter::<f32>().collect::<Vec<_>>());
-    let all: Vec<f32> = live.into_iter().chain(pool).collect();
-    // Rounded by the backend: flex goes through f64 and so takes numbers just above a tie for ties.
-    let all = Tensor::<Flex, 1>::from_data(&all[..], &Default::default());
-    let all = values(all.cast(held.dtype()).cast(DType::F32));
-    let all: Vec<u32> = all.into_iter().map(f32::to_bits).collect();
+    let live = match held {
+        PoolPrecision::F32 => live,
+        // Rounded by the backend: flex goes through f64 and so takes numbers just above a tie for ties.
+        PoolPrecision::Bf16 => {
+            let live = Tensor::<Flex, 1>::from_data(&live[..], &Default::default());
+            values(live.cast(DType::BF16).cast(DType::F32))
+        }
+        PoolPrecision::Int8 => live.chunks(length).flat_map(in_eight_bits).collect(),
+    };
+    let pool = pool.iter().flat_map(|pool| {
+        let numbers = pool.iter::<f32>();
+        let scales: Vec<f32> = scales
+            .iter()
+            .flat_map(|scales| scales.iter::<f32>())
+            .collect();
+        let scale = |index: usize| scales.get(index / length).copied().unwrap_or(1.0);
+        let values = numbers
+            .enumerate()
+            .map(|(index, number)| number * scale(index));
+        values.collect::<Vec<f32>>()
+    });
+    let all: Vec<u32> = live.into_iter().chain(pool).map(f32::to_bits).collect();
     let mut vectors: Vec<Vec<u32>> = all.chunks(length).map(<[u32]>::to_vec).collect();
     vectors.sort();
     vectors
+}
+
+/// A vector rounded to multiples of a 127th of its largest magnitude, that rounded to 16 bits.
+fn in_eight_bits(vector: &[f32]) -> Vec<f32> {
+    let largest = vector
+        .iter()
+        .fold(0.0f32, |max, value| max.max(value.abs()));
+    let scale = largest / 127.0;
+    let half = 2f64.powi(scale.log2().floor() as i32 - 15);
+    let scale = ((f64::from(scale) / half).round_ties_even() * half) as f32;
+    // There is no negative zero in eight bits.
+    let rounded = |value: &f32| (value / scale).round_ties_even() * scale + 0.0;
+    vector.iter().map(rounded).collect()
 }
 
 fn sides(layer: &SwitchLoraLinear<B>) -> [Vec<f32>; 2] {
@@ -196,8 +230,8 @@ proptest! {
         let before = values(layer.forward(x.clone()));
         let start = record(&optimizer).layers.remove(0);
         let [a, b] = sides(&layer);
-        let set_a = multiset(a, &start.candidates_a, case.d_input, case.pool_precision);
-        let set_b = multiset(b, &start.candidates_b, case.d_output, case.pool_precision);
+        let set_a = multiset(a, &start.candidates_a, &start.scales_a, case.d_input, case.pool_precision);
+        let set_b = multiset(b, &start.candidates_b, &start.scales_b, case.d_output, case.pool_precision);
         let mut switched = 0;
         for _ in 0..12 {
             layer = optimizer.step(0.1, layer, GradientsParams::new());
@@ -207,8 +241,8 @@ proptest! {
         prop_assert!(close(&before, &values(layer.forward(x)), 2e-5));
         let end = record(&optimizer).layers.remove(0);
         let [a, b] = sides(&layer);
-        prop_assert_eq!(set_a, multiset(a, &end.candidates_a, case.d_input, case.pool_precision));
-        prop_assert_eq!(set_b, multiset(b, &end.candidates_b, case.d_output, case.pool_precision));
+        prop_assert_eq!(set_a, multiset(a, &end.candidates_a, &end.scales_a, case.d_input, case.pool_precision));
+        prop_assert_eq!(set_b, multiset(b, &end.candidates_b, &end.scales_b, case.d_output, case.pool_precision));
         let can_switch = case.rank > 2 && case.rank < case.d_input.min(case.d_output);
         prop_assert!(!can_switch || switched > 0);
         // With both sides, the only row of a rank of one would be its own counterpart's.
@@ -385,7 +419,7 @@ fn pools_in_bf16_hold_rounded_vectors_that_a_switch_brings_in_as_they_are() {
         selection: Selection::Contiguous,
         sides: Sides::Both,
         pools: PoolPlacement::Device,
-        pool_precision: Precision::Bf16,
+        pool_precision: PoolPrecision::Bf16,
         decide_on_device: false,
         seed: 3,
     };
@@ -429,7 +463,7 @@ fn the_laws_hold_on_the_reference_backend_too() {
         selection: Selection::Contiguous,
         sides: Sides::Both,
         pools: PoolPlacement::Device,
-        pool_precision: Precision::F32,
+        pool_precision: PoolPrecision::F32,
         decide_on_device: false,
         seed: 11,
     };

@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use switchlora_core::init::uniform;
 use switchlora_core::{
     AdamWConfig, BiasCorrection, Candidates, ClipGradNorm, ConfigError, FactorInit, GaLoreConfig,
-    Method, MethodConfig, MethodOptimizer, MomentReset, MuonConfig, PoolPlacement, Precision,
-    Purpose, ReLoraConfig, Selection, Sides, SwitchLoraConfig, SwitchLoraLinear,
+    Method, MethodConfig, MethodOptimizer, MomentReset, MuonConfig, PoolPlacement, PoolPrecision,
+    Precision, Purpose, ReLoraConfig, Selection, Sides, SwitchLoraConfig, SwitchLoraLinear,
     SwitchLoraLinearConfig, SwitchSchedule, stream,
 };
 
@@ -139,7 +139,7 @@ fn layers() -> impl Strategy<Value = SwitchLoraConfig> {
                     } else {
                         PoolPlacement::Device
                     },
-                    pool_precision: Precision::default(),
+                    pool_precision: PoolPrecision::ALL[freeze as usize % 3],
                     adamw,
                     seed,
                     precision: Precision::F32,

@@ -69,7 +69,10 @@ impl Job for Memory {
             .method
             .cost(&config.shape(), rank.unwrap_or(0))
             .with_frozen(method.layers.frozen)
-            .with_pools(method.layers.pool_precision);
+            .with_pools(
+                method.layers.pool_precision,
+                config.shape().spare_vectors(rank.unwrap_or(0)),
+            );
         let predicted = cost.weight_bytes + cost.moment_bytes + cost.pool_bytes;
         let off = state as f64 / predicted as f64 - 1.0;
         Ok(MemoryRow {

@@ -7,8 +7,8 @@
 use super::deferred::Deferred;
 use burn::module::AutodiffModule;
 use burn::optim::{GradientsParams, LearningRate, Optimizer};
-use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{BasicOps, Tensor};
 use switchlora_ops::{gather_rows, scatter_rows};
 
 /// An optimizer whose update can be scaled and refused by a decision that only the device may know yet.
@@ -84,11 +84,11 @@ impl<B: Backend> Guard<B> {
     }
 
     /// `new` if the update happens, else `old()`; both of the same shape.
-    pub(crate) fn choose<const D: usize>(
+    pub(crate) fn choose<const D: usize, K: BasicOps<B>>(
         &self,
-        new: Tensor<B, D>,
-        old: impl FnOnce(&Tensor<B, D>) -> Tensor<B, D>,
-    ) -> Tensor<B, D> {
+        new: Tensor<B, D, K>,
+        old: impl FnOnce(&Tensor<B, D, K>) -> Tensor<B, D, K>,
+    ) -> Tensor<B, D, K> {
         match self {
             Self::Known { .. } => new,
             Self::Later { verdict, .. } => {

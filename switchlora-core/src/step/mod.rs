@@ -20,7 +20,7 @@ pub use clip::ClipGradNorm;
 pub use deferred::Deferred;
 pub use guard::{Guard, GuardedOptimizer};
 pub use orthogonal::MuonConfig;
-pub use pool::PoolPlacement;
+pub use pool::{PoolPlacement, PoolPrecision};
 
 pub(crate) use adamw::AdamW;
 pub(crate) use commit::Commit;

@@ -6,6 +6,7 @@ use super::walk::{Exchange, Source};
 use crate::init::uniform;
 use crate::layers::LoraLayer;
 use crate::random::{Purpose, stream};
+use crate::record::HeldVectors;
 use crate::step::Pool;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
@@ -52,7 +53,12 @@ pub(super) fn draw<B: Backend>(
     let pool = |purpose, length, bound| {
         let random = &mut stream(config.seed, purpose, index as u64, 0);
         let vectors = uniform(spare, length, bound, random);
-        Pool::new(vectors, config.pools, config.pool_precision, &device)
+        Pool::new(
+            HeldVectors::exact(vectors),
+            config.pools,
+            config.pool_precision,
+            &device,
+        )
     };
     [
         pool(Purpose::CandidatesA, n, bounds.a),

@@ -5,7 +5,7 @@ use super::schedule::SwitchSchedule;
 use super::walk::{Candidates, Selection, Sides};
 use crate::config_error::{ConfigError, in_range};
 use crate::linear::{FactorInit, SwitchLoraLinearConfig, validate_alpha};
-use crate::step::{AdamWConfig, MuonConfig, PoolPlacement};
+use crate::step::{AdamWConfig, MuonConfig, PoolPlacement, PoolPrecision};
 use serde::{Deserialize, Serialize};
 use switchlora_ops::Precision;
 
@@ -61,10 +61,10 @@ pub struct SwitchLoraConfig {
     pub zero_weight: bool,
     /// Where the spare vectors are kept.
     pub pools: PoolPlacement,
-    /// Dtype of the spare vectors in memory. In bf16 they take half the memory, and their values are rounded to 8 bits of
-    /// mantissa; a switch is as exact as ever, since the weight absorbs the values that enter.
+    /// In how many bits the numbers of the spare vectors are kept. In fewer than 32 they are rounded; a switch is as exact as
+    /// ever, since the weight absorbs the values that enter.
     #[serde(default)]
-    pub pool_precision: Precision,
+    pub pool_precision: PoolPrecision,
     /// The constants of AdamW.
     #[serde(flatten)]
     pub adamw: AdamWConfig,
@@ -104,7 +104,7 @@ impl SwitchLoraConfig {
             factors: FactorInit::default(),
             zero_weight: false,
             pools: PoolPlacement::default(),
-            pool_precision: Precision::default(),
+            pool_precision: PoolPrecision::default(),
             adamw: AdamWConfig::default(),
             seed: 0,
             precision: Precision::default(),

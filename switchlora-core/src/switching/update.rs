@@ -282,13 +282,8 @@ impl<B: Backend> Planner<B> for Switching<B> {
     fn save(&self, pools: &Pools<B>, record: &mut OptimizerRecord) {
         let layers = self.layers.iter().enumerate();
         let layers = layers.map(|(index, (path, state))| {
-            let (candidates_a, candidates_b) = pools.to_data(index).map(Into::into).unzip();
-            LayerRecord {
-                path: path.clone(),
-                state: state.clone(),
-                candidates_a,
-                candidates_b,
-            }
+            let (a, b) = pools.to_held(index).map(Into::into).unzip();
+            LayerRecord::new(path.clone(), state.clone(), [a, b])
         });
         record.layers = layers.collect();
         if let Some(velocities) = &self.velocities {
@@ -301,15 +296,15 @@ impl<B: Backend> Planner<B> for Switching<B> {
             velocities.load(record.velocities, device);
         }
         for layer in record.layers {
-            let candidates = layer.candidates_a.zip(layer.candidates_b);
+            let (path, state, [a, b]) = layer.into_parts();
             let SwitchLoraConfig {
                 pools: placement,
                 pool_precision,
                 ..
             } = self.config;
             let pool = |vectors| Pool::new(vectors, placement, pool_precision, device);
-            pools.push(candidates.map(|(a, b)| [pool(a), pool(b)]));
-            self.layers.push((layer.path, layer.state));
+            pools.push(a.zip(b).map(|(a, b)| [pool(a), pool(b)]));
+            self.layers.push((path, state));
         }
     }
 }

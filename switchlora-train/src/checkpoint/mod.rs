@@ -4,7 +4,8 @@
 //! checkpoints/step-00000600/
 //!   state.json              step, tokens, experiment, model, schedule position, slots, step counts
 //!   model.safetensors       weights by Hugging Face's names; factors as ….lora_A, ….lora_B
-//!   optimizer.safetensors   ….first and ….second moments, ….candidates_A and ….candidates_B of each layer,
+//!   optimizer.safetensors   ….first and ….second moments, ….candidates_A and ….candidates_B of each layer (with
+//!                           ….scales_A and ….scales_B if they are in eight bits),
 //!                           ….projection and ….velocity of weights
 //!   tokenizer.json          the tokenizer it was trained with
 //!   SHA256SUMS              a checksum of each of them; `sha256sum -c SHA256SUMS` reads it too

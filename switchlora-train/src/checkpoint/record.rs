@@ -36,9 +36,14 @@ pub fn split(record: OptimizerRecord, names: &[NamedTensor]) -> (Tensors, Optimi
     }
     for layer in record.layers {
         let path = &layer.path;
-        let pools = [("A", layer.candidates_a), ("B", layer.candidates_b)];
-        for (side, pool) in pools {
-            tensors.extend(pool.map(|pool| (format!("{path}.candidates_{side}"), pool)));
+        let pools = [
+            ("candidates_A", layer.candidates_a),
+            ("candidates_B", layer.candidates_b),
+            ("scales_A", layer.scales_a),
+            ("scales_B", layer.scales_b),
+        ];
+        for (name, pool) in pools {
+            tensors.extend(pool.map(|pool| (format!("{path}.{name}"), pool)));
         }
         state.layers.push((layer.path, layer.state));
     }
@@ -86,9 +91,12 @@ pub fn join(
     }
     for (path, layer) in state.layers {
         let switches = !layer.a.spare.is_empty();
-        let mut pool = |side| take(format!("{path}.candidates_{side}"));
+        let mut pool = |name| take(format!("{path}.{name}"));
+        // Those of candidates in eight bits.
+        let (scales_a, scales_b) = (pool("scales_A").ok(), pool("scales_B").ok());
         // A method that never switches has spare slots and no candidates in them.
-        let (candidates_a, candidates_b) = match (switches, pool("A"), pool("B")) {
+        let pools = (switches, pool("candidates_A"), pool("candidates_B"));
+        let (candidates_a, candidates_b) = match pools {
             (true, Ok(a), Ok(b)) => (Some(a), Some(b)),
             (_, Err(_), Err(_)) => (None, None),
             _ => return Err(format!("the candidates of {path} are incomplete")),
@@ -98,6 +106,8 @@ pub fn join(
             state: layer,
             candidates_a,
             candidates_b,
+            scales_a,
+            scales_b,
         });
     }
     match tensors.into_keys().next() {

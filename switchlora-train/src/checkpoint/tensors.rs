@@ -1,10 +1,11 @@
-//! safetensors files of f32 tensors, read and written one tensor at a time, and each let go as soon as it is written.
+//! safetensors files of f32, bf16 and i8 tensors, read and written one tensor at a time, and each let go as soon as it is written.
 //!
 //! The `safetensors` crate works on whole buffers, but a checkpoint may be as large as memory, and its checksum is
 //! computed while it is read or written. The crate reads and checks the header.
 
 use crate::model::HostParameter;
 use burn::tensor::{DType, TensorData};
+use half::bf16;
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use std::collections::{BTreeMap, HashMap};
@@ -23,11 +24,11 @@ pub trait FileTensor {
     /// Its shape in the file.
     fn shape(&self) -> &[usize];
 
-    /// Its dtype in memory.
+    /// Its dtype in the file.
     fn dtype(&self) -> DType;
 
-    /// Its numbers as f32, in the order of the file.
-    fn into_f32(self) -> TensorData;
+    /// Its numbers in that dtype, in the order of the file.
+    fn laid_out(self) -> TensorData;
 }
 
 impl FileTensor for TensorData {
@@ -39,8 +40,8 @@ impl FileTensor for TensorData {
         self.dtype
     }
 
-    fn into_f32(self) -> TensorData {
-        self.convert::<f32>()
+    fn laid_out(self) -> TensorData {
+        self
     }
 }
 
@@ -50,38 +51,35 @@ impl FileTensor for HostParameter {
     }
 
     fn dtype(&self) -> DType {
-        self.dtype()
+        // A frozen weight in a smaller one is a choice of the run, not of the model.
+        match self.dtype() {
+            DType::BF16 => DType::F32,
+            other => other,
+        }
     }
 
-    fn into_f32(self) -> TensorData {
+    fn laid_out(self) -> TensorData {
         self.into_f32()
     }
 }
 
-/// Writes tensors as f32. Each is let go as soon as it is written.
+/// Writes tensors of f32, bf16 and i8. Each is let go as soon as it is written.
 ///
 /// # Errors
 ///
-/// The writer's errors, and [`io::ErrorKind::InvalidInput`] for a tensor whose numbers f32 cannot hold.
+/// The writer's errors, and [`io::ErrorKind::InvalidInput`] for a tensor of another dtype.
 pub fn write_tensors<T: FileTensor>(
     mut writer: impl Write,
     tensors: BTreeMap<String, T>,
 ) -> io::Result<()> {
-    for (name, tensor) in &tensors {
-        let dtype = tensor.dtype();
-        if !matches!(dtype, DType::F32 | DType::BF16 | DType::F16) {
-            let message = format!("tensor {name} holds {dtype:?}, expected F32");
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-        }
-    }
-    writer.write_all(&header(None, Dtype::F32, &tensors)?.0)?;
+    writer.write_all(&header(None, None, &tensors)?.0)?;
     for tensor in tensors.into_values() {
-        writer.write_all(tensor.into_f32().as_bytes())?;
+        writer.write_all(tensor.laid_out().as_bytes())?;
     }
     Ok(())
 }
 
-/// Reads a file of f32 tensors with `length` bytes.
+/// Reads a file of f32, bf16 and i8 tensors with `length` bytes.
 ///
 /// It never allocates more than the file could fill.
 ///
@@ -95,29 +93,53 @@ pub fn read_tensors(mut reader: impl Read, length: u64) -> Result<Tensors, Strin
         let Some(info) = metadata.info(&name) else {
             continue;
         };
-        if info.dtype != Dtype::F32 {
-            return Err(format!(
-                "tensor {name} holds {:?}, expected F32",
-                info.dtype
-            ));
-        }
-        let mut values = vec![0f32; info.shape.iter().product()];
-        let bytes = bytemuck::cast_slice_mut(&mut values);
-        fill(&mut reader, bytes, &format!("tensor {name}"))?;
-        tensors.insert(name, TensorData::new(values, info.shape.clone()));
+        let what = format!("tensor {name}");
+        let shape = info.shape.clone();
+        let data = match info.dtype {
+            Dtype::F32 => TensorData::new(numbers::<f32>(&mut reader, &shape, &what)?, shape),
+            Dtype::BF16 => TensorData::new(numbers::<bf16>(&mut reader, &shape, &what)?, shape),
+            Dtype::I8 => TensorData::new(numbers::<i8>(&mut reader, &shape, &what)?, shape),
+            other => return Err(format!("{what} holds {other:?}, expected F32")),
+        };
+        tensors.insert(name, data);
     }
     Ok(tensors)
 }
 
-/// The beginning of a file that stores `tensors` as `dtype`: the length of the header, and the header. Also returns the
+/// The numbers of a tensor of the given shape.
+fn numbers<T: bytemuck::Pod>(
+    reader: impl Read,
+    shape: &[usize],
+    what: &str,
+) -> Result<Vec<T>, String> {
+    let mut numbers = vec![T::zeroed(); shape.iter().product()];
+    fill(reader, bytemuck::cast_slice_mut(&mut numbers), what)?;
+    Ok(numbers)
+}
+
+/// The dtype of a file for that of a tensor.
+fn in_file(name: &str, dtype: DType) -> io::Result<Dtype> {
+    match dtype {
+        DType::F32 => Ok(Dtype::F32),
+        DType::BF16 => Ok(Dtype::BF16),
+        DType::I8 => Ok(Dtype::I8),
+        other => {
+            let message = format!("tensor {name} holds {other:?}, expected F32");
+            Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+        }
+    }
+}
+
+/// The beginning of a file that stores `tensors` as `dtype`, or each in its own: the length of the header, and the header. Also returns the
 /// number of bytes of the tensors after it.
 pub(crate) fn header<T: FileTensor>(
     metadata: Option<HashMap<String, String>>,
-    dtype: Dtype,
+    dtype: Option<Dtype>,
     tensors: &BTreeMap<String, T>,
 ) -> io::Result<(Vec<u8>, usize)> {
     let mut end = 0;
     let infos = tensors.iter().map(|(name, tensor)| {
+        let dtype = dtype.map_or_else(|| in_file(name, tensor.dtype()), Ok)?;
         let (start, shape) = (end, tensor.shape());
         end += shape.iter().product::<usize>() * dtype.bitsize() / 8;
         let info = TensorInfo {
@@ -125,9 +147,10 @@ pub(crate) fn header<T: FileTensor>(
             shape: shape.to_vec(),
             data_offsets: (start, end),
         };
-        (name.clone(), info)
+        Ok((name.clone(), info))
     });
-    let metadata = Metadata::new(metadata, infos.collect()).map_err(io::Error::other)?;
+    let infos = infos.collect::<io::Result<_>>()?;
+    let metadata = Metadata::new(metadata, infos).map_err(io::Error::other)?;
     let mut header = serde_json::to_vec(&metadata)?;
     // The tensors begin at a multiple of eight, as the format's own writer has it.
     header.resize(header.len().next_multiple_of(8), b' ');
@@ -176,7 +199,20 @@ mod tests {
         let tensor = prop::collection::vec(0_usize..5, 0..4).prop_flat_map(|shape| {
             let count: usize = shape.iter().product();
             let values = prop::collection::vec(any::<f32>(), count);
-            values.prop_map(move |values| TensorData::new(values, shape.clone()))
+            (values, 0..3).prop_map(move |(values, dtype)| {
+                let bits = |value: &f32| value.to_bits() as u16;
+                match dtype {
+                    0 => TensorData::new(values, shape.clone()),
+                    1 => {
+                        let halves = values.iter().map(bits).map(bf16::from_bits);
+                        TensorData::new(halves.collect::<Vec<_>>(), shape.clone())
+                    }
+                    _ => {
+                        let bytes = values.iter().map(bits).map(|bits| bits as i8);
+                        TensorData::new(bytes.collect::<Vec<_>>(), shape.clone())
+                    }
+                }
+            })
         });
         prop::collection::btree_map("[a-zé.\"\\\\]{0,9}", tensor, 0..5)
     }

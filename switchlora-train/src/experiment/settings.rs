@@ -3,8 +3,8 @@
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use switchlora_core::{
-    BiasCorrection, Candidates, FactorInit, GaLoreConfig, MomentReset, PoolPlacement, Precision,
-    ReLoraConfig, Selection, Sides, SwitchLoraConfig, SwitchSchedule,
+    BiasCorrection, Candidates, FactorInit, GaLoreConfig, MomentReset, PoolPlacement,
+    PoolPrecision, ReLoraConfig, Selection, Sides, SwitchLoraConfig, SwitchSchedule,
 };
 
 /// How the learning rate falls after warmup.
@@ -67,8 +67,8 @@ pub struct SwitchSettings {
     pub zero_weight: bool,
     /// Where the candidate vectors are kept.
     pub pools: PoolPlacement,
-    /// Dtype of the candidate vectors in memory.
-    pub pool_precision: Precision,
+    /// In how many bits the numbers of the candidate vectors are kept: `f32`, `bf16` or `int8`.
+    pub pool_precision: PoolPrecision,
     /// The scale of the factors is `alpha / rank`; also of method `lora`.
     pub alpha: f64,
 }

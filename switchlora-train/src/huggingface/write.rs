@@ -119,7 +119,7 @@ fn write_weights(path: &Path, export: &Export) -> Result<u64, ExportError> {
     // Older versions of transformers refuse a file without this key.
     let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let dtype = export.dtype.in_file();
-    let (header, bytes) = header(Some(format), dtype, export.tensors).map_err(refused)?;
+    let (header, bytes) = header(Some(format), Some(dtype), export.tensors).map_err(refused)?;
     let mut writer = BufWriter::with_capacity(1 << 20, File::create(path).map_err(refused)?);
     writer.write_all(&header).map_err(refused)?;
     for (name, data) in export.tensors {

@@ -103,7 +103,10 @@ impl Setup {
         let cost = method.cost(&shape, rank.unwrap_or(0));
         let layers = &self.method.layers;
         let cost = cost.with_frozen(layers.frozen);
-        let cost = cost.with_pools(layers.pool_precision);
+        let cost = cost.with_pools(
+            layers.pool_precision,
+            shape.spare_vectors(rank.unwrap_or(0)),
+        );
         match layers.orthogonal {
             Some(_) if method.freezes() => cost.with_orthogonal_factors(shape.other_parameters),
             _ => cost,

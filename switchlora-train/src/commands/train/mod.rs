@@ -156,7 +156,11 @@ fn prepare(
         // The device's memory is the host's: a pool elsewhere saves nothing.
         layers.pools = PoolPlacement::Device;
     }
-    let precisions = [layers.precision, layers.frozen, layers.pool_precision];
+    let precisions = [
+        layers.precision,
+        layers.frozen,
+        layers.pool_precision.float(),
+    ];
     kind.check_device(device, &precisions)?;
     let on_machine = processes.size().div_ceil(processes.machines());
     check_memory(&setup, kind, on_machine)?;
