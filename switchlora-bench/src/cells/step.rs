@@ -29,6 +29,8 @@ pub(super) fn measure(
         rank,
         precision: experiment.precision,
         frozen: experiment.frozen,
+        pool_precision: experiment.switch.pool_precision,
+        recompute: experiment.recompute,
         batch_size: experiment.batch_size,
         sequence_length: experiment.sequence_length,
         methods,

@@ -5,10 +5,11 @@ use clap::Args;
 use rayon::ThreadPoolBuilder;
 use std::io::IsTerminal;
 use switchlora_bench::step::{Peer, StepBench, StepJob, Table};
+use switchlora_core::PoolPrecision;
 use switchlora_train::backend::{BackendKind, run_on};
 use switchlora_train::experiment::{Method, Precision, flags};
 use switchlora_train::memory;
-use switchlora_train::model::LlamaConfig;
+use switchlora_train::model::{LlamaConfig, Recompute};
 use switchlora_train::say::{answer, tell, tell_part};
 
 /// Arguments of `step`.
@@ -43,6 +44,12 @@ pub struct Step {
     /// Dtype of the frozen weights in memory.
     #[arg(long, value_parser = flags::precision(), default_value_t)]
     frozen: Precision,
+    /// In how many bits the numbers of SwitchLoRA's candidate vectors are kept.
+    #[arg(long, value_parser = flags::pool_precision(), default_value_t)]
+    pool_precision: PoolPrecision,
+    /// Activations that the backward pass computes again instead of keeping them.
+    #[arg(long, value_enum, default_value_t)]
+    recompute: Recompute,
     /// Updates to time, after a warm-up.
     #[arg(long, default_value_t = 20)]
     updates: usize,
@@ -85,6 +92,8 @@ impl Step {
             config,
             precision: self.precision,
             frozen: self.frozen,
+            pool_precision: self.pool_precision,
+            recompute: self.recompute,
             batch_size: self.batch_size,
             sequence_length: self.sequence_length,
             methods: self.methods,

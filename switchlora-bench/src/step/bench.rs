@@ -1,8 +1,8 @@
 //! The settings of a step bench, and their limits.
 
 use super::peer::PeerError;
-use switchlora_core::{ConfigError, Method, Precision};
-use switchlora_train::model::LlamaConfig;
+use switchlora_core::{ConfigError, Method, PoolPrecision, Precision};
+use switchlora_train::model::{LlamaConfig, Recompute};
 use switchlora_train::training::UpdateError;
 
 /// Largest number of tokens in a batch: more than any device can hold, and no overflow.
@@ -21,6 +21,10 @@ pub struct StepBench {
     pub precision: Precision,
     /// Dtype of the frozen weights in memory.
     pub frozen: Precision,
+    /// In how many bits the numbers of candidate vectors are kept.
+    pub pool_precision: PoolPrecision,
+    /// Activations that the backward pass computes again.
+    pub recompute: Recompute,
     /// Sequences per batch.
     pub batch_size: usize,
     /// Tokens per sequence.

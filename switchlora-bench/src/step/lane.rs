@@ -46,7 +46,9 @@ impl<B: AutodiffBackend> Lane<B> {
     pub fn new(method: Method, bench: &StepBench, device: &B::Device) -> Result<Self, StepError> {
         let mut config = timed(method, bench.rank, &bench.config.shape())?;
         (config.layers.precision, config.layers.frozen) = (bench.precision, bench.frozen);
+        config.layers.pool_precision = bench.pool_precision;
         let model = LlamaForCausalLm::new(&bench.config, &config.layers, bench.seed, device);
+        let model = model.recomputing(bench.recompute);
         let steady = steady(&config).filter(|_| bench.switch_time);
         let switching = steady.as_ref().map(|_| config.optimizer());
         let optimizer = steady.unwrap_or(config).optimizer();

@@ -2,12 +2,13 @@
 
 use crate::commands::exit::Usage;
 use crate::experiment::{Experiment, Method, Precision, flags};
-use crate::model::LlamaConfig;
-use crate::plan::Plan;
+use crate::model::{LlamaConfig, Recompute};
+use crate::plan::{Batch, Plan};
 use crate::say::answer;
 use anyhow::Result;
 use clap::Args;
 use std::process::ExitCode;
+use switchlora_core::PoolPrecision;
 
 /// Arguments of `plan`.
 #[derive(Args, Debug)]
@@ -29,6 +30,18 @@ pub struct PlanArgs {
     /// Dtype of the frozen weights in memory.
     #[arg(long, value_parser = flags::precision(), default_value_t)]
     frozen: Precision,
+    /// In how many bits the numbers of SwitchLoRA's candidate vectors are kept.
+    #[arg(long, value_parser = flags::pool_precision(), default_value_t)]
+    pool_precision: PoolPrecision,
+    /// Sequences in a micro-batch: shows the memory of an update too.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..), requires = "sequence_length")]
+    batch_size: Option<u32>,
+    /// Tokens in a sequence.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..), requires = "batch_size")]
+    sequence_length: Option<u32>,
+    /// Activations that the backward pass computes again instead of keeping them.
+    #[arg(long, value_enum, default_value_t, requires = "batch_size")]
+    recompute: Recompute,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -48,7 +61,17 @@ pub fn run(args: PlanArgs) -> Result<ExitCode> {
     };
     let methods: Vec<Method> = args.methods.iter().map(method).collect::<Result<_, _>>()?;
     let plan = Plan::new(&args.model, &config, Some(rank), &methods)?;
-    let plan = plan.with_frozen(args.frozen);
+    let plan = plan
+        .with_frozen(args.frozen)
+        .with_pools(args.pool_precision);
+    let plan = match args.batch_size.zip(args.sequence_length) {
+        None => plan,
+        Some((size, length)) => plan.with_batch(Batch {
+            size: size as usize,
+            sequence_length: length as usize,
+            recompute: args.recompute,
+        }),
+    };
     match args.json {
         true => answer(format_args!("{:#}", plan.to_json()))?,
         false => answer(plan.to_string().trim_end())?,

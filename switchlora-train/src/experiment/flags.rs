@@ -6,7 +6,7 @@ use std::error::Error;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
-use switchlora_core::{Method, Precision};
+use switchlora_core::{Method, PoolPrecision, Precision};
 
 /// Parses a method by its name.
 pub fn method() -> impl TypedValueParser<Value = Method> {
@@ -18,6 +18,18 @@ pub fn precision() -> impl TypedValueParser<Value = Precision> {
     one_of(Precision::ALL.map(|precision| match precision {
         Precision::F32 => (precision.name(), "32-bit floats"),
         Precision::Bf16 => (precision.name(), "16-bit floats with the range of f32"),
+    }))
+}
+
+/// Parses the precision of candidate vectors by its name.
+pub fn pool_precision() -> impl TypedValueParser<Value = PoolPrecision> {
+    one_of(PoolPrecision::ALL.map(|precision| match precision {
+        PoolPrecision::F32 => (precision.name(), "32-bit floats"),
+        PoolPrecision::Bf16 => (precision.name(), "16-bit floats"),
+        PoolPrecision::Int8 => (
+            precision.name(),
+            "8-bit integers with a scale for each vector",
+        ),
     }))
 }
 

@@ -1,11 +1,12 @@
 //! The cost of each method on a model, from the closed forms of [`switchlora_core::cost`].
 
+use super::activations::Batch;
 use crate::experiment::Method;
 use crate::model::{LlamaConfig, LlamaConfigError};
 use serde::Serialize;
 use serde_json::{Value, json};
 use switchlora_core::cost::Cost;
-use switchlora_core::{ConfigError, Precision};
+use switchlora_core::{ConfigError, PoolPrecision, Precision};
 
 /// The cost of each method on one model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -18,6 +19,11 @@ pub struct Plan {
     pub rank: Option<usize>,
     /// Dtype of the frozen weights in memory.
     pub frozen: Precision,
+    /// In how many bits the numbers of the candidate vectors are kept.
+    pub pool_precision: PoolPrecision,
+    /// The micro-batch, if the memory that it needs is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Batch>,
     /// A row for each method, in the order asked for.
     pub rows: Vec<PlanRow>,
 }
@@ -32,6 +38,12 @@ pub struct PlanRow {
     pub cost: Cost,
     /// Bytes of weights, gradients, optimizer state and candidate vectors together.
     pub state_bytes: u64,
+    /// Bytes of the activations that a micro-batch keeps for its backward pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation_bytes: Option<u64>,
+    /// Bytes at the moment of an update when most are alive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_bytes: Option<u64>,
     /// Reduction of gradient traffic compared with full training, in percent; negative for an increase.
     pub traffic_saving_percent: f64,
 }
@@ -99,6 +111,8 @@ impl Plan {
                 method,
                 cost,
                 state_bytes: cost.state_bytes(),
+                activation_bytes: None,
+                peak_bytes: None,
                 traffic_saving_percent: cost.traffic_saving_percent(&full),
             }
         };
@@ -107,6 +121,8 @@ impl Plan {
             config: config.clone(),
             rank,
             frozen: Precision::F32,
+            pool_precision: PoolPrecision::F32,
+            batch: None,
             rows: methods.iter().map(row).collect(),
         })
     }
@@ -117,6 +133,27 @@ impl Plan {
         for row in &mut self.rows {
             row.cost = row.cost.with_frozen(precision);
             row.state_bytes = row.cost.state_bytes();
+        }
+        self
+    }
+
+    /// Returns the plan with the numbers of the candidate vectors in as many bits.
+    pub fn with_pools(mut self, precision: PoolPrecision) -> Self {
+        self.pool_precision = precision;
+        let vectors = self.config.shape().spare_vectors(self.rank.unwrap_or(0));
+        for row in &mut self.rows {
+            row.cost = row.cost.with_pools(precision, vectors);
+            row.state_bytes = row.cost.state_bytes();
+        }
+        self
+    }
+
+    /// Returns the plan with the memory of a micro-batch; call it last.
+    pub fn with_batch(mut self, batch: Batch) -> Self {
+        self.batch = Some(batch);
+        for row in &mut self.rows {
+            row.activation_bytes = Some(batch.activation_bytes(&self.config));
+            row.peak_bytes = Some(batch.peak_bytes(&self.config, &row.cost));
         }
         self
     }

@@ -8,11 +8,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod activations;
 mod cost;
 mod table;
 #[cfg(test)]
 mod tests;
 mod units;
 
+pub use activations::Batch;
 pub use cost::{Plan, PlanError, PlanRow};
 pub use units::{bytes, millions};

@@ -4,7 +4,7 @@ use super::cost::{Plan, PlanRow};
 use super::units::{bytes, millions};
 use crate::model::LlamaConfig;
 use std::fmt;
-use switchlora_core::Precision;
+use switchlora_core::{PoolPrecision, Precision};
 
 impl fmt::Display for Plan {
     /// Writes the plan as a table of aligned columns, without a line end.
@@ -24,30 +24,58 @@ impl fmt::Display for Plan {
             write!(f, ", rank {rank}")?;
         }
         writeln!(f, "\n")?;
-        let table: Vec<[String; COLUMNS]> = std::iter::once(HEADER.map(str::to_owned))
-            .chain(self.rows.iter().map(PlanRow::cells))
+        let header = HEADER.map(str::to_owned).to_vec();
+        let mut table: Vec<Vec<String>> = std::iter::once(header)
+            .chain(self.rows.iter().map(|row| row.cells().to_vec()))
             .collect();
-        let widths: [usize; COLUMNS] = std::array::from_fn(|column| {
-            table
-                .iter()
-                .map(|line| line[column].len())
-                .max()
-                .unwrap_or(0)
-        });
+        if self.batch.is_some() {
+            table[0].extend(["activations".to_owned(), "peak".to_owned()]);
+            for (line, row) in table[1..].iter_mut().zip(&self.rows) {
+                line.extend(
+                    [row.activation_bytes, row.peak_bytes].map(|of| bytes(of.unwrap_or(0))),
+                );
+            }
+        }
+        let widths: Vec<usize> = (0..table[0].len())
+            .map(|column| {
+                table
+                    .iter()
+                    .map(|line| line[column].len())
+                    .max()
+                    .unwrap_or(0)
+            })
+            .collect();
         for line in &table {
             write!(f, "{:<width$}", line[0], width = widths[0])?;
-            for (cell, width) in line.iter().zip(widths).skip(1) {
+            for (cell, width) in line.iter().zip(&widths).skip(1) {
                 write!(f, "  {cell:>width$}")?;
             }
             writeln!(f)?;
         }
-        let numbers = match self.frozen {
-            Precision::F32 => "All numbers are f32",
-            Precision::Bf16 => "Frozen weights are bf16, all other numbers f32",
+        let frozen = match self.frozen {
+            Precision::F32 => None,
+            Precision::Bf16 => Some("frozen weights are bf16, "),
+        };
+        let pools = match self.pool_precision {
+            PoolPrecision::F32 => None,
+            PoolPrecision::Bf16 => Some("pools bf16, "),
+            PoolPrecision::Int8 => Some("pools 8-bit integers, "),
+        };
+        let smaller: String = [frozen, pools].into_iter().flatten().collect();
+        let numbers = match smaller.is_empty() {
+            true => "all numbers are f32".to_owned(),
+            false => format!("{smaller}all other numbers f32"),
+        };
+        let batch = match self.batch {
+            None => "activations come on top".to_owned(),
+            Some(batch) => format!(
+                "`peak` is the most of an update of {} x {} tokens, with `activations` kept for its backward pass",
+                batch.size, batch.sequence_length
+            ),
         };
         write!(
             f,
-            "\n{numbers}; activations come on top. `state` is weights, gradients, optimizer and pools; an update all-reduces `traffic`."
+            "\n`state` is weights, gradients, optimizer and pools: {numbers}; {batch}. An update all-reduces `traffic`."
         )
     }
 }
