@@ -7,6 +7,7 @@ mod commands;
 
 use clap::Parser;
 use commands::Command;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use switchlora_bench::children;
 use switchlora_train::{backend::cuda, say};
@@ -22,7 +23,15 @@ struct Arguments {
     end_with_input: bool,
 }
 
+/// The trainer's name. A link of that name to this program is the trainer: the bundle for machines with a GPU has one
+/// program under both names, because most of their code is the same.
+const TRAINER: &str = "switchlora-train";
+
 fn main() -> ExitCode {
+    let name = std::env::args_os().next().map(PathBuf::from);
+    if name.is_some_and(|name| name.file_stem() == Some(TRAINER.as_ref())) {
+        return switchlora_train::commands::main();
+    }
     // First: no other thread may run yet.
     cuda::provide();
     let arguments = Arguments::parse();

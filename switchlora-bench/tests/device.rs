@@ -199,3 +199,22 @@ fn tests_on_a_backend_that_does_not_work_here_are_not_started() {
         said(&refused)
     );
 }
+
+#[test]
+#[cfg(unix)]
+fn a_link_with_the_trainers_name_is_the_trainer() {
+    let folder = tempfile::tempdir().unwrap();
+    let trainer = folder.path().join("switchlora-train");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_switchlora-bench"), &trainer).unwrap();
+    let ran = Command::new(&trainer)
+        .args(["plan", "--rank", "8"])
+        .output();
+    let ran = ran.unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(
+        ran.status.success() && said.contains("switchlora"),
+        "{said}"
+    );
+    let wrong = Command::new(&trainer).arg("device").output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+}

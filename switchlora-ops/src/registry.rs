@@ -71,6 +71,14 @@ impl Precision {
     }
 }
 
+/// Whether what a [`HostRead`](crate::HostRead) reads shares the memory of the tensors.
+pub fn reads_share_memory<B: Backend>() -> bool {
+    #[cfg(feature = "flex")]
+    return TypeId::of::<B::FloatTensorPrimitive>() == TypeId::of::<burn_flex::FlexTensor>();
+    #[cfg(not(feature = "flex"))]
+    false
+}
+
 /// The data of a backend's tensor, if the host can read it where it is. Both share the memory.
 #[cfg_attr(not(feature = "flex"), allow(unused_variables))]
 pub(crate) fn shares_host_memory(tensor: &dyn Any) -> Option<TensorData> {
@@ -188,6 +196,7 @@ mod tests {
             use burn_flex::Flex;
             assert!(computes_at_once::<Autodiff<Flex>>(&Default::default()));
             assert!(known::<Autodiff<Flex>>().is_some_and(|known| known.has_pool));
+            assert!(reads_share_memory::<Flex>() && !reads_share_memory::<NdArray>());
             assert!(kernels::<Flex>(DType::F32).is_some());
             assert!(kernels::<Flex>(DType::F64).is_none());
         }

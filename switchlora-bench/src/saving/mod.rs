@@ -1,9 +1,9 @@
 //! The cost of a checkpoint: how long the training waits, how much slower its updates are while the checkpoint is
 //! written, the size of the checkpoint, and the lower bounds set by memory and disk.
 //!
-//! Each repetition does some updates without a checkpoint, then copies the state to the host while the training waits,
-//! then goes on training while a thread writes the copy as `switchlora-train` does: with checksums, flushed, renamed
-//! and read back. The same repetition measures the lower bounds: the time to copy as many bytes in memory, and the time
+//! Each repetition does some updates without a checkpoint, then reads the state to the host while the training waits,
+//! then goes on training while a thread writes it as `switchlora-train` does: with checksums, flushed, renamed and read
+//! back. On Flex the first of these updates waits until the state is written, before it changes it. The same repetition measures the lower bounds: the time to copy as many bytes in memory, and the time
 //! to write and flush as many bytes to one file in the same folder.
 
 mod floor;
@@ -24,7 +24,7 @@ use switchlora_train::checkpoint::{self, FORMAT, OptimizerState, Snapshot, State
 use switchlora_train::data::Tokenizer;
 use switchlora_train::experiment::{Experiment, Method};
 use switchlora_train::model::{LlamaConfig, LlamaForCausalLm};
-use switchlora_train::training::Training;
+use switchlora_train::training::{Lease, Observer, Training};
 
 /// Number of updates before the first timed one.
 const WARM_UP: usize = 2;
@@ -56,7 +56,7 @@ impl Job for SavingBench {
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Self::Output {
         let mut training = Trained::<B>::new(&self, &device)?;
         for _ in 0..WARM_UP {
-            training.update()?;
+            training.update(&mut ())?;
         }
         (0..self.repeats)
             .map(|_| self.repeat(&mut training))
@@ -66,21 +66,22 @@ impl Job for SavingBench {
 
 impl SavingBench {
     fn repeat<B: AutodiffBackend>(&self, training: &mut Trained<B>) -> Result<SavingReport> {
-        let alone = (0..self.updates).map(|_| training.update());
+        let alone = (0..self.updates).map(|_| training.update(&mut ()));
         let alone = alone.collect::<Result<Vec<_>>>()?;
 
         let began = Instant::now();
         let snapshot = training.snapshot(self);
         let waited = began.elapsed();
         let folder = self.folder.clone();
+        let (mut lease, reading) = Lease::new();
         let writing = thread::spawn(move || {
             let began = Instant::now();
-            let saved = checkpoint::write(&folder, snapshot);
+            let saved = checkpoint::write(&folder, snapshot, || drop(reading));
             (saved, began.elapsed())
         });
         let mut beside = Vec::new();
         while !writing.is_finished() || beside.is_empty() {
-            beside.push(training.update()?);
+            beside.push(training.update(&mut lease)?);
         }
         let (saved, written) = writing
             .join()
@@ -127,9 +128,9 @@ impl<B: AutodiffBackend> Trained<B> {
     }
 
     /// Does one update and returns its duration.
-    fn update(&mut self) -> Result<Duration> {
+    fn update(&mut self, observer: &mut dyn Observer<B>) -> Result<Duration> {
         let began = Instant::now();
-        self.training.update(&mut self.batches, &mut ())?;
+        self.training.update(&mut self.batches, observer)?;
         // A lost device gives an error at the next read.
         let _ = B::sync(&self.device);
         Ok(began.elapsed())

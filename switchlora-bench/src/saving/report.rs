@@ -14,7 +14,7 @@ pub struct SavingReport {
     pub alone: Vec<Duration>,
     /// Updates while the checkpoint was written.
     pub beside: Vec<Duration>,
-    /// Time that the training waited for the copy to the host.
+    /// Time that the training waited until the state was on the host.
     pub waited: Duration,
     /// Time of the thread that wrote, flushed and read back.
     pub written: Duration,
@@ -36,7 +36,7 @@ pub struct Summary {
     pub update_ms: f64,
     /// Time of an update while a checkpoint is written.
     pub update_beside_ms: f64,
-    /// Time that the training waits for the copy to the host.
+    /// Time that the training waits until the state is on the host.
     pub waited_ms: f64,
     /// Time that a checkpoint adds to the training: the wait, and the delay of the updates during the writing.
     pub added_ms: f64,

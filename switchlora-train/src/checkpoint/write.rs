@@ -58,10 +58,16 @@ pub struct Saved {
 
 /// Writes a checkpoint of `run` to a hidden folder, flushes it, renames it, and reads it back from the disk.
 ///
+/// Calls `let_go` when the tensors of the snapshot have been let go, which is before the disk has them.
+///
 /// # Errors
 ///
 /// A file cannot be written, or differs from what was written. Checkpoints of other steps are untouched.
-pub fn write(run: &Path, snapshot: Snapshot) -> Result<Saved, CheckpointError> {
+pub fn write(
+    run: &Path,
+    snapshot: Snapshot,
+    let_go: impl FnOnce(),
+) -> Result<Saved, CheckpointError> {
     let step = snapshot.state.step;
     let checkpoints = run.join(FOLDER);
     let path = folder::whole(&checkpoints, step);
@@ -77,7 +83,7 @@ pub fn write(run: &Path, snapshot: Snapshot) -> Result<Saved, CheckpointError> {
     fs::create_dir_all(&checkpoints)
         .and_then(|()| sync_folder(run))
         .map_err(failed)?;
-    write_files(&beside, snapshot).map_err(failed)?;
+    write_files(&beside, snapshot, let_go).map_err(failed)?;
     let replaced = folder::beside(&checkpoints, step, "replaced");
     put_folder(&beside, &path, &replaced, MANIFEST).map_err(failed)?;
     let verify = |path: &Path| -> Result<u64, Fault> {
@@ -90,7 +96,7 @@ pub fn write(run: &Path, snapshot: Snapshot) -> Result<Saved, CheckpointError> {
     }
 }
 
-fn write_files(beside: &Path, snapshot: Snapshot) -> io::Result<()> {
+fn write_files(beside: &Path, snapshot: Snapshot, let_go: impl FnOnce()) -> io::Result<()> {
     empty_folder(beside)?;
     let Snapshot {
         state,
@@ -101,25 +107,29 @@ fn write_files(beside: &Path, snapshot: Snapshot) -> io::Result<()> {
     // What training changes next comes first, so that little of it is still shared by then.
     let optimizer = write_file(beside, OPTIMIZER, |file| write_tensors(file, optimizer))?;
     let model = write_file(beside, MODEL, |file| write_tensors(file, model.by_name()))?;
+    let_go();
     let state = serde_json::to_vec_pretty(&state)?;
     let state = write_file(beside, STATE, |file| file.write_all(&state))?;
     let tokenizer = write_file(beside, TOKENIZER, |file| file.write_all(&tokenizer))?;
-    let sums = Manifest([model, optimizer, state, tokenizer]);
+    let written = [model, optimizer, state, tokenizer];
+    for (file, _) in &written {
+        sync(file)?;
+    }
+    let sums = Manifest(written.map(|(_, sum)| sum));
     write_flushed(&beside.join(MANIFEST), sums.render().as_bytes())?;
     sync_folder(beside)
 }
 
-/// Writes a file and flushes it. Returns its checksum.
+/// Writes a file. Returns it, still to be flushed to the disk, and its checksum.
 fn write_file(
     folder: &Path,
     name: &str,
     content: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<String> {
+) -> io::Result<(File, String)> {
     let mut file = Hashing::new(BufWriter::new(File::create(folder.join(name))?));
     content(&mut file)?;
     let (written, digest) = file.finish();
-    sync(&written.into_inner()?)?;
-    Ok(digest)
+    Ok((written.into_inner()?, digest))
 }
 
 /// Drops the files from the page cache, so that the next read comes from the disk.

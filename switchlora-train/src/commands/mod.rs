@@ -11,6 +11,8 @@ mod plan;
 mod tokenize;
 mod train;
 
+use crate::backend::cuda;
+use crate::processes::launch;
 use crate::say;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -48,6 +50,21 @@ enum Command {
     Devices(devices::DevicesArgs),
     /// Estimate parameters, memory and traffic of each method before training.
     Plan(plan::PlanArgs),
+}
+
+/// The program: reads the arguments of this process and does what they ask for.
+///
+/// Call it first in `main`: no other thread may run yet.
+pub fn main() -> ExitCode {
+    cuda::provide();
+    // Of processes that mpirun starts with the same arguments, one speaks.
+    say::be_silent(launch::is_follower());
+    let parsed = Cli::try_parse();
+    let cli = parsed.unwrap_or_else(|error| match say::is_silent() {
+        true => std::process::exit(error.exit_code()),
+        false => error.exit(),
+    });
+    cli.run()
 }
 
 impl Cli {

@@ -139,7 +139,7 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
 
     /// Does one update and announces it. If that fails, the training is as it was before.
     fn update(&mut self, batches: &mut dyn Iterator<Item = TokenBatch<B>>) -> Result<()> {
-        let update = self.training.update(batches, &mut ());
+        let update = self.training.update(batches, &mut self.writer.lease);
         let update = update.map_err(|error| match error {
             UpdateError::OutOfBatches(_) => self.ended_early(error),
             lost => lost.into(),

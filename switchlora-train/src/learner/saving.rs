@@ -1,8 +1,12 @@
-//! Writes checkpoints while the training goes on: the training waits for the copy to the host, a thread waits for the
-//! disk.
+//! Writes checkpoints while the training goes on: the training waits until the state is on the host, a thread waits for
+//! the disk.
+//!
+//! On Flex the state on the host is that of the training itself, and the next step of the optimizer [waits](Lease) until it
+//! has been handed to the system.
 
 use super::journal::Journal;
 use crate::checkpoint::{self, Saved, Snapshot};
+use crate::training::Lease;
 use anyhow::{Context, Result, anyhow};
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
@@ -16,6 +20,8 @@ pub(super) struct Writer {
     keep: usize,
     journal: Journal,
     writing: Option<JoinHandle<Result<Saved>>>,
+    /// That of the state that is being written.
+    pub lease: Lease,
     /// Updates before the newest checkpoint that is written and read back.
     pub saved: Option<u64>,
 }
@@ -28,6 +34,7 @@ impl Writer {
             keep,
             journal,
             writing: None,
+            lease: Lease::default(),
             saved,
         }
     }
@@ -45,10 +52,12 @@ impl Writer {
         // While updates are skipped the state does not get better: older checkpoints stay until one is done.
         let sound = !state.recent_skips.contains(&state.step);
         let best = state.best.map(|best| best.step);
+        let (lease, reading) = Lease::new();
+        self.lease = lease;
         let write = move || -> Result<Saved> {
             // The journal has every update of the checkpoint before the checkpoint exists.
             journal.flush().context("cannot write metrics.jsonl")?;
-            let saved = checkpoint::write(&run, snapshot)?;
+            let saved = checkpoint::write(&run, snapshot, || drop(reading))?;
             if sound {
                 checkpoint::prune(&run, keep, best)?;
             }

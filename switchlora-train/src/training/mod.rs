@@ -18,6 +18,7 @@
 mod alone;
 mod evaluate;
 mod everywhere;
+mod lease;
 mod observer;
 mod pass;
 mod report;
@@ -32,6 +33,7 @@ mod update;
 
 pub use alone::{Alone, Documents, mean_loss_alone};
 pub use evaluate::mean_loss;
+pub use lease::{Lease, Reading};
 pub use observer::{Observer, Phase};
 pub(crate) use pass::{Pass, loss};
 pub use report::{Report, scalar};

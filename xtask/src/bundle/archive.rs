@@ -30,6 +30,8 @@ pub struct Entry {
     path: String,
     mode: u32,
     bytes: Vec<u8>,
+    /// The file in the same folder that it is a link to.
+    link: Option<&'static str>,
 }
 
 impl Entry {
@@ -40,8 +42,20 @@ impl Entry {
 
     /// A file that cannot be started.
     pub fn file(path: &str, bytes: Vec<u8>) -> Self {
-        let (path, mode) = (path.to_owned(), 0o644);
-        Self { path, mode, bytes }
+        Self {
+            path: path.to_owned(),
+            mode: 0o644,
+            bytes,
+            link: None,
+        }
+    }
+
+    /// A link to the file `to` in the same folder.
+    pub fn link(path: &str, to: &'static str) -> Self {
+        Self {
+            link: Some(to),
+            ..Self::program(path, Vec::new())
+        }
     }
 
     /// A text that can be started.
@@ -51,8 +65,10 @@ impl Entry {
 
     /// A program.
     pub fn program(path: &str, bytes: Vec<u8>) -> Self {
-        let (path, mode) = (path.to_owned(), 0o755);
-        Self { path, mode, bytes }
+        Self {
+            mode: 0o755,
+            ..Self::file(path, bytes)
+        }
     }
 }
 
@@ -97,7 +113,13 @@ fn pack(to: impl Write, entries: &[Entry]) -> io::Result<()> {
         header.set_mtime(TIME);
         header.set_size(entry.bytes.len() as u64);
         let path = format!("{FOLDER}/{}", entry.path);
-        archive.append_data(&mut header, path, entry.bytes.as_slice())?;
+        match entry.link {
+            None => archive.append_data(&mut header, path, entry.bytes.as_slice())?,
+            Some(to) => {
+                header.set_entry_type(EntryType::Symlink);
+                archive.append_link(&mut header, path, to)?;
+            }
+        }
     }
     archive.finish()
 }
@@ -107,8 +129,9 @@ mod tests {
     use super::*;
     use std::io::Read;
 
-    fn entries() -> [Entry; 2] {
+    fn entries() -> [Entry; 3] {
         [
+            Entry::link("bin/b", "a"),
             Entry::text("README.md", "what it is\n"),
             Entry::program("bin/a", vec![7; 100_000]),
         ]
@@ -130,17 +153,19 @@ mod tests {
             let header = entry.header();
             assert_eq!((header.mtime().unwrap(), header.uid().unwrap()), (TIME, 0));
             let path = entry.path().unwrap().display().to_string();
-            found.push((path, header.mode().unwrap(), bytes));
+            let link = header.link_name().unwrap();
+            let link = link.map(|link| link.display().to_string());
+            found.push((path, header.mode().unwrap(), bytes, link));
         }
         let readme = b"what it is\n".to_vec();
         let expected = [
-            ("switchlora-bundle/README.md".to_owned(), 0o644, readme),
-            (
-                "switchlora-bundle/bin/a".to_owned(),
-                0o755,
-                vec![7; 100_000],
-            ),
+            ("bin/b", 0o755, Vec::new(), Some("a".to_owned())),
+            ("README.md", 0o644, readme, None),
+            ("bin/a", 0o755, vec![7; 100_000], None),
         ];
+        let expected = expected.map(|(path, mode, bytes, link)| {
+            (format!("switchlora-bundle/{path}"), mode, bytes, link)
+        });
         assert_eq!(found, expected);
     }
 

@@ -47,9 +47,8 @@ pub struct Program {
     pub file: PathBuf,
 }
 
-/// Builds the bench, the trainer and the tests of the kernels, in this order: the archive is smaller when a program
-/// comes soon after one that has most of its code.
-pub fn build(features: &[Feature]) -> Result<[Program; 3]> {
+/// Builds the bench, which is the trainer too, and the tests of the kernels.
+pub fn build(features: &[Feature]) -> Result<[Program; 2]> {
     // Both commands select packages and features such that everything below the tests is compiled once.
     let mut selected = vec![
         "switchlora-train/default".to_owned(),
@@ -61,13 +60,12 @@ pub fn build(features: &[Feature]) -> Result<[Program; 3]> {
         selected.push(format!("switchlora-ops/{kernels}"));
     }
     let selected = selected.join(",");
-    let programs = "build --release -p switchlora-ops -p switchlora-train -p switchlora-bench";
+    let programs = "build --release -p switchlora-ops -p switchlora-train -p switchlora-bench --lib --bin switchlora-bench";
     let tests = "test --release --no-run -p switchlora-ops -p switchlora-bench --lib";
     let built = executables(programs, &selected)?;
     let tests = executables(tests, &selected)?;
     Ok([
         program("switchlora-bench", &built, "switchlora-bench")?,
-        program("switchlora-train", &built, "switchlora-train")?,
         program("kernel-tests", &tests, "switchlora_ops")?,
     ])
 }

@@ -97,6 +97,7 @@ pub fn run(args: &BundleArgs) -> Result<()> {
         );
         entries.push(Entry::program(&format!("bin/{}", program.name), bytes));
     }
+    entries.push(Entry::link("bin/switchlora-train", "switchlora-bench"));
     entries.extend(golden()?);
     if let Some(folder) = args.out.parent() {
         fs::create_dir_all(folder)
