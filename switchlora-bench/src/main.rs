@@ -23,6 +23,9 @@ struct Arguments {
     end_with_input: bool,
 }
 
+#[global_allocator]
+static ALLOCATOR: switchlora_train::memory::Allocator = switchlora_train::memory::ALLOCATOR;
+
 /// The trainer's name. A link of that name to this program is the trainer: the bundle for machines with a GPU has one
 /// program under both names, because most of their code is the same.
 const TRAINER: &str = "switchlora-train";

@@ -128,6 +128,10 @@ fn every_method_resumes_bit_for_bit_on_each_cpu_backend() {
         "[switch]\northogonal = true\nfixed = true\n",
     )
     .unwrap();
+    for held in ["bf16", "int8"] {
+        let switch = format!("[switch]\npool_precision = \"{held}\"\nfixed = true\n");
+        fs::write(place.path(&format!("{held}.toml")), switch).unwrap();
+    }
     let variants =
         "keep_second_moments = true\ncandidates = \"gradient\"\nselection = \"gain\"\nfixed = true";
     fs::write(
@@ -143,6 +147,9 @@ fn every_method_resumes_bit_for_bit_on_each_cpu_backend() {
         "--config orthogonal.toml",
         "--config variants.toml",
         "--config host.toml",
+        "--config int8.toml --recompute layers",
+        "--config int8.toml",
+        "--config bf16.toml --backend flex",
         "--precision bf16 --backend flex",
         "--frozen bf16 --backend flex",
     ];
