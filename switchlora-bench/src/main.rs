@@ -38,10 +38,6 @@ fn main() -> ExitCode {
     // First: no other thread may run yet.
     cuda::provide();
     let arguments = Arguments::parse();
-    if !matches!(arguments.command, Command::Cell(_)) {
-        // A cell says for itself: the one that measures memory wants to see what is freed go.
-        switchlora_train::memory::keep_pages();
-    }
     let ran = children::end_with_this_process();
     let ran = ran.and_then(|()| match arguments.end_with_input {
         true => children::end_with_input(),

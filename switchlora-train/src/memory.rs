@@ -1,8 +1,10 @@
-//! The process's memory: its allocator, how much it uses, and whether freed pages are kept.
+//! The process's memory: its allocator, and how much it uses.
 //!
 //! The allocator is jemalloc with one arena. With several, as glibc's has them, a thread takes its buffers from its own, and
 //! what one thread frees no other one uses: a training of `60m` on two cores then takes 1.6 times the memory. Buffers of a
 //! few kilobytes and less come from a cache of each thread, so encoding text on all threads does not wait for the arena.
+//! Freed pages go back to the system when they have not been used for some seconds: a training frees a large buffer and asks
+//! for it again a moment later, and returning it each time took up to a fifth of the time of an update.
 
 /// The allocator that the programs of this workspace have.
 #[cfg(not(target_env = "msvc"))]
@@ -30,17 +32,6 @@ static SETTINGS: Option<&'static std::ffi::c_char> = {
     // SAFETY: the text is static, and has at least the zero.
     Some(unsafe { &*TEXT.as_ptr() })
 };
-
-/// Makes the allocator keep freed pages. A training frees a large buffer and asks for it again a moment later; without, the
-/// page faults take up to a fifth of the time of an update on a CPU.
-pub fn keep_pages() {
-    #[cfg(not(target_env = "msvc"))]
-    {
-        let (name, never) = (b"arena.0.dirty_decay_ms\0", -1isize);
-        // SAFETY: the setting is of this type. If it cannot be set, the allocator is slower and as right.
-        let _ = unsafe { tikv_jemalloc_ctl::raw::write(name, never) };
-    }
-}
 
 /// Returns freed memory to the system.
 fn return_pages() {

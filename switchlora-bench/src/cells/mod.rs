@@ -177,13 +177,11 @@ impl Cell {
                 Ok(Found::Memory { row })
             }
             Self::Curve { tokens, .. } => {
-                switchlora_train::memory::keep_pages();
                 let curve = curve::CurveJob::new(experiment, tokens)?;
                 let found = run_on(backend, device, curve)?.context("the training failed")?;
                 Ok(Found::Curve(found))
             }
             Self::Trial { tokens, .. } => {
-                switchlora_train::memory::keep_pages();
                 let trial = trial::Trial(curve::CurveJob::new(experiment, tokens)?);
                 Ok(Found::Trial(run_on(backend, device, trial)??))
             }

@@ -7,7 +7,6 @@ use anyhow::Result;
 use burn::tensor::backend::AutodiffBackend;
 use switchlora_train::backend::{BackendKind, Job, run_on};
 use switchlora_train::experiment::{Experiment, Method, Precision};
-use switchlora_train::memory;
 use switchlora_train::model::LlamaConfig;
 
 /// Width of the square matrices whose product shows the peak throughput.
@@ -20,7 +19,6 @@ pub(super) fn measure(
     methods: Vec<Method>,
     updates: usize,
 ) -> Result<Vec<StepRow>> {
-    memory::keep_pages();
     let config = LlamaConfig::resolve(&experiment.model)?;
     let rank = experiment.rank.unwrap_or(config.default_rank());
     let bench = StepBench {

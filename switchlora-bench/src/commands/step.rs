@@ -8,7 +8,6 @@ use switchlora_bench::step::{Peer, StepBench, StepJob, Table};
 use switchlora_core::PoolPrecision;
 use switchlora_train::backend::{BackendKind, run_on};
 use switchlora_train::experiment::{Method, Precision, flags};
-use switchlora_train::memory;
 use switchlora_train::model::{LlamaConfig, Recompute};
 use switchlora_train::say::{answer, tell, tell_part};
 
@@ -110,7 +109,6 @@ impl Step {
             .num_threads(threads)
             .build_global()
             .context("cannot start the threads")?;
-        memory::keep_pages();
         let mut peer = match self.peer {
             true => {
                 let cuda = backend == BackendKind::Cuda;

@@ -6,7 +6,6 @@ use crate::commands::packing::packed_once;
 use crate::data::pack::FIELD;
 use crate::data::{Corpus, Tokenizer, Tokens, ValidationBatches, Windows, all_tokens};
 use crate::experiment::flags;
-use crate::memory;
 use crate::model_source::ModelSource;
 use crate::say::answer;
 use crate::training::{Alone, Documents, mean_loss, mean_loss_alone};
@@ -202,7 +201,6 @@ impl Job for Eval {
     type Output = Result<f64>;
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<f64> {
-        memory::keep_pages();
         let model = self.source.load::<B>(&device)?.valid();
         Ok(match self.text {
             Text::Sequences(batches) => mean_loss(&model, &batches, &device)?,

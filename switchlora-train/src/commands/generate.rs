@@ -5,7 +5,6 @@ use crate::commands::exit::Usage;
 use crate::data::Tokenizer;
 use crate::experiment::flags;
 use crate::generation::{Generated, Sampling, generate};
-use crate::memory;
 use crate::model_source::ModelSource;
 use crate::say::{Unwritten, tell, warn};
 use anyhow::{Result, bail};
@@ -103,7 +102,6 @@ impl Job for Generate {
     type Output = Result<()>;
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<()> {
-        memory::keep_pages();
         let model = self.source.load_merged::<B>(&device)?.valid();
         let ends = self.source.text_ends(&self.tokenizer);
         let mut out = std::io::stdout().lock();

@@ -11,7 +11,6 @@ use super::strategy::ByUpdates;
 use crate::backend::{BackendKind, Job};
 use crate::checkpoint::Checkpoint;
 use crate::data::DataFault;
-use crate::memory;
 use crate::processes::Processes;
 use crate::quietly::panic_message;
 use crate::say::say;
@@ -71,7 +70,6 @@ impl Job for Session {
     type Output = Result<Outcome>;
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<Outcome> {
-        memory::keep_pages();
         let (setup, processes) = (&self.setup, &self.processes);
         let (rank, size) = (processes.rank(), processes.size());
         let writes = rank == 0;
