@@ -28,11 +28,10 @@ impl Lease {
 
 impl<B: AutodiffBackend> Observer<B> for Lease {
     fn phase(&mut self, phase: Phase) {
-        if phase == Phase::Exchange && reads_share_memory::<B::InnerBackend>() {
-            if let Some(reading) = self.0.take() {
-                // It ends without a message.
-                let _ = reading.recv();
-            }
+        let changes = phase == Phase::Exchange && reads_share_memory::<B::InnerBackend>();
+        if let Some(reading) = self.0.take_if(|_| changes) {
+            // It ends without a message.
+            let _ = reading.recv();
         }
     }
 }

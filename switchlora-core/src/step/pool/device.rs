@@ -247,7 +247,7 @@ mod tests {
             (count, length) in (1usize..7, 1usize..11), seed: u64, chosen: [bool; 7],
         ) {
             let number = |i: u64| ((seed ^ i.wrapping_mul(0x9E37_79B9_7F4A_7C15)).wrapping_mul(0xD129_0DDB_53C4_3E49) >> 40) as f32;
-            let number = |i: u64| if i % 13 == 0 { 0.0 } else { number(i) / 1e7 - 0.8 };
+            let number = |i: u64| if i.is_multiple_of(13) { 0.0 } else { number(i) / 1e7 - 0.8 };
             let start: Vec<f32> = (0..count * length).map(|i| number(i as u64)).collect();
             let positions: Vec<usize> = (0..count).filter(|&i| chosen[i]).collect();
             prop_assume!(!positions.is_empty());
