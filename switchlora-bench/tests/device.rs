@@ -8,6 +8,10 @@ use std::process::{Command, Output};
 const MODEL: &str = r#"{"model_type":"llama","hidden_size":16,"intermediate_size":24,"num_hidden_layers":1,
     "num_attention_heads":2,"num_key_value_heads":2,"vocab_size":4096,"max_position_embeddings":64}"#;
 
+/// So large that a piece takes longer than six seconds.
+const LARGE: &str = r#"{"model_type":"llama","hidden_size":1024,"intermediate_size":2752,"num_hidden_layers":24,
+    "num_attention_heads":16,"vocab_size":4096,"max_position_embeddings":64}"#;
+
 /// Without the environment of a user, as on a machine that is reached through a queue.
 fn device(folder: &Path, arguments: &str) -> Output {
     let mut bench = Command::new(env!("CARGO_BIN_EXE_switchlora-bench"));
@@ -90,20 +94,17 @@ fn every_stage_runs_on_a_cpu_and_a_second_run_measures_nothing_again() {
 #[test]
 fn a_stage_without_time_is_not_begun_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("large.json"), LARGE).unwrap();
     let output = device(
         folder.path(),
-        "--backend flex --minutes 0.1 --stages learn,tune --out device-results",
+        "--backend flex --minutes 0.1 --stages speed,tune --models large.json --out device-results",
     );
-    // Nothing ran, so nothing was wrong.
+    // Nothing ran to its end, so nothing was wrong.
     assert!(output.status.success(), "{}", said(&output));
-    let outcome = outcome(folder.path(), "learn/embedded-text");
+    let outcome = outcome(folder.path(), "speed/large-f32");
     assert_eq!(outcome["end"], "late", "{outcome:#}");
-    assert!(
-        said(&output)
-            .contains("1 measurement was out of time: start it again with --out device-results"),
-        "{}",
-        said(&output)
-    );
+    let out = "were out of time: start it again with --out device-results";
+    assert!(said(&output).contains(out), "{}", said(&output));
     let nothing = "tune    nothing to measure on flex\n";
     assert!(said(&output).contains(nothing), "{}", said(&output));
 }
@@ -117,9 +118,12 @@ fn time_that_a_stage_leaves_over_goes_to_a_piece_that_had_none() {
         "--backend flex --minutes 0.24 --stages learn,peer --python no-such-python --out device-results",
     );
     let begun = said(&output).matches("learn   embedded-text").count();
-    assert_eq!(begun, 2, "{}", said(&output));
     let outcome = outcome(folder.path(), "learn/embedded-text");
-    assert!(outcome["seconds"].as_f64().unwrap() > 0.0, "{outcome:#}");
+    let seconds = outcome["seconds"].as_f64().unwrap();
+    assert!(seconds > 0.0, "{outcome:#}");
+    // A fast machine needs no second time.
+    let had_time = begun == 1 && seconds < 4.8 && outcome["end"] == "right";
+    assert!(begun == 2 || had_time, "{}", said(&output));
 }
 
 #[test]
