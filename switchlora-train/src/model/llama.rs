@@ -113,6 +113,12 @@ impl<B: Backend> LlamaForCausalLm<B> {
         }
     }
 
+    /// The same model, which recomputes in its backward pass what `recompute` says.
+    pub fn recomputing(mut self, recompute: Recompute) -> Self {
+        self.recompute = recompute;
+        self
+    }
+
     /// Returns the last hidden state of each token of `[batch, length]`, after the norm, `[batch * length, hidden]`.
     pub fn hidden(&self, tokens: Tensor<B, 2, Int>) -> Tensor<B, 2> {
         self.model.norm.forward(self.blocks(tokens))

@@ -1,7 +1,5 @@
 //! What a backward pass computes again instead of keeping it.
 
-use super::llama::LlamaForCausalLm;
-use burn::tensor::backend::Backend;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +14,4 @@ pub enum Recompute {
     /// Those of the decoder layers: only the input of each layer is kept, and the activations of one layer at a time are in
     /// memory. The gradients have the same bits; an update computes the forward pass of the layers twice.
     Layers,
-}
-
-impl<B: Backend> LlamaForCausalLm<B> {
-    /// The same model, which recomputes in its backward pass what `recompute` says.
-    pub fn recomputing(mut self, recompute: Recompute) -> Self {
-        self.recompute = recompute;
-        self
-    }
 }

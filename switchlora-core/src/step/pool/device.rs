@@ -1,6 +1,7 @@
 //! Spare vectors on the device.
 
-use super::vectors::{LARGEST, Numbers, PoolPrecision, SPLITTER};
+use super::precision::PoolPrecision;
+use super::vectors::{LARGEST, Numbers, SPLITTER};
 use crate::record::{HeldVectors, read_all};
 use crate::step::guard::Guard;
 use burn::tensor::backend::Backend;

@@ -1,6 +1,7 @@
 //! Spare vectors in host memory.
 
-use super::vectors::{Numbers, PoolPrecision};
+use super::precision::PoolPrecision;
+use super::vectors::Numbers;
 use crate::record::HeldVectors;
 use crate::step::deferred::Deferred;
 use burn::tensor::backend::Backend;

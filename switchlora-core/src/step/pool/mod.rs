@@ -8,9 +8,10 @@
 
 mod device;
 mod host;
+mod precision;
 mod vectors;
 
-pub use vectors::PoolPrecision;
+pub use precision::PoolPrecision;
 
 use super::deferred::Deferred;
 use super::guard::Guard;
