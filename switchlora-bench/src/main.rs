@@ -10,7 +10,7 @@ use commands::Command;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use switchlora_bench::children;
-use switchlora_train::{backend::cuda, say};
+use switchlora_train::{backend::cuda, memory::Allocator, say};
 
 /// Measures SwitchLoRA on Burn: parity with the authors' program, and the time of an update.
 #[derive(Parser)]
@@ -24,7 +24,7 @@ struct Arguments {
 }
 
 #[global_allocator]
-static ALLOCATOR: switchlora_train::memory::Allocator = switchlora_train::memory::ALLOCATOR;
+static ALLOCATOR: Allocator = Allocator;
 
 /// The trainer's name. A link of that name to this program is the trainer: the bundle for machines with a GPU has one
 /// program under both names, because most of their code is the same.

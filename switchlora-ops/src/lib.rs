@@ -47,6 +47,7 @@ mod flex;
 mod host_read;
 #[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 mod kernels;
+mod logits;
 mod model;
 #[cfg(any(test, feature = "old-glibc"))]
 mod old_glibc;
@@ -66,6 +67,7 @@ mod tests;
 pub use adamw::{AdamWRows, Moments};
 pub use attention::{Attention, AttentionTables, Heads};
 pub use host_read::HostRead;
+pub use logits::logits_together;
 pub use model::{
     causal_attention, embedding, linear, linear_cross_entropy, projections, rms_norm, swiglu,
 };

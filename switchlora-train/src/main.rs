@@ -1,9 +1,10 @@
 //! `switchlora-train`: pre-trains LLaMA models with SwitchLoRA.
 
 use std::process::ExitCode;
+use switchlora_train::memory::Allocator;
 
 #[global_allocator]
-static ALLOCATOR: switchlora_train::memory::Allocator = switchlora_train::memory::ALLOCATOR;
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     switchlora_train::commands::main()

@@ -6,28 +6,18 @@
 //! Freed pages are kept: a training frees a large buffer and asks for it again a moment later, and returning pages takes a
 //! tenth of the time of an update, even when only those go back that were not used for seconds.
 
-/// The allocator that the programs of this workspace have.
-#[cfg(not(target_env = "msvc"))]
-pub type Allocator = tikv_jemallocator::Jemalloc;
-
-/// The allocator that the programs of this workspace have.
+/// The allocator of the programs of this workspace: each declares one as its `#[global_allocator]`.
 #[cfg(target_env = "msvc")]
-pub type Allocator = std::alloc::System;
-
-/// What a program declares as its `#[global_allocator]`.
+pub use std::alloc::System as Allocator;
 #[cfg(not(target_env = "msvc"))]
-pub const ALLOCATOR: Allocator = tikv_jemallocator::Jemalloc;
-
-/// What a program declares as its `#[global_allocator]`.
-#[cfg(target_env = "msvc")]
-pub const ALLOCATOR: Allocator = std::alloc::System;
+pub use tikv_jemallocator::Jemalloc as Allocator;
 
 /// What jemalloc reads when the process begins.
 #[cfg(not(target_env = "msvc"))]
 #[unsafe(export_name = "_rjem_malloc_conf")]
 // SAFETY of the name: jemalloc declares it as a pointer to a text that ends with a zero, which is what this is.
 static SETTINGS: Option<&'static std::ffi::c_char> = {
-    // Otherwise the largest buffers would come from a second arena, which keeps nothing.
+    // Otherwise the largest buffers would come from a second arena.
     const TEXT: &std::ffi::CStr = c"narenas:1,oversize_threshold:0,dirty_decay_ms:-1";
     // SAFETY: the text is static, and has at least the zero.
     Some(unsafe { &*TEXT.as_ptr() })

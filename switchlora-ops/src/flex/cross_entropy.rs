@@ -10,6 +10,7 @@ use super::slices::{
 };
 use crate::Precision;
 use crate::kernels::{Kernels, LinearCrossEntropyBackward};
+use crate::logits::logits_together;
 use crate::operations::LinearCrossEntropy;
 use crate::primitive::tensor;
 use burn::tensor::{Int, Tensor};
@@ -17,15 +18,6 @@ use burn_flex::Flex;
 use rayon::prelude::*;
 use std::mem::MaybeUninit;
 
-/// Maximal number of logits in a chunk, 64 MiB.
-const LOGITS: usize = 1 << 24;
-/// Maximal number of tokens in a chunk.
-///
-/// Each chunk reads and writes the gradient of the whole weight. With a vocabulary of 32 000, an update of `60m` takes 1078 ms
-/// with 128 tokens per chunk, 1015 ms with 256, 997 ms with 512, and not less with more.
-const TOKENS: usize = 512;
-/// Minimal number of tokens in a chunk, however large the vocabulary.
-const FEWEST: usize = 128;
 /// Rows of logits that a thread takes at a time.
 const ROWS: usize = 8;
 
@@ -157,9 +149,7 @@ fn each_chunk(
     mut then: impl FnMut(Chunk<'_>),
 ) {
     let vocabulary = weight.columns;
-    let tokens = (LOGITS / vocabulary.max(1))
-        .clamp(FEWEST, TOKENS)
-        .min(targets.len().max(1));
+    let tokens = logits_together(targets.len(), vocabulary);
     let mut room = Output::new(tokens * vocabulary);
     for (index, targets) in targets.chunks(tokens).enumerate() {
         let hidden = hidden.rows(index * tokens, targets.len());

@@ -1,5 +1,6 @@
 //! The memory of a tensor as data of the host, without a copy.
 
+use super::slices::is_whole;
 use burn::tensor::{AllocationProperty, Bytes, TensorData};
 use burn_flex::FlexTensor;
 use std::sync::Arc;
@@ -15,15 +16,11 @@ impl AsRef<[u8]> for Elements {
 
 /// The data of `tensor`, if its elements are all of its memory and in their order. Both share the memory.
 pub(crate) fn shared(tensor: &FlexTensor) -> Option<TensorData> {
-    let layout = tensor.layout();
-    let whole = layout.is_contiguous()
-        && layout.start_offset() == 0
-        && tensor.bytes().len() == layout.num_elements() * tensor.dtype().size();
-    whole.then(|| {
+    is_whole(tensor).then(|| {
         let elements = bytes::Bytes::from_owner(Elements(tensor.data_arc()));
         TensorData {
             bytes: Bytes::from_shared(elements, AllocationProperty::Native),
-            shape: layout.shape().clone(),
+            shape: tensor.layout().shape().clone(),
             dtype: tensor.dtype(),
         }
     })

@@ -37,14 +37,18 @@ pub(super) fn in_f32(tensor: Tensor<Flex, 2>) -> FlexTensor {
 /// `tensor` as the whole of its buffer, so that `storage_mut` is its elements, in place if no other tensor shares it.
 pub(super) fn owned(tensor: Tensor<Flex, 2>) -> FlexTensor {
     let tensor = primitive(tensor);
-    let layout = tensor.layout();
-    let whole = layout.is_contiguous()
-        && layout.start_offset() == 0
-        && tensor.bytes().len() == layout.num_elements() * tensor.dtype().size();
-    match whole {
+    match is_whole(&tensor) {
         true => tensor,
         false => tensor.to_contiguous(),
     }
+}
+
+/// Whether the elements of `tensor` are all of its buffer, in their order.
+pub(super) fn is_whole(tensor: &FlexTensor) -> bool {
+    let layout = tensor.layout();
+    layout.is_contiguous()
+        && layout.start_offset() == 0
+        && tensor.bytes().len() == layout.num_elements() * tensor.dtype().size()
 }
 
 /// The elements of a contiguous tensor of f32.

@@ -8,13 +8,10 @@
 use crate::model::{LlamaConfig, Recompute};
 use serde::Serialize;
 use switchlora_core::cost::Cost;
+use switchlora_ops::logits_together;
 
 /// Bytes of one number.
 const NUMBER: u64 = 4;
-/// Logits that the kernels for a CPU store together: those of 512 tokens, or fewer if the vocabulary is large.
-const LOGITS: u64 = 1 << 24;
-/// Tokens whose logits are stored together, at most.
-const TOKENS: u64 = 512;
 
 /// A micro-batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -45,7 +42,8 @@ impl Batch {
     pub fn peak_bytes(&self, model: &LlamaConfig, cost: &Cost) -> u64 {
         let (hidden, vocabulary) = (model.hidden_size as u64, model.vocab_size as u64);
         let between = cost.state_bytes() - cost.gradient_bytes;
-        let logits = (LOGITS / vocabulary).min(TOKENS).min(self.tokens()) * vocabulary;
+        let together = logits_together(self.size * self.sequence_length, model.vocab_size);
+        let logits = together as u64 * vocabulary;
         let head = NUMBER * (hidden * vocabulary + logits + self.tokens() * hidden);
         // The activations of the first layer and as many gradients of them.
         let last = NUMBER * self.tokens() * 2 * of_layer(model);

@@ -132,9 +132,8 @@ impl Plan {
         self.frozen = precision;
         for row in &mut self.rows {
             row.cost = row.cost.with_frozen(precision);
-            row.state_bytes = row.cost.state_bytes();
         }
-        self
+        self.derived()
     }
 
     /// Returns the plan with the numbers of the candidate vectors in as many bits.
@@ -143,17 +142,23 @@ impl Plan {
         let vectors = self.config.shape().spare_vectors(self.rank.unwrap_or(0));
         for row in &mut self.rows {
             row.cost = row.cost.with_pools(precision, vectors);
-            row.state_bytes = row.cost.state_bytes();
         }
-        self
+        self.derived()
     }
 
-    /// Returns the plan with the memory of a micro-batch; call it last.
+    /// Returns the plan with the memory of a micro-batch.
     pub fn with_batch(mut self, batch: Batch) -> Self {
         self.batch = Some(batch);
+        self.derived()
+    }
+
+    /// Computes again what follows from the costs and the micro-batch.
+    fn derived(mut self) -> Self {
         for row in &mut self.rows {
-            row.activation_bytes = Some(batch.activation_bytes(&self.config));
-            row.peak_bytes = Some(batch.peak_bytes(&self.config, &row.cost));
+            let batch = self.batch;
+            row.state_bytes = row.cost.state_bytes();
+            row.activation_bytes = batch.map(|batch| batch.activation_bytes(&self.config));
+            row.peak_bytes = batch.map(|batch| batch.peak_bytes(&self.config, &row.cost));
         }
         self
     }

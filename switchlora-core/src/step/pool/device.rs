@@ -5,7 +5,7 @@ use super::vectors::{LARGEST, Numbers, SPLITTER};
 use crate::record::{HeldVectors, read_all};
 use crate::step::guard::Guard;
 use burn::tensor::backend::Backend;
-use burn::tensor::{DType, Element, ElementConversion, Int, Tensor, TensorData};
+use burn::tensor::{DType, Element, ElementConversion, Int, Numeric, Tensor, TensorData};
 use switchlora_ops::{Precision, gather_rows};
 
 /// Numbers of eight bits in an integer of 32.
@@ -31,18 +31,16 @@ pub(crate) struct Int8Pool<B: Backend> {
 
 impl<B: Backend> DevicePool<B> {
     pub fn new(vectors: HeldVectors, precision: PoolPrecision, device: &B::Device) -> Self {
+        let held =
+            |vectors: HeldVectors| Numbers::new(&vectors, precision).into_held(vectors.length());
         match precision {
-            PoolPrecision::F32 => Self::Floats(Tensor::from_data(vectors.values(), device)),
+            PoolPrecision::F32 => Self::Floats(Tensor::from_data(vectors.into_values(), device)),
             PoolPrecision::Bf16 => {
-                let held = Numbers::new(&vectors, precision).into_held(vectors.length());
                 // Without a dtype it would be that of the backend.
                 let options = (device, Precision::Bf16.dtype());
-                Self::Floats(Tensor::from_data(held.numbers, options))
+                Self::Floats(Tensor::from_data(held(vectors).numbers, options))
             }
-            PoolPrecision::Int8 => {
-                let held = Numbers::new(&vectors, precision).into_held(vectors.length());
-                Self::Int8(Int8Pool::new(held, device))
-            }
+            PoolPrecision::Int8 => Self::Int8(Int8Pool::new(held(vectors), device)),
         }
     }
 
@@ -58,9 +56,7 @@ impl<B: Backend> DevicePool<B> {
     pub fn write(&mut self, positions: &[usize], vectors: Tensor<B, 2>, guard: &Guard<B>) {
         match self {
             Self::Floats(pool) => {
-                // Taken out, so that the pool has one owner and is written in place.
-                let device = pool.device();
-                let taken = std::mem::replace(pool, Tensor::zeros([1, 1], &device));
+                let taken = taken_out(pool);
                 let vectors = vectors.cast(taken.dtype());
                 *pool = guard.write_rows(taken, positions, vectors);
             }
@@ -83,6 +79,12 @@ impl<B: Backend> DevicePool<B> {
             Self::Int8(pool) => pool.to_held(),
         }
     }
+}
+
+/// What is in `place`, which gets something small: a tensor with one owner is written in place.
+fn taken_out<B: Backend, K: Numeric<B>>(place: &mut Tensor<B, 2, K>) -> Tensor<B, 2, K> {
+    let small = Tensor::zeros([1, 1], &place.device());
+    std::mem::replace(place, small)
 }
 
 /// `vectors` in the dtype of the backend, if they are in bf16.
@@ -139,7 +141,6 @@ impl<B: Backend> Int8Pool<B> {
     }
 
     fn write(&mut self, positions: &[usize], vectors: Tensor<B, 2>, guard: &Guard<B>) {
-        let device = vectors.device();
         let [count, length] = vectors.dims();
         let words = length.div_ceil(PACKED);
         let scales = vectors.clone().abs().max_dim(1) / LARGEST; // [count, 1]
@@ -147,10 +148,12 @@ impl<B: Backend> Int8Pool<B> {
         let scales = split.clone() - (split - scales);
         let numbers = vectors / scales.clone().clamp_min(f32::MIN_POSITIVE);
         let numbers = numbers.round().clamp(-LARGEST, LARGEST).int();
-        let padding = Tensor::zeros([count, PACKED * words - length], &device);
-        let padded = match PACKED * words == length {
-            true => numbers,
-            false => Tensor::cat(vec![numbers, padding], 1),
+        let padded = match PACKED * words - length {
+            0 => numbers,
+            missing => {
+                let padding = Tensor::zeros([count, missing], &numbers.device());
+                Tensor::cat(vec![numbers, padding], 1)
+            }
         };
         let bytes = padded
             .bitwise_and_scalar(255.elem())
@@ -161,17 +164,14 @@ impl<B: Backend> Int8Pool<B> {
         };
         let packed = (1..PACKED).fold(byte(0), |packed, number| packed.bitwise_or(byte(number)));
         let packed = guard.choose(packed, |_| self.rows(positions));
-        let empty = || Tensor::zeros([1, 1], &device);
-        // Taken out, so that each has one owner and is written in place.
-        let mut taken = std::mem::replace(&mut self.packed, Tensor::zeros([1, 1], &device));
+        let mut taken = taken_out(&mut self.packed);
         for run in runs(positions) {
             let (first, count) = (positions[run.start], run.len());
             let rows = packed.clone().slice([run]);
             taken = taken.slice_assign([first..first + count, 0..words], rows);
         }
         self.packed = taken;
-        let taken = std::mem::replace(&mut self.scales, empty());
-        self.scales = guard.write_rows(taken, positions, scales);
+        self.scales = guard.write_rows(taken_out(&mut self.scales), positions, scales);
     }
 
     /// The integers of the vectors at the given positions, `[positions, words]`.

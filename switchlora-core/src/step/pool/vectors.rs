@@ -44,15 +44,15 @@ impl HeldVectors {
         }
     }
 
-    /// The values of the numbers in f32, `[vectors, length]`.
-    pub fn values(&self) -> TensorData {
-        match &self.scales {
-            None => self.numbers.clone().convert::<f32>(),
+    /// The values of the numbers in f32, `[vectors, length]`; without a copy if they are in f32.
+    pub fn into_values(self) -> TensorData {
+        match self.scales {
+            None => self.numbers.convert::<f32>(),
             Some(_) => {
-                let numbers = Numbers::new(self, PoolPrecision::Int8);
+                let numbers = Numbers::new(&self, PoolPrecision::Int8);
                 let mut values = Vec::with_capacity(numbers.len());
                 numbers.read(0..numbers.len(), &mut values);
-                TensorData::new(values, self.numbers.shape.clone())
+                TensorData::new(values, self.numbers.shape)
             }
         }
     }
@@ -66,7 +66,7 @@ impl Numbers {
             return Self::Int8(numbers.iter::<i8>().collect(), scales.iter().collect());
         }
         let values = match vectors.precision() {
-            PoolPrecision::Int8 => &vectors.values(),
+            PoolPrecision::Int8 => &vectors.clone().into_values(),
             _ => numbers,
         };
         match precision {
@@ -166,7 +166,7 @@ mod tests {
             let count = values.len() / length;
             let given = HeldVectors::exact(TensorData::new(values.clone(), [count, length]));
             let held = Numbers::new(&given, PoolPrecision::Int8).into_held(length);
-            let found: Vec<f32> = held.values().iter().collect();
+            let found: Vec<f32> = held.into_values().iter().collect();
             for (values, found) in values.chunks(length).zip(found.chunks(length)) {
                 let largest = values.iter().fold(0.0f32, |max, value| max.max(value.abs()));
                 for (value, found) in values.iter().zip(found) {
@@ -187,7 +187,7 @@ mod tests {
                 prop_assert_eq!(&once, &again);
                 // A wider precision holds the same values, and they come back as they were.
                 let wide = Numbers::new(&once, PoolPrecision::F32).into_held(length);
-                prop_assert_eq!(wide.values(), once.values());
+                prop_assert_eq!(wide.clone().into_values(), once.clone().into_values());
                 prop_assert_eq!(Numbers::new(&wide, precision).into_held(length), once);
             }
         }
