@@ -1,6 +1,5 @@
 //! Reading tensors to the host, all at once.
 
-use crate::primitive::primitive;
 use crate::registry::shares_host_memory;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData, Transaction};
@@ -41,7 +40,7 @@ impl<B: Backend> Default for HostRead<B> {
 impl<B: Backend> HostRead<B> {
     /// Adds a tensor to those that are read.
     pub fn register<const D: usize>(mut self, tensor: Tensor<B, D>) -> Self {
-        let shared = shares_host_memory(&primitive(tensor.clone()));
+        let shared = shares_host_memory(&tensor.clone().into_primitive().tensor());
         if shared.is_none() {
             self.copied = self.copied.register(tensor);
         }
@@ -69,6 +68,8 @@ impl<B: Backend> HostRead<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "flex")]
+    use crate::primitive::primitive;
     use burn_ndarray::NdArray;
 
     fn data<B: Backend>(rows: usize, columns: usize) -> Tensor<B, 2> {
