@@ -5,6 +5,7 @@ use crate::cost::LinearShape;
 use crate::linear::announced;
 use crate::state_error::StateError;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::optim::GradientsParams;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{DType, Tensor};
 use hashbrown::{HashMap, HashSet};
@@ -23,7 +24,7 @@ pub struct LayerMatrix<B: Backend> {
 pub struct LoraLayer<B: Backend> {
     /// Path of the layer in the module, `model.layers.0.mlp.up_proj`.
     pub path: String,
-    /// The frozen weight, `[d_input, d_output]`.
+    /// The frozen weight, `[d_input, d_output]`; where the optimizer holds the factors, the module's plain one, `W + s AᵀB`.
     pub weight: LayerMatrix<B>,
     /// Side A, `[rank, d_input]`.
     pub a: LayerMatrix<B>,
@@ -71,6 +72,25 @@ pub(crate) struct PlainWeight {
     pub id: ParamId,
     /// `[d_input, d_output]`.
     pub shape: [usize; 2],
+    /// A rank of its own, from a rule.
+    pub rank: Option<usize>,
+}
+
+impl PlainWeight {
+    /// Its gradient, `[d_input, d_output]`, if there is one. That of a convolution is a matrix like the weight.
+    pub fn gradient<B: Backend>(&self, gradients: &GradientsParams) -> Option<Tensor<B, 2>> {
+        let gradient = gradients.get::<B, 2>(self.id)?;
+        Some(gradient.reshape(self.shape))
+    }
+
+    /// As [`gradient`](Self::gradient), which is taken out.
+    pub fn take_gradient<B: Backend>(
+        &self,
+        gradients: &mut GradientsParams,
+    ) -> Option<Tensor<B, 2>> {
+        let gradient = gradients.remove::<B, 2>(self.id)?;
+        Some(gradient.reshape(self.shape))
+    }
 }
 
 /// Every [`SwitchLoraLinear`](crate::SwitchLoraLinear) with factors in `module`, in the order of the walk.
@@ -108,11 +128,20 @@ impl<B: Backend> Layers<B> {
                     path,
                     id: weight.id,
                     shape: weight.value.dims(),
+                    rank: None,
                 }),
                 (None, _, _) => {}
             }
         }
         layers
+    }
+
+    /// Adds a weight without factors, or takes the place of the layer that has it.
+    pub fn add(&mut self, weight: PlainWeight) {
+        match self.plain.iter_mut().find(|plain| plain.id == weight.id) {
+            Some(plain) => *plain = weight,
+            None => self.plain.push(weight),
+        }
     }
 
     /// The parameters that training changes in the layers: factors, and weights without them.

@@ -5,7 +5,9 @@
 //! are exchanged for spare candidate vectors, `W` absorbs the difference so that the layer computes what it did before,
 //! and only the optimizer state that the exchange made stale is reset. Many such exchanges give `W` a change of full rank.
 //!
-//! A model needs [`SwitchLoraLinear`] fields and nothing else; the optimizer finds them by walking the module:
+//! There are two ways to it. Any Burn model is trained unchanged by [`MethodOptimizer::on_weights`], which holds the factors
+//! for the weights that a rule names; its gradients of whole weights take memory. A model with [`SwitchLoraLinear`] fields saves
+//! that memory too, and the optimizer finds them by walking the module:
 //!
 //! ```
 //! use burn::backend::Autodiff;
@@ -46,6 +48,7 @@ mod layers;
 mod linear;
 mod method;
 mod optimizer;
+mod plain;
 mod planner;
 mod random;
 mod record;
@@ -67,8 +70,11 @@ pub use linear::{
 };
 pub use method::{LearningRates, Method, MethodConfig, UnknownMethod};
 pub use optimizer::MethodOptimizer;
+pub use plain::Weights;
 pub use random::{Purpose, stream};
-pub use record::{LayerRecord, LayerState, MomentsRecord, OptimizerRecord, SideState};
+pub use record::{
+    FactorsRecord, LayerRecord, LayerState, MomentsRecord, OptimizerRecord, SideState,
+};
 pub use spectrum::Spectrum;
 pub use state_error::StateError;
 pub use step::{

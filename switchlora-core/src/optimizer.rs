@@ -1,15 +1,16 @@
 //! The optimizer of every method: AdamW, and what the method plans besides (Section 3, Algorithm 1).
 //!
 //! It owns what only training needs (moments, step counts, candidates) and receives the module by value, so it works in
-//! burn-train's `Learner`, in a hand-written loop, and on any module with [`SwitchLoraLinear`](crate::SwitchLoraLinear)
-//! fields. Without such a field it is AdamW. No update reads from the device.
+//! burn-train's `Learner` and in a hand-written loop, on any module with [`SwitchLoraLinear`](crate::SwitchLoraLinear)
+//! fields, and on plain weights that a [rule](Weights) names. Without either it is AdamW. No update reads from the device.
 
 use crate::config_error::{ConfigError, in_range, insist};
-use crate::layers::Layers;
+use crate::layers::{Layers, LoraLayer};
+use crate::plain::{HeldFactors, Named, Weights};
 use crate::planner::{Planner, Update};
 use crate::record::{OptimizerRecord, load_moments, read_moments};
 use crate::state_error::StateError;
-use crate::step::{Commit, Guard, GuardedOptimizer, Pools, Speculative, join};
+use crate::step::{Commit, Guard, GuardedOptimizer, Plan, Pools, Speculative, join};
 use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsParams, LearningRate, MultiGradientsParams, Optimizer};
 use burn::tensor::Tensor;
@@ -28,10 +29,16 @@ pub struct MethodOptimizer<M, B: AutodiffBackend> {
     host: Speculative<Host<B::InnerBackend>>,
     moments: HashMap<ParamId, Moments<B::InnerBackend>>,
     pools: Pools<B::InnerBackend>,
+    /// Names plain weights that the method trains.
+    weights: Option<Weights>,
+    /// Factors of these weights, for a method that has factors.
+    held: HeldFactors<B::InnerBackend>,
     /// A record that goes to the device of the module with the next update.
     restored: Option<OptimizerRecord>,
     /// What a person should know of the next update, and of the last one.
     remarks: [Vec<String>; 2],
+    /// Number of plain weights that were named last.
+    placed: Option<usize>,
     /// Factor of the learning rate for the parameters of layers.
     layer_rate: f64,
     module: PhantomData<M>,
@@ -90,8 +97,11 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
             host: Speculative::new(host),
             moments: HashMap::new(),
             pools: Pools::default(),
+            weights: None,
+            held: HeldFactors::default(),
             restored: None,
             remarks: Default::default(),
+            placed: None,
             layer_rate: 1.0,
             module: PhantomData,
         }
@@ -99,8 +109,9 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
 
     /// The same optimizer with a learning rate of its own for layers: `factor` times that of everything else.
     ///
-    /// Layers are the [`SwitchLoraLinear`](crate::SwitchLoraLinear)s of the module: their factors, or their weights if
-    /// they have no factors. Embeddings, norms, biases and other parameters are everything else.
+    /// Layers are the [`SwitchLoraLinear`](crate::SwitchLoraLinear)s of the module and the weights that
+    /// [`on_weights`](Self::on_weights) names: their factors, or the weights themselves if they have no factors.
+    /// Embeddings, norms, biases and other parameters are everything else.
     ///
     /// # Panics
     ///
@@ -109,6 +120,34 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
         insist("an optimizer", check_layer_rate(factor));
         Self {
             layer_rate: factor,
+            ..self
+        }
+    }
+
+    /// The same optimizer for a module whose layers are plain: it trains the weights that `weights` names, besides any
+    /// [`SwitchLoraLinear`](crate::SwitchLoraLinear) with factors of its own.
+    ///
+    /// A method with factors holds those of the named weights, which start by its configuration with the weights as they are.
+    /// GaLore projects the gradients of the named weights to their ranks, Muon makes their steps orthogonal, and without a
+    /// method ([`Method::Full`](crate::Method::Full)) only the [layers' learning rate](Self::with_layer_rate) distinguishes
+    /// them. A rule that cannot be followed is an error of [`try_prepare`](Self::try_prepare).
+    ///
+    /// ```
+    /// use burn::backend::Autodiff;
+    /// use burn::nn::transformer::{TransformerEncoder, TransformerEncoderConfig};
+    /// use burn_flex::Flex;
+    /// use switchlora_core::{ClipGradNorm, SwitchLoraConfig, SwitchSchedule, Weights};
+    ///
+    /// type B = Autodiff<Flex>;
+    /// let model: TransformerEncoder<B> = TransformerEncoderConfig::new(32, 64, 4, 2).init(&Default::default());
+    /// let method = SwitchLoraConfig::new(Some(8), SwitchSchedule::decaying(40.0, 0.1, 1000)).unwrap();
+    /// let mut optimizer = method.optimizer::<_, B>().on_weights(Weights::linear(8));
+    /// optimizer.try_prepare(&model).unwrap();
+    /// let optimizer = ClipGradNorm::new(1.0, optimizer);
+    /// ```
+    pub fn on_weights(self, weights: Weights) -> Self {
+        Self {
+            weights: Some(weights),
             ..self
         }
     }
@@ -163,12 +202,91 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
         if let Some(record) = &self.restored {
             record.check()?;
         }
-        self.restore(module);
-        let layers = Layers::of(module).inner();
+        let named = match &self.weights {
+            Some(weights) => weights.of(module)?.into_iter().map(Named::inner).collect(),
+            None => Vec::new(),
+        };
+        self.restore(module, &named)?;
+        let layers = self.place(Layers::of(module).inner(), named)?;
         layers.check()?;
         let remarks = self.host.method.prepare(&layers, &mut self.pools)?;
         self.remarks[0].extend(remarks);
         Ok(layers)
+    }
+
+    /// Adds the named weights to the `layers` of a module: those with factors, or those without.
+    fn place(
+        &mut self,
+        mut layers: Layers<B::InnerBackend>,
+        named: Vec<Named<B::InnerBackend>>,
+    ) -> Result<Layers<B::InnerBackend>, StateError> {
+        let Some(weights) = &self.weights else {
+            return Ok(layers);
+        };
+        if self.placed.as_ref() != Some(&named.len()) {
+            self.placed = Some(named.len());
+            self.remarks[0].push(weights.remark(&named));
+        }
+        match self.host.method.factors() {
+            Some(config) => self.held.prepare(named, config, &mut layers)?,
+            None => named.iter().for_each(|weight| layers.add(weight.plain())),
+        }
+        Ok(layers)
+    }
+
+    /// Puts what the update takes in the place of the gradients of named weights: the gradients of their factors, which are
+    /// much smaller. The projection is linear, so gradients may be projected before they are added up or averaged, and each
+    /// update does it for those that are not.
+    ///
+    /// # Panics
+    ///
+    /// Where [`try_prepare`](Self::try_prepare) returns an error, with its message.
+    pub fn project(&mut self, module: &M, mut gradients: GradientsParams) -> GradientsParams {
+        if self.weights.is_some() {
+            self.layers(module);
+            self.held.project::<B, M>(module, &mut gradients);
+        }
+        gradients
+    }
+
+    /// The named weights with the factors that the optimizer holds for them, in the order of the walk, as for layers with
+    /// factors; but `weight` is the module's plain one, `W + s AᵀB`. Empty for a method without factors.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_prepare`](Self::try_prepare), which it does too.
+    pub fn held_layers(
+        &mut self,
+        module: &M,
+    ) -> Result<Vec<LoraLayer<B::InnerBackend>>, StateError> {
+        let layers = self.find_layers(module)?.lora;
+        let held = |layer: &LoraLayer<_>| self.held.all.contains_key(&layer.weight.id);
+        Ok(layers.into_iter().filter(held).collect())
+    }
+
+    /// Carries out a plan; `trained` are the parameters of layers.
+    fn commit(
+        &mut self,
+        learning_rate: f64,
+        module: M,
+        gradients: GradientsParams,
+        guard: Guard<B::InnerBackend>,
+        trained: HashSet<ParamId>,
+        plan: Plan<B::InnerBackend>,
+    ) -> M {
+        let Host { method, progress } = &mut *self.host;
+        let commit = Commit::<B> {
+            adamw: method.adamw(),
+            learning_rate,
+            layers: (trained, self.layer_rate),
+            gradients,
+            guard,
+            moments: &mut self.moments,
+            counts: &mut progress.counts,
+            factors: &mut self.held.all,
+            path: Vec::new(),
+        };
+        commit.run(module, plan, &mut self.pools)
     }
 
     /// The method as it is after the last update, refused or not, if it is a `P`.
@@ -181,18 +299,26 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
         (&*self.host.settled().method as &dyn Any).downcast_ref()
     }
 
-    /// Brings a loaded record to the device of `module`.
-    fn restore(&mut self, module: &M) {
-        let Some(mut record) = self.restored.take() else {
-            return;
+    /// Brings a loaded record to the device of `module`, whose plain weights are `named`.
+    fn restore(&mut self, module: &M, named: &[Named<B::InnerBackend>]) -> Result<(), StateError> {
+        let Some(record) = &self.restored else {
+            return Ok(());
         };
+        let holds = self.weights.is_some() && self.host.method.factors().is_some();
+        check_form(record, holds)?;
         let device = module.devices().into_iter().next().unwrap_or_default();
+        if !record.factors.is_empty() {
+            self.held = HeldFactors::load(record.factors.clone(), named, &device)?;
+        }
+        let Some(mut record) = self.restored.take() else {
+            return Ok(());
+        };
         let moments = std::mem::take(&mut record.moments);
         let Host { method, progress } = &mut *self.host;
         (self.moments, progress.counts) = load_moments(moments, &device);
         progress.updates = record.updates;
         method.load(record, &mut self.pools, &device);
-        let mut ids = Ids(HashSet::new());
+        let mut ids = Ids(self.held.ids().into_iter().collect());
         module.visit(&mut ids);
         let lost = self.moments.keys().filter(|id| !ids.0.contains(*id));
         let (lost, all) = (lost.count(), self.moments.len());
@@ -202,10 +328,19 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
                  parameters start fresh: load the record of the model too, which gives them their ids"
             ));
         }
+        Ok(())
     }
 }
 
 impl<M: AutodiffModule<B>, B: AutodiffBackend> GuardedOptimizer<M, B> for MethodOptimizer<M, B> {
+    fn own_gradients(
+        &mut self,
+        module: &M,
+        gradients: GradientsParams,
+    ) -> (GradientsParams, Vec<ParamId>) {
+        (self.project(module, gradients), self.held.ids())
+    }
+
     fn step_guarded(
         &mut self,
         learning_rate: LearningRate,
@@ -221,6 +356,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> GuardedOptimizer<M, B> for Method
         if guard.is_refused() {
             return module;
         }
+        self.held.project::<B, M>(&module, &mut gradients);
         let Host { method, progress } = &*self.host;
         let is_final = method.is_final(&progress.update(&layers, &self.moments));
         if is_final && !guard.accepted() {
@@ -234,34 +370,26 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> GuardedOptimizer<M, B> for Method
         let trained = layers.trained();
         // The commit must be the only owner of what it writes to.
         drop(layers);
-        let mut commit = Commit::<B> {
-            adamw: method.adamw(),
+        let mut module = self.commit(
             learning_rate,
-            layers: (trained, self.layer_rate),
+            module,
             gradients,
             guard,
-            moments: &mut self.moments,
-            counts: &mut progress.counts,
-            path: Vec::new(),
-        };
-        let mut module = commit.run(module, plan, &mut self.pools);
+            trained.clone(),
+            plan,
+        );
         if is_final {
-            // It has been accepted, and nothing is left to scale.
-            commit.guard = Guard::open();
-            let layers = Layers::of(&module).inner();
-            let update = Update {
-                number: progress.updates,
-                layers: &layers,
-                moments: commit.moments,
-                counts: commit.counts,
-            };
-            let plan = method.plan_after(&update);
+            let layers = self.layers(&module);
+            let Host { method, progress } = &mut *self.host;
+            let plan = method.plan_after(&progress.update(&layers, &self.moments));
             drop(layers);
             if let Some(plan) = plan {
-                module = commit.run(module, plan, &mut self.pools);
+                // The update has been accepted, and nothing is left to scale.
+                let (none, open) = (GradientsParams::new(), Guard::open());
+                module = self.commit(learning_rate, module, none, open, trained, plan);
             }
         }
-        progress.updates += 1;
+        self.host.progress.updates += 1;
         module
     }
 }
@@ -286,6 +414,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> Optimizer<M, B> for MethodOptimiz
         let mut record = OptimizerRecord {
             updates: host.progress.updates,
             moments: read_moments(&self.moments, &host.progress.counts),
+            factors: self.held.save(),
             ..OptimizerRecord::default()
         };
         host.method.save(&self.pools, &mut record);
@@ -297,8 +426,27 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> Optimizer<M, B> for MethodOptimiz
         Self {
             restored: Some(record),
             layer_rate: self.layer_rate,
+            weights: self.weights,
             ..Self::new(self.fresh)
         }
+    }
+}
+
+/// Checks that a record was saved for the form of the method that the optimizer has: whether it holds factors.
+fn check_form(record: &OptimizerRecord, holds: bool) -> Result<(), StateError> {
+    let (plain, layers) = ("plain weights", "layers with factors of their own");
+    match (holds, record.factors.is_empty(), record.layers.is_empty()) {
+        (false, false, _) => Err(StateError::Form {
+            found: plain,
+            expected: layers,
+            advice: "name the weights with on_weights",
+        }),
+        (true, true, false) => Err(StateError::Form {
+            found: layers,
+            expected: plain,
+            advice: "load it into an optimizer without on_weights, with the module that has these layers",
+        }),
+        _ => Ok(()),
     }
 }
 

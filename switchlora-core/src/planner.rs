@@ -5,6 +5,7 @@ use crate::layers::Layers;
 use crate::record::OptimizerRecord;
 use crate::state_error::StateError;
 use crate::step::{AdamW, Plan, Pools};
+use crate::switching::SwitchLoraConfig;
 use burn::module::ParamId;
 use burn::optim::GradientsParams;
 use burn::tensor::backend::Backend;
@@ -20,6 +21,11 @@ use switchlora_ops::Moments;
 pub(crate) trait Planner<B: Backend>: Any + Debug + DynClone + Send + Sync {
     /// Checks every setting. An optimizer is made of a valid method only.
     fn validate(&self) -> Result<(), ConfigError>;
+
+    /// The settings of factors for plain weights; `None` for a method that trains the weights themselves.
+    fn factors(&self) -> Option<&SwitchLoraConfig> {
+        None
+    }
 
     /// The AdamW that trains every parameter.
     fn adamw(&self) -> AdamW;

@@ -27,6 +27,8 @@ pub enum Purpose {
     WarmStart = 8,
     /// The mixtures of first moments that candidates are taken from.
     Mixtures = 9,
+    /// The factors that an optimizer holds for plain weights.
+    Factors = 10,
 }
 
 /// The stream of random numbers for one purpose, layer and update.

@@ -22,6 +22,9 @@ pub struct OptimizerRecord {
     /// Each layer with factors, in the order of the module's walk.
     #[serde(default)]
     pub layers: Vec<LayerRecord>,
+    /// Factors that the optimizer holds for plain weights, in the order of the module's walk.
+    #[serde(default)]
+    pub factors: Vec<FactorsRecord>,
     /// GaLore's projections, `[rank, min(d_input, d_output)]`, by the text form of the weight's `ParamId`.
     #[serde(default)]
     pub projections: BTreeMap<String, TensorData>,
@@ -58,7 +61,35 @@ impl OptimizerRecord {
                 is_matrix(kind, matrix)?;
             }
         }
+        self.factors.iter().try_for_each(FactorsRecord::check)?;
         self.layers.iter().try_for_each(LayerRecord::check)
+    }
+}
+
+/// The factors that the optimizer holds for one plain weight.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FactorsRecord {
+    /// Path of the layer whose weight it is.
+    pub path: String,
+    /// The text form of the `ParamId` by which the moments of A are kept.
+    pub a_id: String,
+    /// The text form of the `ParamId` by which the moments of B are kept.
+    pub b_id: String,
+    /// Side A, `[rank, d_input]`.
+    pub a: TensorData,
+    /// Side B, `[rank, d_output]`.
+    pub b: TensorData,
+    /// `s`, the factor of `AᵀB`.
+    pub scale: f64,
+}
+
+impl FactorsRecord {
+    /// Checks what the tensors need to be put on a device.
+    fn check(&self) -> Result<(), StateError> {
+        is_id(&self.a_id)?;
+        is_id(&self.b_id)?;
+        is_matrix("a factor A", &self.a)?;
+        is_matrix("a factor B", &self.b)
     }
 }
 

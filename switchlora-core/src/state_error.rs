@@ -1,6 +1,7 @@
 //! Why the state of an optimizer and a module do not belong together.
 
 use crate::config_error::{ConfigError, named};
+use crate::cost::LinearShape;
 
 /// Why an optimizer cannot train a module.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -50,6 +51,43 @@ pub enum StateError {
         found: String,
         /// What the module has.
         expected: String,
+    },
+    /// A rule that names no weight of the module.
+    #[error(
+        "the rule {rule} names none of the {all} matrices of the module: give a rule that returns a rank for some of their \
+         paths, or a rank below the shorter side of its linear layers"
+    )]
+    NothingNamed {
+        /// The rule.
+        rule: String,
+        /// Parameters of at least two dimensions in the module.
+        all: usize,
+    },
+    /// A rank above the shorter side of a weight.
+    #[error(
+        "rank {rank} of {} is above the shorter side of its weight, {} inputs by {} outputs: give it a lower one, or none to \
+         train it in full",
+        named(path), shape.d_input, shape.d_output
+    )]
+    Rank {
+        /// Path of the layer.
+        path: String,
+        /// The rank given.
+        rank: usize,
+        /// Size of the weight.
+        shape: LinearShape,
+    },
+    /// The state of the other form of the method.
+    #[error(
+        "the loaded state of the optimizer is of {found}, and this one trains {expected}: {advice}"
+    )]
+    Form {
+        /// What the state was saved for.
+        found: &'static str,
+        /// What the optimizer is for.
+        expected: &'static str,
+        /// What to do.
+        advice: &'static str,
     },
     /// A weight that no update can add to.
     #[error(

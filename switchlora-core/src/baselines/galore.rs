@@ -92,9 +92,10 @@ impl GaLoreConfig {
         MethodOptimizer::new(Box::new(GaLore::new(*self, Recorded::default())))
     }
 
-    /// Whether the gradient of a weight is projected.
-    fn projects(&self, weight: &PlainWeight) -> bool {
-        self.rank < weight.shape[0].min(weight.shape[1])
+    /// The rank to which the gradient of a weight is projected, if it is.
+    fn rank_for(&self, weight: &PlainWeight) -> Option<usize> {
+        let rank = weight.rank.unwrap_or(self.rank);
+        (rank < weight.shape[0].min(weight.shape[1])).then_some(rank)
     }
 }
 
@@ -143,7 +144,7 @@ impl<B: Backend> GaLore<B> {
     /// The weights that get a new projection in this update.
     fn due<'a>(&self, update: &Update<'a, B>) -> Vec<&'a PlainWeight> {
         let weights = update.layers.plain.iter();
-        let weights = weights.filter(|weight| self.config.projects(weight));
+        let weights = weights.filter(|weight| self.config.rank_for(weight).is_some());
         let due = weights.filter(|weight| {
             let has = self.projections.contains_key(&weight.id);
             !has || count(update, weight).is_multiple_of(self.config.gap)
@@ -155,7 +156,7 @@ impl<B: Backend> GaLore<B> {
     /// side.
     fn refresh(&mut self, update: &Update<'_, B>, gradients: &GradientsParams) {
         let due = self.due(update).into_iter().filter_map(|weight| {
-            let gradient = gradients.get::<B, 2>(weight.id)?;
+            let gradient = weight.gradient::<B>(gradients)?;
             Some((weight, gradient))
         });
         let (weights, gradients): (Vec<_>, Vec<_>) = due.unzip();
@@ -168,9 +169,13 @@ impl<B: Backend> GaLore<B> {
                 weights.iter().map(|&weight| find(weight)).collect()
             }
             None => {
-                let rank = self.config.rank;
-                let decompose = |data: &TensorData| Ok(leading_vectors(data, rank)?);
-                read_all(gradients).par_iter().map(decompose).collect()
+                let read = read_all(gradients);
+                let decompose = |(data, weight): (&TensorData, &&PlainWeight)| {
+                    let rank = self.config.rank_for(weight).unwrap_or_default();
+                    Ok(leading_vectors(data, rank)?)
+                };
+                let pairs = read.par_iter().zip(weights.par_iter());
+                pairs.map(decompose).collect()
             }
         };
         for (weight, found) in weights.into_iter().zip(found) {
@@ -233,11 +238,14 @@ impl<B: Backend> Planner<B> for GaLore<B> {
         layers: &Layers<B>,
         _pools: &mut Pools<B>,
     ) -> Result<Vec<String>, StateError> {
-        let expected = self.config.rank;
         let first = !std::mem::replace(&mut self.prepared, true);
-        if let Some(other) = self.projections.values().find(|p| p.dims()[0] != expected) {
-            let found = other.dims().to_vec();
-            return Err(StateError::Projection { found, expected });
+        for weight in &layers.plain {
+            let expected = self.config.rank_for(weight).unwrap_or(self.config.rank);
+            let projection = self.projections.get(&weight.id).map(Tensor::dims);
+            if let Some(found) = projection.filter(|found| found[0] != expected) {
+                let found = found.to_vec();
+                return Err(StateError::Projection { found, expected });
+            }
         }
         let remark = first && !layers.lora.is_empty();
         Ok(remark
@@ -260,7 +268,7 @@ impl<B: Backend> Planner<B> for GaLore<B> {
         self.refresh(update, gradients);
         let (mut plan, scale) = (Plan::default(), self.config.scale);
         for weight in &update.layers.plain {
-            if !self.config.projects(weight) {
+            if self.config.rank_for(weight).is_none() {
                 let row_plan = RowPlan {
                     rate: Some(scale),
                     ..RowPlan::default()
@@ -269,7 +277,7 @@ impl<B: Backend> Planner<B> for GaLore<B> {
                 continue;
             }
             // Taken out, so that AdamW does not train a weight without a projection in full.
-            let gradient = gradients.remove::<B, 2>(weight.id);
+            let gradient = weight.take_gradient::<B>(gradients);
             let projection = self.projections.get(&weight.id).cloned();
             if let (Some(gradient), Some(projection)) = (gradient, projection) {
                 let write = WeightWrite::Project {

@@ -90,7 +90,7 @@ impl<B: Backend> Planner<B> for Muon<B> {
     ) -> Plan<B> {
         let mut plan = Plan::default();
         for weight in &update.layers.plain {
-            if let Some(gradient) = gradients.remove::<B, 2>(weight.id) {
+            if let Some(gradient) = weight.take_gradient::<B>(gradients) {
                 let step = self.velocities.step(weight.id, gradient, &[], &[]);
                 plan.weights.insert(weight.id, WeightWrite::Step { step });
             }

@@ -249,6 +249,10 @@ impl<B: Backend> Planner<B> for ReLora<B> {
         self.config.validate()
     }
 
+    fn factors(&self) -> Option<&SwitchLoraConfig> {
+        self.lora.factors()
+    }
+
     fn adamw(&self) -> AdamW {
         Planner::<B>::adamw(&self.lora)
     }

@@ -6,7 +6,7 @@ use super::guard::{Guard, GuardedOptimizer};
 use super::join::join;
 use super::verdict::{decide_later, decide_now};
 use crate::config_error::{in_range, insist};
-use burn::module::{AutodiffModule, ModuleVisitor, Param};
+use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsParams, LearningRate, MultiGradientsParams, Optimizer};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -111,11 +111,13 @@ impl<O> ClipGradNorm<O> {
         B: AutodiffBackend,
         O: GuardedOptimizer<M, B>,
     {
+        let (gradients, own) = self.inner.own_gradients(&module, gradients);
         let mut sum = SumOfSquares::<B> {
             gradients: &gradients,
             squares: Vec::new(),
         };
         module.visit(&mut sum);
+        own.into_iter().for_each(|id| sum.add::<2>(id));
         let guard = match sum.squares.len() {
             0 => Guard::open(),
             _ => self.decide(Tensor::cat(sum.squares, 0).sum(), loss),
@@ -184,13 +186,19 @@ struct SumOfSquares<'a, B: AutodiffBackend> {
     squares: Vec<Tensor<B::InnerBackend, 1>>,
 }
 
-impl<B: AutodiffBackend> ModuleVisitor<B> for SumOfSquares<'_, B> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        if let Some(gradient) = self.gradients.get::<B::InnerBackend, D>(param.id) {
+impl<B: AutodiffBackend> SumOfSquares<'_, B> {
+    fn add<const D: usize>(&mut self, id: ParamId) {
+        if let Some(gradient) = self.gradients.get::<B::InnerBackend, D>(id) {
             let rows = gradient.dims()[0].max(1);
             let columns = gradient.shape().num_elements() / rows;
             self.squares
                 .push(sum_of_squares(gradient.reshape([rows, columns])));
         }
+    }
+}
+
+impl<B: AutodiffBackend> ModuleVisitor<B> for SumOfSquares<'_, B> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        self.add::<D>(param.id);
     }
 }

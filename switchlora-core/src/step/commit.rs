@@ -4,6 +4,7 @@
 //! leaves parameters, moments and pools exactly as they were.
 
 use super::adamw::AdamW;
+use super::factors::{Factor, Factors};
 use super::guard::Guard;
 use super::plan::{Plan, RowPlan, StepCounts, WeightWrite};
 use super::pool::Pools;
@@ -24,6 +25,8 @@ pub(crate) struct Commit<'a, B: AutodiffBackend> {
     pub guard: Guard<B::InnerBackend>,
     pub moments: &'a mut HashMap<ParamId, Moments<B::InnerBackend>>,
     pub counts: &'a mut HashMap<ParamId, Vec<u32>>,
+    /// Factors of plain weights, by the id of the weight.
+    pub factors: &'a mut HashMap<ParamId, Factors<B::InnerBackend>>,
     /// Names of the modules entered, the innermost last; empty before and after.
     pub path: Vec<String>,
 }
@@ -34,13 +37,16 @@ type Matrix<B> = Tensor<<B as AutodiffBackend>::InnerBackend, 2>;
 impl<B: AutodiffBackend> Commit<'_, B> {
     /// The module after the update.
     pub fn run<M: AutodiffModule<B>>(
-        &mut self,
+        mut self,
         module: M,
         mut plan: Plan<B::InnerBackend>,
         pools: &mut Pools<B::InnerBackend>,
     ) -> M {
         pools.write(std::mem::take(&mut plan.pools), &self.guard);
-        module.map(&mut Walk { commit: self, plan })
+        module.map(&mut Walk {
+            commit: &mut self,
+            plan,
+        })
     }
 
     /// The learning rate of a parameter.
@@ -99,6 +105,40 @@ impl<B: AutodiffBackend> Commit<'_, B> {
             }
             WeightWrite::Step { step } => self.stepped(id, weight, step),
         }
+    }
+
+    /// `weight` after its factors have moved, which takes the writes to their rows out of `rows`. What a switch or a restart
+    /// exchanges changes nothing: see [`Factors`].
+    fn through_factors(
+        &mut self,
+        weight: Matrix<B>,
+        factors: &mut Factors<B::InnerBackend>,
+        rows: &mut HashMap<ParamId, RowPlan<B::InnerBackend>>,
+    ) -> Matrix<B> {
+        let a = self.factor(&mut factors.a, rows);
+        let b = self.factor(&mut factors.b, rows);
+        if a.is_none() && b.is_none() {
+            return weight;
+        }
+        let a = a.unwrap_or_else(|| factors.a.value.clone());
+        let b = b.unwrap_or_else(|| factors.b.value.clone());
+        factors.follow(weight, [a, b])
+    }
+
+    /// Moves a factor. Returns what it was between the exchange of its rows and its step; `None` if it took no step.
+    fn factor(
+        &mut self,
+        factor: &mut Factor<B::InnerBackend>,
+        rows: &mut HashMap<ParamId, RowPlan<B::InnerBackend>>,
+    ) -> Option<Matrix<B>> {
+        let mut plan = rows.remove(&factor.id).unwrap_or_default();
+        let gradient = self.gradients.remove::<B::InnerBackend, 2>(factor.id);
+        factor.replace(plan.replaced.take(), &self.guard);
+        let steps = gradient.is_some() || plan.step.is_some();
+        let before = factor.value.clone();
+        let adamw = self.adamw;
+        factor.value = self.rows(factor.id, before.clone(), gradient, plan, &adamw);
+        steps.then_some(before)
     }
 
     /// `weight + leftᵀ right`. If the update is refused a product of zeros is added, so that the weight changes in place.
@@ -193,18 +233,23 @@ impl<B: AutodiffBackend> ModuleMapper<B> for Walk<'_, '_, B> {
         let (id, tensor, mapper) = param.consume();
         let trained = tensor.is_require_grad();
         let shape = tensor.dims();
-        let updated = if let Some(write) = self.plan.weights.remove(&id) {
-            // Weights that are written to have two dimensions; this form of the function for others is never reached.
-            let weight = tensor.inner().reshape([shape[0], shape[D - 1]]);
-            self.commit.weight(id, weight, write)
+        let rows = if D > 1 { shape[0] } else { 1 };
+        let matrix = [rows, shape.iter().product::<usize>() / rows.max(1)];
+        let write = self.plan.weights.remove(&id);
+        let updated = if let Some(mut factors) = self.commit.factors.remove(&id) {
+            let (weight, rows) = (tensor.inner().reshape(matrix), &mut self.plan.rows);
+            let weight = self.commit.through_factors(weight, &mut factors, rows);
+            self.commit.factors.insert(id, factors);
+            weight
+        } else if let Some(write) = write {
+            self.commit
+                .weight(id, tensor.inner().reshape(matrix), write)
         } else {
             let gradient = self.commit.gradients.remove::<B::InnerBackend, D>(id);
             let plan = self.plan.rows.remove(&id);
             if gradient.is_none() && plan.is_none() {
                 return Param::from_mapped_value(id, tensor, mapper);
             }
-            let rows = if D > 1 { shape[0] } else { 1 };
-            let matrix = [rows, shape.iter().product::<usize>() / rows.max(1)];
             let parameter = tensor.inner().reshape(matrix);
             let gradient = gradient.map(|gradient| gradient.reshape(matrix));
             let mut adamw = self.commit.adamw;

@@ -5,7 +5,7 @@
 //! the new and the old value, and the host, which went on as if the update had happened, learns of it one update later.
 
 use super::deferred::Deferred;
-use burn::module::AutodiffModule;
+use burn::module::{AutodiffModule, ParamId};
 use burn::optim::{GradientsParams, LearningRate, Optimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{BasicOps, Tensor};
@@ -13,6 +13,16 @@ use switchlora_ops::{gather_rows, scatter_rows};
 
 /// An optimizer whose update can be scaled and refused by a decision that only the device may know yet.
 pub trait GuardedOptimizer<M: AutodiffModule<B>, B: AutodiffBackend>: Optimizer<M, B> {
+    /// What an update of `module` takes in the place of its gradients, and the ids of those that belong to no parameter of the
+    /// module, `[rows, columns]` each. Gradients that have been through here before stay what they are.
+    fn own_gradients(
+        &mut self,
+        _module: &M,
+        gradients: GradientsParams,
+    ) -> (GradientsParams, Vec<ParamId>) {
+        (gradients, Vec::new())
+    }
+
     /// One update of `module`; if `guard` refuses, everything stays exactly as it was.
     fn step_guarded(
         &mut self,

@@ -7,6 +7,7 @@ mod adamw;
 mod clip;
 mod commit;
 mod deferred;
+mod factors;
 mod guard;
 mod join;
 mod orthogonal;
@@ -24,6 +25,7 @@ pub use pool::{PoolPlacement, PoolPrecision};
 
 pub(crate) use adamw::AdamW;
 pub(crate) use commit::Commit;
+pub(crate) use factors::{Factor, Factors};
 pub(crate) use join::join;
 pub(crate) use orthogonal::Velocities;
 pub(crate) use plan::{Plan, PoolWrite, RowPlan, RowWarmup, StepCounts, WeightWrite};

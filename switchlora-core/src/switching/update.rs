@@ -204,6 +204,10 @@ impl<B: Backend> Planner<B> for Switching<B> {
         self.config.validate()
     }
 
+    fn factors(&self) -> Option<&SwitchLoraConfig> {
+        self.config.rank.map(|_| &self.config)
+    }
+
     fn adamw(&self) -> AdamW {
         AdamW {
             config: self.config.adamw,
