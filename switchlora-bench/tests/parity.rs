@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use switchlora_bench::parity::{Golden, GoldenRun, Replay, RunReport};
+use switchlora_core::Method;
 use switchlora_train::backend::{BackendKind, run_on};
 
 fn fixtures() -> PathBuf {
@@ -85,6 +86,35 @@ fn the_authors_runs_come_out_on_flex() {
 #[cfg(feature = "ndarray")]
 fn the_authors_runs_come_out_on_ndarray() {
     comes_out(&replay(BackendKind::Ndarray));
+}
+
+#[test]
+#[cfg(feature = "flex")]
+fn the_authors_runs_come_out_on_plain_weights_within_the_tolerances_of_layers() {
+    let golden = Golden::open(fixtures()).unwrap();
+    let names = golden.runs().unwrap();
+    let runs = names.iter().map(|name| golden.run(name).unwrap());
+    let runs: Vec<_> = runs.filter_map(|run| run.on_plain_weights()).collect();
+    // All but that of full rank, which names no weights.
+    assert_eq!(runs.len(), 6);
+    for run in runs {
+        let replay = Replay::new(&golden, &run, "flex");
+        let report = run_on(BackendKind::Flex, 0, replay).unwrap().unwrap();
+        assert!(report.pass, "{}: {:?}", report.run, report.deviation);
+        assert!(report.run.ends_with("(plain weights)"), "{}", report.run);
+        assert_eq!(report.loss_difference.entries, 60, "{}", report.run);
+        if run.config.method == Method::SwitchLora {
+            assert_eq!(report.switch_entries, 840);
+        }
+        if run.name == "switchlora" {
+            let entries = [
+                report.w_difference,
+                report.a_difference,
+                report.moment_difference,
+            ];
+            assert!(entries.iter().all(|d| d.entries > 0), "{entries:?}");
+        }
+    }
 }
 
 /// A copy of the fixtures that a test may spoil.

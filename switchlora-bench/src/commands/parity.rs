@@ -21,6 +21,9 @@ pub struct Parity {
     /// Runs to replay, separated by commas [default: the authors' runs in the folder].
     #[arg(long, value_delimiter = ',', value_name = "RUN")]
     runs: Vec<String>,
+    /// Replay with a plain model, whose optimizer holds the factors.
+    #[arg(long)]
+    plain: bool,
 }
 
 impl Parity {
@@ -44,13 +47,20 @@ impl Parity {
             std::iter::once(run).chain(own)
         };
         let runs: Vec<GoldenRun> = runs.into_iter().flat_map(with_own).collect();
+        let runs: Vec<GoldenRun> = match self.plain {
+            true => runs
+                .iter()
+                .filter_map(GoldenRun::on_plain_weights)
+                .collect(),
+            false => runs,
+        };
         let chosen = self.backend.choose()?;
         let backend = chosen.backend;
         let talk = std::io::stderr().is_terminal();
         let mut pass = true;
         for run in runs {
             if talk {
-                let (name, updates) = (&run.name, run.updates);
+                let (name, updates) = (run.title(), run.updates);
                 tell(format_args!(
                     "{name}: {updates} updates on {backend} ({})",
                     chosen.reason
@@ -62,7 +72,7 @@ impl Parity {
             if let Some(deviation) = &report.deviation {
                 tell(format_args!(
                     "{} on {backend} is off: {deviation}",
-                    run.name
+                    run.title()
                 ));
             }
             pass &= report.pass;

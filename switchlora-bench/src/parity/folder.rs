@@ -45,6 +45,8 @@ pub struct GoldenRun {
     pub config: MethodConfig,
     /// Whether GaLore's projections are computed here, or read from the run.
     pub own_projections: bool,
+    /// Whether the model is plain and the optimizer holds the factors.
+    pub plain: bool,
     /// Number of updates to replay: the number of logged losses, or fewer if there are fewer tokens.
     pub updates: usize,
     /// Path of the state file by number of updates.
@@ -52,6 +54,22 @@ pub struct GoldenRun {
 }
 
 impl GoldenRun {
+    /// The same run with a plain model, whose optimizer holds the factors; `None` for a method that trains all weights alike.
+    pub fn on_plain_weights(&self) -> Option<Self> {
+        self.config.method.uses_rank().then(|| Self {
+            plain: true,
+            ..self.clone()
+        })
+    }
+
+    /// Its name in a report.
+    pub fn title(&self) -> String {
+        match self.plain {
+            true => format!("{} (plain weights)", self.name),
+            false => self.name.clone(),
+        }
+    }
+
     /// For GaLore: the same run with projections computed here. It ends at the second refresh: the signs of singular
     /// vectors are arbitrary, and from there on they are combined with moments of the first projection.
     pub fn with_own_projections(&self) -> Option<Self> {
@@ -149,6 +167,7 @@ impl Golden {
             name: name.to_owned(),
             config: log.config(&path, rank)?,
             own_projections: false,
+            plain: false,
             updates: log.loss.len().min(self.shape[0]),
             states: states.collect(),
             path,

@@ -22,6 +22,7 @@ mod gradients;
 mod layout;
 mod log;
 mod moments;
+mod plain;
 mod replay;
 mod report;
 mod start;

@@ -12,6 +12,7 @@ use super::tensors::TensorFile;
 use crate::rounding::rounds_operands;
 use burn::optim::GradientsParams;
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use switchlora_core::lora_layers;
 use switchlora_train::backend::Job;
 use switchlora_train::data::TokenBatch;
 use switchlora_train::model::LlamaForCausalLm;
@@ -42,12 +43,19 @@ impl Job for Replay<'_> {
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Self::Output {
         let Self { golden, run, .. } = self;
         let (model, begin) = start::model::<B>(golden, run, &device)?;
-        let optimizer = start::optimizer(golden, run, &model, &begin)?;
+        let layers = lora_layers(&model);
+        let model = match run.plain {
+            true => model.adapted(&run.config.full_rank().layers, 0),
+            false => model,
+        };
+        let optimizer = start::optimizer(golden, run, &model, &layers, &begin)?;
+        drop(layers);
         let mut report = RunReport::new(run, self.backend, rounds_operands::<B>(&device));
         let mut bookkeeping = Bookkeeping::default();
         bookkeeping.compare_state(0, optimizer.inner().layer_states(), &begin)?;
         drop(begin);
-        let first = golden.gradients(run)?;
+        // Those of a plain model are of whole weights, which the authors' program does not have.
+        let first = golden.gradients(run)?.filter(|_| !run.plain);
         if let Some(file) = &first {
             report.logit_difference = compare_logits(golden, &model, file, &device)?;
         }

@@ -115,7 +115,7 @@ impl RunReport {
     pub(super) fn new(run: &GoldenRun, backend: &str, rounds_operands: bool) -> Self {
         let none = Difference::default();
         Self {
-            run: run.name.clone(),
+            run: run.title(),
             backend: backend.to_owned(),
             rounds_operands,
             steps: run.updates,

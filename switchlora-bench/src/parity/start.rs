@@ -4,6 +4,7 @@ use super::error::GoldenError;
 use super::folder::{Golden, GoldenRun};
 use super::layout::transposed;
 use super::log::LoggedReset;
+use super::plain::{start_with, weights};
 use super::tensors::TensorFile;
 use burn::optim::Optimizer;
 use burn::tensor::TensorData;
@@ -11,7 +12,7 @@ use burn::tensor::backend::AutodiffBackend;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use switchlora_core::replay::{Recorded, Restart};
-use switchlora_core::{ClipGradNorm, LayerRecord, Method, MethodOptimizer};
+use switchlora_core::{ClipGradNorm, LayerRecord, LoraLayer, Method, MethodOptimizer};
 use switchlora_train::model::{LlamaForCausalLm, import};
 use switchlora_train::training::Optim;
 
@@ -96,25 +97,49 @@ pub(super) fn optimizer<B: AutodiffBackend>(
     golden: &Golden,
     run: &GoldenRun,
     model: &LlamaForCausalLm<B>,
+    layers: &[LoraLayer<B>],
     start: &TensorFile,
 ) -> Result<Optim<B>, GoldenError> {
     let mut recorded = Recorded::default();
     let optimizer = match run.config.method {
-        Method::Full | Method::Lora | Method::SwitchLora => switching(run, model, start)?,
+        Method::Full | Method::Lora | Method::SwitchLora => switching(run, model, layers, start)?,
         Method::ReLora => {
             recorded.restarts = Some(Arc::new(restarts(golden, run)?));
-            run.config.replay(recorded)
+            let mut optimizer = method(run, recorded);
+            if run.plain {
+                optimizer.prepare(model);
+                let mut record = optimizer.to_record();
+                start_with(&mut record, layers);
+                optimizer = optimizer.load_record(record);
+            }
+            optimizer
         }
         Method::GaLore => {
             if !run.own_projections {
                 let gap = run.config.galore.gap;
                 recorded.projections = Some(Arc::new(projections(golden, run, gap)?));
             }
-            run.config.replay(recorded)
+            method(run, recorded)
         }
         Method::Muon => run.config.optimizer(),
     };
     Ok(ClipGradNorm::new(run.log.max_norm(), optimizer))
+}
+
+/// The optimizer of a run before it has any state.
+fn method<B: AutodiffBackend>(
+    run: &GoldenRun,
+    recorded: Recorded,
+) -> MethodOptimizer<LlamaForCausalLm<B>, B> {
+    let optimizer = run.config.replay(recorded);
+    let rank = match run.config.method {
+        Method::GaLore => run.config.galore.rank,
+        _ => run.config.layers.rank.unwrap_or_default(),
+    };
+    match run.plain {
+        true => optimizer.on_weights(weights(rank)),
+        false => optimizer,
+    }
 }
 
 /// The projections of each refresh, `[rank, min(n, m)]`.
@@ -176,15 +201,18 @@ fn restarts(
     run.log.resets.iter().map(restart).collect()
 }
 
-/// The optimizer with the candidates of the run's start and the draws of its log.
+/// The optimizer with the candidates of the run's start and the draws of its log, and with the factors of `layers` if it
+/// holds them.
 fn switching<B: AutodiffBackend>(
     run: &GoldenRun,
     model: &LlamaForCausalLm<B>,
+    layers: &[LoraLayer<B>],
     start: &TensorFile,
 ) -> Result<MethodOptimizer<LlamaForCausalLm<B>, B>, GoldenError> {
-    let mut fresh: MethodOptimizer<_, B> = run.config.optimizer();
+    let mut fresh = method::<B>(run, Recorded::default());
     fresh.prepare(model);
     let mut record = fresh.to_record();
+    start_with(&mut record, layers);
     for layer in &mut record.layers {
         load_candidates(layer, start)?;
     }
@@ -193,7 +221,7 @@ fn switching<B: AutodiffBackend>(
         draws: Some(Arc::new(draws(run, paths)?)),
         ..Recorded::default()
     };
-    let mut optimizer = run.config.replay(recorded).load_record(record);
+    let mut optimizer = method(run, recorded).load_record(record);
     optimizer.prepare(model);
     Ok(optimizer)
 }

@@ -4,6 +4,7 @@ use super::difference::Difference;
 use super::error::GoldenError;
 use super::folder::Golden;
 use super::moments::compare_moments;
+use super::plain::Apart;
 use super::report::StateReport;
 use super::start::is_parameter;
 use super::tensors::TensorFile;
@@ -13,7 +14,7 @@ use burn::tensor::backend::AutodiffBackend;
 use hashbrown::HashSet;
 use std::collections::BTreeMap;
 use switchlora_core::LayerRecord;
-use switchlora_train::model::{LlamaForCausalLm, export, parameter_names};
+use switchlora_train::model::LlamaForCausalLm;
 use switchlora_train::training::Optim;
 
 /// Compares everything that a state file holds; it need not hold the whole state.
@@ -25,12 +26,13 @@ pub(super) fn compare_state<B: AutodiffBackend>(
     file: &TensorFile,
 ) -> Result<StateReport, GoldenError> {
     let mut report = StateReport::new(updates);
-    compare_parameters(golden, &export::<B, _>(model), file, &mut report)?;
+    let apart = Apart::of(model, optimizer);
+    compare_parameters(golden, &apart.values, file, &mut report)?;
     let record = optimizer.inner().to_record();
     for layer in &record.layers {
         compare_pools(layer, file, &mut report.pools)?;
     }
-    compare_moments(&parameter_names::<B, _>(model), &record, file, &mut report)?;
+    compare_moments(&apart.names, &record, file, &mut report)?;
     if report.entries() == 0 {
         let (found, expected) = ("missing", "any tensor of the state");
         return Err(GoldenError::tensor(&file.path, "model.*", found, expected));
