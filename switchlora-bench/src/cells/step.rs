@@ -22,6 +22,7 @@ pub(super) fn measure(
     let config = LlamaConfig::resolve(&experiment.model)?;
     let rank = experiment.rank.unwrap_or(config.default_rank());
     let bench = StepBench {
+        plain: false,
         model: experiment.model.clone(),
         config: config.clone(),
         rank,

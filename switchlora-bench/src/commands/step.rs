@@ -49,6 +49,9 @@ pub struct Step {
     /// Activations that the backward pass computes again instead of keeping them.
     #[arg(long, value_enum, default_value_t)]
     recompute: Recompute,
+    /// Methods with a rank train a plain model: the optimizer holds the factors and projects the gradients.
+    #[arg(long)]
+    plain: bool,
     /// Updates to time, after a warm-up.
     #[arg(long, default_value_t = 20)]
     updates: usize,
@@ -93,6 +96,7 @@ impl Step {
             frozen: self.frozen,
             pool_precision: self.pool_precision,
             recompute: self.recompute,
+            plain: self.plain,
             batch_size: self.batch_size,
             sequence_length: self.sequence_length,
             methods: self.methods,

@@ -4,14 +4,9 @@ use super::layout::transposed;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use std::collections::BTreeMap;
-use switchlora_core::{LoraLayer, OptimizerRecord, Weights};
+use switchlora_core::{LoraLayer, OptimizerRecord};
 use switchlora_train::model::{LlamaForCausalLm, NamedTensor, export, parameter_names};
 use switchlora_train::training::Optim;
-
-/// The projections of a model, all at one rank.
-pub(super) fn weights(rank: usize) -> Weights {
-    Weights::matching(move |path, _| path.ends_with("_proj.weight").then_some(rank))
-}
 
 /// Puts the factors of `layers` into a record that has drawn its own.
 pub(super) fn start_with<B: Backend>(record: &mut OptimizerRecord, layers: &[LoraLayer<B>]) {

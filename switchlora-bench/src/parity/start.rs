@@ -4,7 +4,7 @@ use super::error::GoldenError;
 use super::folder::{Golden, GoldenRun};
 use super::layout::transposed;
 use super::log::LoggedReset;
-use super::plain::{start_with, weights};
+use super::plain::start_with;
 use super::tensors::TensorFile;
 use burn::optim::Optimizer;
 use burn::tensor::TensorData;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use switchlora_core::replay::{Recorded, Restart};
 use switchlora_core::{ClipGradNorm, LayerRecord, LoraLayer, Method, MethodOptimizer};
-use switchlora_train::model::{LlamaForCausalLm, import};
+use switchlora_train::model::{LlamaForCausalLm, import, projection_weights};
 use switchlora_train::training::Optim;
 
 /// Endings of the names of a model's parameters; tensors of other names are the method's bookkeeping.
@@ -137,7 +137,7 @@ fn method<B: AutodiffBackend>(
         _ => run.config.layers.rank.unwrap_or_default(),
     };
     match run.plain {
-        true => optimizer.on_weights(weights(rank)),
+        true => optimizer.on_weights(projection_weights(rank)),
         false => optimizer,
     }
 }

@@ -25,6 +25,8 @@ pub struct StepBench {
     pub pool_precision: PoolPrecision,
     /// Activations that the backward pass computes again.
     pub recompute: Recompute,
+    /// Whether methods with a rank train a plain model, whose factors the optimizer holds.
+    pub plain: bool,
     /// Sequences per batch.
     pub batch_size: usize,
     /// Tokens per sequence.

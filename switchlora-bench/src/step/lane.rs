@@ -5,10 +5,10 @@ use super::method::{LEARNING_RATE, steady, timed};
 use super::report::{StepReport, microseconds};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use std::time::{Duration, Instant};
-use switchlora_core::{ClipGradNorm, Method};
+use switchlora_core::{ClipGradNorm, Method, MethodConfig};
 use switchlora_ops::computes_at_once;
 use switchlora_train::data::TokenBatch;
-use switchlora_train::model::LlamaForCausalLm;
+use switchlora_train::model::{LlamaForCausalLm, projection_weights};
 use switchlora_train::training::{Observer, Optim, Phase, Training};
 
 const MAX_NORM: f64 = 1.0;
@@ -47,16 +47,28 @@ impl<B: AutodiffBackend> Lane<B> {
         let mut config = timed(method, bench.rank, &bench.config.shape())?;
         (config.layers.precision, config.layers.frozen) = (bench.precision, bench.frozen);
         config.layers.pool_precision = bench.pool_precision;
-        let model = LlamaForCausalLm::new(&bench.config, &config.layers, bench.seed, device);
+        let plain = bench.plain && method.uses_rank();
+        let layers = match plain {
+            true => config.full_rank().layers,
+            false => config.layers.clone(),
+        };
+        let model = LlamaForCausalLm::new(&bench.config, &layers, bench.seed, device);
         let model = model.recomputing(bench.recompute);
         let steady = steady(&config).filter(|_| bench.switch_time);
-        let switching = steady.as_ref().map(|_| config.optimizer());
-        let optimizer = steady.unwrap_or(config).optimizer();
-        let optimizer = ClipGradNorm::new(MAX_NORM, optimizer);
+        let optimizer = |config: &MethodConfig| {
+            let optimizer = config.optimizer();
+            let optimizer = match plain {
+                true => optimizer.on_weights(projection_weights(bench.rank)),
+                false => optimizer,
+            };
+            ClipGradNorm::new(MAX_NORM, optimizer)
+        };
+        let switching = steady.as_ref().map(|_| optimizer(&config));
+        let optimizer = optimizer(&steady.unwrap_or(config));
         Ok(Self {
             method,
             training: Training::from_parts(model, optimizer, |_| LEARNING_RATE, 1),
-            switching: switching.map(|optimizer| ClipGradNorm::new(MAX_NORM, optimizer)),
+            switching,
             device: device.clone(),
             times: Times::default(),
         })

@@ -25,6 +25,7 @@ pub use llama::{Llama, LlamaForCausalLm};
 pub use merge::merge_adapters;
 pub use names::{
     HostParameter, HostParameters, NameError, NamedTensor, export, import, parameter_names,
+    projection_weights,
 };
 pub use norm::RmsNorm;
 pub use recompute::Recompute;

@@ -9,6 +9,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 use std::collections::BTreeMap;
+use switchlora_core::Weights;
 use switchlora_ops::HostRead;
 
 /// A parameter of a model, and its name and layout in a file.
@@ -60,6 +61,11 @@ pub fn parameter_names<B: Backend, M: Module<B>>(module: &M) -> Vec<NamedTensor>
     let mut names = Names::<B>::default();
     module.visit(&mut names);
     names.found
+}
+
+/// The projections of a LLaMA without factors, for an optimizer that holds them at rank `rank`.
+pub fn projection_weights(rank: usize) -> Weights {
+    Weights::matching(move |path, _| path.ends_with("_proj.weight").then_some(rank))
 }
 
 /// The parameters of a model, read to the host in the layout of the device.
