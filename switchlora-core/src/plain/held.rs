@@ -49,13 +49,17 @@ impl<B: Backend> HeldFactors<B> {
     ) -> Result<(), StateError> {
         let taken = |id| layers.lora.iter().any(|layer| layer.weight.id == id);
         let named: Vec<_> = named.into_iter().filter(|w| !taken(w.id)).collect();
+        // All of them first: after an error everything is as it was.
+        for weight in &named {
+            let known = self.all.get(&weight.id);
+            known.map_or(Ok(()), |factors| factors.check(weight))?;
+        }
         let mut old = std::mem::take(&mut self.all);
         self.order.clear();
         for (index, weight) in named.into_iter().enumerate() {
             let known = old.remove(&weight.id);
             let fresh = || Factors::drawn(&weight, config, index as u64);
             let factors = known.unwrap_or_else(fresh);
-            factors.check(&weight)?;
             layers.lora.push(factors.layer(&weight));
             layers.plain.retain(|plain| plain.id != weight.id);
             self.order.push((weight.layer().to_owned(), weight.id));
