@@ -5,7 +5,7 @@
 //! fields, and on plain weights that a [rule](Weights) names. Without either it is AdamW. No update reads from the device.
 
 use crate::config_error::{ConfigError, in_range, insist};
-use crate::layers::{Layers, LoraLayer};
+use crate::layers::Layers;
 use crate::plain::{HeldFactors, Named, Weights};
 use crate::planner::{Planner, Update};
 use crate::record::{OptimizerRecord, load_moments, read_moments};
@@ -19,6 +19,8 @@ use hashbrown::{HashMap, HashSet};
 use std::any::Any;
 use std::marker::PhantomData;
 use switchlora_ops::Moments;
+
+mod named;
 
 /// The optimizer of a method. Created by [`MethodConfig::optimizer`](crate::MethodConfig::optimizer) or
 /// [`SwitchLoraConfig::optimizer`](crate::SwitchLoraConfig::optimizer); put it inside a [`ClipGradNorm`](crate::ClipGradNorm).
@@ -124,34 +126,6 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
         }
     }
 
-    /// The same optimizer for a module whose layers are plain: it trains the weights that `weights` names, besides any
-    /// [`SwitchLoraLinear`](crate::SwitchLoraLinear) with factors of its own.
-    ///
-    /// A method with factors holds those of the named weights, which start by its configuration with the weights as they are.
-    /// GaLore projects the gradients of the named weights to their ranks, Muon makes their steps orthogonal, and without a
-    /// method ([`Method::Full`](crate::Method::Full)) only the [layers' learning rate](Self::with_layer_rate) distinguishes
-    /// them. A rule that cannot be followed is an error of [`try_prepare`](Self::try_prepare).
-    ///
-    /// ```
-    /// use burn::backend::Autodiff;
-    /// use burn::nn::transformer::{TransformerEncoder, TransformerEncoderConfig};
-    /// use burn_flex::Flex;
-    /// use switchlora_core::{ClipGradNorm, SwitchLoraConfig, SwitchSchedule, Weights};
-    ///
-    /// type B = Autodiff<Flex>;
-    /// let model: TransformerEncoder<B> = TransformerEncoderConfig::new(32, 64, 4, 2).init(&Default::default());
-    /// let method = SwitchLoraConfig::new(Some(8), SwitchSchedule::decaying(40.0, 0.1, 1000)).unwrap();
-    /// let mut optimizer = method.optimizer::<_, B>().on_weights(Weights::linear(8));
-    /// optimizer.try_prepare(&model).unwrap();
-    /// let optimizer = ClipGradNorm::new(1.0, optimizer);
-    /// ```
-    pub fn on_weights(self, weights: Weights) -> Self {
-        Self {
-            weights: Some(weights),
-            ..self
-        }
-    }
-
     /// Updates that happened; waits for the last decision.
     pub fn updates(&self) -> u64 {
         match &self.restored {
@@ -214,56 +188,6 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
         Ok(layers)
     }
 
-    /// Adds the named weights to the `layers` of a module: those with factors, or those without.
-    fn place(
-        &mut self,
-        mut layers: Layers<B::InnerBackend>,
-        named: Vec<Named<B::InnerBackend>>,
-    ) -> Result<Layers<B::InnerBackend>, StateError> {
-        let Some(weights) = &self.weights else {
-            return Ok(layers);
-        };
-        if self.placed.as_ref() != Some(&named.len()) {
-            self.placed = Some(named.len());
-            self.remarks[0].push(weights.remark(&named));
-        }
-        match self.host.method.factors() {
-            Some(config) => self.held.prepare(named, config, &mut layers)?,
-            None => named.iter().for_each(|weight| layers.add(weight.plain())),
-        }
-        Ok(layers)
-    }
-
-    /// Puts what the update takes in the place of the gradients of named weights: the gradients of their factors, which are
-    /// much smaller. The projection is linear, so gradients may be projected before they are added up or averaged, and each
-    /// update does it for those that are not.
-    ///
-    /// # Panics
-    ///
-    /// Where [`try_prepare`](Self::try_prepare) returns an error, with its message.
-    pub fn project(&mut self, module: &M, mut gradients: GradientsParams) -> GradientsParams {
-        if self.weights.is_some() {
-            self.layers(module);
-            self.held.project::<B, M>(module, &mut gradients);
-        }
-        gradients
-    }
-
-    /// The named weights with the factors that the optimizer holds for them, in the order of the walk, as for layers with
-    /// factors; but `weight` is the module's plain one, `W + s AᵀB`. Empty for a method without factors.
-    ///
-    /// # Errors
-    ///
-    /// As [`try_prepare`](Self::try_prepare), which it does too.
-    pub fn held_layers(
-        &mut self,
-        module: &M,
-    ) -> Result<Vec<LoraLayer<B::InnerBackend>>, StateError> {
-        let layers = self.find_layers(module)?.lora;
-        let held = |layer: &LoraLayer<_>| self.held.all.contains_key(&layer.weight.id);
-        Ok(layers.into_iter().filter(held).collect())
-    }
-
     /// Carries out a plan; `trained` are the parameters of layers.
     fn commit(
         &mut self,
@@ -305,7 +229,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
             return Ok(());
         };
         let holds = self.weights.is_some() && self.host.method.factors().is_some();
-        check_form(record, holds)?;
+        record.check_form(holds)?;
         let device = module.devices().into_iter().next().unwrap_or_default();
         if !record.factors.is_empty() {
             self.held = HeldFactors::load(record.factors.clone(), named, &device)?;
@@ -429,24 +353,6 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> Optimizer<M, B> for MethodOptimiz
             weights: self.weights,
             ..Self::new(self.fresh)
         }
-    }
-}
-
-/// Checks that a record was saved for the form of the method that the optimizer has: whether it holds factors.
-fn check_form(record: &OptimizerRecord, holds: bool) -> Result<(), StateError> {
-    let (plain, layers) = ("plain weights", "layers with factors of their own");
-    match (holds, record.factors.is_empty(), record.layers.is_empty()) {
-        (false, false, _) => Err(StateError::Form {
-            found: plain,
-            expected: layers,
-            advice: "name the weights with on_weights",
-        }),
-        (true, true, false) => Err(StateError::Form {
-            found: layers,
-            expected: plain,
-            advice: "load it into an optimizer without on_weights, with the module that has these layers",
-        }),
-        _ => Ok(()),
     }
 }
 

@@ -64,6 +64,28 @@ impl OptimizerRecord {
         self.factors.iter().try_for_each(FactorsRecord::check)?;
         self.layers.iter().try_for_each(LayerRecord::check)
     }
+
+    /// Checks that it was saved for the form of the method that an optimizer has: whether it holds factors of plain weights.
+    ///
+    /// # Errors
+    ///
+    /// It was saved for the other one.
+    pub(crate) fn check_form(&self, holds: bool) -> Result<(), StateError> {
+        let (plain, layers) = ("plain weights", "layers with factors of their own");
+        match (holds, self.factors.is_empty(), self.layers.is_empty()) {
+            (false, false, _) => Err(StateError::Form {
+                found: plain,
+                expected: layers,
+                advice: "name the weights with on_weights",
+            }),
+            (true, true, false) => Err(StateError::Form {
+                found: layers,
+                expected: plain,
+                advice: "load it into an optimizer without on_weights, with the module that has these layers",
+            }),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The factors that the optimizer holds for one plain weight.

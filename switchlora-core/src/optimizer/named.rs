@@ -1,0 +1,89 @@
+//! An optimizer on plain weights that a rule names.
+
+use super::MethodOptimizer;
+use crate::layers::{Layers, LoraLayer};
+use crate::plain::{Named, Weights};
+use crate::state_error::StateError;
+use burn::module::AutodiffModule;
+use burn::optim::GradientsParams;
+use burn::tensor::backend::AutodiffBackend;
+
+impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
+    /// The same optimizer for a module whose layers are plain: it trains the weights that `weights` names, besides any
+    /// [`SwitchLoraLinear`](crate::SwitchLoraLinear) with factors of its own.
+    ///
+    /// A method with factors holds those of the named weights, which start by its configuration with the weights as they are.
+    /// GaLore projects the gradients of the named weights to their ranks, Muon makes their steps orthogonal, and without a
+    /// method ([`Method::Full`](crate::Method::Full)) only the [layers' learning rate](Self::with_layer_rate) distinguishes
+    /// them. A rule that cannot be followed is an error of [`try_prepare`](Self::try_prepare).
+    ///
+    /// ```
+    /// use burn::backend::Autodiff;
+    /// use burn::nn::transformer::{TransformerEncoder, TransformerEncoderConfig};
+    /// use burn_flex::Flex;
+    /// use switchlora_core::{ClipGradNorm, SwitchLoraConfig, SwitchSchedule, Weights};
+    ///
+    /// type B = Autodiff<Flex>;
+    /// let model: TransformerEncoder<B> = TransformerEncoderConfig::new(32, 64, 4, 2).init(&Default::default());
+    /// let method = SwitchLoraConfig::new(Some(8), SwitchSchedule::decaying(40.0, 0.1, 1000)).unwrap();
+    /// let mut optimizer = method.optimizer::<_, B>().on_weights(Weights::linear(8));
+    /// optimizer.try_prepare(&model).unwrap();
+    /// let optimizer = ClipGradNorm::new(1.0, optimizer);
+    /// ```
+    pub fn on_weights(self, weights: Weights) -> Self {
+        Self {
+            weights: Some(weights),
+            ..self
+        }
+    }
+
+    /// Adds the named weights to the `layers` of a module: those with factors, or those without.
+    pub(super) fn place(
+        &mut self,
+        mut layers: Layers<B::InnerBackend>,
+        named: Vec<Named<B::InnerBackend>>,
+    ) -> Result<Layers<B::InnerBackend>, StateError> {
+        let Some(weights) = &self.weights else {
+            return Ok(layers);
+        };
+        if self.placed.as_ref() != Some(&named.len()) {
+            self.placed = Some(named.len());
+            self.remarks[0].push(weights.remark(&named));
+        }
+        match self.host.method.factors() {
+            Some(config) => self.held.prepare(named, config, &mut layers)?,
+            None => named.iter().for_each(|weight| layers.add(weight.plain())),
+        }
+        Ok(layers)
+    }
+
+    /// Puts what the update takes in the place of the gradients of named weights: the gradients of their factors, which are
+    /// much smaller. The projection is linear, so gradients may be projected before they are added up or averaged, and each
+    /// update does it for those that are not.
+    ///
+    /// # Panics
+    ///
+    /// Where [`try_prepare`](Self::try_prepare) returns an error, with its message.
+    pub fn project(&mut self, module: &M, mut gradients: GradientsParams) -> GradientsParams {
+        if self.weights.is_some() {
+            self.layers(module);
+            self.held.project::<B, M>(module, &mut gradients);
+        }
+        gradients
+    }
+
+    /// The named weights with the factors that the optimizer holds for them, in the order of the walk, as for layers with
+    /// factors; but `weight` is the module's plain one, `W + s AᵀB`. Empty for a method without factors.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_prepare`](Self::try_prepare), which it does too.
+    pub fn held_layers(
+        &mut self,
+        module: &M,
+    ) -> Result<Vec<LoraLayer<B::InnerBackend>>, StateError> {
+        let layers = self.find_layers(module)?.lora;
+        let held = |layer: &LoraLayer<_>| self.held.all.contains_key(&layer.weight.id);
+        Ok(layers.into_iter().filter(held).collect())
+    }
+}
