@@ -294,18 +294,12 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> GuardedOptimizer<M, B> for Method
         let trained = layers.trained();
         // The commit must be the only owner of what it writes to.
         drop(layers);
-        let mut module = self.commit(
-            learning_rate,
-            module,
-            gradients,
-            guard,
-            trained.clone(),
-            plan,
-        );
+        let mut module = self.commit(learning_rate, module, gradients, guard, trained, plan);
         if is_final {
             let layers = self.layers(&module);
             let Host { method, progress } = &mut *self.host;
             let plan = method.plan_after(&progress.update(&layers, &self.moments));
+            let trained = layers.trained();
             drop(layers);
             if let Some(plan) = plan {
                 // The update has been accepted, and nothing is left to scale.

@@ -1,6 +1,6 @@
 //! The replay on plain weights: the model has none of the factors, which the optimizer holds.
 
-use super::layout::transposed;
+use super::layout::as_in_file;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use std::collections::BTreeMap;
@@ -64,6 +64,5 @@ fn frozen<B: Backend>(layer: &LoraLayer<B>) -> Tensor<B, 2> {
 /// A matrix in the layout of a file, which has its transpose.
 fn in_file<B: Backend>(matrix: Tensor<B, 2>) -> TensorData {
     let [rows, columns] = matrix.dims();
-    let values: Vec<f32> = matrix.into_data().iter::<f32>().collect();
-    TensorData::new(transposed(&values, rows, columns), [columns, rows])
+    TensorData::new(as_in_file(&matrix.into_data(), true), [columns, rows])
 }

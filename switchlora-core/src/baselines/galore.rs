@@ -239,11 +239,12 @@ impl<B: Backend> Planner<B> for GaLore<B> {
         _pools: &mut Pools<B>,
     ) -> Result<Vec<String>, StateError> {
         let first = !std::mem::replace(&mut self.prepared, true);
-        for weight in &layers.plain {
-            let expected = self.config.rank_for(weight).unwrap_or(self.config.rank);
-            let projection = self.projections.get(&weight.id).map(Tensor::dims);
-            if let Some(found) = projection.filter(|found| found[0] != expected) {
-                let found = found.to_vec();
+        let named = layers.plain.iter().filter_map(|w| Some((w.id, w.rank?)));
+        let named: HashMap<ParamId, usize> = named.collect();
+        for (id, projection) in &self.projections {
+            let expected = named.get(id).copied().unwrap_or(self.config.rank);
+            if projection.dims()[0] != expected {
+                let found = projection.dims().to_vec();
                 return Err(StateError::Projection { found, expected });
             }
         }

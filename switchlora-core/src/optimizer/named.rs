@@ -46,8 +46,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
         let Some(weights) = &self.weights else {
             return Ok(layers);
         };
-        if self.placed.as_ref() != Some(&named.len()) {
-            self.placed = Some(named.len());
+        if self.placed.replace(named.len()) != Some(named.len()) {
             self.remarks[0].push(weights.remark(&named));
         }
         match self.host.method.factors() {

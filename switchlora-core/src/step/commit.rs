@@ -112,39 +112,48 @@ impl<B: AutodiffBackend> Commit<'_, B> {
     fn through_factors(
         &mut self,
         weight: Matrix<B>,
-        factors: &mut Factors<B::InnerBackend>,
+        factors: Factors<B::InnerBackend>,
         rows: &mut HashMap<ParamId, RowPlan<B::InnerBackend>>,
-    ) -> Matrix<B> {
-        let a = self.factor(&mut factors.a, rows);
-        let b = self.factor(&mut factors.b, rows);
-        if a.is_none() && b.is_none() {
-            return weight;
+    ) -> (Matrix<B>, Factors<B::InnerBackend>) {
+        let (a, before_a) = self.factor(factors.a, rows);
+        let (b, before_b) = self.factor(factors.b, rows);
+        let factors = Factors { a, b, ..factors };
+        if before_a.is_none() && before_b.is_none() {
+            return (weight, factors);
         }
-        let a = a.unwrap_or_else(|| factors.a.value.clone());
-        let b = b.unwrap_or_else(|| factors.b.value.clone());
-        factors.follow(weight, [a, b])
+        let a = before_a.unwrap_or_else(|| factors.a.value.clone());
+        let b = before_b.unwrap_or_else(|| factors.b.value.clone());
+        (factors.follow(weight, [a, b]), factors)
     }
 
-    /// Moves a factor. Returns what it was between the exchange of its rows and its step; `None` if it took no step.
+    /// A factor after its move, and what it was between the exchange of its rows and its step; `None` if it took no step.
     fn factor(
         &mut self,
-        factor: &mut Factor<B::InnerBackend>,
+        Factor { id, value }: Factor<B::InnerBackend>,
         rows: &mut HashMap<ParamId, RowPlan<B::InnerBackend>>,
-    ) -> Option<Matrix<B>> {
-        let mut plan = rows.remove(&factor.id).unwrap_or_default();
-        let gradient = self.gradients.remove::<B::InnerBackend, 2>(factor.id);
-        factor.replace(plan.replaced.take(), &self.guard);
+    ) -> (Factor<B::InnerBackend>, Option<Matrix<B>>) {
+        let mut plan = rows.remove(&id).unwrap_or_default();
+        let gradient = self.gradients.remove::<B::InnerBackend, 2>(id);
+        let value = self.exchanged(value, &mut plan);
         let steps = gradient.is_some() || plan.step.is_some();
-        let before = factor.value.clone();
+        let before = steps.then(|| value.clone());
         let adamw = self.adamw;
-        factor.value = self.rows(factor.id, before.clone(), gradient, plan, &adamw);
-        steps.then_some(before)
+        let value = self.rows(id, value, gradient, plan, &adamw);
+        (Factor { id, value }, before)
     }
 
     /// `weight + leftᵀ right`. If the update is refused a product of zeros is added, so that the weight changes in place.
     fn add(&self, weight: Matrix<B>, left: Matrix<B>, right: Matrix<B>) -> Matrix<B> {
         let left = self.guard.choose(left, Tensor::zeros_like);
         add_product(weight, left, right)
+    }
+
+    /// `parameter: [rows, columns]` with its replaced rows, which are taken out of `plan`.
+    fn exchanged(&self, parameter: Matrix<B>, plan: &mut RowPlan<B::InnerBackend>) -> Matrix<B> {
+        match plan.replaced.take() {
+            Some((rows, values)) => self.guard.write_rows(parameter, &rows, values),
+            None => parameter,
+        }
     }
 
     /// `parameter: [rows, columns]` after the planned writes to its rows and AdamW.
@@ -157,9 +166,7 @@ impl<B: AutodiffBackend> Commit<'_, B> {
         constants: &AdamW,
     ) -> Matrix<B> {
         let number = parameter.dims()[0];
-        if let Some((rows, values)) = plan.replaced.take() {
-            parameter = self.guard.write_rows(parameter, &rows, values);
-        }
+        parameter = self.exchanged(parameter, &mut plan);
         if let Some(step) = plan.step.take() {
             return self.stepped(id, parameter, step);
         }
@@ -236,9 +243,9 @@ impl<B: AutodiffBackend> ModuleMapper<B> for Walk<'_, '_, B> {
         let rows = if D > 1 { shape[0] } else { 1 };
         let matrix = [rows, shape.iter().product::<usize>() / rows.max(1)];
         let write = self.plan.weights.remove(&id);
-        let updated = if let Some(mut factors) = self.commit.factors.remove(&id) {
+        let updated = if let Some(factors) = self.commit.factors.remove(&id) {
             let (weight, rows) = (tensor.inner().reshape(matrix), &mut self.plan.rows);
-            let weight = self.commit.through_factors(weight, &mut factors, rows);
+            let (weight, factors) = self.commit.through_factors(weight, factors, rows);
             self.commit.factors.insert(id, factors);
             weight
         } else if let Some(write) = write {

@@ -3,7 +3,6 @@
 //! The module's weight is `W + s AᵀB` at all times. A step of the factors changes it by `s (A'ᵀB' - AᵀB)`, and a switch or a
 //! restart by nothing: `W`, which nobody holds, absorbs what the factors lose.
 
-use super::guard::Guard;
 use burn::module::ParamId;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -44,17 +43,6 @@ impl<B: Backend> Factors<B> {
         match self.outputs_first {
             true => add_product(weight, on_b, on_a),
             false => add_product(weight, on_a, on_b),
-        }
-    }
-}
-
-impl<B: Backend> Factor<B> {
-    /// The side with `replaced` rows, if the update happens.
-    pub fn replace(&mut self, replaced: Option<(Vec<usize>, Tensor<B, 2>)>, guard: &Guard<B>) {
-        if let Some((rows, values)) = replaced {
-            // The only owner, so that the rows are written in place.
-            let value = std::mem::replace(&mut self.value, values.clone());
-            self.value = guard.write_rows(value, &rows, values);
         }
     }
 }
