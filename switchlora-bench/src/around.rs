@@ -14,7 +14,7 @@ use burn::tensor::backend::AutodiffBackend;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::path::PathBuf;
-use switchlora_core::{ClipGradNorm, MethodConfig, SwitchSchedule};
+use switchlora_core::{MethodConfig, SwitchSchedule};
 use switchlora_train::backend::{BackendKind, Job};
 use switchlora_train::experiment::LearningRateSchedule;
 use switchlora_train::model::LlamaForCausalLm;
@@ -156,7 +156,7 @@ impl AroundJob {
     /// An optimizer of another configuration with the same state.
     fn exchanged<B: AutodiffBackend>(&self, old: &Optim<B>, config: &MethodConfig) -> Optim<B> {
         let record = Optimizer::<LlamaForCausalLm<B>, B>::to_record(old);
-        let new = ClipGradNorm::new(self.base.experiment.clip, config.optimizer());
+        let new = self.base.experiment.optimizer(config);
         Optimizer::<LlamaForCausalLm<B>, B>::load_record(new, record)
     }
 }

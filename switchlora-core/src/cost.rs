@@ -12,6 +12,8 @@
 //! Frozen weights and candidate pools may be kept in bf16, at half the bytes; pools in 8 bits, at a quarter and 4 bytes more
 //! for each vector.
 //!
+//! Where the optimizer holds the factors beside plain weights, gradients are `m n` and the rest of the state is the same.
+//!
 //! Everything that is trained besides the adapted layers (embeddings, norms, head) counts as in the first column.
 //!
 //! ```
@@ -201,6 +203,22 @@ impl Cost {
         }
     }
 
+    /// The same with factors that the optimizer holds beside plain weights: they are part of its state, the weights get
+    /// gradients too, and only the gradients of the factors are sent. AdamW trains `others` parameters.
+    ///
+    /// See [`MethodOptimizer::on_weights`](crate::MethodOptimizer::on_weights).
+    pub fn with_plain_weights(self, others: u64) -> Self {
+        let factors = self.trainable_parameters - others;
+        let total = self.total_parameters - factors;
+        Self {
+            total_parameters: total,
+            weight_bytes: self.weight_bytes - NUMBER * factors,
+            gradient_bytes: NUMBER * total,
+            moment_bytes: self.moment_bytes + NUMBER * factors,
+            ..self
+        }
+    }
+
     /// Bytes of weights, gradients, optimizer state and pools together.
     pub fn state_bytes(&self) -> u64 {
         self.weight_bytes + self.gradient_bytes + self.moment_bytes + self.pool_bytes
@@ -306,6 +324,20 @@ mod tests {
             }
             let muon = Method::Muon.cost(&one(n, m, 11), r);
             prop_assert_eq!(muon.moment_bytes, (4 * n * m + 8 * 11) as u64);
+        }
+
+        #[test]
+        fn plain_weights_cost_as_many_gradients_as_full_rank_and_send_as_little_as_factors(n in 1usize..300, m in 1usize..300, r in 0usize..300) {
+            let full = Method::Full.cost(&one(n, m, 11), r);
+            for method in [Method::Lora, Method::ReLora, Method::SwitchLora] {
+                let layers = method.cost(&one(n, m, 11), r);
+                let plain = layers.with_plain_weights(11);
+                prop_assert_eq!((plain.weight_bytes, plain.gradient_bytes), (full.weight_bytes, full.gradient_bytes));
+                prop_assert_eq!(plain.all_reduce_bytes, layers.all_reduce_bytes);
+                let more = plain.gradient_bytes - layers.gradient_bytes.min(plain.gradient_bytes);
+                let less = layers.gradient_bytes - layers.gradient_bytes.min(plain.gradient_bytes);
+                prop_assert_eq!(plain.state_bytes() + less, layers.state_bytes() + more);
+            }
         }
 
         #[test]

@@ -262,7 +262,10 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> GuardedOptimizer<M, B> for Method
         module: &M,
         gradients: GradientsParams,
     ) -> (GradientsParams, Vec<ParamId>) {
-        (self.project(module, gradients), self.held.ids())
+        if self.weights.is_some() {
+            self.layers(module);
+        }
+        (self.project(module, gradients), self.factor_ids())
     }
 
     fn step_guarded(

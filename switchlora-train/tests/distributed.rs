@@ -78,6 +78,8 @@ fn one_two_and_four_processes_write_the_same_checkpoints() {
         "relora --cycle 5",
         "galore --gap 5",
         "muon",
+        "switchlora --plain",
+        "relora --cycle 5 --plain --recompute layers",
     ];
     let cases = methods.map(|method| ("flex", method)).into_iter();
     for (backend, method) in cases.chain([("ndarray", "switchlora"), ("ndarray", "full")]) {

@@ -118,6 +118,9 @@ fn a_resumed_run_equals_one_that_was_never_stopped() {
         // The checkpoint to go on from is the last one in full rank, and one of the method.
         "--method switchlora --warm-start 8",
         "--method relora --cycle 2 --warm-start 3",
+        "--plain --accumulation 2",
+        "--plain --method lora --warm-start 3",
+        "--plain --method relora --cycle 2 --warm-start 8",
     ];
     for (number, flags) in cases.into_iter().enumerate() {
         let (whole, parts) = (format!("whole{number}"), format!("parts{number}"));
@@ -137,6 +140,58 @@ fn a_resumed_run_equals_one_that_was_never_stopped() {
             "{flags}"
         );
     }
+}
+
+#[test]
+fn a_plain_run_keeps_plain_weights_and_its_factors_in_the_state_of_the_optimizer() {
+    let place = Place::new();
+    for (out, flags) in [
+        ("kept", ""),
+        ("again", "--recompute layers"),
+        ("layers", "--plain=false"),
+    ] {
+        let output = place.train(
+            &format!("--plain --rank 4 {flags} --out {out}")
+                .replace("--plain --rank 4 --plain=false", "--rank 4"),
+        );
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+    // Projected layer by layer, or all at once.
+    assert_eq!(place.journal("kept"), place.journal("again"));
+    let names = |run: &str, file: &str| -> Vec<String> {
+        let file = place.path(&format!(
+            "{run}/checkpoints/step-00000012/{file}.safetensors"
+        ));
+        let bytes = std::fs::read(file).unwrap();
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        tensors.names().into_iter().map(ToOwned::to_owned).collect()
+    };
+    let factors = |run: &str, file: &str| {
+        let names = names(run, file).into_iter();
+        names.filter(|name| name.ends_with(".lora_A")).count()
+    };
+    let found = ["kept", "layers"].map(|run| [factors(run, "model"), factors(run, "optimizer")]);
+    assert_eq!(found[0][0], 0);
+    assert!(found[0][1] > 0);
+    assert_eq!(found[1], [found[0][1], 0]);
+    for command in ["eval kept", "export kept --out exported"] {
+        let output = place.run(command);
+        assert!(output.status.success(), "{command}: {}", stderr(&output));
+    }
+    let other = place.run("train --out kept --resume --plain=false --steps 20");
+    assert_eq!(other.status.code(), Some(2), "{}", stderr(&other));
+    assert!(stderr(&other).contains("plain"), "{}", stderr(&other));
+    std::fs::write(
+        place.path("zero.toml"),
+        "plain = true\n[switch]\nzero_weight = true",
+    )
+    .unwrap();
+    let zero = place.train("--config zero.toml --out zero");
+    assert!(
+        stderr(&zero).contains("switch.zero_weight is true"),
+        "{}",
+        stderr(&zero)
+    );
 }
 
 #[test]

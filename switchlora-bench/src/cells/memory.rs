@@ -8,7 +8,6 @@ use crate::tokens::RandomTokens;
 use anyhow::{Context, Result};
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
-use switchlora_core::ClipGradNorm;
 use switchlora_train::backend::{BackendKind, Job, device_memory, nvidia_card};
 use switchlora_train::experiment::Experiment;
 use switchlora_train::memory::{Resident, resident};
@@ -35,8 +34,9 @@ impl Job for Memory {
             .matmul(Tensor::ones([64, 64], &device))
             .into_data();
         let before = resident().context("this system does not report the memory of a process")?;
-        let model = LlamaForCausalLm::<B>::new(&config, &method.layers, 0, &device);
-        let optimizer = ClipGradNorm::new(experiment.clip, method.optimizer());
+        let model =
+            LlamaForCausalLm::<B>::new(&config, &experiment.model_layers(&method), 0, &device);
+        let optimizer = experiment.optimizer(&method);
         let mut training = Training::from_parts(model, optimizer, |_| 1e-3, 1);
         let shape = [experiment.batch_size, experiment.sequence_length];
         let mut batches = RandomTokens::new(config.vocab_size, shape, 0, &device);
@@ -65,14 +65,7 @@ impl Job for Memory {
         // Model and optimizer must exist until the memory has been read.
         drop(training);
         let rank = experiment.rank;
-        let cost = experiment
-            .method
-            .cost(&config.shape(), rank.unwrap_or(0))
-            .with_frozen(method.layers.frozen)
-            .with_pools(
-                method.layers.pool_precision,
-                config.shape().spare_vectors(rank.unwrap_or(0)),
-            );
+        let cost = experiment.cost(&config, &method);
         let predicted = cost.weight_bytes + cost.moment_bytes + cost.pool_bytes;
         let off = state as f64 / predicted as f64 - 1.0;
         Ok(MemoryRow {

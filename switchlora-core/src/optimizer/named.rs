@@ -4,7 +4,7 @@ use super::MethodOptimizer;
 use crate::layers::{Layers, LoraLayer};
 use crate::plain::{Named, Weights};
 use crate::state_error::StateError;
-use burn::module::AutodiffModule;
+use burn::module::{AutodiffModule, Module, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::backend::AutodiffBackend;
 
@@ -56,19 +56,25 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
         Ok(layers)
     }
 
-    /// Puts what the update takes in the place of the gradients of named weights: the gradients of their factors, which are
-    /// much smaller. The projection is linear, so gradients may be projected before they are added up or averaged, and each
-    /// update does it for those that are not.
+    /// Puts what the update takes in the place of the gradients of named weights: the gradients of their
+    /// [factors](Self::factor_ids), which are much smaller.
     ///
-    /// # Panics
-    ///
-    /// Where [`try_prepare`](Self::try_prepare) returns an error, with its message.
-    pub fn project(&mut self, module: &M, mut gradients: GradientsParams) -> GradientsParams {
-        if self.weights.is_some() {
-            self.layers(module);
-            self.held.project::<B, M>(module, &mut gradients);
-        }
+    /// `part` is the module or a part of it. The projection is linear, so gradients may be projected as they come, before they
+    /// are added up or sent, and each update does it for those that are not. Nothing changes before the optimizer has seen the
+    /// module, by [`prepare`](Self::prepare) or an update.
+    pub fn project<N: Module<B>>(
+        &self,
+        part: &N,
+        mut gradients: GradientsParams,
+    ) -> GradientsParams {
+        self.held.project::<B, N>(part, &mut gradients);
         gradients
+    }
+
+    /// The ids of the gradients of held factors, `[rank, d_input]` and `[rank, d_output]` of one weight after the other. They
+    /// belong to no parameter of the module.
+    pub fn factor_ids(&self) -> Vec<ParamId> {
+        self.held.ids()
     }
 
     /// The named weights with the factors that the optimizer holds for them, in the order of the walk, as for layers with

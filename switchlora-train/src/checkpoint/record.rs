@@ -2,8 +2,9 @@
 
 use super::{OptimizerState, Tensors};
 use crate::model::NamedTensor;
+use burn::module::ParamId;
 use std::collections::BTreeMap;
-use switchlora_core::{LayerRecord, MomentsRecord, OptimizerRecord};
+use switchlora_core::{FactorsRecord, LayerRecord, MomentsRecord, OptimizerRecord};
 
 /// Splits a record into tensors and host state, both by the names of the model's parameters.
 pub fn split(record: OptimizerRecord, names: &[NamedTensor]) -> (Tensors, OptimizerState) {
@@ -13,15 +14,24 @@ pub fn split(record: OptimizerRecord, names: &[NamedTensor]) -> (Tensors, Optimi
         failed_projections: record.failed_projections,
         ..OptimizerState::default()
     };
-    let name_of: BTreeMap<String, &String> =
-        names.iter().map(|n| (n.id.serialize(), &n.name)).collect();
+    let mut name_of: BTreeMap<String, String> = names
+        .iter()
+        .map(|n| (n.id.serialize(), n.name.clone()))
+        .collect();
+    for factors in record.factors {
+        let [a, b] = factor_names(&factors.path);
+        tensors.insert(a.clone(), factors.a);
+        tensors.insert(b.clone(), factors.b);
+        name_of.extend([(factors.a_id, a), (factors.b_id, b)]);
+        state.factors.push((factors.path, factors.scale));
+    }
     for (id, moments) in record.moments {
         let Some(name) = name_of.get(&id) else {
             continue;
         };
         tensors.insert(format!("{name}.first"), moments.first);
         tensors.insert(format!("{name}.second"), moments.second);
-        state.counts.insert((*name).clone(), moments.counts);
+        state.counts.insert(name.clone(), moments.counts);
     }
     let kinds = [
         ("projection", record.projections),
@@ -50,6 +60,11 @@ pub fn split(record: OptimizerRecord, names: &[NamedTensor]) -> (Tensors, Optimi
     (tensors, state)
 }
 
+/// The names of the factors beside a layer's weight, as where the layer has them itself.
+fn factor_names(path: &str) -> [String; 2] {
+    [format!("{path}.lora_A"), format!("{path}.lora_B")]
+}
+
 /// Joins tensors and host state to the record of a model whose parameters have the given names.
 ///
 /// # Errors
@@ -70,19 +85,35 @@ pub fn join(
         failed_projections: state.failed_projections,
         ..OptimizerRecord::default()
     };
+    let mut id_of: BTreeMap<String, String> = names
+        .iter()
+        .map(|n| (n.name.clone(), n.id.serialize()))
+        .collect();
+    for (path, scale) in state.factors {
+        let [a, b] = factor_names(&path);
+        let [a_id, b_id] = [(); 2].map(|()| ParamId::new().serialize());
+        record.factors.push(FactorsRecord {
+            a: take(a.clone())?,
+            b: take(b.clone())?,
+            a_id: a_id.clone(),
+            b_id: b_id.clone(),
+            path,
+            scale,
+        });
+        id_of.extend([(a, a_id), (b, b_id)]);
+    }
     for (name, counts) in state.counts {
-        let parameter = names.iter().find(|parameter| parameter.name == name);
-        let parameter = parameter.ok_or_else(|| format!("the model has no parameter {name}"))?;
+        let id = id_of.get(&name);
+        let id = id.ok_or_else(|| format!("the model has no parameter {name}"))?;
         let moments = MomentsRecord {
             first: take(format!("{name}.first"))?,
             second: take(format!("{name}.second"))?,
             counts,
         };
-        let id = parameter.id.serialize();
         if let Ok(projection) = take(format!("{name}.projection")) {
             record.projections.insert(id.clone(), projection);
         }
-        record.moments.insert(id, moments);
+        record.moments.insert(id.clone(), moments);
     }
     for NamedTensor { id, name, .. } in names {
         if let Ok(velocity) = take(format!("{name}.velocity")) {

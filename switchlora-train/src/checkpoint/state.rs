@@ -67,6 +67,9 @@ pub struct OptimizerState {
     /// GaLore projections that could not be computed so far.
     #[serde(default)]
     pub failed_projections: u64,
+    /// The scale `s` of the factors that the optimizer holds, by layer, in the order of the walk.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub factors: Vec<(String, f64)>,
 }
 
 #[cfg(test)]

@@ -33,6 +33,9 @@ pub struct PlanArgs {
     /// In how many bits the numbers of SwitchLoRA's candidate vectors are kept.
     #[arg(long, value_parser = flags::pool_precision(), default_value_t)]
     pool_precision: PoolPrecision,
+    /// The cost where the optimizer holds the factors beside plain weights.
+    #[arg(long, conflicts_with = "frozen")]
+    plain: bool,
     /// Sequences in a micro-batch: shows the memory of an update too.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..), requires = "sequence_length")]
     batch_size: Option<u32>,
@@ -64,6 +67,10 @@ pub fn run(args: PlanArgs) -> Result<ExitCode> {
     let plan = plan
         .with_frozen(args.frozen)
         .with_pools(args.pool_precision);
+    let plan = match args.plain {
+        true => plan.with_plain_weights(),
+        false => plan,
+    };
     let plan = match args.batch_size.zip(args.sequence_length) {
         None => plan,
         Some((size, length)) => plan.with_batch(Batch {

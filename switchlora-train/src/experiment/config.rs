@@ -20,6 +20,8 @@ pub struct Experiment {
     /// Rank of the factors or projections; unless given, a quarter of the hidden size, at most half of the narrowest
     /// projection.
     pub rank: Option<usize>,
+    /// Whether the optimizer holds the factors, beside a model of plain weights, instead of the model's layers.
+    pub plain: bool,
     /// Updates of the whole training.
     pub steps: u64,
     /// Sequences in a micro-batch.
@@ -95,6 +97,7 @@ impl Default for Experiment {
             method: Method::default(),
             model: "tiny".to_owned(),
             rank: None,
+            plain: false,
             steps: 1000,
             batch_size: 8,
             accumulation: 1,

@@ -7,6 +7,7 @@ mod configuration;
 mod differences;
 mod error;
 pub mod flags;
+mod form;
 mod learning_rate;
 mod paths;
 mod read;

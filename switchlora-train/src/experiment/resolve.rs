@@ -67,7 +67,17 @@ impl Experiment {
             true => _ = self.rank.get_or_insert(model.default_rank()),
             false => self.rank = None,
         }
-        if !self.method.freezes() {
+        self.plain &= self.method.freezes();
+        if self.plain {
+            let (key, zero) = ("switch.zero_weight", self.switch.zero_weight);
+            check(
+                key,
+                zero,
+                !zero,
+                "false with plain, whose weights stay as they are",
+            )?;
+        }
+        if !self.method.freezes() || self.plain {
             self.frozen = Precision::F32;
         }
         let freeze = self.switch.freeze;

@@ -65,7 +65,7 @@ impl Card<'_> {
 
     fn training(&self, text: &mut String, state: &State) -> std::fmt::Result {
         let experiment = &state.experiment;
-        let method = match experiment.method.rank(state.method.rank.unwrap_or(0)) {
+        let method = match experiment.method.rank(experiment.rank.unwrap_or(0)) {
             Some(rank) => format!("{}, rank {rank}", experiment.method.name()),
             None => experiment.method.name().to_owned(),
         };

@@ -48,7 +48,7 @@ impl<B: AutodiffBackend> TrainStep for LlamaForCausalLm<B> {
             loss: pass.loss(),
             report: None,
         };
-        let grads = pass.backward(self);
+        let grads = pass.backward(self, &());
         TrainOutput { grads, item }
     }
 }

@@ -38,7 +38,7 @@ impl Batch {
     }
 
     /// Bytes at the moment when most are alive, of a training whose state costs `cost`: when the output head has its
-    /// gradient and all activations are kept, or when the gradients are complete.
+    /// gradient and all activations are kept, or when those of the last layer come to the other gradients.
     pub fn peak_bytes(&self, model: &LlamaConfig, cost: &Cost) -> u64 {
         let (hidden, vocabulary) = (model.hidden_size as u64, model.vocab_size as u64);
         let between = cost.state_bytes() - cost.gradient_bytes;
@@ -47,7 +47,16 @@ impl Batch {
         let head = NUMBER * (hidden * vocabulary + logits + self.tokens() * hidden);
         // The activations of the first layer and as many gradients of them.
         let last = NUMBER * self.tokens() * 2 * of_layer(model);
-        between + (self.activation_bytes(model) + head).max(cost.gradient_bytes + last)
+        let gradients = match self.recompute {
+            Recompute::Nothing => cost.gradient_bytes,
+            // Of plain weights those of one layer at a time, beside what is left of all.
+            Recompute::Layers => {
+                let linears = model.num_parameters() - model.shape().other_parameters;
+                let one = NUMBER * linears / model.num_hidden_layers as u64;
+                cost.gradient_bytes.min(cost.all_reduce_bytes + one)
+            }
+        };
+        between + (self.activation_bytes(model) + head).max(gradients + last)
     }
 
     fn tokens(&self) -> u64 {

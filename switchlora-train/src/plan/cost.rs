@@ -21,6 +21,8 @@ pub struct Plan {
     pub frozen: Precision,
     /// In how many bits the numbers of the candidate vectors are kept.
     pub pool_precision: PoolPrecision,
+    /// Whether the optimizer holds the factors beside plain weights.
+    pub plain: bool,
     /// The micro-batch, if the memory that it needs is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<Batch>,
@@ -122,6 +124,7 @@ impl Plan {
             rank,
             frozen: Precision::F32,
             pool_precision: PoolPrecision::F32,
+            plain: false,
             batch: None,
             rows: methods.iter().map(row).collect(),
         })
@@ -142,6 +145,16 @@ impl Plan {
         let vectors = self.config.shape().spare_vectors(self.rank.unwrap_or(0));
         for row in &mut self.rows {
             row.cost = row.cost.with_pools(precision, vectors);
+        }
+        self.derived()
+    }
+
+    /// Returns the plan with factors that the optimizer holds beside plain weights.
+    pub fn with_plain_weights(mut self) -> Self {
+        self.plain = true;
+        let others = self.config.shape().other_parameters;
+        for row in self.rows.iter_mut().filter(|row| row.method.freezes()) {
+            row.cost = row.cost.with_plain_weights(others);
         }
         self.derived()
     }

@@ -1,7 +1,8 @@
 //! The losses and the gradients of all processes.
 
+use super::each::{EachGradient, Places};
 use crate::processes::{Lost, Processes, gather, reduce};
-use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
+use burn::module::{AutodiffModule, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData, Transaction};
@@ -30,15 +31,15 @@ pub(super) fn losses_everywhere<B: Backend>(
     Ok(Tensor::from_data(all.as_slice(), &device))
 }
 
-/// Sums the gradients of all processes, in the order of the model's walk. Only trainable parameters have gradients, and
-/// only gradients are sent.
+/// Sums the gradients of all processes, in the order of the walk. Only what is trained has gradients, and only gradients are
+/// sent.
 ///
 /// # Errors
 ///
 /// [`Lost`] if another process is.
 pub(super) fn sum_everywhere<B: AutodiffBackend, M: AutodiffModule<B>>(
     gradients: GradientsParams,
-    model: &M,
+    places: &Places<'_, M>,
     processes: &dyn Processes,
     dtype: Precision,
 ) -> Result<GradientsParams, Lost> {
@@ -52,7 +53,7 @@ pub(super) fn sum_everywhere<B: AutodiffBackend, M: AutodiffModule<B>>(
         bucket: Bucket::default(),
         lost: None,
     };
-    model.visit(&mut sum);
+    places.visit(&mut sum);
     sum.exchange();
     sum.lost.map_or(Ok(sum.gradients), Err)
 }
@@ -112,9 +113,8 @@ impl<B: AutodiffBackend> Sum<'_, B> {
     }
 }
 
-impl<B: AutodiffBackend> ModuleVisitor<B> for Sum<'_, B> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        let id = param.id;
+impl<B: AutodiffBackend> EachGradient for Sum<'_, B> {
+    fn each<const D: usize>(&mut self, id: ParamId) {
         let Some(gradient) = self.gradients.remove::<B::InnerBackend, D>(id) else {
             return;
         };

@@ -16,6 +16,7 @@
 //! optimizer's step.
 
 mod alone;
+mod each;
 mod evaluate;
 mod everywhere;
 mod lease;

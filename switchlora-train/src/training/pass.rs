@@ -4,6 +4,7 @@
 //! keeps the input of each layer and no graph, and the backward pass builds the graph of a layer when it comes to it. Each
 //! number is computed by the same operations from the same numbers, so the gradients have the same bits.
 
+use super::each::{Places, Projection};
 use super::sum::added;
 use crate::data::TokenBatch;
 use crate::model::{LlamaForCausalLm, Recompute};
@@ -77,18 +78,23 @@ impl<B: AutodiffBackend> Pass<B> {
         self.loss.clone().inner()
     }
 
-    /// The gradients of the loss of `model`, which must be the one of the forward pass.
-    pub fn backward(self, model: &LlamaForCausalLm<B>) -> GradientsParams {
+    /// The gradients of the loss of `model`, which must be the one of the forward pass, as `projection` keeps them.
+    pub fn backward<P: Projection<B> + Sync>(
+        self,
+        model: &LlamaForCausalLm<B>,
+        projection: &P,
+    ) -> GradientsParams {
         let model = model.clone();
         in_pool::<B, _>(move || {
             let Some(layers) = self.layers else {
-                return GradientsParams::from_grads(self.loss.backward(), &model);
+                let gradients = GradientsParams::from_grads(self.loss.backward(), &model);
+                return projection.project(&model, gradients);
             };
             let mut gradients = self.loss.backward();
             let dy = layers.output.grad_remove(&mut gradients);
             let sum = GradientsParams::from_grads(gradients, &model);
             match dy {
-                Some(dy) => layers.backward(&model, dy, sum),
+                Some(dy) => layers.backward(&model, dy, sum, projection),
                 None => sum,
             }
         })
@@ -96,13 +102,16 @@ impl<B: AutodiffBackend> Pass<B> {
 }
 
 impl<B: AutodiffBackend> Layers<B> {
-    /// Adds the gradients of layers and embedding to `sum`, from that of the last layer's output, `dy: [tokens, hidden]`.
+    /// Adds the gradients of layers and embedding to `sum`, from that of the last layer's output, `dy: [tokens, hidden]`. What
+    /// `projection` leaves of a layer's is all that is kept while the layer before is computed.
     fn backward(
         self,
         model: &LlamaForCausalLm<B>,
         mut dy: Tensor<B::InnerBackend, 2>,
         mut sum: GradientsParams,
+        projection: &impl Projection<B>,
     ) -> GradientsParams {
+        let factors = projection.ids();
         for (layer, x) in model.model.layers.iter().zip(self.inputs).rev() {
             let x = Tensor::from_inner(x).require_grad();
             let y = layer.forward(x.clone(), &self.tables);
@@ -111,11 +120,22 @@ impl<B: AutodiffBackend> Layers<B> {
                 return sum;
             };
             dy = dx;
-            sum = added::<B, _>(sum, GradientsParams::from_grads(gradients, layer), layer);
+            let gradients = GradientsParams::from_grads(gradients, layer);
+            let gradients = projection.project(layer, gradients);
+            let places = Places {
+                module: layer,
+                factors: &factors,
+            };
+            sum = added::<B, _>(sum, gradients, &places);
         }
         let gradients = seeded(self.embedded, dy).backward();
         let table = &model.model.embed_tokens;
-        added::<B, _>(sum, GradientsParams::from_grads(gradients, table), table)
+        let gradients = GradientsParams::from_grads(gradients, table);
+        let places = Places {
+            module: table,
+            factors: &[],
+        };
+        added::<B, _>(sum, gradients, &places)
     }
 }
 
@@ -213,7 +233,7 @@ mod tests {
         };
         let pass = Pass::forward(&model, batch);
         let loss: Vec<f32> = pass.loss().into_data().iter().collect();
-        let gradients = pass.backward(&model);
+        let gradients = pass.backward(&model, &());
         let mut bits = Bits(&gradients, Vec::new());
         Module::<B>::visit(&model, &mut bits);
         (loss.into_iter().map(f32::to_bits).collect(), bits.1)

@@ -10,8 +10,8 @@ use crate::model_source::{ModelSource, as_trained, no_tokenizer, trained_tokeniz
 use crate::say::say;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
-use switchlora_core::MethodConfig;
 use switchlora_core::cost::Cost;
+use switchlora_core::{MethodConfig, SwitchLoraConfig};
 
 /// A resolved experiment with everything it takes but the text.
 #[derive(Clone)]
@@ -98,19 +98,7 @@ impl Setup {
 
     /// Parameters, memory and traffic of the training, in closed form.
     pub fn cost(&self) -> Cost {
-        let (method, rank) = (self.experiment.method, self.experiment.rank);
-        let shape = self.model.shape();
-        let cost = method.cost(&shape, rank.unwrap_or(0));
-        let layers = &self.method.layers;
-        let cost = cost.with_frozen(layers.frozen);
-        let cost = cost.with_pools(
-            layers.pool_precision,
-            shape.spare_vectors(rank.unwrap_or(0)),
-        );
-        match layers.orthogonal {
-            Some(_) if method.freezes() => cost.with_orthogonal_factors(shape.other_parameters),
-            _ => cost,
-        }
+        self.experiment.cost(&self.model, &self.method)
     }
 
     /// The method of the state after `step` updates: full rank while the warm start lasts.
@@ -122,6 +110,11 @@ impl Setup {
             true => self.method.clone(),
             false => self.method.full_rank(),
         }
+    }
+
+    /// The layers of the model after `step` updates.
+    pub(super) fn layers(&self, step: u64) -> SwitchLoraConfig {
+        self.experiment.model_layers(&self.phase(step))
     }
 }
 

@@ -14,7 +14,7 @@ impl Setup {
     ///
     /// `data_sha256` is that of the [text](super::Text).
     pub fn state(&self, step: u64, data_sha256: &str) -> State {
-        let method = self.phase(step).layers;
+        let method = self.layers(step);
         State {
             format: FORMAT,
             step,

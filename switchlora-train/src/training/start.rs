@@ -9,7 +9,7 @@ use crate::model_source::{ModelSource, load_model, load_model_as};
 use anyhow::{Context, Result, anyhow};
 use burn::optim::Optimizer;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use switchlora_core::{ClipGradNorm, Precision, SwitchLoraConfig};
+use switchlora_core::{Precision, SwitchLoraConfig};
 
 impl Setup {
     /// The model that a new training starts from.
@@ -18,7 +18,7 @@ impl Setup {
     ///
     /// The weights of the start cannot be read or do not fit the model.
     pub fn new_model<B: Backend>(&self, device: &B::Device) -> Result<LlamaForCausalLm<B>> {
-        let (layers, seed) = (self.phase(0).layers, self.experiment.seed);
+        let (layers, seed) = (self.layers(0), self.experiment.seed);
         let model = match &self.start {
             None => {
                 let (model, init) = (&self.model, self.experiment.init);
@@ -42,7 +42,7 @@ impl Setup {
 
     /// The optimizer of the state after `step` updates, empty.
     fn optimizer<B: AutodiffBackend>(&self, step: u64) -> Optim<B> {
-        ClipGradNorm::new(self.experiment.clip, self.phase(step).optimizer())
+        self.experiment.optimizer(&self.phase(step))
     }
 }
 
@@ -54,7 +54,7 @@ impl<B: AutodiffBackend> Training<B> {
     /// The weights to start from cannot be read or do not fit the model.
     pub fn new(setup: &Setup, device: &B::Device) -> Result<Self> {
         let (model, optimizer) = (setup.new_model(device)?, setup.optimizer(0));
-        Ok(Self::assemble(setup, 0, model, optimizer))
+        Self::assemble(setup, 0, model, optimizer)
     }
 
     /// The training that `checkpoint` was written by, bit for bit.
@@ -78,10 +78,16 @@ impl<B: AutodiffBackend> Training<B> {
         let optimizer = setup.optimizer::<B>(state.step);
         let record = (record, state.skipped);
         let optimizer = Optimizer::<LlamaForCausalLm<B>, B>::load_record(optimizer, record);
-        Ok(Self::assemble(setup, state.step, model, optimizer))
+        Self::assemble(setup, state.step, model, optimizer).with_context(place)
     }
 
-    fn assemble(setup: &Setup, step: u64, model: LlamaForCausalLm<B>, optimizer: Optim<B>) -> Self {
+    fn assemble(
+        setup: &Setup,
+        step: u64,
+        model: LlamaForCausalLm<B>,
+        mut optimizer: Optim<B>,
+    ) -> Result<Self> {
+        optimizer.inner_mut().try_prepare(&model)?;
         let experiment = &setup.experiment;
         let schedule = LearningRateSchedule::of(experiment);
         let rate = move |update| schedule.rate(update);
@@ -96,11 +102,11 @@ impl<B: AutodiffBackend> Training<B> {
         if after > 0 && step <= after {
             training.method = Some(SecondPhase {
                 after,
-                layers: setup.method.layers.clone(),
+                layers: setup.layers(after + 1),
                 optimizer: setup.optimizer(after + 1),
                 seed: experiment.seed,
             });
         }
-        training
+        Ok(training)
     }
 }

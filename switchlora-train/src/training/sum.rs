@@ -1,29 +1,29 @@
 //! The mean of the gradients of several micro-batches.
 
+use super::each::{EachGradient, Places};
 use crate::processes::tree;
-use burn::module::{AutodiffModule, ModuleVisitor, Param};
+use burn::module::{AutodiffModule, ParamId};
 use burn::optim::GradientsParams;
-use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use std::marker::PhantomData;
 
 /// Adds up the gradients of `count` micro-batches, which `next` computes, in the order of the [tree].
 pub(super) fn sum<B: AutodiffBackend, M: AutodiffModule<B>>(
-    model: &M,
+    places: &Places<'_, M>,
     count: usize,
     mut next: impl FnMut() -> GradientsParams,
 ) -> GradientsParams {
-    let mut add = |sum, terms| added::<B, M>(sum, terms, model);
+    let mut add = |sum, terms| added::<B, M>(sum, terms, places);
     tree::sum(count, &mut next, &mut add)
 }
 
-/// Adds `terms`, the gradients of a module's parameters, to `sum`.
+/// Adds `terms` to `sum`.
 pub(super) fn added<B: AutodiffBackend, M: AutodiffModule<B>>(
     mut sum: GradientsParams,
     mut terms: GradientsParams,
-    module: &M,
+    places: &Places<'_, M>,
 ) -> GradientsParams {
-    module.visit(&mut Add::<B> {
+    places.visit(&mut Add::<B> {
         sum: &mut sum,
         terms: &mut terms,
         backend: PhantomData,
@@ -34,11 +34,11 @@ pub(super) fn added<B: AutodiffBackend, M: AutodiffModule<B>>(
 /// Divides a sum of gradients by `count`.
 pub(super) fn divided<B: AutodiffBackend, M: AutodiffModule<B>>(
     mut sum: GradientsParams,
-    model: &M,
+    places: &Places<'_, M>,
     count: usize,
 ) -> GradientsParams {
     if count > 1 {
-        model.visit(&mut Scale::<B> {
+        places.visit(&mut Scale::<B> {
             gradients: &mut sum,
             factor: 1.0 / count as f64,
             backend: PhantomData,
@@ -53,17 +53,17 @@ struct Add<'a, B> {
     backend: PhantomData<B>,
 }
 
-impl<B: AutodiffBackend> ModuleVisitor<B> for Add<'_, B> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+impl<B: AutodiffBackend> EachGradient for Add<'_, B> {
+    fn each<const D: usize>(&mut self, id: ParamId) {
         // A parameter that a micro-batch does not reach has no gradient in it.
-        let Some(term) = self.terms.remove::<B::InnerBackend, D>(param.id) else {
+        let Some(term) = self.terms.remove::<B::InnerBackend, D>(id) else {
             return;
         };
-        let sum = match self.sum.remove::<B::InnerBackend, D>(param.id) {
+        let sum = match self.sum.remove::<B::InnerBackend, D>(id) {
             Some(sum) => sum + term,
             None => term,
         };
-        self.sum.register(param.id, sum);
+        self.sum.register(id, sum);
     }
 }
 
@@ -73,10 +73,10 @@ struct Scale<'a, B> {
     backend: PhantomData<B>,
 }
 
-impl<B: AutodiffBackend> ModuleVisitor<B> for Scale<'_, B> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        if let Some(gradient) = self.gradients.remove::<B::InnerBackend, D>(param.id) {
-            self.gradients.register(param.id, gradient * self.factor);
+impl<B: AutodiffBackend> EachGradient for Scale<'_, B> {
+    fn each<const D: usize>(&mut self, id: ParamId) {
+        if let Some(gradient) = self.gradients.remove::<B::InnerBackend, D>(id) {
+            self.gradients.register(id, gradient * self.factor);
         }
     }
 }

@@ -1,3 +1,4 @@
+use super::each::Places;
 use super::sum::divided;
 use super::*;
 use crate::experiment::{Experiment, LearningRateSchedule, WarmStart};
@@ -141,7 +142,11 @@ fn an_update_is_burn_trains_steps_averaged_clipped_and_guarded() {
             }
             let loss = Tensor::cat(losses, 0).mean();
             expected.push(scalar(loss.clone()).to_bits());
-            let gradients = divided::<TestBackend, _>(sum.grads(), &model, accumulation);
+            let places = Places {
+                module: &model,
+                factors: &[],
+            };
+            let gradients = divided::<TestBackend, _>(sum.grads(), &places, accumulation);
             model = optimizer.step_with_loss(schedule.rate(update), model, gradients, loss);
         }
         let by_hand = Training::from_parts(model, optimizer, |_| 0.0, accumulation);

@@ -4,6 +4,7 @@
 //! training gives the model to the optimizer and takes it back, and whoever clones [`Training::model`] must drop the
 //! clone before the next update.
 
+use super::each::Places;
 use super::everywhere::{losses_everywhere, sum_everywhere};
 use super::observer::{Observer, Phase};
 use super::pass::Pass;
@@ -91,12 +92,18 @@ impl<B: AutodiffBackend> Training<B> {
     ///
     /// `learning_rate` gives the learning rate of each update, counted from 0. The gradients of `accumulation`
     /// micro-batches are averaged for one update.
+    ///
+    /// # Panics
+    ///
+    /// If the optimizer does not fit the model, with the message of [`MethodOptimizer::try_prepare`].
     pub fn from_parts(
         model: LlamaForCausalLm<B>,
-        optimizer: Optim<B>,
+        mut optimizer: Optim<B>,
         learning_rate: impl Fn(u64) -> f64 + Send + 'static,
         accumulation: usize,
     ) -> Self {
+        // A backward pass projects gradients by factors that the optimizer must have.
+        optimizer.inner_mut().prepare(&model);
         Self {
             model: Some(model),
             optimizer,
@@ -154,7 +161,7 @@ impl<B: AutodiffBackend> Training<B> {
         &self.optimizer
     }
 
-    /// The optimizer, to exchange it for another one.
+    /// The optimizer, to exchange it for another one that has been prepared for the model.
     pub fn optimizer_mut(&mut self) -> &mut Optim<B> {
         &mut self.optimizer
     }
@@ -220,21 +227,27 @@ impl<B: AutodiffBackend> Training<B> {
         let (model, processes, count) = (self.model(), self.processes(), batches.len());
         let mut batches = batches.into_iter();
         let mut losses = Vec::with_capacity(count);
-        let gradients = sum(model, count, || {
+        let projection = self.optimizer.inner();
+        let factors = projection.factor_ids();
+        let places = Places {
+            module: model,
+            factors: &factors,
+        };
+        let gradients = sum::<B, _>(&places, count, || {
             let Some(batch) = batches.next() else {
                 unreachable!("as many are asked for as there are")
             };
             let pass = Pass::forward(model, batch);
             losses.push(pass.loss());
             observer.phase(Phase::Forward);
-            let gradients = pass.backward(model);
+            let gradients = pass.backward(model, projection);
             observer.phase(Phase::Backward);
             gradients
         });
         let losses = losses_everywhere(Tensor::cat(losses, 0), processes)?; // [micro-batches]
-        let gradients = sum_everywhere(gradients, model, processes, self.dtype)?;
+        let gradients = sum_everywhere::<B, _>(gradients, &places, processes, self.dtype)?;
         observer.phase(Phase::Exchange);
-        let gradients = divided::<B, _>(gradients, model, self.accumulation);
+        let gradients = divided::<B, _>(gradients, &places, self.accumulation);
         Ok((losses.mean(), gradients))
     }
 
@@ -251,6 +264,9 @@ impl<B: AutodiffBackend> Training<B> {
         self.model = model.map(|model| model.adapted(&method.layers, method.seed));
         let skipped = self.optimizer.skipped();
         self.optimizer = method.optimizer.with_skipped(skipped);
+        if let Some(model) = &self.model {
+            self.optimizer.inner_mut().prepare(model);
+        }
         Some(before)
     }
 }

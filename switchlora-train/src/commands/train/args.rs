@@ -26,6 +26,10 @@ pub struct TrainArgs {
     /// projection.
     #[arg(long)]
     rank: Option<usize>,
+    /// Leave the weights plain: the optimizer holds the factors beside them. Sends as little, and any program reads the
+    /// weights as they are; but the gradients of a whole layer are in memory.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    plain: Option<bool>,
     /// Updates of the whole training.
     #[arg(long)]
     steps: Option<u64>,
