@@ -78,8 +78,8 @@ pub use record::{
 pub use spectrum::Spectrum;
 pub use state_error::StateError;
 pub use step::{
-    AdamWConfig, BiasCorrection, ClipGradNorm, Deferred, Guard, GuardedOptimizer, MuonConfig,
-    PoolPlacement, PoolPrecision,
+    AdamWConfig, BiasCorrection, ClipGradNorm, Deferred, Group, Guard, GuardedOptimizer,
+    MuonConfig, PoolPlacement, PoolPrecision,
 };
 pub use svd::SvdError;
 pub use switching::{

@@ -4,13 +4,13 @@
 //! burn-train's `Learner` and in a hand-written loop, on any module with [`SwitchLoraLinear`](crate::SwitchLoraLinear)
 //! fields, and on plain weights that a [rule](Weights) names. Without either it is AdamW. No update reads from the device.
 
-use crate::config_error::{ConfigError, in_range, insist};
+use crate::config_error::insist;
 use crate::layers::Layers;
 use crate::plain::{HeldFactors, Named, Weights};
 use crate::planner::{Planner, Update};
 use crate::record::{OptimizerRecord, load_moments, read_moments};
 use crate::state_error::StateError;
-use crate::step::{Commit, Guard, GuardedOptimizer, Plan, Pools, Speculative, join};
+use crate::step::{Commit, Groups, Guard, GuardedOptimizer, Here, Plan, Pools, Speculative, join};
 use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
 use burn::optim::{GradientsParams, LearningRate, MultiGradientsParams, Optimizer};
 use burn::tensor::Tensor;
@@ -20,7 +20,10 @@ use std::any::Any;
 use std::marker::PhantomData;
 use switchlora_ops::Moments;
 
+mod groups;
 mod named;
+
+pub(crate) use groups::check_layer_rate;
 
 /// The optimizer of a method. Created by [`MethodConfig::optimizer`](crate::MethodConfig::optimizer) or
 /// [`SwitchLoraConfig::optimizer`](crate::SwitchLoraConfig::optimizer); put it inside a [`ClipGradNorm`](crate::ClipGradNorm).
@@ -43,13 +46,9 @@ pub struct MethodOptimizer<M, B: AutodiffBackend> {
     placed: Option<usize>,
     /// Factor of the learning rate for the parameters of layers.
     layer_rate: f64,
+    /// Puts parameters into groups.
+    groups: Option<Groups>,
     module: PhantomData<M>,
-}
-
-/// Checks the factor of the learning rate for layers.
-pub(crate) fn check_layer_rate(factor: f64) -> Result<(), ConfigError> {
-    let held = (1e-30..=1e30).contains(&factor);
-    in_range("layer_rate", factor, held, "1e-30 to 1e30")
 }
 
 /// What follows from the updates that happened and lives on the host.
@@ -105,24 +104,8 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
             remarks: Default::default(),
             placed: None,
             layer_rate: 1.0,
+            groups: None,
             module: PhantomData,
-        }
-    }
-
-    /// The same optimizer with a learning rate of its own for layers: `factor` times that of everything else.
-    ///
-    /// Layers are the [`SwitchLoraLinear`](crate::SwitchLoraLinear)s of the module and the weights that
-    /// [`on_weights`](Self::on_weights) names: their factors, or the weights themselves if they have no factors.
-    /// Embeddings, norms, biases and other parameters are everything else.
-    ///
-    /// # Panics
-    ///
-    /// If the factor is not in the range that [`MethodConfig::layer_rate`](crate::MethodConfig::layer_rate) allows.
-    pub fn with_layer_rate(self, factor: f64) -> Self {
-        insist("an optimizer", check_layer_rate(factor));
-        Self {
-            layer_rate: factor,
-            ..self
         }
     }
 
@@ -183,6 +166,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
         self.restore(module, &named)?;
         let layers = self.place(Layers::of(module).inner(), named)?;
         layers.check()?;
+        self.groups_of(module)?;
         let remarks = self.host.method.prepare(&layers, &mut self.pools)?;
         self.remarks[0].extend(remarks);
         Ok(layers)
@@ -198,6 +182,10 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
         trained: HashSet<ParamId>,
         plan: Plan<B::InnerBackend>,
     ) -> M {
+        let groups = match self.groups_of(&module) {
+            Ok(groups) => groups,
+            Err(reason) => panic!("{reason}"),
+        };
         let Host { method, progress } = &mut *self.host;
         let commit = Commit::<B> {
             adamw: method.adamw(),
@@ -209,6 +197,8 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
             counts: &mut progress.counts,
             factors: &mut self.held.all,
             path: Vec::new(),
+            groups,
+            here: Here::default(),
         };
         commit.run(module, plan, &mut self.pools)
     }
@@ -347,6 +337,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> Optimizer<M, B> for MethodOptimiz
         Self {
             restored: Some(record),
             layer_rate: self.layer_rate,
+            groups: self.groups,
             weights: self.weights,
             ..Self::new(self.fresh)
         }

@@ -89,6 +89,14 @@ pub enum StateError {
         /// What to do.
         advice: &'static str,
     },
+    /// The group of a parameter cannot be used.
+    #[error("the group of {}: {reason}", named(path))]
+    Group {
+        /// Path of the parameter.
+        path: String,
+        /// What is wrong.
+        reason: ConfigError,
+    },
     /// A weight that no update can add to.
     #[error(
         "{} is quantized and cannot be trained: quantize after the training",

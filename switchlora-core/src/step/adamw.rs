@@ -24,7 +24,7 @@ pub struct AdamWConfig {
     pub epsilon: f64,
     /// Decoupled weight decay. A frozen row does not decay.
     pub weight_decay: f64,
-    /// Whether vectors (the weights of norms, biases) do not decay.
+    /// Whether vectors (the weights of norms, biases) do not decay, as is usual.
     pub decay_matrices_only: bool,
 }
 
@@ -36,7 +36,7 @@ impl Default for AdamWConfig {
             beta_2: 0.999,
             epsilon: 1e-8,
             weight_decay: 0.0,
-            decay_matrices_only: false,
+            decay_matrices_only: true,
         }
     }
 }

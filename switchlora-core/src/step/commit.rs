@@ -5,6 +5,7 @@
 
 use super::adamw::AdamW;
 use super::factors::{Factor, Factors};
+use super::groups::Group;
 use super::guard::Guard;
 use super::plan::{Plan, RowPlan, StepCounts, WeightWrite};
 use super::pool::Pools;
@@ -21,6 +22,8 @@ pub(crate) struct Commit<'a, B: AutodiffBackend> {
     pub learning_rate: f64,
     /// Parameters of layers, and the factor of the learning rate for them.
     pub layers: (HashSet<ParamId>, f64),
+    /// The group of each parameter of the module; without one it is of the usual one.
+    pub groups: HashMap<ParamId, Group>,
     pub gradients: GradientsParams,
     pub guard: Guard<B::InnerBackend>,
     pub moments: &'a mut HashMap<ParamId, Moments<B::InnerBackend>>,
@@ -29,6 +32,16 @@ pub(crate) struct Commit<'a, B: AutodiffBackend> {
     pub factors: &'a mut HashMap<ParamId, Factors<B::InnerBackend>>,
     /// Names of the modules entered, the innermost last; empty before and after.
     pub path: Vec<String>,
+    /// Of the parameter that the walk is at.
+    pub here: Here,
+}
+
+/// How the parameter that the walk is at is trained.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Here {
+    /// Factor of the learning rate, without that of layers.
+    rate: f64,
+    weight_decay: f64,
 }
 
 /// A matrix of one parameter, `[rows, columns]`.
@@ -49,18 +62,41 @@ impl<B: AutodiffBackend> Commit<'_, B> {
         })
     }
 
-    /// The learning rate of a parameter.
+    /// Comes to a parameter of `dimensions` dimensions.
+    fn arrive(&mut self, id: ParamId, dimensions: usize) {
+        let group = self.groups.get(&id).copied().unwrap_or_default();
+        let decays = dimensions > 1 || !self.adamw.config.decay_matrices_only;
+        let usual = if decays {
+            self.adamw.config.weight_decay
+        } else {
+            0.0
+        };
+        self.here = Here {
+            rate: group.rate,
+            weight_decay: group.weight_decay.unwrap_or(usual),
+        };
+    }
+
+    /// AdamW with this decay.
+    fn adamw(&self, weight_decay: f64) -> AdamW {
+        let mut adamw = self.adamw;
+        adamw.config.weight_decay = weight_decay;
+        adamw
+    }
+
+    /// The learning rate of a parameter, here or among the factors of the weight here.
     fn rate(&self, id: ParamId) -> f64 {
         let (layers, factor) = &self.layers;
+        let rate = self.learning_rate * self.here.rate;
         match layers.contains(&id) {
-            true => self.learning_rate * factor,
-            false => self.learning_rate,
+            true => rate * factor,
+            false => rate,
         }
     }
 
     /// `weight` after the decay of an update.
     fn decayed(&self, id: ParamId, weight: Matrix<B>) -> Matrix<B> {
-        match self.rate(id) * self.adamw.config.weight_decay {
+        match self.rate(id) * self.here.weight_decay {
             0.0 => weight,
             decay => self.guard.scale_matrix(weight, 1.0 - decay),
         }
@@ -93,8 +129,7 @@ impl<B: AutodiffBackend> Commit<'_, B> {
                 };
                 let without_decay = RowPlan::default();
                 let start = low.zeros_like();
-                let mut adamw = self.adamw;
-                adamw.config.weight_decay = 0.0;
+                let adamw = self.adamw(0.0);
                 let step = self.rows(id, start, Some(low), without_decay, &adamw) * scale;
                 let (left, right) = match on_inputs {
                     true => (projection, step),
@@ -137,7 +172,7 @@ impl<B: AutodiffBackend> Commit<'_, B> {
         let value = self.exchanged(value, &mut plan);
         let steps = gradient.is_some() || plan.step.is_some();
         let before = steps.then(|| value.clone());
-        let adamw = self.adamw;
+        let adamw = self.adamw(self.here.weight_decay);
         let value = self.rows(id, value, gradient, plan, &adamw);
         (Factor { id, value }, before)
     }
@@ -243,6 +278,7 @@ impl<B: AutodiffBackend> ModuleMapper<B> for Walk<'_, '_, B> {
         let rows = if D > 1 { shape[0] } else { 1 };
         let matrix = [rows, shape.iter().product::<usize>() / rows.max(1)];
         let write = self.plan.weights.remove(&id);
+        self.commit.arrive(id, D);
         let updated = if let Some(factors) = self.commit.factors.remove(&id) {
             let (weight, rows) = (tensor.inner().reshape(matrix), &mut self.plan.rows);
             let (weight, factors) = self.commit.through_factors(weight, factors, rows);
@@ -259,10 +295,7 @@ impl<B: AutodiffBackend> ModuleMapper<B> for Walk<'_, '_, B> {
             }
             let parameter = tensor.inner().reshape(matrix);
             let gradient = gradient.map(|gradient| gradient.reshape(matrix));
-            let mut adamw = self.commit.adamw;
-            if D < 2 && adamw.config.decay_matrices_only {
-                adamw.config.weight_decay = 0.0;
-            }
+            let adamw = self.commit.adamw(self.commit.here.weight_decay);
             let plan = plan.unwrap_or_default();
             self.commit.rows(id, parameter, gradient, plan, &adamw)
         };
