@@ -115,9 +115,9 @@ pub fn join(
         }
         record.moments.insert(id.clone(), moments);
     }
-    for NamedTensor { id, name, .. } in names {
+    for (name, id) in id_of {
         if let Ok(velocity) = take(format!("{name}.velocity")) {
-            record.velocities.insert(id.serialize(), velocity);
+            record.velocities.insert(id, velocity);
         }
     }
     for (path, layer) in state.layers {

@@ -85,7 +85,7 @@ mod tests {
 "batches": 30,
 "skipped": 0,
 "recent_skips": [],
-"experiment": {"method": "switchlora", "model": "tiny", "rank": 32, "steps": 60, "batch_size": 8,
+"experiment": {"method": "switchlora", "model": "tiny", "rank": 32, "plain": false, "steps": 60, "batch_size": 8,
 "accumulation": 1, "sequence_length": 128, "lr": 0.01, "projection_lr": 0.01, "init": "range",
 "seed": 0, "data": [], "validation": [], "weights": [],
 "field": "text", "tokenizer": null, "backend": "flex", "device": 0, "precision": "f32", "frozen": "f32", "reduce": "f32", "recompute": "nothing",
@@ -158,7 +158,7 @@ true, "reset_counts": true, "keep_second_moments": false, "warmup": 0, "candidat
         let later = [
             (
                 "/experiment",
-                &["projection_lr", "init", "muon", "recompute"][..],
+                &["plain", "projection_lr", "init", "muon", "recompute"][..],
             ),
             (
                 "/experiment/switch",
