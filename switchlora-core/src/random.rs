@@ -29,6 +29,8 @@ pub enum Purpose {
     Mixtures = 9,
     /// The factors that an optimizer holds for plain weights.
     Factors = 10,
+    /// The head of a model that classifies.
+    Head = 11,
 }
 
 /// The stream of random numbers for one purpose, layer and update.

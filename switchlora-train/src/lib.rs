@@ -26,6 +26,7 @@ pub mod learner;
 mod lenient_json;
 mod lock;
 pub mod memory;
+pub mod metrics;
 pub mod model;
 pub mod model_source;
 pub mod plan;
@@ -34,6 +35,7 @@ mod quietly;
 pub mod run_directory;
 pub mod say;
 pub mod signals;
+pub mod tasks;
 pub mod training;
 
 pub use at_path::AtPath;

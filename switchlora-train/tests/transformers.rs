@@ -11,7 +11,7 @@ use program::{Place, stderr, stdout};
 use python::{python, script};
 use serde_json::{Value, json};
 use std::path::Path;
-use switchlora_train::data::Tokenizer;
+use switchlora_train::data::{Targets, Tokenizer};
 use switchlora_train::model::{KeyValueCache, LlamaForCausalLm};
 use switchlora_train::model_source::ModelSource;
 
@@ -50,7 +50,7 @@ fn perplexity(model: &LlamaForCausalLm<Flex>, text: &[i32], window: usize) -> f6
         let row = &text[start..=start + window];
         let (inputs, targets) = (ids(&row[..window]), ids(&row[1..]));
         let loss: f32 = model
-            .loss(inputs.unsqueeze(), targets.unsqueeze())
+            .loss(inputs.unsqueeze(), Targets::Next(targets.unsqueeze()))
             .into_scalar();
         losses.push(f64::from(loss));
     }
@@ -223,13 +223,18 @@ fn a_trained_model_is_exported_with_its_adapters_merged_and_goes_on_as_if_nothin
             .collect();
         let first = journal[0]["loss"].as_f64().unwrap();
         let expected = {
-            use switchlora_train::data::{Prepared, TrainBatches, Windows};
+            use switchlora_train::data::{HostTargets, Prepared, TrainBatches, Windows};
             let tokenizer = Tokenizer::embedded().unwrap();
             let text = Prepared::from_paths(&[place.path("text.txt")], &tokenizer).unwrap();
             let windows = Windows::over(text.train, 24, 4096).unwrap();
-            let (inputs, targets) = TrainBatches::new(windows, 2, 0).unwrap().batch(0).unwrap();
+            let batch = TrainBatches::new(windows, 2, 0).unwrap().batch(0).unwrap();
+            let HostTargets::Next(targets) = &batch.targets else {
+                panic!("windows")
+            };
             let rows = |row: &[i32]| ids(row).reshape([2, 24]);
-            let loss: f32 = trained.loss(rows(&inputs), rows(&targets)).into_scalar();
+            let loss: f32 = trained
+                .loss(rows(&batch.inputs), Targets::Next(rows(targets)))
+                .into_scalar();
             f64::from(loss)
         };
         assert!(

@@ -15,7 +15,7 @@ use switchlora_train::backend::Job;
 use switchlora_train::data::{DataFault, Tokenizer};
 use switchlora_train::experiment::Experiment;
 use switchlora_train::hexadecimal;
-use switchlora_train::training::{Setup, Text, Training, mean_loss, packed, scalar};
+use switchlora_train::training::{Setup, Text, Training, evaluate, packed, scalar};
 
 /// A curve and a hash of all switches.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -113,7 +113,7 @@ impl CurveJob {
             let (done, every) = (update.step, experiment.eval_every);
             if done == experiment.steps || (every > 0 && done.is_multiple_of(every)) {
                 let model = training.model().valid();
-                let loss = mean_loss(&model, &self.text.validation, device)?;
+                let loss = evaluate(&model, &self.text.validation, device)?.loss;
                 curve.evaluations.push((done, loss));
             }
         }

@@ -53,6 +53,20 @@ pub struct Evaluation {
     pub step: u64,
     /// Mean cross-entropy, in nats a token.
     pub loss: f64,
+    /// The mean of the metrics of a classifier: the larger the better.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+}
+
+impl Evaluation {
+    /// Whether this is better than `other`: a larger score where both have one that is a number, else a smaller loss.
+    pub fn is_better_than(&self, other: &Self) -> bool {
+        match (self.score, other.score) {
+            (Some(score), Some(other)) if !other.is_nan() => score > other,
+            (Some(score), Some(_)) if !score.is_nan() => true,
+            _ => self.loss < other.loss,
+        }
+    }
 }
 
 /// The optimizer's state on the host.

@@ -85,11 +85,11 @@ pub(super) fn finish(
         progress.step * session.setup.experiment.tokens_per_update(),
         duration(seconds)
     ));
-    if let Some(evaluation) = progress.evaluation {
-        let (loss, perplexity) = (evaluation.loss, evaluation.loss.exp());
-        say(format!(
-            "validation loss {loss:.4}, perplexity {perplexity:.2}"
-        ));
+    if let Some(Evaluation { loss, score, .. }) = progress.evaluation {
+        say(match score {
+            Some(score) => format!("validation loss {loss:.4}, score {score:.4}"),
+            None => format!("validation loss {loss:.4}, perplexity {:.2}", loss.exp()),
+        });
     }
     if progress.skipped > 0 {
         let skipped = progress.skipped;
@@ -98,7 +98,8 @@ pub(super) fn finish(
         ));
     }
     // Asked to stop while the last checkpoint was written: everything is done but the sample.
-    if !session.interrupter.should_stop() {
+    let writes = session.setup.model.classifier.is_none();
+    if writes && !session.interrupter.should_stop() {
         let sample = Sample(session.clone());
         let text = run_on(session.backend, session.device, sample)??;
         say(format!("\nsample:\n{}\n", text.trim()));
@@ -112,7 +113,7 @@ pub(super) fn finish(
 fn diverged(session: &Session, progress: &Progress) -> Option<Diverged> {
     let loss = progress.evaluation?.loss;
     let best = match progress.best {
-        Some(Evaluation { step, loss }) => format!(
+        Some(Evaluation { step, loss, .. }) => format!(
             "The best checkpoint is that of update {step}, with a perplexity of {:.2}. ",
             loss.exp()
         ),
@@ -148,6 +149,7 @@ fn summary(
         "train_loss": progress.loss,
         "validation_loss": progress.evaluation.map(|e| e.loss),
         "validation_perplexity": progress.evaluation.map(|e| e.loss.exp()),
+        "validation_score": progress.evaluation.and_then(|e| e.score),
         "best": progress.best,
         "skipped": progress.skipped,
         "recent_skips": progress.recent_skips,

@@ -8,7 +8,7 @@ use crate::data::{Corpus, Tokenizer, Tokens, ValidationBatches, Windows, all_tok
 use crate::experiment::flags;
 use crate::model_source::ModelSource;
 use crate::say::answer;
-use crate::training::{Alone, Documents, mean_loss, mean_loss_alone};
+use crate::training::{Alone, Documents, evaluate, mean_loss_alone};
 use anyhow::{Result, bail};
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
@@ -203,7 +203,7 @@ impl Job for Eval {
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<f64> {
         let model = self.source.load::<B>(&device)?.valid();
         Ok(match self.text {
-            Text::Sequences(batches) => mean_loss(&model, &batches, &device)?,
+            Text::Sequences(batches) => evaluate(&model, &batches, &device)?.loss,
             Text::Documents(documents) => mean_loss_alone(&model, &documents, &device)?,
         })
     }

@@ -5,6 +5,7 @@ mod ending;
 mod eval;
 mod exit;
 mod export;
+mod finetune;
 mod generate;
 mod packing;
 mod plan;
@@ -38,6 +39,8 @@ enum Command {
     /// Train a model (the default command).
     #[command(args_override_self = true)]
     Train(Box<train::TrainArgs>),
+    /// Teach a trained model a task: a task of GLUE, labelled texts of your own, or answers to prompts.
+    Finetune(Box<finetune::FinetuneArgs>),
     /// Measure the perplexity of a checkpoint or a Hugging Face folder on text.
     Eval(eval::EvalArgs),
     /// Generate text with a checkpoint or a Hugging Face folder.
@@ -73,6 +76,7 @@ impl Cli {
         let result = match self.command {
             None => train::run(self.train),
             Some(Command::Train(args)) => train::run(*args),
+            Some(Command::Finetune(args)) => finetune::run(*args),
             Some(Command::Eval(args)) => eval::run(args),
             Some(Command::Generate(args)) => generate::run(args),
             Some(Command::Export(args)) => export::run(args),

@@ -9,17 +9,90 @@ use burn::tensor::{Int, Tensor, TensorData};
 
 use super::DataError;
 
-/// Input ids and target ids of a batch.
+/// Input ids of a batch, and what is to be predicted.
 #[derive(Clone, Debug)]
 pub struct TokenBatch<B: Backend> {
-    /// Token ids. `[batch, sequence]`
+    /// Token ids, `[batch, sequence]`.
     pub inputs: Tensor<B, 2, Int>,
-    /// The next token of each input: the inputs shifted by one. `[batch, sequence]`
-    pub targets: Tensor<B, 2, Int>,
+    /// What is to be predicted.
+    pub targets: Targets<B>,
+}
+
+/// What a model predicts of a batch `[batch, sequence]`.
+#[derive(Clone, Debug)]
+pub enum Targets<B: Backend> {
+    /// The next token of each input, `[batch, sequence]`.
+    Next(Tensor<B, 2, Int>),
+    /// The next token, or the class of the text, after some of the inputs.
+    At {
+        /// Which inputs, in `[batch * sequence]`: `[targets]`.
+        positions: Tensor<B, 1, Int>,
+        /// Token or class after each of them, `[targets]`.
+        ids: Tensor<B, 1, Int>,
+    },
+    /// A number after some of the inputs.
+    Values {
+        /// Which inputs, in `[batch * sequence]`: `[targets]`.
+        positions: Tensor<B, 1, Int>,
+        /// The number after each of them, `[targets]`.
+        values: Tensor<B, 1>,
+    },
+}
+
+/// A batch in host memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostBatch {
+    /// Token ids, row-major, `[batch, length]`.
+    pub inputs: Vec<i32>,
+    /// Tokens in a row.
+    pub length: usize,
+    /// What is to be predicted.
+    pub targets: HostTargets,
+}
+
+/// [`Targets`] in host memory.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HostTargets {
+    /// See [`Targets::Next`].
+    Next(Vec<i32>),
+    /// See [`Targets::At`]: positions and ids.
+    At(Vec<i32>, Vec<i32>),
+    /// See [`Targets::Values`]: positions and values.
+    Values(Vec<i32>, Vec<f32>),
+}
+
+impl HostBatch {
+    /// The batch on a device.
+    ///
+    /// # Panics
+    ///
+    /// If the number of inputs or next tokens is not a multiple of the length, or the length is 0.
+    pub fn on<B: Backend>(self, device: &B::Device) -> TokenBatch<B> {
+        let length = self.length;
+        let rows = |ids: Vec<i32>| {
+            let rows = ids.len() / length;
+            Tensor::from_data(TensorData::new(ids, [rows, length]), device)
+        };
+        let ids = |ids: Vec<i32>| Tensor::<B, 1, Int>::from_data(ids.as_slice(), device);
+        TokenBatch {
+            inputs: rows(self.inputs),
+            targets: match self.targets {
+                HostTargets::Next(next) => Targets::Next(rows(next)),
+                HostTargets::At(positions, targets) => Targets::At {
+                    positions: ids(positions),
+                    ids: ids(targets),
+                },
+                HostTargets::Values(positions, values) => Targets::Values {
+                    positions: ids(positions),
+                    values: Tensor::from_data(values.as_slice(), device),
+                },
+            },
+        }
+    }
 }
 
 impl<B: Backend> TokenBatch<B> {
-    /// Puts rows of `sequence_length` ids on a device, row-major.
+    /// Puts rows of `sequence_length` ids, and the next token of each, on a device, row-major.
     ///
     /// # Panics
     ///
@@ -30,19 +103,27 @@ impl<B: Backend> TokenBatch<B> {
         sequence_length: usize,
         device: &B::Device,
     ) -> Self {
-        let tensor = |ids: Vec<i32>| {
-            let rows = ids.len() / sequence_length;
-            Tensor::from_data(TensorData::new(ids, [rows, sequence_length]), device)
+        let batch = HostBatch {
+            inputs,
+            length: sequence_length,
+            targets: HostTargets::Next(targets),
         };
-        Self {
-            inputs: tensor(inputs),
-            targets: tensor(targets),
+        batch.on(device)
+    }
+
+    /// What its loss is the mean of, as a weight beside other batches: predictions, or rows of one length.
+    pub fn weight(&self) -> f32 {
+        match &self.targets {
+            Targets::Next(next) => next.dims()[0] as f32,
+            Targets::At { positions, .. } | Targets::Values { positions, .. } => {
+                positions.dims()[0] as f32
+            }
         }
     }
 }
 
-/// Computes the inputs and targets of a batch from its number: token ids in host memory, row-major, `[batch, sequence]`.
-type BatchSource = dyn Fn(u64) -> Result<(Vec<i32>, Vec<i32>), DataError> + Send + Sync;
+/// Computes a batch from its number.
+type BatchSource = dyn Fn(u64) -> Result<HostBatch, DataError> + Send + Sync;
 
 /// The error that ended a loader early. Clones share it.
 ///
@@ -65,24 +146,20 @@ impl DataFault {
 #[derive(Clone)]
 pub struct TokenLoader<B: Backend> {
     source: Arc<BatchSource>,
-    sequence_length: usize,
     range: Range<u64>,
     device: B::Device,
     fault: DataFault,
 }
 
 impl<B: Backend> TokenLoader<B> {
-    /// Loads the batches whose number is in `range`. `source` computes a batch from its number: inputs and targets,
-    /// row-major, `[batch, sequence_length]`.
+    /// Loads the batches whose number is in `range`. `source` computes a batch from its number.
     pub fn new(
-        source: impl Fn(u64) -> Result<(Vec<i32>, Vec<i32>), DataError> + Send + Sync + 'static,
-        sequence_length: usize,
+        source: impl Fn(u64) -> Result<HostBatch, DataError> + Send + Sync + 'static,
         range: Range<u64>,
         device: &B::Device,
     ) -> Self {
         Self {
             source: Arc::new(source),
-            sequence_length,
             range,
             device: device.clone(),
             fault: DataFault::default(),
@@ -140,10 +217,9 @@ impl<B: Backend> Iterator for TokenLoaderIterator<'_, B> {
             return None;
         }
         let batch = (loader.source)(self.next);
-        let (inputs, targets) = batch.map_err(|error| loader.fault.put(error)).ok()?;
+        let batch = batch.map_err(|error| loader.fault.put(error)).ok()?;
         self.next += 1;
-        let (length, device) = (loader.sequence_length, &loader.device);
-        Some(TokenBatch::new(inputs, targets, length, device))
+        Some(batch.on(&loader.device))
     }
 }
 
@@ -173,17 +249,22 @@ mod tests {
     fn numbers(
         loader: &dyn DataLoader<TestBackend, TokenBatch<TestBackend>>,
     ) -> Vec<(Vec<i32>, Vec<i32>)> {
-        loader
-            .iter()
-            .map(|batch| (ids(batch.inputs), ids(batch.targets)))
-            .collect()
+        loader.iter().map(pair).collect()
+    }
+
+    fn pair(batch: TokenBatch<TestBackend>) -> (Vec<i32>, Vec<i32>) {
+        match batch.targets {
+            Targets::Next(next) => (ids(batch.inputs), ids(next)),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
     fn a_loader_gives_the_batches_of_its_range_and_counts_them() {
         let stream = stream();
         let loader = stream.loader::<TestBackend>(3..7, &Default::default());
-        let expected: Vec<_> = (3..7).map(|k| stream.batch(k).unwrap()).collect();
+        let host = |k| stream.batch(k).unwrap().on(&Default::default());
+        let expected: Vec<_> = (3..7).map(|k| pair(host(k))).collect();
         assert_eq!(numbers(&loader), expected);
 
         let mut iterator = loader.iter();

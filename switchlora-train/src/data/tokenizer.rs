@@ -85,6 +85,24 @@ impl Tokenizer {
         self.begin_of_text
     }
 
+    /// The id that fills rows of a batch, below `vocabulary`: the token for padding that the folder of the tokenizer names, or
+    /// that has a usual name; else the end-of-text token.
+    pub fn padding(&self, vocabulary: usize) -> u32 {
+        let named = self.record.beside.keys(TOKENIZER_CONFIG);
+        let named = named.get("pad_token").and_then(|token| match token {
+            serde_json::Value::String(name) => Some(name.clone()),
+            other => Some(other.get("content")?.as_str()?.to_owned()),
+        });
+        let usual = ["<pad>", "[PAD]", "<|pad|>", "<|padding|>"].map(ToOwned::to_owned);
+        let ids = named
+            .into_iter()
+            .chain(usual)
+            .filter_map(|name| self.inner.token_to_id(&name));
+        ids.into_iter()
+            .find(|&id| (id as usize) < vocabulary)
+            .unwrap_or_else(|| self.end_of_text())
+    }
+
     /// The ids around each document, and the files beside the tokenizer, for a checkpoint.
     pub fn record(&self) -> &TokenizerRecord {
         &self.record

@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 use burn::tensor::backend::Backend;
 
+use super::batches::{HostBatch, HostTargets};
+use super::examples::Examples;
 use super::mixture::Mixture;
 use super::permutation::mix;
 use super::{DataError, Permutation, TokenLoader, Windows};
@@ -24,14 +26,23 @@ struct Share {
     all: u64,
 }
 
-/// Endless shuffled batches: each epoch has every window once, in its own order.
+/// Endless shuffled batches: each epoch has every window, or every example, once, in its own order.
 #[derive(Clone, Debug)]
 pub struct TrainBatches {
-    windows: Windows,
+    of: Sequences,
     batch_size: usize,
     seed: u64,
-    mixture: Option<Arc<Mixture>>,
     share: Share,
+}
+
+/// What batches are made of.
+#[derive(Clone, Debug)]
+enum Sequences {
+    Windows {
+        windows: Windows,
+        mixture: Option<Arc<Mixture>>,
+    },
+    Examples(Arc<Examples>),
 }
 
 impl TrainBatches {
@@ -41,14 +52,32 @@ impl TrainBatches {
     ///
     /// [`DataError::ZeroSize`] for a batch size of 0.
     pub fn new(windows: Windows, batch_size: usize, seed: u64) -> Result<Self, DataError> {
+        let mixture = None;
+        Self::of(Sequences::Windows { windows, mixture }, batch_size, seed)
+    }
+
+    /// Batches of `batch_size` examples of similar lengths in an order that `seed` chooses; the last batch of an epoch may be
+    /// smaller.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::ZeroSize`] for a batch size of 0.
+    pub fn of_examples(
+        examples: Arc<Examples>,
+        batch_size: usize,
+        seed: u64,
+    ) -> Result<Self, DataError> {
+        Self::of(Sequences::Examples(examples), batch_size, seed)
+    }
+
+    fn of(of: Sequences, batch_size: usize, seed: u64) -> Result<Self, DataError> {
         if batch_size == 0 {
             return Err(DataError::ZeroSize { what: "batch size" });
         }
         Ok(Self {
-            windows,
+            of,
             batch_size,
             seed,
-            mixture: None,
             share: Share {
                 first: 0,
                 own: 1,
@@ -63,12 +92,16 @@ impl TrainBatches {
     /// # Errors
     ///
     /// [`DataError::Weights`] unless there is one number above 0 per row and every row has a whole sequence.
+    ///
+    /// Examples are not weighted.
     pub fn with_weights(mut self, weights: &[f64]) -> Result<Self, DataError> {
-        let rows = self.windows.rows();
-        let mixture = Mixture::new(weights, mix(self.seed, 1));
-        match mixture {
-            Some(mixture) if rows.len() == weights.len() && rows.iter().all(|row| row.1 > 0) => {
-                self.mixture = Some(Arc::new(mixture));
+        let Sequences::Windows { windows, mixture } = &mut self.of else {
+            return Ok(self);
+        };
+        let rows = windows.rows();
+        match Mixture::new(weights, mix(self.seed, 1)) {
+            Some(mixed) if rows.len() == weights.len() && rows.iter().all(|row| row.1 > 0) => {
+                *mixture = Some(Arc::new(mixed));
                 Ok(self)
             }
             _ => Err(DataError::Weights {
@@ -99,42 +132,57 @@ impl TrainBatches {
         self
     }
 
-    /// The windows from which the batches are taken.
-    pub fn windows(&self) -> &Windows {
-        &self.windows
+    /// Number of windows or examples of an epoch.
+    pub fn sequences(&self) -> u64 {
+        match &self.of {
+            Sequences::Windows { windows, .. } => windows.count(),
+            Sequences::Examples(examples) => examples.count(),
+        }
     }
 
-    /// Inputs and targets of batch `k`, row-major, `[batch, sequence]`.
+    /// Batch `k`.
     ///
     /// # Errors
     ///
     /// [`DataError::Packed`] if a packed file is damaged, has changed since it was opened, or cannot be read.
-    pub fn batch(&self, k: u64) -> Result<(Vec<i32>, Vec<i32>), DataError> {
+    pub fn batch(&self, k: u64) -> Result<HostBatch, DataError> {
         let Share { first, own, all } = self.share;
         let number = k / own * all + first + k % own;
+        let (windows, mixture) = match &self.of {
+            Sequences::Windows { windows, mixture } => (windows, mixture.as_deref()),
+            Sequences::Examples(examples) => {
+                return Ok(examples.shuffled(number, self.batch_size, self.seed));
+            }
+        };
         let first = number * self.batch_size as u64;
-        self.windows
-            .gather((0..self.batch_size).map(|j| self.position(first + j as u64)))
+        let positions =
+            (0..self.batch_size).map(|j| position(windows, mixture, self.seed, first + j as u64));
+        let (inputs, next) = windows.gather(positions)?;
+        Ok(HostBatch {
+            inputs,
+            length: windows.sequence_length(),
+            targets: HostTargets::Next(next),
+        })
     }
 
     /// Loads the batches whose number is in `range` to a device.
     pub fn loader<B: Backend>(&self, range: Range<u64>, device: &B::Device) -> TokenLoader<B> {
-        let (batches, length) = (self.clone(), self.windows.sequence_length());
-        TokenLoader::new(move |k| batches.batch(k), length, range, device)
+        let batches = self.clone();
+        TokenLoader::new(move |k| batches.batch(k), range, device)
     }
+}
 
-    /// The window of sequence `number` of the stream.
-    fn position(&self, number: u64) -> u64 {
-        let shuffled = |seed, number, windows| {
-            Permutation::new(windows, mix(seed, number / windows)).get(number % windows)
-        };
-        let Some(mixture) = &self.mixture else {
-            return shuffled(self.seed, number, self.windows.count());
-        };
-        let (row, number) = mixture.of(number);
-        let (start, windows) = self.windows.rows()[row];
-        start + shuffled(mix(self.seed, 2 + row as u64), number, windows)
-    }
+/// The window of sequence `number` of the stream.
+fn position(windows: &Windows, mixture: Option<&Mixture>, seed: u64, number: u64) -> u64 {
+    let shuffled = |seed, number, windows| {
+        Permutation::new(windows, mix(seed, number / windows)).get(number % windows)
+    };
+    let Some(mixture) = mixture else {
+        return shuffled(seed, number, windows.count());
+    };
+    let (row, number) = mixture.of(number);
+    let (start, windows) = windows.rows()[row];
+    start + shuffled(mix(seed, 2 + row as u64), number, windows)
 }
 
 #[cfg(test)]
@@ -151,7 +199,7 @@ mod tests {
     /// First input of each sequence in these batches, which differs between windows.
     fn starts(stream: &TrainBatches, batches: Range<u64>) -> Vec<i32> {
         batches
-            .flat_map(|k| stream.batch(k).unwrap().0.into_iter().step_by(3))
+            .flat_map(|k| stream.batch(k).unwrap().inputs.into_iter().step_by(3))
             .collect()
     }
 
@@ -224,7 +272,10 @@ mod tests {
 
     #[test]
     fn targets_are_the_tokens_that_come_next() {
-        let (inputs, targets) = stream(10, 4, 1).batch(123).unwrap();
+        let batch = stream(10, 4, 1).batch(123).unwrap();
+        let (HostTargets::Next(targets), inputs) = (batch.targets, batch.inputs) else {
+            panic!("a window has a next token everywhere")
+        };
         assert!(
             inputs
                 .iter()

@@ -1,15 +1,25 @@
 //! Batches of the validation set: all windows in order, or a number of them spread evenly.
 
 use burn::tensor::backend::Backend;
+use std::sync::Arc;
 
+use super::batches::{HostBatch, HostTargets};
+use super::examples::Examples;
 use super::{DataError, TokenLoader, Windows};
 
 /// Validation batches, the same in every evaluation.
 #[derive(Clone, Debug)]
 pub struct ValidationBatches {
-    windows: Windows,
+    of: Sequences,
     batch_size: usize,
     chosen: u64,
+}
+
+/// What batches are made of.
+#[derive(Clone, Debug)]
+enum Sequences {
+    Windows(Windows),
+    Examples(Arc<Examples>),
 }
 
 impl ValidationBatches {
@@ -31,15 +41,34 @@ impl ValidationBatches {
         }
         let chosen = limit.unwrap_or(u64::MAX).min(windows.count());
         Ok(Self {
-            windows,
+            of: Sequences::Windows(windows),
             batch_size,
             chosen,
         })
     }
 
-    /// The windows from which the batches are taken.
-    pub fn windows(&self) -> &Windows {
-        &self.windows
+    /// Batches of `batch_size` examples, all of them, in their order; the last batch may be smaller.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::ZeroSize`] for a batch size of 0.
+    pub fn of_examples(examples: Arc<Examples>, batch_size: usize) -> Result<Self, DataError> {
+        if batch_size == 0 {
+            return Err(DataError::ZeroSize { what: "batch size" });
+        }
+        Ok(Self {
+            batch_size,
+            chosen: examples.count(),
+            of: Sequences::Examples(examples),
+        })
+    }
+
+    /// Number of sequences that there are, evaluated or not.
+    pub fn available(&self) -> u64 {
+        match &self.of {
+            Sequences::Windows(windows) => windows.count(),
+            Sequences::Examples(examples) => examples.count(),
+        }
     }
 
     /// Number of sequences evaluated.
@@ -52,18 +81,30 @@ impl ValidationBatches {
         self.chosen.div_ceil(self.batch_size as u64)
     }
 
-    /// Inputs and targets of batch `k`, row-major, `[batch, sequence]`; empty if `k` is not below
-    /// [`count`](Self::count).
+    /// Batch `k`; empty if `k` is not below [`count`](Self::count).
     ///
     /// # Errors
     ///
     /// [`DataError::Packed`] if a packed file is damaged, has changed since it was opened, or cannot be read.
-    pub fn batch(&self, k: u64) -> Result<(Vec<i32>, Vec<i32>), DataError> {
+    pub fn batch(&self, k: u64) -> Result<HostBatch, DataError> {
         let size = self.batch_size as u64;
         let first = (k * size).min(self.chosen);
-        let rows = size.min(self.chosen - first) as usize;
-        self.windows
-            .gather((0..rows).map(|j| self.position(first + j as u64)))
+        let rows = size.min(self.chosen - first);
+        let windows = match &self.of {
+            Sequences::Windows(windows) => windows,
+            Sequences::Examples(examples) => return Ok(examples.batch(first..first + rows)),
+        };
+        let position = |j: u64| {
+            // The product may exceed 64 bits.
+            let position = u128::from(first + j) * u128::from(windows.count());
+            (position / u128::from(self.chosen)) as u64
+        };
+        let (inputs, next) = windows.gather((0..rows as usize).map(|j| position(j as u64)))?;
+        Ok(HostBatch {
+            inputs,
+            length: windows.sequence_length(),
+            targets: HostTargets::Next(next),
+        })
     }
 
     /// Loads all batches to a device.
@@ -78,20 +119,13 @@ impl ValidationBatches {
         processes: usize,
         device: &B::Device,
     ) -> TokenLoader<B> {
-        let (batches, length) = (self.clone(), self.windows.sequence_length());
+        let batches = self.clone();
         let bound = |rank: usize| {
             let bound = u128::from(self.count()) * rank as u128 / processes as u128;
             bound as u64
         };
         let range = bound(rank)..bound(rank + 1);
-        TokenLoader::new(move |k| batches.batch(k), length, range, device)
-    }
-
-    /// The window of the `i`-th chosen sequence.
-    fn position(&self, i: u64) -> u64 {
-        // The product may exceed 64 bits.
-        let position = u128::from(i) * u128::from(self.windows.count()) / u128::from(self.chosen);
-        position as u64
+        TokenLoader::new(move |k| batches.batch(k), range, device)
     }
 }
 
@@ -111,7 +145,7 @@ mod tests {
 
     fn inputs(batches: &ValidationBatches) -> Vec<i32> {
         (0..batches.count())
-            .flat_map(|k| batches.batch(k).unwrap().0)
+            .flat_map(|k| batches.batch(k).unwrap().inputs)
             .collect()
     }
 
@@ -138,7 +172,7 @@ mod tests {
     #[test]
     fn the_last_batch_has_what_is_left() {
         let loader = batches(10, 4, None).loader::<TestBackend>(&Default::default());
-        let rows: Vec<_> = loader.iter().map(|batch| batch.targets.dims()).collect();
+        let rows: Vec<_> = loader.iter().map(|batch| batch.inputs.dims()).collect();
         assert_eq!(rows, [[4, 2], [4, 2], [2, 2]]);
         assert_eq!(loader.num_items(), 3);
     }

@@ -1,6 +1,7 @@
 //! The experiment: its keys in TOML, and their defaults.
 
 use super::settings::{GaLoreSettings, ReLoraSettings, ScheduleSettings, SwitchSettings};
+use super::task::TaskSettings;
 use super::warm_start::WarmStart;
 use crate::backend::BackendKind;
 use crate::data::pack::FIELD;
@@ -89,6 +90,8 @@ pub struct Experiment {
     pub muon: MuonConfig,
     /// AdamW.
     pub adamw: AdamWConfig,
+    /// What a fine-tuning learns; `None` for running text.
+    pub task: Option<TaskSettings>,
 }
 
 impl Default for Experiment {
@@ -130,6 +133,7 @@ impl Default for Experiment {
             galore: GaLoreSettings::default(),
             muon: MuonConfig::default(),
             adamw: AdamWConfig::default(),
+            task: None,
         }
     }
 }

@@ -14,6 +14,7 @@ mod read;
 mod resolve;
 mod settings;
 mod sizes;
+mod task;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -26,4 +27,5 @@ pub use learning_rate::{LearningRateSchedule, RateRestarts};
 pub use read::overlaid;
 pub use settings::{Decay, GaLoreSettings, ReLoraSettings, ScheduleSettings, SwitchSettings};
 pub use switchlora_core::{Method, Precision};
+pub use task::{TaskName, TaskSettings, UnknownTask};
 pub use warm_start::WarmStart;

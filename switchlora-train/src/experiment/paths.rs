@@ -20,6 +20,10 @@ impl Experiment {
         if let Some(WarmStart::From(path)) = &mut self.warm_start {
             *path = absolute(path);
         }
+        if let Some(task) = &mut self.task {
+            let paths = [&mut task.data].into_iter().chain(&mut task.validation);
+            paths.for_each(|path| *path = absolute(path));
+        }
         // The name of a preset is not a path, and what is neither is answered with the presets.
         let model = absolute(Path::new(&self.model));
         if let (None, true, Some(model)) = (
@@ -43,7 +47,17 @@ impl Experiment {
         let validation = validation.map(|path| ("validation", path.as_path()));
         let tokenizer = self.tokenizer.iter();
         let tokenizer = tokenizer.map(|path| ("tokenizer", path.as_path()));
-        data.chain(validation).chain(tokenizer).chain(warm_start)
+        let task = self.task.iter().flat_map(|task| {
+            let held_out = task.validation.iter();
+            let held_out = held_out.map(|path| ("task.validation", path.as_path()));
+            [("task.data", task.data.as_path())]
+                .into_iter()
+                .chain(held_out)
+        });
+        data.chain(validation)
+            .chain(tokenizer)
+            .chain(warm_start)
+            .chain(task)
     }
 }
 

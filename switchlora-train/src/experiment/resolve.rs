@@ -83,6 +83,15 @@ impl Experiment {
         let freeze = self.switch.freeze;
         let most = "at most 2147483647";
         check("switch.freeze", freeze, freeze <= u32::MAX / 2, most)?;
+        if self.task.is_some() {
+            let updates = self.full_rank_updates();
+            check(
+                "warm_start",
+                updates,
+                self.warm_start.is_none(),
+                "nothing with a task: give the weights as --model",
+            )?;
+        }
         self.check_sizes(model)?;
         self.resolve_restarts()?;
         self.resolve_warm_start(lr)?;

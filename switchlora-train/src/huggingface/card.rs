@@ -98,7 +98,7 @@ impl Card<'_> {
                 text,
                 "\n| updates | validation loss | perplexity |\n|---|---|---|"
             )?;
-            for Evaluation { step, loss } in thinned(&self.evaluations) {
+            for Evaluation { step, loss, .. } in thinned(&self.evaluations) {
                 writeln!(text, "| {step} | {loss:.4} | {:.2} |", loss.exp())?;
             }
         }
@@ -160,6 +160,7 @@ mod tests {
     fn a_long_training_is_shown_in_twenty_lines_that_end_with_the_last() {
         let all: Vec<_> = (1..=199)
             .map(|k| Evaluation {
+                score: None,
                 step: k * 100,
                 loss: 9.0 / k as f64,
             })

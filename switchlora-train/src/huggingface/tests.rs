@@ -24,6 +24,7 @@ fn config(tied: bool) -> LlamaConfig {
         rope_theta: 500_000.0,
         initializer_range: 0.02,
         tie_word_embeddings: tied,
+        classifier: None,
     }
 }
 

@@ -6,6 +6,7 @@
 
 use crate::checkpoint::{Evaluation, Saved};
 use crate::durable;
+use crate::metrics::Scores;
 use crate::training::Report;
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
@@ -101,9 +102,17 @@ impl Journal {
         self.add(Entry::Train(report));
     }
 
-    /// Adds an evaluation after `step` updates.
-    pub fn evaluation(&self, step: u64, loss: f64) {
-        self.line(json!({"kind": "eval", "step": step, "loss": loss, "perplexity": loss.exp()}));
+    /// Adds an evaluation, with the `scores` of a classifier.
+    pub fn evaluation(&self, evaluation: Evaluation, scores: Option<&Scores>) {
+        let Evaluation { step, loss, score } = evaluation;
+        self.line(match scores {
+            None => {
+                json!({"kind": "eval", "step": step, "loss": loss, "perplexity": loss.exp()})
+            }
+            Some(scores) => {
+                json!({"kind": "eval", "step": step, "loss": loss, "score": score, "scores": scores})
+            }
+        });
     }
 
     /// Adds a checkpoint in the folder `path` of the run, with the seconds that the training waited and the seconds it
@@ -177,6 +186,17 @@ pub fn evaluations(path: &Path) -> Vec<Evaluation> {
     let lines = lines_of(path, "eval").into_iter();
     lines
         .filter_map(|line| serde_json::from_value(line).ok())
+        .collect()
+}
+
+/// Every evaluation in the journal at `path`, in its order, with the metrics of a classifier.
+pub fn judged(path: &Path) -> Vec<(Evaluation, Scores)> {
+    let lines = lines_of(path, "eval").into_iter();
+    lines
+        .filter_map(|line| {
+            let scores = serde_json::from_value(line["scores"].clone()).unwrap_or_default();
+            Some((serde_json::from_value(line).ok()?, scores))
+        })
         .collect()
 }
 

@@ -22,7 +22,7 @@ pub(crate) use dashboard::{
     dashboard_is_shown, leave_dashboard, resume_dashboard, suspend_dashboard,
 };
 pub use faults::{MOST, TooManyFaults, WINDOW};
-pub use journal::{evaluations, last_checkpoint};
+pub use journal::{evaluations, judged, last_checkpoint};
 pub(crate) use plain::duration;
 pub use progress::{Outcome, Progress};
 pub use session::{Display, Session};

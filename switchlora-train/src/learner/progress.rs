@@ -18,13 +18,15 @@ pub struct Progress {
     pub evaluation: Option<Evaluation>,
     /// The best evaluation of a state that has a checkpoint.
     pub best: Option<Evaluation>,
+    /// Whether a fine-tuning has stopped getting better, and ends before its last update.
+    pub is_done_early: bool,
 }
 
 impl Progress {
     /// Whether all of `steps` updates are done and evaluated.
     pub(super) fn is_complete(&self, steps: u64) -> bool {
         let evaluated = self.evaluation.map(|evaluation| evaluation.step);
-        self.step >= steps && evaluated == Some(self.step)
+        self.is_done_early || self.step >= steps && evaluated == Some(self.step)
     }
 
     /// Where the run in `out` was when it wrote the checkpoint with `state`.
@@ -38,6 +40,7 @@ impl Progress {
             loss: None,
             evaluation: state.best,
             best: state.best.filter(kept),
+            is_done_early: false,
         }
     }
 }

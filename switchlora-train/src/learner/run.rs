@@ -9,8 +9,9 @@ use super::progress::Progress;
 use super::saving::Writer;
 use crate::checkpoint::{Evaluation, Snapshot, State};
 use crate::data::{DataFault, TokenBatch};
+use crate::metrics::Scores;
 use crate::processes::{Different, any, same};
-use crate::training::{Report, Setup, Training, UpdateError};
+use crate::training::{Evaluated, Report, Setup, Training, UpdateError};
 use anyhow::{Context, Result, anyhow};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::backend::AutodiffBackend;
@@ -102,7 +103,7 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
             // Asked while the model was loaded: nothing is new.
             return Ok(());
         }
-        while self.progress.step < experiment.steps {
+        while self.progress.step < experiment.steps && !self.is_done_early() {
             self.update(batches)?;
             self.settle(1)?;
             self.writer.settle(false)?;
@@ -129,6 +130,18 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a fine-tuning has had as many evaluations without a better one as its patience allows.
+    fn is_done_early(&mut self) -> bool {
+        let experiment = &self.plan.setup.experiment;
+        let patience = experiment.task.as_ref().map_or(0, |task| task.patience);
+        let (Some(best), true) = (self.progress.best, patience > 0) else {
+            return false;
+        };
+        let evaluations = (self.progress.step - best.step) / experiment.eval_every.max(1);
+        self.progress.is_done_early = evaluations >= patience;
+        self.progress.is_done_early
     }
 
     /// Whether any process is asked to stop.
@@ -195,26 +208,36 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
             number += 1;
             events.batch(number, total, loss);
         };
-        let loss = self.training.evaluate(batches, total, each)?;
+        let evaluated = self.training.evaluate(batches, total, each)?;
         let step = self.progress.step;
         if number < total && !stopped {
             return Err(self.ended_early(UpdateError::OutOfBatches(step)));
         }
-        let Some(loss) = loss else {
+        let Some(Evaluated { loss, scores }) = evaluated else {
             // Half an evaluation is none.
             return Ok(());
         };
         self.events.evaluated();
-        let found = Evaluation { step, loss };
-        let better = self.progress.best.is_none_or(|best| loss < best.loss);
+        let task = self.plan.setup.task.as_ref();
+        let scores = task.and_then(|task| task.judge(&scores));
+        let found = Evaluation {
+            step,
+            loss,
+            score: scores.as_ref().map(Scores::mean),
+        };
+        let best = self.progress.best;
+        let better = best.is_none_or(|best| found.is_better_than(&best));
         self.progress.evaluation = Some(found);
         if saved && loss.is_finite() && better {
             self.progress.best = Some(found);
         }
-        self.plan.journal.evaluation(step, loss);
+        self.plan.journal.evaluation(found, scores.as_ref());
+        let judged = match &scores {
+            Some(scores) => scores.to_string(),
+            None => format!("perplexity {:.2}", loss.exp()),
+        };
         (self.plan.say)(&format!(
-            "update {step}: validation loss {loss:.4}, perplexity {:.2}",
-            loss.exp()
+            "update {step}: validation loss {loss:.4}, {judged}"
         ));
         Ok(())
     }

@@ -182,6 +182,7 @@ mod tests {
             rope_theta: 10000.0,
             initializer_range: 0.3,
             tie_word_embeddings: tied,
+            classifier: None,
         };
         let method = SwitchLoraConfig::new(rank, SwitchSchedule::Never).unwrap();
         let device = Default::default();

@@ -1,6 +1,6 @@
 //! Initial parameters, drawn one after the other on the host: the same on every backend.
 
-use super::config::LlamaConfig;
+use super::config::{Classifier, LlamaConfig};
 use super::norm::RmsNorm;
 use super::weight_init::{Place, WeightInit};
 use burn::module::Param;
@@ -21,6 +21,20 @@ pub(super) struct Drawn<'a, B: Backend> {
     /// Parameters drawn so far; each has its own stream of random numbers.
     count: u64,
     pub device: &'a B::Device,
+}
+
+/// The head of a new classifier, `[labels, hidden]` as in a file.
+pub fn drawn_score(config: &LlamaConfig, classifier: &Classifier, seed: u64) -> TensorData {
+    let shape = [classifier.outputs(), config.hidden_size];
+    let mut random = stream(seed, Purpose::Head, 0, 0);
+    TensorData::new(normal(shape, config.initializer_range, &mut random), shape)
+}
+
+/// Normal numbers with this standard deviation.
+fn normal([rows, columns]: [usize; 2], deviation: f64, random: &mut ChaCha8Rng) -> Vec<f32> {
+    let deviation = deviation as f32;
+    let mut draw = || -> f32 { StandardNormal.sample(random) };
+    (0..rows * columns).map(|_| draw() * deviation).collect()
 }
 
 impl<'a, B: Backend> Drawn<'a, B> {
@@ -58,9 +72,7 @@ impl<'a, B: Backend> Drawn<'a, B> {
         if self.seed.is_none() {
             return Param::from_tensor(Tensor::zeros([rows, columns], self.device));
         }
-        let deviation = deviation as f32;
-        let mut draw = || -> f32 { StandardNormal.sample(&mut random) };
-        let values: Vec<f32> = (0..rows * columns).map(|_| draw() * deviation).collect();
+        let values = normal([rows, columns], deviation, &mut random);
         let values = TensorData::new(values, [rows, columns]);
         Param::from_tensor(Tensor::from_data(values, self.device))
     }

@@ -7,6 +7,7 @@ use super::norm::RmsNorm;
 use super::recompute::Recompute;
 use super::rotary::Positions;
 use super::weight_init::WeightInit;
+use crate::data::Targets;
 use burn::module::Module;
 use burn::nn::{Embedding, Linear};
 use burn::tensor::backend::Backend;
@@ -25,13 +26,15 @@ pub struct Llama<B: Backend> {
     pub norm: RmsNorm<B>,
 }
 
-/// A LLaMA that predicts the next token.
+/// A LLaMA that predicts the next token, or the class of a text.
 #[derive(Module, Debug)]
 pub struct LlamaForCausalLm<B: Backend> {
     /// Embeddings, decoder blocks and the last norm.
     pub model: Llama<B>,
-    /// Output head, `[hidden, vocabulary]`; `None` if the embedding is the head.
+    /// Output head, `[hidden, vocabulary]`; `None` if the embedding is the head, and of a classifier.
     pub lm_head: Option<Linear<B>>,
+    /// Head of a classifier, `[hidden, labels]`.
+    pub score: Option<Linear<B>>,
     /// Rotary tables and causal mask.
     pub positions: Positions<B>,
     /// Dtype of the head's product.
@@ -99,7 +102,12 @@ impl<B: Backend> LlamaForCausalLm<B> {
                 .collect(),
             norm: drawn.norm(),
         };
-        let lm_head = (!config.tie_word_embeddings).then(|| Linear {
+        let score = config.classifier.as_ref().map(|classifier| Linear {
+            weight: drawn.table(hidden, classifier.outputs()),
+            bias: None,
+        });
+        let next = score.is_none() && !config.tie_word_embeddings;
+        let lm_head = next.then(|| Linear {
             weight: drawn.table(hidden, vocabulary),
             bias: None,
         });
@@ -107,6 +115,7 @@ impl<B: Backend> LlamaForCausalLm<B> {
         Self {
             model,
             lm_head,
+            score,
             positions: Positions::new(positions, config.head_dim(), theta, device),
             precision: drawn.method.precision,
             recompute: Recompute::default(),
@@ -133,28 +142,59 @@ impl<B: Backend> LlamaForCausalLm<B> {
         blocks.fold(x, |x, block| block.forward(x, &tables))
     }
 
-    /// Returns scores of the next token, `[tokens, vocabulary]`, from hidden states `[tokens, hidden]`.
+    /// Returns scores of the next token, or of classes, `[tokens, vocabulary or labels]`, from hidden states `[tokens, hidden]`.
     pub fn logits(&self, hidden: Tensor<B, 2>) -> Tensor<B, 2> {
         linear(hidden, self.head(), self.precision)
     }
 
-    /// The output head, `[hidden, vocabulary]`.
+    /// The output head, `[hidden, vocabulary or labels]`.
     fn head(&self) -> Tensor<B, 2> {
-        match &self.lm_head {
+        match self.score.as_ref().or(self.lm_head.as_ref()) {
             Some(head) => head.weight.val(),
             None => self.model.embed_tokens.weight.val().transpose(),
         }
     }
 
-    /// Returns the mean cross-entropy of `targets` given `inputs`, both `[batch, length]`: `[1]`, in nats per token.
-    pub fn loss(&self, inputs: Tensor<B, 2, Int>, targets: Tensor<B, 2, Int>) -> Tensor<B, 1> {
+    /// Returns the loss of `targets` given `inputs: [batch, length]`, `[1]`: the mean cross-entropy in nats of tokens or
+    /// classes, or the mean square of what numbers are missed by.
+    pub fn loss(&self, inputs: Tensor<B, 2, Int>, targets: Targets<B>) -> Tensor<B, 1> {
         self.loss_of(self.blocks(inputs), targets)
     }
 
     /// The same from the output of the last decoder block, `x: [batch * length, hidden]`.
-    pub(crate) fn loss_of(&self, x: Tensor<B, 2>, targets: Tensor<B, 2, Int>) -> Tensor<B, 1> {
-        let targets = targets.flatten(0, 1); // [batch * length]
-        let hidden = self.model.norm.forward(x);
-        linear_cross_entropy(hidden, self.head(), targets, self.precision)
+    pub(crate) fn loss_of(&self, x: Tensor<B, 2>, targets: Targets<B>) -> Tensor<B, 1> {
+        match targets {
+            Targets::Next(next) => {
+                let (hidden, next) = (self.model.norm.forward(x), next.flatten(0, 1));
+                linear_cross_entropy(hidden, self.head(), next, self.precision)
+            }
+            Targets::At { positions, ids } => {
+                let hidden = self.model.norm.forward(x.select(0, positions));
+                linear_cross_entropy(hidden, self.head(), ids, self.precision)
+            }
+            Targets::Values { positions, values } => {
+                let hidden = self.model.norm.forward(x.select(0, positions));
+                let found = self.logits(hidden).flatten(0, 1); // [targets]
+                (found - values).square().mean()
+            }
+        }
+    }
+
+    /// Returns the [loss](Self::loss), and of a classifier its scores or numbers, `[targets, labels]`.
+    pub fn judged(
+        &self,
+        inputs: Tensor<B, 2, Int>,
+        targets: Targets<B>,
+    ) -> (Tensor<B, 1>, Option<Tensor<B, 2>>) {
+        let x = self.blocks(inputs);
+        let positions = match &targets {
+            Targets::At { positions, .. } | Targets::Values { positions, .. } => Some(positions),
+            Targets::Next(_) => None,
+        };
+        let scores = positions.filter(|_| self.score.is_some()).map(|positions| {
+            let chosen = x.clone().select(0, positions.clone());
+            self.logits(self.model.norm.forward(chosen))
+        });
+        (self.loss_of(x, targets), scores)
     }
 }

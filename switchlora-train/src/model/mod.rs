@@ -19,8 +19,9 @@ mod weight_init;
 
 pub use attention::Attention;
 pub use cached::KeyValueCache;
-pub use config::{LlamaConfig, LlamaConfigError, PRESETS};
+pub use config::{Classifier, LlamaConfig, LlamaConfigError, PRESETS};
 pub use decoder::{DecoderLayer, Mlp};
+pub use drawn::drawn_score;
 pub use llama::{Llama, LlamaForCausalLm};
 pub use merge::merge_adapters;
 pub use names::{

@@ -1,7 +1,7 @@
 //! The loss on documents that are evaluated one by one.
 
 use super::report::scalar;
-use crate::data::{DataError, TokenizerRecord, Tokens, each_document};
+use crate::data::{DataError, Targets, TokenizerRecord, Tokens, each_document};
 use crate::model::LlamaForCausalLm;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -120,6 +120,6 @@ fn loss<B: Backend>(
         let ids = Tensor::from_data(ids, &device); // [rows, width]
         let inputs = ids.clone().slice([0..rows, 0..width - 1]);
         let targets = ids.slice([0..rows, 1..width]);
-        scalar(model.loss(inputs, targets))
+        scalar(model.loss(inputs, Targets::Next(targets)))
     })
 }

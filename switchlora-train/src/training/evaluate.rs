@@ -1,6 +1,6 @@
 //! The loss on held-out text: the mean cross-entropy over all its tokens.
 
-use super::pass::loss;
+use super::pass::judged;
 use super::update::Training;
 use crate::data::{DataError, DataFault, TokenBatch, ValidationBatches};
 use crate::model::LlamaForCausalLm;
@@ -13,10 +13,21 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 /// The losses of the batches of an evaluation, on the host.
 #[derive(Clone, Debug, Default)]
 struct BatchLosses {
-    /// Mean cross-entropy of each batch, in nats a token.
+    /// Loss of each batch.
     losses: Vec<f32>,
-    /// Its number of sequences.
+    /// Its [weight](TokenBatch::weight).
     rows: Vec<f32>,
+    /// The scores of a classifier, of one example after the other.
+    scores: Vec<f32>,
+}
+
+/// An evaluation of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluated {
+    /// The mean loss: in nats a token or class, or the mean square of what numbers are missed by.
+    pub loss: f64,
+    /// The scores or numbers of a classifier, `[examples, outputs]`, in the order of the examples; empty for running text.
+    pub scores: Vec<f32>,
 }
 
 impl BatchLosses {
@@ -26,21 +37,26 @@ impl BatchLosses {
         batches: impl Iterator<Item = TokenBatch<B>>,
         mut each: impl FnMut(Tensor<B, 1>),
     ) -> Self {
-        let (mut losses, mut rows) = (Vec::new(), Vec::new());
+        let (mut losses, mut rows, mut scores) = (Vec::new(), Vec::new(), Vec::new());
         for batch in batches {
-            rows.push(batch.inputs.dims()[0] as f32);
-            let loss = loss(model, batch); // [1]
+            rows.push(batch.weight());
+            let (loss, found) = judged(model, batch); // [1]
             losses.push(loss.clone());
+            scores.extend(found.map(|found| found.flatten::<1>(0, 1)));
             each(loss);
         }
-        let losses = match losses.is_empty() {
+        let read = |tensors: Vec<Tensor<B, 1>>| match tensors.is_empty() {
             true => Vec::new(),
-            false => Tensor::cat(losses, 0).into_data().iter::<f32>().collect(),
+            false => Tensor::cat(tensors, 0).into_data().iter::<f32>().collect(),
         };
-        Self { losses, rows }
+        Self {
+            losses: read(losses),
+            rows,
+            scores: read(scores),
+        }
     }
 
-    /// The mean, weighted by sequences and summed in f64; NaN without a batch.
+    /// The mean, weighted and summed in f64; NaN without a batch.
     fn mean(&self) -> f64 {
         let rows = self.rows.iter().copied().map(f64::from);
         let losses = self.losses.iter().copied().map(f64::from);
@@ -51,23 +67,38 @@ impl BatchLosses {
         sum / rows.sum::<f64>()
     }
 
+    /// The number of batches, their losses and rows, and the scores.
     fn to_bytes(&self) -> Vec<u8> {
-        let all = [self.losses.as_slice(), &self.rows].concat();
-        bytemuck::cast_slice(&all).to_vec()
+        let all = [self.losses.as_slice(), &self.rows, &self.scores].concat();
+        let count = (self.losses.len() as u64).to_le_bytes();
+        [&count, bytemuck::cast_slice(&all)].concat()
     }
 
     /// Adds the batches of another process after these.
     fn extend(&mut self, bytes: &[u8]) {
-        let all: Vec<f32> = bytemuck::pod_collect_to_vec(bytes);
-        let (losses, rows) = all.split_at(all.len() / 2);
+        let Some((count, rest)) = bytes.split_first_chunk() else {
+            return;
+        };
+        let all: Vec<f32> = bytemuck::pod_collect_to_vec(rest);
+        let count = (u64::from_le_bytes(*count) as usize).min(all.len() / 2);
+        let (losses, rest) = all.split_at(count);
+        let (rows, scores) = rest.split_at(count);
         self.losses.extend(losses);
         self.rows.extend(rows);
+        self.scores.extend(scores);
+    }
+
+    fn evaluated(self) -> Evaluated {
+        Evaluated {
+            loss: self.mean(),
+            scores: self.scores,
+        }
     }
 }
 
 impl<B: AutodiffBackend> Training<B> {
-    /// Evaluates the model on all batches of all processes, of which this one has `count`, in `batches`: the mean
-    /// cross-entropy, weighted by sequences, in nats a token, or `None` if a process has stopped before its last batch.
+    /// Evaluates the model on all batches of all processes, of which this one has `count`, in `batches`; `None` if a process
+    /// has stopped before its last batch. The mean loss is weighted by what the batches predict.
     ///
     /// `each` is called with the loss `[1]` of each batch of this process. The losses are summed in the order of the
     /// batches, so that the result does not depend on the number of processes.
@@ -80,7 +111,7 @@ impl<B: AutodiffBackend> Training<B> {
         batches: impl Iterator<Item = TokenBatch<B::InnerBackend>>,
         count: usize,
         each: impl FnMut(Tensor<B::InnerBackend, 1>),
-    ) -> Result<Option<f64>, Lost> {
+    ) -> Result<Option<Evaluated>, Lost> {
         let own = BatchLosses::of(&self.model().valid(), batches, each);
         let done = own.losses.len() == count;
         let answer = [vec![u8::from(done)], own.to_bytes()].concat();
@@ -91,22 +122,22 @@ impl<B: AutodiffBackend> Training<B> {
             whole &= done == [1];
             all.extend(losses);
         }
-        Ok(whole.then(|| all.mean()))
+        Ok(whole.then(|| all.evaluated()))
     }
 }
 
-/// Evaluates a model on all of `batches`: the mean cross-entropy, weighted by sequences, in nats a token.
+/// Evaluates a model on all of `batches`. The mean loss is weighted by what the batches predict.
 ///
 /// # Errors
 ///
 /// [`DataError::Packed`] if a file of tokens has changed since it was opened.
-pub fn mean_loss<B: Backend>(
+pub fn evaluate<B: Backend>(
     model: &LlamaForCausalLm<B>,
     batches: &ValidationBatches,
     device: &B::Device,
-) -> Result<f64, DataError> {
+) -> Result<Evaluated, DataError> {
     let fault = DataFault::default();
     let loader = batches.loader::<B>(device).reporting_to(&fault);
     let losses = BatchLosses::of(model, loader.iter(), |_| {});
-    fault.take().map_or(Ok(losses.mean()), Err)
+    fault.take().map_or(Ok(losses.evaluated()), Err)
 }

@@ -27,17 +27,19 @@ mod setup;
 mod snapshot;
 mod start;
 mod sum;
+mod task;
 #[cfg(test)]
 mod tests;
 mod text;
 mod update;
 
 pub use alone::{Alone, Documents, mean_loss_alone};
-pub use evaluate::mean_loss;
+pub use evaluate::{Evaluated, evaluate};
 pub use lease::{Lease, Reading};
 pub use observer::{Observer, Phase};
 pub(crate) use pass::{Pass, loss};
 pub use report::{Report, scalar};
 pub use setup::{Setup, SetupError};
+pub use task::{Encoded, Task, largest};
 pub use text::{Text, packed};
 pub use update::{Optim, Training, Update, UpdateError};

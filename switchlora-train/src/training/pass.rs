@@ -20,6 +20,15 @@ pub(crate) fn loss<B: Backend>(model: &LlamaForCausalLm<B>, batch: TokenBatch<B>
     in_pool::<B, _>(move || model.loss(batch.inputs, batch.targets))
 }
 
+/// The loss `[1]` of a batch, and a classifier's scores `[targets, labels]`.
+pub(super) fn judged<B: Backend>(
+    model: &LlamaForCausalLm<B>,
+    batch: TokenBatch<B>,
+) -> (Tensor<B, 1>, Option<Tensor<B, 2>>) {
+    let model = model.clone();
+    in_pool::<B, _>(move || model.judged(batch.inputs, batch.targets))
+}
+
 /// A forward pass whose gradients are still to be computed.
 pub(crate) struct Pass<B: AutodiffBackend> {
     loss: Tensor<B, 1>,
@@ -147,6 +156,7 @@ fn seeded<B: AutodiffBackend>(y: Tensor<B, 2>, dy: Tensor<B::InnerBackend, 2>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Targets;
     use crate::model::LlamaConfig;
     use burn::backend::Autodiff;
     use burn::module::{Module, ModuleVisitor, Param};
@@ -229,7 +239,7 @@ mod tests {
         };
         let batch = TokenBatch {
             inputs: ids(case.seed % 97),
-            targets: ids(case.seed % 89 + 1),
+            targets: Targets::Next(ids(case.seed % 89 + 1)),
         };
         let pass = Pass::forward(&model, batch);
         let loss: Vec<f32> = pass.loss().into_data().iter().collect();

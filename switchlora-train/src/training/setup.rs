@@ -1,15 +1,17 @@
 //! What an experiment trains: the resolved experiment, the model, the method, the tokenizer, and the weights to start
 //! from.
 
+use super::task::Task;
 use crate::checkpoint::{self, Checkpoint};
 use crate::data::Tokenizer;
 use crate::experiment::{Experiment, ExperimentError, WarmStart};
 use crate::huggingface::{Pretrained, TOKENIZER};
-use crate::model::LlamaConfig;
+use crate::model::{Classifier, LlamaConfig};
 use crate::model_source::{ModelSource, as_trained, no_tokenizer, trained_tokenizer};
 use crate::say::say;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use switchlora_core::cost::Cost;
 use switchlora_core::{MethodConfig, SwitchLoraConfig};
 
@@ -24,6 +26,8 @@ pub struct Setup {
     pub method: MethodConfig,
     /// The tokenizer.
     pub tokenizer: Tokenizer,
+    /// The examples of a fine-tuning; `None` for running text.
+    pub task: Option<Arc<Task>>,
     /// The weights that a new training starts from, the factors of a run merged. Random ones, drawn from the experiment's
     /// seed, if there are none.
     pub start: Option<ModelSource>,
@@ -51,15 +55,30 @@ impl Setup {
     ///
     /// The experiment, its model, tokenizer or weights cannot be used, or do not fit each other ([`SetupError`]).
     pub fn new(experiment: Experiment, restored: Option<&Checkpoint>) -> Result<Self> {
-        let mut model = open_model(&experiment, restored)?;
+        let task = experiment
+            .task
+            .as_ref()
+            .map(Task::read)
+            .transpose()?
+            .map(Arc::new);
+        let source = match (&task, restored) {
+            (Some(_), None) => open_source(&experiment)?,
+            _ => None,
+        };
+        let mut model = match (&task, &source, restored) {
+            (Some(_), _, Some(from)) => from.state.model.clone(),
+            (_, Some(source), _) => source.config().clone(),
+            _ => open_model(&experiment, restored)?,
+        };
         let (mut experiment, method) = experiment.resolve_for(&model)?;
         if restored.is_none() {
             let fits = method.validate_for(&model.shape());
             fits.map_err(ExperimentError::Method)?;
         }
-        let start = match restored {
-            Some(_) => None,
-            None => {
+        let start = match (restored, &task) {
+            (Some(_), _) => None,
+            (None, Some(_)) => source,
+            (None, None) => {
                 let folder = pretrained_folder(&experiment);
                 if let (Some(folder), None) = (&folder, &experiment.tokenizer) {
                     let file = folder.join(TOKENIZER);
@@ -68,8 +87,12 @@ impl Setup {
                 open_start(&experiment, folder)?
             }
         };
-        let tokenizer = open_tokenizer(&experiment, restored)?;
+        let tokenizer = match (&start, &task) {
+            (Some(source), Some(_)) => source.tokenizer(experiment.tokenizer.as_deref())?,
+            _ => open_tokenizer(&experiment, restored)?,
+        };
         let tokenizer = match &start {
+            _ if task.is_some() => tokenizer,
             Some(ModelSource::Checkpoint(from)) => as_trained(tokenizer, from)?,
             Some(ModelSource::Pretrained(from)) if is_own(from, &experiment) => {
                 tokenizer.of_model()
@@ -87,7 +110,14 @@ impl Setup {
             );
         }
         fit(&mut model, &experiment, &tokenizer)?;
+        if let (Some(task), None) = (&task, restored) {
+            model.classifier = task.classifies().then(|| Classifier {
+                labels: task.labels.clone(),
+                pad: tokenizer.padding(model.vocab_size),
+            });
+        }
         Ok(Self {
+            task,
             experiment,
             model,
             method,
@@ -128,6 +158,15 @@ fn open_model(experiment: &Experiment, restored: Option<&Checkpoint>) -> Result<
             Ok(from.state.model.clone())
         }
         (Err(error), None) => Err(error.into()),
+    }
+}
+
+/// The model that a fine-tuning starts from; `None` for a preset or a `config.json`, which has random weights.
+fn open_source(experiment: &Experiment) -> Result<Option<ModelSource>> {
+    let path = Path::new(&experiment.model);
+    match is_preset(experiment) || path.is_file() || !path.exists() {
+        true => Ok(None),
+        false => ModelSource::open(path).map(Some),
     }
 }
 

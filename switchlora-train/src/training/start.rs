@@ -4,7 +4,7 @@ use super::setup::Setup;
 use super::update::{Optim, SecondPhase, Training};
 use crate::checkpoint::{self, Checkpoint};
 use crate::experiment::LearningRateSchedule;
-use crate::model::{LlamaForCausalLm, parameter_names};
+use crate::model::{LlamaForCausalLm, drawn_score, import, parameter_names};
 use crate::model_source::{ModelSource, load_model, load_model_as};
 use anyhow::{Context, Result, anyhow};
 use burn::optim::Optimizer;
@@ -19,6 +19,9 @@ impl Setup {
     /// The weights of the start cannot be read or do not fit the model.
     pub fn new_model<B: Backend>(&self, device: &B::Device) -> Result<LlamaForCausalLm<B>> {
         let (layers, seed) = (self.layers(0), self.experiment.seed);
+        if let (Some(_), Some(source)) = (&self.task, &self.start) {
+            return self.tuned(source, device);
+        }
         let model = match &self.start {
             None => {
                 let (model, init) = (&self.model, self.experiment.init);
@@ -37,6 +40,28 @@ impl Setup {
                     .with_context(|| format!("cannot start from {}", checkpoint.path().display()))?
             }
         };
+        Ok(model.adapted(&layers, seed))
+    }
+
+    /// The model of a fine-tuning: that of `source`, with a new head unless it has one for the same labels.
+    fn tuned<B: Backend>(
+        &self,
+        source: &ModelSource,
+        device: &B::Device,
+    ) -> Result<LlamaForCausalLm<B>> {
+        let (layers, seed) = (self.layers(0), self.experiment.seed);
+        let place = || format!("cannot start from {}", source.path().display());
+        let mut tensors = source.merged().with_context(place)?;
+        if let Some(classifier) = &self.model.classifier {
+            let theirs = source.config().classifier.as_ref();
+            if theirs.is_none_or(|theirs| theirs.labels != classifier.labels) {
+                let score = drawn_score(&self.model, classifier, seed);
+                tensors.insert("score.weight".to_owned(), score);
+            }
+            tensors.remove("lm_head.weight");
+        }
+        let model = LlamaForCausalLm::blank(&self.model, &layers, device);
+        let model = import::<B, _>(model, tensors).with_context(place)?;
         Ok(model.adapted(&layers, seed))
     }
 

@@ -172,7 +172,7 @@ fn an_evaluation_of_no_sequences_is_one_of_all() {
         let each = |_| losses += 1;
         let count = text.validation.count() as usize;
         let loss = training.evaluate(loader.iter(), count, each).unwrap();
-        let expected = mean_loss(&training.model().valid(), &text.validation, &device);
+        let expected = evaluate(&training.model().valid(), &text.validation, &device);
         assert_eq!(loss, Some(expected.unwrap()));
         assert_eq!(losses, count);
         let stopped = loader.iter().take(count - 1);

@@ -1,12 +1,15 @@
 //! The text of an experiment as batches to train on and batches to evaluate on.
 
 use super::setup::Setup;
+use super::task::{Encoded, Task};
 use crate::data::pack::cached;
 use crate::data::{
-    DataError, Prepared, Tokenizer, TrainBatches, ValidationBatches, Windows, all_tokens,
+    DataError, Prepared, Tokenizer, TrainBatches, ValidationBatches, Windows, all_tokens, check_ids,
 };
+use crate::say::say;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// The batches of an experiment.
 #[derive(Clone, Debug)]
@@ -32,6 +35,9 @@ impl Text {
         setup: &Setup,
         pack: impl Fn(&[PathBuf], &str, &Tokenizer) -> Result<Vec<PathBuf>, DataError>,
     ) -> Result<Self> {
+        if let Some(task) = &setup.task {
+            return Self::of_task(setup, task);
+        }
         let (experiment, tokenizer) = (&setup.experiment, &setup.tokenizer);
         let (data, held_out) = (&experiment.data, &experiment.validation);
         let pack = |paths: &[PathBuf]| pack(paths, &experiment.field, tokenizer);
@@ -62,6 +68,35 @@ impl Text {
         Ok(Self {
             train,
             validation: ValidationBatches::new(validation, batch_size, limit)?,
+            sha256,
+        })
+    }
+}
+
+impl Text {
+    /// The examples of a fine-tuning.
+    fn of_task(setup: &Setup, task: &Task) -> Result<Self> {
+        let (experiment, tokenizer) = (&setup.experiment, &setup.tokenizer);
+        let pad = tokenizer.padding(setup.model.vocab_size);
+        let encoded = task.encode(tokenizer, pad, experiment.sequence_length)?;
+        for (Encoded { examples, cut }, what) in encoded.iter().zip(["train", "evaluate"]) {
+            let known = setup.model.vocab_size;
+            for row in examples.rows() {
+                check_ids(&row.ids, 0, known).map_err(|error| tokenizer.naming(error))?;
+            }
+            if *cut > 0 {
+                let (all, length) = (examples.count(), experiment.sequence_length);
+                say(format!(
+                    "  text        {cut} of {all} examples to {what} on are cut to {length} tokens (--sequence-length)"
+                ));
+            }
+        }
+        let [train, held_out] = encoded.map(|encoded| Arc::new(encoded.examples));
+        let sha256 = format!("{} {}", train.fingerprint(), held_out.fingerprint());
+        let size = experiment.batch_size;
+        Ok(Self {
+            train: TrainBatches::of_examples(train, size, experiment.seed)?,
+            validation: ValidationBatches::of_examples(held_out, size)?,
             sha256,
         })
     }

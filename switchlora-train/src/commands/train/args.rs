@@ -138,6 +138,10 @@ pub struct TrainArgs {
     #[arg(long)]
     #[serde(skip)]
     pub(super) no_tui: bool,
+    /// The experiment in place of the default one.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub(super) base: Option<Experiment>,
     /// The processes that train together; 0 stands for one.
     #[arg(skip)]
     #[serde(skip)]
@@ -145,6 +149,24 @@ pub struct TrainArgs {
 }
 
 impl TrainArgs {
+    /// A run of an experiment in the folder `out`, new or to `resume`, by so many processes.
+    pub fn of(
+        experiment: Experiment,
+        out: PathBuf,
+        resume: bool,
+        no_tui: bool,
+        processes: usize,
+    ) -> Self {
+        Self {
+            base: Some(experiment),
+            out: Some(out),
+            resume,
+            no_tui,
+            processes,
+            ..Self::default()
+        }
+    }
+
     /// The experiment in a file, for all processes together.
     ///
     /// # Errors

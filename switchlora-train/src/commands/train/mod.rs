@@ -6,6 +6,7 @@ mod resume;
 mod stopping;
 
 pub use args::TrainArgs;
+pub(super) use stopping::Stopping;
 
 use crate::backend::{Choice, device_names, run_on};
 use crate::checkpoint::Checkpoint;
@@ -25,7 +26,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stopping::Stopping;
 use switchlora_core::PoolPlacement;
 
 /// The folder of runs without --out.
@@ -48,7 +48,7 @@ pub fn run(mut args: TrainArgs) -> Result<ExitCode> {
 }
 
 /// Trains, together with the other processes. Returns the exit status.
-fn train(
+pub(super) fn train(
     args: &TrainArgs,
     processes: &Arc<dyn Processes>,
     stopping: &Stopping,
@@ -172,7 +172,7 @@ fn prepare(
 /// # Errors
 ///
 /// The error that this process reports; nobody is left to wait for.
-fn end(processes: &dyn Processes, ended: Result<u8>) -> Result<u8> {
+pub(super) fn end(processes: &dyn Processes, ended: Result<u8>) -> Result<u8> {
     let rank = processes.rank();
     if let Err(error) = &ended {
         match processes.lost() {
@@ -215,9 +215,10 @@ fn begin(args: &TrainArgs) -> Result<(Experiment, Option<Resumed>)> {
         }
         return Ok((experiment, Some(resumed)));
     }
-    let base = match &args.config {
-        Some(file) => args.of_file(file)?,
-        None => Experiment {
+    let base = match (&args.base, &args.config) {
+        (Some(base), _) => base.clone(),
+        (None, Some(file)) => args.of_file(file)?,
+        (None, None) => Experiment {
             accumulation: args.of_all(Experiment::default().accumulation),
             ..Experiment::default()
         },

@@ -124,8 +124,8 @@ pub(super) fn read(setup: &Setup) -> Result<Text> {
     let text = Text::read(setup, packed_once)?;
     say(format!(
         "  text        {} sequences to train on, {} held out ({:.1} s)",
-        text.train.windows().count(),
-        text.validation.windows().count(),
+        text.train.sequences(),
+        text.validation.available(),
         started.elapsed().as_secs_f64()
     ));
     Ok(text)

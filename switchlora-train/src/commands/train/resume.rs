@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 
 /// Keys that may change: they alter neither the meaning of the state nor the updates done so far.
-const FREE: [&str; 12] = [
+const FREE: [&str; 13] = [
     "steps",
     "eval_every",
     "eval_sequences",
@@ -25,12 +25,19 @@ const FREE: [&str; 12] = [
     "lr",
     "projection_lr",
     "clip",
+    "task.patience",
 ];
 /// Tables of such keys.
 const FREE_TABLES: [&str; 1] = ["schedule."];
 /// Keys with paths. Their contents count, not their names, and so it is with a model that is a file or a folder:
 /// [`Resumed::check`] compares them.
-const PATHS: [&str; 3] = ["tokenizer", "data", "validation"];
+const PATHS: [&str; 5] = [
+    "tokenizer",
+    "data",
+    "validation",
+    "task.data",
+    "task.validation",
+];
 
 /// A run to go on with, locked by this process.
 pub(super) struct Resumed {
@@ -66,7 +73,12 @@ pub(super) fn begin(args: &TrainArgs, out: &Path) -> Result<(Experiment, Resumed
         None => None,
     };
     let done = from.as_ref().map(|from| from.state.experiment.clone());
-    let base = given.or(done.clone()).unwrap_or_default();
+    let base = args
+        .base
+        .clone()
+        .or(given)
+        .or(done.clone())
+        .unwrap_or_default();
     let mut now = args.override_in(&base)?;
     if let Some(done) = &done {
         now.inherit(done);

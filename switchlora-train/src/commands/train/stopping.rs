@@ -12,7 +12,7 @@ use std::time::Duration;
 const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// Listens for requests to stop.
-pub(super) struct Stopping {
+pub(in crate::commands) struct Stopping {
     phase: Arc<Mutex<Phase>>,
     interrupter: Interrupter,
 }

@@ -34,6 +34,30 @@ pub struct LlamaConfig {
     pub initializer_range: f64,
     /// Whether the output head is the embedding matrix.
     pub tie_word_embeddings: bool,
+    /// The labels of a model that classifies texts; `None` for one that predicts the next token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classifier: Option<Classifier>,
+}
+
+/// What a model says about a text after its last token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Classifier {
+    /// Names of the classes, in the order of the scores; empty for a number.
+    pub labels: Vec<String>,
+    /// The id that fills rows of a batch, and is no text's last token.
+    pub pad: u32,
+}
+
+impl Classifier {
+    /// Whether it says a number.
+    pub fn is_regression(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Numbers that the head computes.
+    pub fn outputs(&self) -> usize {
+        self.labels.len().max(1)
+    }
 }
 
 /// A linear layer that gets an adapter, and its name in Hugging Face's files.
@@ -100,7 +124,12 @@ impl LlamaConfig {
         let matrix = || vec![vocabulary, hidden];
         tensors.insert("model.embed_tokens.weight".to_owned(), matrix());
         tensors.insert("model.norm.weight".to_owned(), vec![hidden]);
-        if !self.tie_word_embeddings {
+        if let Some(classifier) = &self.classifier {
+            tensors.insert(
+                "score.weight".to_owned(),
+                vec![classifier.outputs(), hidden],
+            );
+        } else if !self.tie_word_embeddings {
             tensors.insert("lm_head.weight".to_owned(), matrix());
         }
         tensors
@@ -108,9 +137,14 @@ impl LlamaConfig {
 
     /// Parameters outside [`linears`](Self::linears): embeddings, the head unless tied, two norms per layer and the last norm.
     pub fn other_parameters(&self) -> u64 {
-        let matrices = if self.tie_word_embeddings { 1 } else { 2 };
+        let vocabulary = self.vocab_size as u64;
+        let head = match &self.classifier {
+            Some(classifier) => classifier.outputs() as u64,
+            None if self.tie_word_embeddings => 0,
+            None => vocabulary,
+        };
         let norms = 2 * self.num_hidden_layers as u64 + 1;
-        self.hidden_size as u64 * (matrices * self.vocab_size as u64 + norms)
+        self.hidden_size as u64 * (vocabulary + head + norms)
     }
 
     /// Parameters of the model without adapters.

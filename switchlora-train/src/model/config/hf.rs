@@ -80,6 +80,7 @@ impl LlamaConfig {
             rope_theta,
             initializer_range: keys.number("initializer_range", INITIALIZER_RANGE),
             tie_word_embeddings: keys.flag("tie_word_embeddings", false),
+            classifier: keys.classifier(),
         };
         let Keys { map, mut problems } = keys;
         let other = config
@@ -105,10 +106,18 @@ impl LlamaConfig {
         (config, problems)
     }
 
-    /// Returns a `config.json` with which Hugging Face's `LlamaForCausalLM` loads the exported model.
+    /// Returns a `config.json` with which Hugging Face's `LlamaForCausalLM`, or `LlamaForSequenceClassification`, loads the
+    /// exported model.
     pub fn to_hf_json(&self) -> Value {
-        let mut json = json!(self);
-        json["architectures"] = json!(["LlamaForCausalLM"]);
+        let language = Self {
+            classifier: None,
+            ..self.clone()
+        };
+        let mut json = json!(language);
+        match &self.classifier {
+            None => json["architectures"] = json!(["LlamaForCausalLM"]),
+            Some(classifier) => classifier.write(&mut json),
+        }
         json["model_type"] = json!("llama");
         json["torch_dtype"] = json!("float32");
         json["hidden_act"] = json!("silu");

@@ -9,6 +9,7 @@
 //! ```
 
 mod architecture;
+mod classifier;
 mod error;
 pub(crate) mod hf;
 mod keys;
@@ -17,6 +18,6 @@ mod resolve;
 mod rope;
 mod validate;
 
-pub use architecture::{LlamaConfig, NamedLinear};
+pub use architecture::{Classifier, LlamaConfig, NamedLinear};
 pub use error::{ConfigProblem, ConfigProblems, LlamaConfigError};
 pub use presets::{PRESETS, Preset};

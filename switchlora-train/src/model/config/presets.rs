@@ -14,23 +14,8 @@ pub struct Preset {
 /// Two small models of our own, then the models of the paper.
 pub const PRESETS: [Preset; 13] = [
     // Our own: for trainings of twenty tokens a parameter in minutes, and for the default run, on two CPU cores.
-    Preset {
-        name: "nano",
-        config: LlamaConfig {
-            vocab_size: 4096,
-            max_position_embeddings: 256,
-            tie_word_embeddings: true,
-            ..paper("9m", 64, 176, 4, 4).config
-        },
-    },
-    Preset {
-        name: "tiny",
-        config: LlamaConfig {
-            vocab_size: 4096,
-            max_position_embeddings: 256,
-            ..paper("9m", 128, 352, 4, 4).config
-        },
-    },
+    own("nano", 64, 176, true),
+    own("tiny", 128, 352, false),
     paper("9m", 128, 352, 4, 4),
     paper("20m", 256, 688, 4, 4),
     paper("35m", 384, 1024, 6, 8),
@@ -43,6 +28,20 @@ pub const PRESETS: [Preset; 13] = [
     paper("3b", 2560, 6848, 32, 32),
     paper("7b", 4096, 11008, 32, 32),
 ];
+
+/// A small model with the vocabulary of the embedded tokenizer.
+const fn own(
+    name: &'static str,
+    hidden_size: usize,
+    intermediate_size: usize,
+    tie_word_embeddings: bool,
+) -> Preset {
+    let mut preset = paper(name, hidden_size, intermediate_size, 4, 4);
+    preset.config.vocab_size = 4096;
+    preset.config.max_position_embeddings = 256;
+    preset.config.tie_word_embeddings = tie_word_embeddings;
+    preset
+}
 
 /// A model of the paper: as many key-value heads as heads, an untied head, Hugging Face's defaults.
 const fn paper(
@@ -64,6 +63,7 @@ const fn paper(
         rope_theta: ROPE_THETA,
         initializer_range: INITIALIZER_RANGE,
         tie_word_embeddings: false,
+        classifier: None,
     };
     Preset { name, config }
 }

@@ -1,0 +1,163 @@
+//! `finetune`: teaches a trained model a task, once for each seed, and says how well it does.
+
+mod args;
+mod results;
+
+pub use args::FinetuneArgs;
+
+use super::train::{TrainArgs, end, train};
+use crate::checkpoint;
+use crate::commands::exit::Usage;
+use crate::commands::train::Stopping;
+use crate::experiment::Experiment;
+use crate::model::LlamaConfig;
+use crate::model_source::ModelSource;
+use crate::processes::{Processes, launch};
+use crate::quietly::report_panics;
+use crate::run_directory::CONFIG;
+use crate::say::{answer, print_behind, say};
+use crate::training::Task;
+use anyhow::{Context, Result, bail};
+use results::Results;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The folder of runs without --out.
+const RUNS: &str = "runs";
+/// The longest sequence unless one is given.
+const LONGEST: usize = 512;
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// The arguments, the model or the data cannot be used, or a training failed.
+pub fn run(args: FinetuneArgs) -> Result<ExitCode> {
+    report_panics();
+    let stopping = Stopping::listen()?;
+    print_behind();
+    let processes = launch::join(Duration::from_secs(args.timeout))?;
+    let out = match &args.out {
+        Some(out) => Ok(out.clone()),
+        None => free_folder(&args),
+    };
+    let tuned = out.and_then(|out| tune(&args, &out, &processes, &stopping));
+    Ok(ExitCode::from(end(&*processes, tuned)?))
+}
+
+/// Fine-tunes once for each seed, in folders of `out`, and writes and prints the results. Returns the exit status.
+///
+/// # Errors
+///
+/// As [`run`].
+pub(super) fn tune(
+    args: &FinetuneArgs,
+    out: &Path,
+    processes: &Arc<dyn Processes>,
+    stopping: &Stopping,
+) -> Result<u8> {
+    let experiment = planned(args, processes.size())?;
+    check_folder(args, out)?;
+    for &seed in &args.seeds {
+        let folder = out.join(format!("seed-{seed}"));
+        if Results::is_finished(&folder) {
+            continue;
+        }
+        say(format!("seed {seed}"));
+        let began = folder.join(CONFIG).exists()
+            || checkpoint::list(&folder).is_ok_and(|all| !all.is_empty());
+        let experiment = Experiment {
+            seed,
+            ..experiment.clone()
+        };
+        let run = TrainArgs::of(experiment, folder, began, args.no_tui, processes.size());
+        let status = train(&run, processes, stopping, Instant::now())?;
+        if status != 0 {
+            return Ok(status);
+        }
+    }
+    if processes.rank() == 0 {
+        let results = Results::read(args, out)?;
+        results.write(out)?;
+        answer(format_args!("{results}"))?;
+    }
+    Ok(0)
+}
+
+/// The experiment of all seeds, whose updates follow from the number of examples.
+fn planned(args: &FinetuneArgs, processes: usize) -> Result<Experiment> {
+    let mut experiment = args.experiment()?;
+    let Some(settings) = &experiment.task else {
+        bail!("the experiment has no task");
+    };
+    if args.seeds.is_empty() {
+        bail!(Usage("--seeds names no seed".to_owned()));
+    }
+    let task = Task::read(settings)?;
+    for (flag, value) in [
+        ("batch-size", args.batch_size),
+        ("accumulation", args.accumulation),
+    ] {
+        if value == 0 {
+            bail!(Usage(format!("{flag} is 0, expected at least 1")));
+        }
+    }
+    experiment.accumulation = args.accumulation * processes;
+    let batches = task.train_count().div_ceil(args.batch_size as u64);
+    let epoch = batches.div_ceil(experiment.accumulation as u64);
+    experiment.steps = epoch * args.epochs;
+    (experiment.eval_every, experiment.checkpoint_every) = (epoch, epoch);
+    let warmup = args.warmup.unwrap_or(experiment.steps * 6 / 100);
+    experiment.schedule.warmup = Some(warmup);
+    experiment.sequence_length = match args.sequence_length {
+        Some(length) => length,
+        None => positions(&experiment.model)?.min(LONGEST),
+    };
+    Ok(experiment)
+}
+
+/// Positions of the model to start from.
+fn positions(model: &str) -> Result<usize> {
+    let path = Path::new(model);
+    if LlamaConfig::preset(model).is_some() || path.is_file() || !path.exists() {
+        return Ok(LlamaConfig::resolve(model)?.max_position_embeddings);
+    }
+    let source = ModelSource::open(path).context("the model to start from (--model)")?;
+    Ok(source.config().max_position_embeddings)
+}
+
+/// Refuses a folder with runs unless they are to be gone on with, and a folder with anything else.
+fn check_folder(args: &FinetuneArgs, out: &Path) -> Result<()> {
+    let mut entries = match std::fs::read_dir(out) {
+        Ok(entries) => entries.flatten().peekable(),
+        Err(_) => return Ok(()),
+    };
+    let (any, shown) = (entries.peek().is_some(), out.display());
+    let ours = entries.any(|entry| entry.file_name().to_string_lossy().starts_with("seed-"));
+    match (any, ours, args.resume) {
+        (true, true, false) => bail!(Usage(format!(
+            "{shown} exists: add --resume to go on with its runs, or choose another --out"
+        ))),
+        (true, false, _) => bail!(Usage(format!(
+            "{shown} exists and has no fine-tuning: choose another --out"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// `runs/MODEL-TASK-N` with the first free N.
+fn free_folder(args: &FinetuneArgs) -> Result<PathBuf> {
+    if args.resume {
+        bail!(Usage(
+            "--resume needs --out, the folder of the runs to go on with".to_owned()
+        ));
+    }
+    let model = Path::new(&args.model)
+        .file_stem()
+        .and_then(|stem| stem.to_str());
+    let name = |n| Path::new(RUNS).join(format!("{}-{}-{n}", model.unwrap_or("model"), args.task));
+    let free = (1..).map(name).find(|folder: &PathBuf| !folder.exists());
+    free.context("no folder is free under runs/")
+}

@@ -1,0 +1,169 @@
+//! How well a task was learnt, over all seeds.
+
+use super::FinetuneArgs;
+use crate::checkpoint::{self, Evaluation};
+use crate::commands::ending::write_file;
+use crate::learner::{judged, last_checkpoint};
+use crate::metrics::{Metric, Scores, mean_and_deviation};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fmt;
+use std::path::Path;
+
+/// Name of the file with the results.
+pub const RESULTS: &str = "results.json";
+
+/// How well a task was learnt.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Results {
+    /// The task.
+    pub task: String,
+    /// The model it started from.
+    pub model: String,
+    /// The method.
+    pub method: String,
+    /// A row for each seed.
+    pub seeds: Vec<OfSeed>,
+}
+
+/// The evaluations of one seed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OfSeed {
+    /// The seed.
+    pub seed: u64,
+    /// After the last epoch.
+    pub last: OfEpoch,
+    /// After the epoch with the best evaluation.
+    pub best: OfEpoch,
+}
+
+/// One evaluation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OfEpoch {
+    /// The epoch, counted from 1.
+    pub epoch: u64,
+    /// Mean loss.
+    pub loss: f64,
+    /// The metrics; none of answers to prompts.
+    pub scores: Scores,
+}
+
+impl Results {
+    /// Whether the run in `folder` has nothing left to do.
+    pub fn is_finished(folder: &Path) -> bool {
+        let summary = std::fs::read(folder.join("summary.json")).unwrap_or_default();
+        let summary: Value = serde_json::from_slice(&summary).unwrap_or_default();
+        if summary["status"] == "finished" {
+            return true;
+        }
+        // Ended after its last checkpoint and before its summary.
+        let newest = checkpoint::list(folder).ok().and_then(|mut all| all.pop());
+        let Some((step, path)) = newest else {
+            return false;
+        };
+        let journal = folder.join("metrics.jsonl");
+        let saved = last_checkpoint(&journal).is_some_and(|(last, _)| last == step);
+        let steps = checkpoint::Checkpoint::open(&path).map(|found| found.state.experiment.steps);
+        saved && steps.is_ok_and(|steps| step >= steps)
+    }
+
+    /// Reads the journals of the runs in `out`.
+    pub fn read(args: &FinetuneArgs, out: &Path) -> Result<Self> {
+        let seed = |&seed: &u64| {
+            let folder = out.join(format!("seed-{seed}"));
+            let all = judged(&folder.join("metrics.jsonl"));
+            let last = all
+                .last()
+                .with_context(|| format!("{} has no evaluation", folder.display()))?;
+            let better = |best: &Evaluation, found: &Evaluation| found.is_better_than(best);
+            let mut best = last;
+            for found in all.iter().rev() {
+                // Of equal ones the first.
+                if !better(&found.0, &best.0) {
+                    best = found;
+                }
+            }
+            let every = all[0].0.step.max(1);
+            let of = |(evaluation, scores): &(Evaluation, Scores)| OfEpoch {
+                epoch: evaluation.step / every,
+                loss: evaluation.loss,
+                scores: scores.clone(),
+            };
+            Ok(OfSeed {
+                seed,
+                last: of(last),
+                best: of(best),
+            })
+        };
+        Ok(Self {
+            task: args.task.to_string(),
+            model: args.model.clone(),
+            method: args.method.name().to_owned(),
+            seeds: args.seeds.iter().map(seed).collect::<Result<_>>()?,
+        })
+    }
+
+    /// Writes `results.json`.
+    pub fn write(&self, out: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)?;
+        write_file(&out.join(RESULTS), &format!("{text}\n"))
+    }
+
+    /// The metrics.
+    fn metrics(&self) -> Vec<Metric> {
+        let first = self.seeds.first();
+        first.map_or_else(Vec::new, |seed| {
+            seed.last.scores.iter().map(|(metric, _)| metric).collect()
+        })
+    }
+
+    /// Mean and standard deviation over the seeds, of the mean of the task's metrics.
+    pub fn mean(&self, of: fn(&OfSeed) -> &OfEpoch) -> (f64, f64) {
+        let values: Vec<f64> = self
+            .seeds
+            .iter()
+            .map(|seed| of(seed).scores.mean())
+            .collect();
+        mean_and_deviation(&values)
+    }
+}
+
+impl fmt::Display for Results {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (task, method, model) = (&self.task, &self.method, &self.model);
+        writeln!(f, "{task}, {method}, from {model}")?;
+        for OfSeed { seed, last, best } in &self.seeds {
+            let text = |of: &OfEpoch| match of.scores.iter().next() {
+                Some(_) => of.scores.to_string(),
+                None => format!("loss {:.4}, perplexity {:.2}", of.loss, of.loss.exp()),
+            };
+            writeln!(
+                f,
+                "  seed {seed}: last epoch ({}) {}; best epoch ({}) {}",
+                last.epoch,
+                text(last),
+                best.epoch,
+                text(best)
+            )?;
+        }
+        for metric in self.metrics() {
+            let over = |of: fn(&OfSeed) -> &OfEpoch| {
+                let value = |seed: &OfSeed| of(seed).scores.get(metric).unwrap_or(f64::NAN);
+                let values: Vec<f64> = self.seeds.iter().map(value).collect();
+                mean_and_deviation(&values)
+            };
+            let (last, best) = (over(|seed| &seed.last), over(|seed| &seed.best));
+            writeln!(
+                f,
+                "  {metric}: last epoch {:.4} ± {:.4}, best epoch {:.4} ± {:.4} (mean and standard deviation of {} seeds)",
+                last.0,
+                last.1,
+                best.0,
+                best.1,
+                self.seeds.len()
+            )?;
+        }
+        Ok(())
+    }
+}

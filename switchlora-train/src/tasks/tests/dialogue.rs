@@ -1,0 +1,41 @@
+//! Pairs of prompt and answer.
+
+use super::super::{Dialogue, read_pairs};
+use std::fs;
+
+#[test]
+fn pairs_come_from_two_fields_of_each_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pairs.jsonl");
+    let read = |text: &str| {
+        fs::write(&path, text).unwrap();
+        read_pairs(&path, "prompt", "answer").map_err(|error| error.to_string())
+    };
+    let pairs = read(
+        "\u{feff}{\"prompt\":\"2+2?\\n\",\"answer\":\"4\",\"x\":1}\r\n\n{\"answer\":\"\",\"prompt\":\"é\"}",
+    );
+    let pair = |prompt: &str, answer: &str| Dialogue {
+        prompt: prompt.to_owned(),
+        answer: answer.to_owned(),
+    };
+    assert_eq!(pairs.unwrap(), [pair("2+2?\n", "4"), pair("é", "")]);
+    for (text, part) in [
+        (
+            "{\"prompt\":\"a\",\"answer\":4}",
+            "line 1: column \"answer\" is 4, expected a text",
+        ),
+        (
+            "\n{\"prompt\":null,\"answer\":\"\"}",
+            "line 2: column \"prompt\" is null, expected a text",
+        ),
+        (
+            "{\"prompt\":\"a\",\"response\":\"b\"}",
+            "line 1: no column \"answer\" (the columns are: ",
+        ),
+        ("\"a\"", "line 1: a string, expected an object"),
+        (" \n\n", "the file is empty"),
+    ] {
+        let error = read(text).unwrap_err();
+        assert!(error.contains(part) && !error.contains('\n'), "{error}");
+    }
+}

@@ -1,0 +1,6 @@
+//! Tests of the module as its callers see it.
+
+mod any_bytes;
+mod custom;
+mod dialogue;
+mod parquet;
