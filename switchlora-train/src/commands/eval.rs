@@ -3,6 +3,7 @@
 use crate::backend::{BackendKind, Job, run_on};
 use crate::commands::exit::Usage;
 use crate::commands::packing::packed_once;
+use crate::commands::predict::refuse_classifier;
 use crate::data::pack::FIELD;
 use crate::data::{Corpus, Tokenizer, Tokens, ValidationBatches, Windows, all_tokens};
 use crate::experiment::flags;
@@ -77,6 +78,7 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
         }
     }
     let source = ModelSource::open(&args.model)?;
+    refuse_classifier(&source)?;
     let positions = source.config().max_position_embeddings;
     if let Some(length) = args.sequence_length.filter(|length| *length > positions) {
         bail!(Usage(format!(

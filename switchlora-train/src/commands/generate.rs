@@ -2,6 +2,7 @@
 
 use crate::backend::{BackendKind, Job, bandwidth, run_on};
 use crate::commands::exit::Usage;
+use crate::commands::predict::refuse_classifier;
 use crate::data::Tokenizer;
 use crate::experiment::flags;
 use crate::generation::{Generated, Sampling, generate};
@@ -82,6 +83,7 @@ pub fn run(args: GenerateArgs) -> Result<ExitCode> {
         bail!(Usage("max-tokens is 0, expected at least 1".to_owned()));
     }
     let source = ModelSource::open(&args.model)?;
+    refuse_classifier(&source)?;
     let backend = args.backend.choose()?;
     let job = Generate {
         tokenizer: source.tokenizer(args.tokenizer.as_deref())?,

@@ -7,8 +7,10 @@ mod exit;
 mod export;
 mod finetune;
 mod generate;
+mod glue;
 mod packing;
 mod plan;
+mod predict;
 mod tokenize;
 mod train;
 
@@ -41,6 +43,10 @@ enum Command {
     Train(Box<train::TrainArgs>),
     /// Teach a trained model a task: a task of GLUE, labelled texts of your own, or answers to prompts.
     Finetune(Box<finetune::FinetuneArgs>),
+    /// Fine-tune models on tasks of GLUE, and print a table of all.
+    Glue(Box<glue::GlueArgs>),
+    /// Judge a fine-tuned model on labelled texts, and write its predictions.
+    Predict(predict::PredictArgs),
     /// Measure the perplexity of a checkpoint or a Hugging Face folder on text.
     Eval(eval::EvalArgs),
     /// Generate text with a checkpoint or a Hugging Face folder.
@@ -77,6 +83,8 @@ impl Cli {
             None => train::run(self.train),
             Some(Command::Train(args)) => train::run(*args),
             Some(Command::Finetune(args)) => finetune::run(*args),
+            Some(Command::Glue(args)) => glue::run(*args),
+            Some(Command::Predict(args)) => predict::run(args),
             Some(Command::Eval(args)) => eval::run(args),
             Some(Command::Generate(args)) => generate::run(args),
             Some(Command::Export(args)) => export::run(args),

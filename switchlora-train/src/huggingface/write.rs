@@ -169,7 +169,9 @@ fn config_json(export: &Export) -> Value {
     if record.of_model {
         let carried = record.beside.keys(CONFIG);
         for key in ["bos_token_id", "eos_token_id", "pad_token_id"] {
-            if let Some(ids) = carried.get(key) {
+            // A classifier finds the end of a text by its padding.
+            let own = key == "pad_token_id" && export.config.classifier.is_some();
+            if let Some(ids) = carried.get(key).filter(|_| !own) {
                 config[key] = ids.clone();
             }
         }
@@ -202,7 +204,10 @@ fn tokenizer_json(export: &Export) -> Value {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": token(export.ends.begin),
         "eos_token": end,
-        "pad_token": end,
+        "pad_token": match &export.config.classifier {
+            Some(classifier) => token(classifier.pad),
+            None => end.clone(),
+        },
         "model_max_length": export.config.max_position_embeddings,
         "clean_up_tokenization_spaces": false,
     })

@@ -70,6 +70,14 @@ impl Setup {
             (_, Some(source), _) => source.config().clone(),
             _ => open_model(&experiment, restored)?,
         };
+        if task.is_none() && model.classifier.is_some() {
+            let problem = "it classifies texts and writes none: train it further with finetune";
+            return Err(SetupError {
+                model: experiment.model,
+                problem: problem.to_owned(),
+            }
+            .into());
+        }
         let (mut experiment, method) = experiment.resolve_for(&model)?;
         if restored.is_none() {
             let fits = method.validate_for(&model.shape());

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hugging_face.py");
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests");
 
 /// The Python; `None`, with a word about it, where `python3` has no transformers. Where `SWITCHLORA_PYTHON` is set it must
 /// work.
@@ -28,8 +28,13 @@ pub fn python() -> Option<PathBuf> {
 
 /// Runs `hugging_face.py`.
 pub fn script(python: &Path, arguments: &[&str]) -> Output {
+    script_of("hugging_face.py", python, arguments)
+}
+
+/// Runs a script beside this program.
+pub fn script_of(name: &str, python: &Path, arguments: &[&str]) -> Output {
     let output = Command::new(python)
-        .arg(SCRIPT)
+        .arg(Path::new(SCRIPTS).join(name))
         .args(arguments)
         .env("HF_HUB_OFFLINE", "1")
         .output()

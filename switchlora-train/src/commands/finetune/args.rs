@@ -3,6 +3,7 @@
 use crate::backend::BackendKind;
 use crate::experiment::{Decay, Experiment, ExperimentError, Method, Precision, TaskName, flags};
 use crate::model::Recompute;
+use crate::tasks::GlueTask;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -39,13 +40,18 @@ pub struct FinetuneArgs {
     #[arg(long)]
     #[serde(rename = "task.regression")]
     regression: bool,
-    /// Evaluations without a better one after which a run ends; 0 for never.
-    #[arg(long, default_value_t = 0)]
-    #[serde(rename = "task.patience")]
-    patience: u64,
     /// The model to start from: a run or checkpoint, or a Hugging Face folder; a preset begins with random weights.
     #[arg(long, value_parser = flags::text::<String>())]
     pub model: String,
+    /// How it is trained.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub tuning: Tuning,
+}
+
+/// How a task is trained, whatever it is.
+#[derive(Args, Clone, Debug, Serialize)]
+pub struct Tuning {
     /// Training method.
     #[arg(long, value_parser = flags::method(), default_value = "full")]
     pub method: Method,
@@ -60,6 +66,10 @@ pub struct FinetuneArgs {
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     #[serde(skip)]
     pub epochs: u64,
+    /// Evaluations without a better one after which a run ends; 0 for never.
+    #[arg(long, default_value_t = 0)]
+    #[serde(rename = "task.patience")]
+    patience: u64,
     /// Seeds, separated by commas: a run for each, in its own folder.
     #[arg(long, value_delimiter = ',', default_value = "1")]
     #[serde(skip)]
@@ -128,18 +138,33 @@ pub struct FinetuneArgs {
 }
 
 impl FinetuneArgs {
+    /// A task of GLUE.
+    pub fn of_glue(task: GlueTask, data: PathBuf, model: String, tuning: Tuning) -> Self {
+        Self {
+            task: TaskName::Glue(task),
+            data,
+            validation: None,
+            first: None,
+            second: None,
+            label: None,
+            regression: false,
+            model,
+            tuning,
+        }
+    }
+
     /// The experiment of all seeds, without what follows from the number of examples.
     ///
     /// # Errors
     ///
     /// A value that `config.toml` cannot hold.
     pub fn experiment(&self) -> Result<Experiment, ExperimentError> {
-        let lr = match self.method.freezes() {
+        let lr = match self.tuning.method.freezes() {
             true => 1e-3,
             false => 3e-4,
         };
         let mut base = Experiment {
-            lr: Some(self.lr.unwrap_or(lr)),
+            lr: Some(self.tuning.lr.unwrap_or(lr)),
             keep: 1,
             eval_sequences: 0,
             ..Experiment::default()

@@ -3,7 +3,7 @@
 mod args;
 mod results;
 
-pub use args::FinetuneArgs;
+pub use args::{FinetuneArgs, Tuning};
 
 use super::train::{TrainArgs, end, train};
 use crate::checkpoint;
@@ -18,7 +18,7 @@ use crate::run_directory::CONFIG;
 use crate::say::{answer, print_behind, say};
 use crate::training::Task;
 use anyhow::{Context, Result, bail};
-use results::Results;
+pub use results::{OfEpoch, OfSeed, RESULTS, Results};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -38,8 +38,8 @@ pub fn run(args: FinetuneArgs) -> Result<ExitCode> {
     report_panics();
     let stopping = Stopping::listen()?;
     print_behind();
-    let processes = launch::join(Duration::from_secs(args.timeout))?;
-    let out = match &args.out {
+    let processes = launch::join(Duration::from_secs(args.tuning.timeout))?;
+    let out = match &args.tuning.out {
         Some(out) => Ok(out.clone()),
         None => free_folder(&args),
     };
@@ -60,7 +60,7 @@ pub(super) fn tune(
 ) -> Result<u8> {
     let experiment = planned(args, processes.size())?;
     check_folder(args, out)?;
-    for &seed in &args.seeds {
+    for &seed in &args.tuning.seeds {
         let folder = out.join(format!("seed-{seed}"));
         if Results::is_finished(&folder) {
             continue;
@@ -72,7 +72,13 @@ pub(super) fn tune(
             seed,
             ..experiment.clone()
         };
-        let run = TrainArgs::of(experiment, folder, began, args.no_tui, processes.size());
+        let run = TrainArgs::of(
+            experiment,
+            folder,
+            began,
+            args.tuning.no_tui,
+            processes.size(),
+        );
         let status = train(&run, processes, stopping, Instant::now())?;
         if status != 0 {
             return Ok(status);
@@ -92,26 +98,26 @@ fn planned(args: &FinetuneArgs, processes: usize) -> Result<Experiment> {
     let Some(settings) = &experiment.task else {
         bail!("the experiment has no task");
     };
-    if args.seeds.is_empty() {
+    if args.tuning.seeds.is_empty() {
         bail!(Usage("--seeds names no seed".to_owned()));
     }
     let task = Task::read(settings)?;
     for (flag, value) in [
-        ("batch-size", args.batch_size),
-        ("accumulation", args.accumulation),
+        ("batch-size", args.tuning.batch_size),
+        ("accumulation", args.tuning.accumulation),
     ] {
         if value == 0 {
             bail!(Usage(format!("{flag} is 0, expected at least 1")));
         }
     }
-    experiment.accumulation = args.accumulation * processes;
-    let batches = task.train_count().div_ceil(args.batch_size as u64);
+    experiment.accumulation = args.tuning.accumulation * processes;
+    let batches = task.train_count().div_ceil(args.tuning.batch_size as u64);
     let epoch = batches.div_ceil(experiment.accumulation as u64);
-    experiment.steps = epoch * args.epochs;
+    experiment.steps = epoch * args.tuning.epochs;
     (experiment.eval_every, experiment.checkpoint_every) = (epoch, epoch);
-    let warmup = args.warmup.unwrap_or(experiment.steps * 6 / 100);
+    let warmup = args.tuning.warmup.unwrap_or(experiment.steps * 6 / 100);
     experiment.schedule.warmup = Some(warmup);
-    experiment.sequence_length = match args.sequence_length {
+    experiment.sequence_length = match args.tuning.sequence_length {
         Some(length) => length,
         None => positions(&experiment.model)?.min(LONGEST),
     };
@@ -136,7 +142,7 @@ fn check_folder(args: &FinetuneArgs, out: &Path) -> Result<()> {
     };
     let (any, shown) = (entries.peek().is_some(), out.display());
     let ours = entries.any(|entry| entry.file_name().to_string_lossy().starts_with("seed-"));
-    match (any, ours, args.resume) {
+    match (any, ours, args.tuning.resume) {
         (true, true, false) => bail!(Usage(format!(
             "{shown} exists: add --resume to go on with its runs, or choose another --out"
         ))),
@@ -149,7 +155,7 @@ fn check_folder(args: &FinetuneArgs, out: &Path) -> Result<()> {
 
 /// `runs/MODEL-TASK-N` with the first free N.
 fn free_folder(args: &FinetuneArgs) -> Result<PathBuf> {
-    if args.resume {
+    if args.tuning.resume {
         bail!(Usage(
             "--resume needs --out, the folder of the runs to go on with".to_owned()
         ));

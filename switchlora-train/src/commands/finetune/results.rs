@@ -99,8 +99,8 @@ impl Results {
         Ok(Self {
             task: args.task.to_string(),
             model: args.model.clone(),
-            method: args.method.name().to_owned(),
-            seeds: args.seeds.iter().map(seed).collect::<Result<_>>()?,
+            method: args.tuning.method.name().to_owned(),
+            seeds: args.tuning.seeds.iter().map(seed).collect::<Result<_>>()?,
         })
     }
 

@@ -1,0 +1,176 @@
+//! `predict`: what a fine-tuned model says about texts, how well it does, and a file with its predictions.
+
+use crate::backend::{BackendKind, Job, run_on};
+use crate::commands::ending::write_file;
+use crate::commands::exit::Usage;
+use crate::data::ValidationBatches;
+use crate::experiment::{TaskName, TaskSettings, flags};
+use crate::metrics::Scores;
+use crate::model::Classifier;
+use crate::model_source::ModelSource;
+use crate::say::answer;
+use crate::tasks::{GlueSplit, GlueTask, Label};
+use crate::training::{Evaluated, Task, evaluate, largest};
+use anyhow::{Context, Result, bail};
+use burn::module::AutodiffModule;
+use burn::tensor::backend::AutodiffBackend;
+use clap::Args;
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Arguments of `predict`.
+#[derive(Args, Debug)]
+pub struct PredictArgs {
+    /// Run directory (its newest checkpoint is used), checkpoint, or Hugging Face folder of a model that classifies.
+    #[arg(value_parser = flags::path())]
+    model: PathBuf,
+    /// The task: one of GLUE, or `custom`.
+    #[arg(long, value_parser = flags::text::<TaskName>())]
+    task: TaskName,
+    /// GLUE's folder, or the folder of the task in it; of task `custom` a file: .tsv, .csv, .jsonl or .parquet.
+    #[arg(long, value_parser = flags::path())]
+    data: PathBuf,
+    /// Which of a GLUE task's examples: dev, test, dev_matched, dev_mismatched, test_matched or test_mismatched
+    /// [default: those that a fine-tuning is judged by].
+    #[arg(long)]
+    split: Option<GlueSplit>,
+    /// `custom`: the column of the text [default: sentence1].
+    #[arg(long)]
+    first: Option<String>,
+    /// `custom`: the column of a second text.
+    #[arg(long)]
+    second: Option<String>,
+    /// `custom`: the column of the label [default: label].
+    #[arg(long)]
+    label: Option<String>,
+    /// Write a file of predictions; for a GLUE task as its server takes them.
+    #[arg(long, value_parser = flags::path())]
+    out: Option<PathBuf>,
+    /// A tokenizer.json, or the Hugging Face folder of one [default: the model's own].
+    #[arg(long, value_parser = flags::path())]
+    tokenizer: Option<PathBuf>,
+    /// Tokens that longer examples are cut to [default: the model's positions, at most 512].
+    #[arg(long)]
+    sequence_length: Option<usize>,
+    /// Examples in a batch.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    batch_size: u32,
+    /// Backend to run on.
+    #[arg(long, value_enum, default_value_t)]
+    backend: BackendKind,
+    /// Number of the device.
+    #[arg(long, default_value_t = 0)]
+    device: usize,
+}
+
+struct Predict {
+    source: ModelSource,
+    batches: ValidationBatches,
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// The model does not classify, or does not fit the task; the data cannot be read; the file cannot be written.
+pub fn run(args: PredictArgs) -> Result<ExitCode> {
+    let source = ModelSource::open(&args.model)?;
+    let Some(classifier) = source.config().classifier.clone() else {
+        bail!(Usage(format!(
+            "{} writes text and classifies none: fine-tune it first (finetune)",
+            source.path().display()
+        )));
+    };
+    let backend = args.backend.choose()?;
+    let settings = TaskSettings {
+        name: args.task,
+        data: args.data.clone(),
+        validation: None,
+        first: args.first.clone(),
+        second: args.second.clone(),
+        label: args.label.clone(),
+        regression: classifier.is_regression(),
+        patience: 0,
+    };
+    let task = Task::to_judge(&settings, args.split, &classifier.labels)?;
+    let tokenizer = source.tokenizer(args.tokenizer.as_deref())?;
+    let positions = source.config().max_position_embeddings;
+    let length = args.sequence_length.unwrap_or(positions.min(512));
+    if !(1..=positions).contains(&length) {
+        bail!(Usage(format!(
+            "sequence-length is {length}: expected 1 to {positions}, the positions of the model"
+        )));
+    }
+    let [_, encoded] = task.encode(&tokenizer, classifier.pad, length)?;
+    if encoded.cut > 0 {
+        let all = encoded.examples.count();
+        answer(format_args!(
+            "{} of {all} examples are cut to {length} tokens",
+            encoded.cut
+        ))?;
+    }
+    let batches =
+        ValidationBatches::of_examples(Arc::new(encoded.examples), args.batch_size as usize)?;
+    let job = Predict { source, batches };
+    let Evaluated { loss, scores } = run_on(backend.backend, args.device, job)??;
+    let judged = task.judge(&scores).filter(|_| task.is_labelled());
+    match judged.as_ref().map(Scores::to_string) {
+        Some(judged) => answer(format_args!("loss {loss:.6}  {judged}"))?,
+        None => answer("the labels of these examples are not published: nothing to compare with")?,
+    }
+    if let Some(out) = &args.out {
+        let text = predictions(args.task, &classifier, &scores)?;
+        write_file(out, &text)?;
+        answer(format_args!("predictions: {}", out.display()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a model that classifies texts and writes none.
+///
+/// # Errors
+///
+/// It is one.
+pub(super) fn refuse_classifier(source: &ModelSource) -> Result<(), Usage> {
+    match source.config().classifier {
+        Some(_) => Err(Usage(format!(
+            "{} classifies texts and writes none: judge it with predict",
+            source.path().display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The file of predictions from scores `[examples, outputs]`.
+fn predictions(task: TaskName, classifier: &Classifier, scores: &[f32]) -> Result<String> {
+    let rows = scores.chunks_exact(classifier.outputs());
+    let labels: Vec<Label> = rows
+        .map(|row| match classifier.is_regression() {
+            true => Label::Value(f64::from(row[0])),
+            false => Label::Class(largest(row)),
+        })
+        .collect();
+    if let TaskName::Glue(task) = task {
+        return GlueTask::submission(task, &labels).context("the predictions");
+    }
+    let mut text = "index\tprediction\n".to_owned();
+    for (index, label) in labels.into_iter().enumerate() {
+        let _ = match label {
+            Label::Class(class) => writeln!(text, "{index}\t{}", classifier.labels[class]),
+            Label::Value(value) => writeln!(text, "{index}\t{value}"),
+            Label::Unknown => writeln!(text, "{index}\t"),
+        };
+    }
+    Ok(text)
+}
+
+impl Job for Predict {
+    type Output = Result<Evaluated>;
+
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<Evaluated> {
+        let model = self.source.load_merged::<B>(&device)?.valid();
+        Ok(evaluate(&model, &self.batches, &device)?)
+    }
+}
