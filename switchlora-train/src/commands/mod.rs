@@ -42,8 +42,10 @@ enum Command {
     #[command(args_override_self = true)]
     Train(Box<train::TrainArgs>),
     /// Teach a trained model a task: a task of GLUE, labelled texts of your own, or answers to prompts.
+    #[command(args_override_self = true)]
     Finetune(Box<finetune::FinetuneArgs>),
     /// Fine-tune models on tasks of GLUE, and print a table of all.
+    #[command(args_override_self = true)]
     Glue(Box<glue::GlueArgs>),
     /// Judge a fine-tuned model on labelled texts, and write its predictions.
     Predict(predict::PredictArgs),

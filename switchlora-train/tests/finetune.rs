@@ -1,0 +1,357 @@
+//! Fine-tuning as a person does it: tasks of GLUE and of one's own, seeds, resume, predictions, and wrong data.
+
+mod program;
+
+use program::{Place, stderr, stdout};
+use serde_json::Value;
+use std::fs;
+use std::ops::Range;
+
+/// A sentence, and whether it says that things are good.
+fn sentence(i: usize) -> (String, usize) {
+    let good = i % 2 == 0 || i % 5 == 0;
+    let word = if good { "good" } else { "bad" };
+    (
+        format!("report {} of the states is {word}", i * 13 % 50),
+        usize::from(good),
+    )
+}
+
+/// Files of CoLA, MRPC and STS-B as GLUE lays them out, with made examples; and files of other tasks.
+fn place() -> Place {
+    let place = Place::new();
+    let write = |name: &str, text: String| {
+        let path = place.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let lines =
+        |range: Range<usize>, line: fn(usize) -> String| range.map(line).collect::<String>();
+    for (file, range) in [("train", 0..90), ("dev", 90..130)] {
+        let cola = |i| {
+            let (text, label) = sentence(i);
+            format!("made\t{label}\t\t{text}\n")
+        };
+        write(&format!("glue/CoLA/{file}.tsv"), lines(range.clone(), cola));
+        let mrpc = |i| {
+            let ((one, _), (other, _)) = (sentence(i), sentence(i + i % 2));
+            format!("{}\t{i}\t{i}\t\"{one}\t{other}\n", usize::from(i % 2 == 0))
+        };
+        let header = "\u{feff}Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n";
+        write(
+            &format!("glue/MRPC/{file}.tsv"),
+            format!("{header}{}", lines(range.clone(), mrpc)),
+        );
+        let stsb = |i| {
+            let (text, label) = sentence(i);
+            format!("{i}\t{text}\t{text}\t{}\n", label * 4)
+        };
+        let header = "index\tsentence1\tsentence2\tscore\n";
+        write(
+            &format!("glue/STS-B/{file}.tsv"),
+            format!("{header}{}", lines(range.clone(), stsb)),
+        );
+        let csv = |i| {
+            let (text, label) = sentence(i);
+            format!("\"{text}, they say\",{}\n", ["poor", "fine"][label])
+        };
+        write(
+            &format!("{file}.csv"),
+            format!("text,verdict\n{}", lines(range.clone(), csv)),
+        );
+        let pairs = |i| {
+            let (text, label) = sentence(i);
+            format!(
+                "{{\"prompt\": \"{text}? \", \"answer\": \"{}\"}}\n",
+                ["no", "yes"][label]
+            )
+        };
+        write(&format!("{file}.jsonl"), lines(range, pairs));
+    }
+    place
+}
+
+const COLA: &str = "finetune --task cola --data glue --model model.json --lr 3e-3 --epochs 3";
+
+fn results(place: &Place, out: &str) -> Value {
+    serde_json::from_slice(&fs::read(place.path(&format!("{out}/results.json"))).unwrap()).unwrap()
+}
+
+#[test]
+fn a_task_is_learnt_once_for_each_seed_and_finished_runs_are_not_repeated() {
+    let place = place();
+    let output = place.run(&format!("{COLA} --epochs 8 --seeds 1,2 --out cola"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = stdout(&output);
+    for part in [
+        "seed 1: last epoch (8)",
+        "best epoch (",
+        "matthews: last epoch",
+        "of 2 seeds",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let found = results(&place, "cola");
+    for seed in [0, 1] {
+        let best = found["seeds"][seed]["best"]["scores"]["matthews"]
+            .as_f64()
+            .unwrap();
+        assert!(best > 0.9, "the word decides: {found}");
+    }
+    // Again: nothing is trained, and the results are the same.
+    let journal = place.journal("cola/seed-2");
+    let again = place.run(&format!(
+        "{COLA} --epochs 8 --seeds 1,2 --out cola --resume"
+    ));
+    assert!(again.status.success(), "{}", stderr(&again));
+    assert_eq!(
+        (journal, found.clone()),
+        (place.journal("cola/seed-2"), results(&place, "cola"))
+    );
+    // A checkpoint of a classifier says what it is of.
+    for (command, part) in [
+        ("generate cola/seed-1", "classifies texts"),
+        ("eval cola/seed-1 --data text.txt", "classifies texts"),
+        (
+            "finetune --task mrpc --data nowhere --model cola/seed-1 --out x",
+            "nowhere",
+        ),
+        ("predict cola/seed-1 --task rte --data glue", "entailment"),
+    ] {
+        let output = place.run(command);
+        assert!(!output.status.success(), "{command}");
+        let said = stderr(&output);
+        assert!(
+            said.contains(part) && said.lines().count() == 1,
+            "{command}: {said}"
+        );
+    }
+    let predicted = place.run("predict cola/seed-1 --task cola --data glue --out p.tsv");
+    assert!(predicted.status.success(), "{}", stderr(&predicted));
+    let last = found["seeds"][0]["last"]["scores"]["matthews"]
+        .as_f64()
+        .unwrap();
+    assert!(
+        stdout(&predicted).contains(&format!("matthews {last:.4}")),
+        "{}",
+        stdout(&predicted)
+    );
+    let file = fs::read_to_string(place.path("p.tsv")).unwrap();
+    assert_eq!(
+        (file.lines().count(), file.lines().next()),
+        (41, Some("index\tprediction"))
+    );
+}
+
+#[test]
+fn every_method_learns_every_kind_of_task() {
+    let place = place();
+    let cases = [
+        "--task cola --data glue --method full",
+        "--task mrpc --data glue --method lora",
+        "--task stsb --data glue --method switchlora",
+        "--task stsb --data glue/STS-B --method galore",
+        "--task mrpc --data glue --method switchlora --plain",
+        "--task custom --data train.csv --validation dev.csv --first text --label verdict",
+        "--task text --data train.jsonl --validation dev.jsonl --method lora",
+    ];
+    for (number, flags) in cases.into_iter().enumerate() {
+        let command = format!("finetune {flags} --model model.json --epochs 2 --out {number}");
+        let output = place.run(&command);
+        assert!(output.status.success(), "{flags}: {}", stderr(&output));
+        let lines = place.journal(&format!("{number}/seed-1"));
+        let lines = lines
+            .iter()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let losses: Vec<f64> = lines
+            .filter_map(|l| (l["kind"] == "eval").then(|| l["loss"].as_f64().unwrap()))
+            .collect();
+        assert_eq!(losses.len(), 2, "{flags}");
+        assert!(
+            losses.iter().all(|loss| loss.is_finite()),
+            "{flags}: {losses:?}"
+        );
+    }
+    // The names of a custom task's labels stay: alphabetical, as the file has them.
+    let output = place.run(
+        "predict 5/seed-1 --task custom --data dev.csv --first text --label verdict --out p.tsv",
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    let file = fs::read_to_string(place.path("p.tsv")).unwrap();
+    assert!(
+        file.lines()
+            .skip(1)
+            .all(|line| line.ends_with("\tfine") || line.ends_with("\tpoor")),
+        "{file}"
+    );
+    let output = place.run("generate 6/seed-1 --prompt report --max-tokens 3");
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn a_run_that_lost_its_last_epoch_ends_as_if_it_had_not() {
+    let place = place();
+    for flags in [
+        "--method full",
+        "--method switchlora --interval 10 --accumulation 2",
+        "--plain --method lora",
+    ] {
+        for out in ["whole", "parts"] {
+            let _ = fs::remove_dir_all(place.path(out));
+            let output = place.run(&format!("{COLA} {flags} --out {out}"));
+            assert!(output.status.success(), "{flags}: {}", stderr(&output));
+        }
+        let newest = program::sorted(&place.path("parts/seed-1/checkpoints"))
+            .pop()
+            .unwrap();
+        fs::remove_dir_all(newest).unwrap();
+        fs::remove_file(place.path("parts/seed-1/summary.json")).unwrap();
+        let output = place.run(&format!("{COLA} {flags} --out parts --resume"));
+        assert!(output.status.success(), "{flags}: {}", stderr(&output));
+        assert_eq!(
+            place.journal("whole/seed-1"),
+            place.journal("parts/seed-1"),
+            "{flags}"
+        );
+        assert_eq!(
+            place.checkpoint("whole/seed-1"),
+            place.checkpoint("parts/seed-1"),
+            "{flags}"
+        );
+        assert_eq!(
+            results(&place, "whole"),
+            results(&place, "parts"),
+            "{flags}"
+        );
+    }
+}
+
+#[test]
+fn patience_ends_a_run_that_gets_no_better() {
+    let place = place();
+    let output = place.run(&format!(
+        "{COLA} --epochs 30 --lr 1e-9 --patience 2 --out cola"
+    ));
+    assert!(output.status.success(), "{}", stderr(&output));
+    let found = results(&place, "cola");
+    let (last, best) = (
+        &found["seeds"][0]["last"]["epoch"],
+        &found["seeds"][0]["best"]["epoch"],
+    );
+    assert_eq!(
+        last.as_u64().unwrap(),
+        best.as_u64().unwrap() + 2,
+        "{found}"
+    );
+    // It has finished: nothing is left to go on with.
+    let journal = place.journal("cola/seed-1");
+    let again = place.run(&format!(
+        "{COLA} --epochs 30 --lr 1e-9 --patience 2 --out cola --resume"
+    ));
+    assert!(again.status.success(), "{}", stderr(&again));
+    assert_eq!(journal, place.journal("cola/seed-1"));
+}
+
+#[test]
+fn a_fine_tuning_starts_from_a_run_and_from_a_folder_alike() {
+    let place = place();
+    for command in [
+        "train --model model.json --data text.txt --steps 12 --batch-size 2 --sequence-length 24 --rank 8 --out base",
+        "export base --out folder",
+    ] {
+        let output = place.run(command);
+        assert!(output.status.success(), "{command}: {}", stderr(&output));
+    }
+    for model in ["base", "folder", "model.json"] {
+        let command = format!(
+            "finetune --task cola --data glue --model {model} --epochs 1 --out {model}-cola"
+        );
+        let output = place.run(&command);
+        assert!(output.status.success(), "{command}: {}", stderr(&output));
+    }
+    let [base, folder, random] = ["base", "folder", "model.json"]
+        .map(|model| place.journal(&format!("{model}-cola/seed-1")));
+    assert_eq!(base, folder);
+    assert_ne!(base, random);
+    let table = place.run("glue --model base --model random=model.json --data glue --tasks cola,mrpc --seeds 1,2 --epochs 1 --out table");
+    assert!(table.status.success(), "{}", stderr(&table));
+    let said = stdout(&table);
+    for part in [
+        "| base |",
+        "| random |",
+        "| majority class |",
+        "cola (matthews)",
+        "mrpc (f1 and accuracy)",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(
+        fs::read_to_string(place.path("table/glue.md"))
+            .unwrap()
+            .contains("Last epoch")
+    );
+}
+
+#[test]
+fn wrong_data_and_wrong_flags_are_one_line_that_says_where() {
+    let place = place();
+    fs::create_dir_all(place.path("wrong/CoLA")).unwrap();
+    fs::write(
+        place.path("wrong/CoLA/train.tsv"),
+        "made\t1\t\tfine\nmade\t7\t\tnot a label\n",
+    )
+    .unwrap();
+    fs::write(place.path("wrong/CoLA/dev.tsv"), "made\t1\t\tfine\n").unwrap();
+    fs::write(place.path("floats.csv"), "text,verdict\na,0.5\nb,1.5\n").unwrap();
+    let cases = [
+        (
+            "--task cola --data wrong",
+            &["train.tsv", "line 2", "7"][..],
+        ),
+        ("--task rte --data glue", &["RTE"]),
+        ("--task cola --data nowhere", &["nowhere"]),
+        (
+            "--task custom --data train.csv --first text --label verdict",
+            &["--validation"],
+        ),
+        (
+            "--task custom --data train.csv --validation dev.csv --first text --label nothing",
+            &["nothing", "verdict"],
+        ),
+        (
+            "--task custom --data floats.csv --validation floats.csv --first text --label verdict",
+            &["floats.csv", "line 2", "regression"],
+        ),
+        ("--task nothing --data glue", &["cola", "custom"]),
+        ("--task cola --data glue --batch-size 0", &["batch-size"]),
+        ("--task cola --data glue --epochs 0", &["--epochs"]),
+        (
+            "--task cola --data glue --sequence-length 65",
+            &["65", "64"],
+        ),
+        ("--task cola --data glue --resume", &["--out"]),
+    ];
+    for (flags, parts) in cases {
+        let output = place.run(&format!("finetune {flags} --model model.json"));
+        assert!(!output.status.success(), "{flags}");
+        let said = stderr(&output);
+        for part in parts {
+            assert!(said.contains(part), "{flags}: {part}: {said}");
+        }
+        assert!(!said.contains("panicked"), "{flags}: {said}");
+        assert_eq!(
+            said.lines()
+                .filter(|line| line.starts_with("error: "))
+                .count(),
+            1,
+            "{flags}: {said}"
+        );
+    }
+    let taken =
+        place.run("finetune --task cola --data glue --model model.json --epochs 1 --out glue");
+    assert!(
+        stderr(&taken).contains("choose another --out"),
+        "{}",
+        stderr(&taken)
+    );
+}
