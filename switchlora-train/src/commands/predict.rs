@@ -9,7 +9,7 @@ use crate::metrics::Scores;
 use crate::model::Classifier;
 use crate::model_source::ModelSource;
 use crate::say::answer;
-use crate::tasks::{GlueSplit, GlueTask, Label};
+use crate::tasks::{GlueSplit, Label};
 use crate::training::{Evaluated, Task, evaluate, largest};
 use anyhow::{Context, Result, bail};
 use burn::module::AutodiffModule;
@@ -45,7 +45,8 @@ pub struct PredictArgs {
     /// `custom`: the column of the label [default: label].
     #[arg(long)]
     label: Option<String>,
-    /// Write a file of predictions; for a GLUE task as its server takes them.
+    /// A file to write the predictions to; of a test split of GLUE a folder, in which the file has the name and the form that
+    /// its server takes.
     #[arg(long, value_parser = flags::path())]
     out: Option<PathBuf>,
     /// A tokenizer.json, or the Hugging Face folder of one [default: the model's own].
@@ -121,9 +122,15 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
         None => answer("the labels of these examples are not published: nothing to compare with")?,
     }
     if let Some(out) = &args.out {
-        let text = predictions(args.task, &classifier, &scores)?;
-        write_file(out, &text)?;
-        answer(format_args!("predictions: {}", out.display()))?;
+        let labels = predicted(&classifier, &scores);
+        let path = match (args.task, args.split.filter(|split| split.is_test())) {
+            (TaskName::Glue(task), Some(split)) => task.write_submission(split, &labels, out)?,
+            (task, _) => {
+                write_file(out, &file_of(task, &classifier, &labels)?)?;
+                out.clone()
+            }
+        };
+        answer(format_args!("predictions: {}", path.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -143,21 +150,24 @@ pub(super) fn refuse_classifier(source: &ModelSource) -> Result<(), Usage> {
     }
 }
 
-/// The file of predictions from scores `[examples, outputs]`.
-fn predictions(task: TaskName, classifier: &Classifier, scores: &[f32]) -> Result<String> {
+/// What scores `[examples, outputs]` say.
+fn predicted(classifier: &Classifier, scores: &[f32]) -> Vec<Label> {
     let rows = scores.chunks_exact(classifier.outputs());
-    let labels: Vec<Label> = rows
-        .map(|row| match classifier.is_regression() {
-            true => Label::Value(f64::from(row[0])),
-            false => Label::Class(largest(row)),
-        })
-        .collect();
+    rows.map(|row| match classifier.is_regression() {
+        true => Label::Value(f64::from(row[0])),
+        false => Label::Class(largest(row)),
+    })
+    .collect()
+}
+
+/// The content of a file of predictions.
+fn file_of(task: TaskName, classifier: &Classifier, labels: &[Label]) -> Result<String> {
     if let TaskName::Glue(task) = task {
-        return GlueTask::submission(task, &labels).context("the predictions");
+        return task.submission(labels).context("the predictions");
     }
     let mut text = "index\tprediction\n".to_owned();
-    for (index, label) in labels.into_iter().enumerate() {
-        let _ = match label {
+    for (index, label) in labels.iter().enumerate() {
+        let _ = match *label {
             Label::Class(class) => writeln!(text, "{index}\t{}", classifier.labels[class]),
             Label::Value(value) => writeln!(text, "{index}\t{value}"),
             Label::Unknown => writeln!(text, "{index}\t"),

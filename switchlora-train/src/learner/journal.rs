@@ -249,7 +249,12 @@ mod tests {
                 ..Report::default()
             };
             journal.update(Deferred::read(move || report));
-            journal.evaluation(step, 2.0);
+            let evaluation = Evaluation {
+                step,
+                loss: 2.0,
+                score: None,
+            };
+            journal.evaluation(evaluation, None);
         }
         journal.flush().unwrap();
         let read = || std::fs::read_to_string(&path).unwrap();

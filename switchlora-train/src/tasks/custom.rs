@@ -8,8 +8,8 @@ use std::path::Path;
 
 /// A task of the user's own: which columns hold the texts and the label.
 ///
-/// The end of a file's name gives its form: `.tsv` (with a header, quotation marks are plain text), `.csv` (with a header,
-/// quoted as RFC 4180 says), `.jsonl`, `.ndjson` or `.json` (one object a line), or `.parquet`.
+/// The end of a file's name gives its form: `.tsv` (with a header, quotation marks are plain text), `.csv` (with a
+/// header, quoted as RFC 4180 says), `.jsonl`, `.ndjson` or `.json` (one object a line), or `.parquet`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CustomTask {
     /// The column of the first text.
@@ -54,8 +54,8 @@ impl CustomTask {
     ///
     /// # Errors
     ///
-    /// A [`TaskError`] if the file is missing, damaged, of no known form or without rows, if it lacks a column, or at the
-    /// first row without a text or a label.
+    /// A [`TaskError`] if the file is missing, damaged, of no known form or without rows, if it lacks a column, or at
+    /// the first row without a text or a label.
     pub fn read(&self, path: &Path) -> Result<Vec<RawExample>, TaskError> {
         let mut wanted = vec![&*self.first, &*self.label];
         wanted.extend(self.second.as_deref());

@@ -14,8 +14,8 @@ pub struct Dialogue {
     pub answer: String,
 }
 
-/// Reads pairs of prompt and answer from JSON lines: one object a line, with a string in each of two fields. Other fields
-/// and empty lines are ignored.
+/// Reads pairs of prompt and answer from JSON lines: one object a line, with a string in each of two fields. Other
+/// fields and empty lines are ignored. A text may be empty.
 ///
 /// # Errors
 ///

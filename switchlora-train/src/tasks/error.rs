@@ -1,8 +1,9 @@
 //! Errors of fine-tuning data.
 
 use super::brief::{brief, list, quoted};
-use super::glue::{GlueSplit, GlueTask};
+use super::glue::GlueError;
 use super::place::Place;
+use crate::advice::advice;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -16,47 +17,6 @@ pub enum TaskError {
     PathMissing {
         /// The path as it was given.
         path: PathBuf,
-    },
-
-    /// A folder has no file of a split.
-    #[error(
-        "{}: no {split} split of {task} (looked for {}); give the folder that holds the GLUE task folders, or the folder \
-         of the task",
-        folder.display(), list(looked_for)
-    )]
-    SplitMissing {
-        /// The folder as it was given.
-        folder: PathBuf,
-        /// The task.
-        task: GlueTask,
-        /// The split.
-        split: GlueSplit,
-        /// The files that were looked for, relative to the folder.
-        looked_for: Vec<String>,
-    },
-
-    /// A task lacks a split, or the split does not serve the purpose.
-    #[error("{task}: split {split} cannot be {purpose}; choose one of {}", list(splits.iter().map(|split| split.name())))]
-    WrongSplit {
-        /// The task.
-        task: GlueTask,
-        /// The split as it was given.
-        split: GlueSplit,
-        /// The purpose: `read` or `submitted`.
-        purpose: &'static str,
-        /// The splits that serve it.
-        splits: &'static [GlueSplit],
-    },
-
-    /// A name that is none of a list.
-    #[error("no {what} is named {}; choose one of {}", quoted(found), list(*known))]
-    UnknownName {
-        /// What has such a name.
-        what: &'static str,
-        /// The name as it was given.
-        found: String,
-        /// The names.
-        known: &'static [&'static str],
     },
 
     /// The system refused to read a file.
@@ -188,7 +148,7 @@ pub enum TaskError {
 
     /// A label is none of the known ones.
     #[error(
-        "{}: {place}: unknown label {} (known: {}); correct it, or add examples of it to the training file",
+        "{}: {place}: unknown label {} (known: {}); {advice}",
         path.display(), quoted(found), list(known)
     )]
     UnknownLabel {
@@ -200,6 +160,8 @@ pub enum TaskError {
         found: String,
         /// The known labels.
         known: Vec<String>,
+        /// What to do.
+        advice: &'static str,
     },
 
     /// A label is a number with a fraction, but classes were asked for.
@@ -240,20 +202,9 @@ pub enum TaskError {
         found: &'static str,
     },
 
-    /// A prediction is not a label of its task.
-    #[error(
-        "{task}: prediction {index} is {found}, expected {expected}; use a model that was trained for this task"
-    )]
-    Prediction {
-        /// The task.
-        task: GlueTask,
-        /// Index of the prediction, counted from 0.
-        index: usize,
-        /// The prediction.
-        found: String,
-        /// What was expected.
-        expected: String,
-    },
+    /// GLUE has no such task, split or class.
+    #[error(transparent)]
+    Glue(#[from] GlueError),
 }
 
 impl TaskError {
@@ -270,17 +221,5 @@ impl TaskError {
     pub(super) fn no_rows(path: &Path, found: &'static str) -> Self {
         let path = path.to_path_buf();
         Self::NoRows { path, found }
-    }
-}
-
-/// What the user can do about an error of the system, as the end of a sentence.
-fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        ErrorKind::PermissionDenied => "check the permissions",
-        ErrorKind::IsADirectory => "it is a folder: give a file",
-        ErrorKind::NotADirectory => "a part of the path is a file: check the path",
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space",
-        ErrorKind::ReadOnlyFilesystem => "the file system is read-only: choose another place",
-        _ => "check the path and the file system",
     }
 }

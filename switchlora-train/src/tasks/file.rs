@@ -8,8 +8,8 @@ use std::path::Path;
 ///
 /// # Errors
 ///
-/// [`TaskError::PathMissing`], [`TaskError::Unreadable`], [`TaskError::NotUtf8`], or [`TaskError::NoRows`] if the file is
-/// empty.
+/// [`TaskError::PathMissing`], [`TaskError::Unreadable`], [`TaskError::NotUtf8`], or [`TaskError::NoRows`] if the file
+/// is empty.
 pub(super) fn read_text(path: &Path) -> Result<String, TaskError> {
     let mut bytes = fs::read(path).map_err(|reason| TaskError::unreadable(path, reason))?;
     if bytes.starts_with("\u{feff}".as_bytes()) {

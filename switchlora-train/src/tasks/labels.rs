@@ -80,6 +80,7 @@ impl Labels {
                 place: row.place,
                 found: row.label.clone(),
                 known: names.clone(),
+                advice: "correct it, or add examples of it to the training file",
             },
             Self::Values => {
                 let (place, column) = (row.place, &*task.label);
@@ -121,15 +122,10 @@ fn has_fraction(label: &str) -> bool {
     number(label).is_some_and(|number| number.fract() != 0.0)
 }
 
-/// An integer without its decimals (`1.0` is `1`), and any other label as it is. Columns of integers with a missing value
-/// are often saved as floating-point numbers.
+/// An integer without its decimals (`1.0` is `1`), and any other label as it is. Columns of integers are often saved as
+/// floating-point numbers.
 fn whole(label: &str) -> &str {
-    match label.split_once('.') {
-        Some((integer, decimals))
-            if number(label).is_some() && decimals.bytes().all(|digit| digit == b'0') =>
-        {
-            integer
-        }
-        _ => label,
-    }
+    let (integer, decimals) = label.split_once('.').unwrap_or((label, ""));
+    let is_whole = number(integer).is_some() && decimals.bytes().all(|digit| digit == b'0');
+    if is_whole { integer } else { label }
 }

@@ -3,7 +3,7 @@
 //! | data | type | result |
 //! |---|---|---|
 //! | a GLUE task, in GLUE's own files | [`GlueTask`] | [`Example`]s |
-//! | TSV, CSV, JSON lines or Parquet with named columns | [`CustomTask`] | [`RawExample`]s, then [`Labels`] and [`Example`]s |
+//! | TSV, CSV, JSON lines, Parquet | [`CustomTask`] | [`RawExample`]s, then [`Labels`] and [`Example`]s |
 //! | JSON lines with a prompt and an answer | [`read_pairs`] | [`Dialogue`]s |
 //!
 //! A whole file is read into memory. Every fault is a [`TaskError`] with the file and the line or row.
@@ -16,7 +16,6 @@ mod example;
 mod file;
 mod glue;
 mod labels;
-mod panics;
 mod place;
 mod table;
 #[cfg(test)]
@@ -26,6 +25,6 @@ pub use custom::{CustomTask, LabelKind, RawExample};
 pub use dialogue::{Dialogue, read_pairs};
 pub use error::TaskError;
 pub use example::{Example, Label};
-pub use glue::{GlueSplit, GlueTask};
+pub use glue::{GlueError, GlueSplit, GlueTask};
 pub use labels::Labels;
 pub use place::Place;

@@ -1,7 +1,7 @@
 //! Finds the file of a split.
 
 use super::super::TaskError;
-use super::{GlueSplit, GlueTask};
+use super::{GlueError, GlueSplit, GlueTask};
 use std::path::{Path, PathBuf};
 
 /// Names of the file that lists the id pairs of MRPC's dev split.
@@ -10,19 +10,17 @@ const DEV_IDS: [&str; 2] = ["dev_ids.tsv", "mrpc_dev_ids.tsv"];
 /// The files of a split.
 #[derive(Debug, PartialEq)]
 pub(super) enum Source {
-    /// A file of GLUE's own.
+    /// A file of the split alone.
     Split(PathBuf),
     /// Microsoft's paraphrase corpus with the training and dev examples of MRPC, and the list of the latter.
     Paraphrases { pairs: PathBuf, dev_ids: PathBuf },
-    /// Microsoft's paraphrase corpus with the test examples of MRPC.
-    TestParaphrases(PathBuf),
 }
 
 /// Finds a split in `data`: the folder that holds the task folders, or the folder of the task.
 ///
 /// # Errors
 ///
-/// [`TaskError::PathMissing`] or [`TaskError::SplitMissing`].
+/// [`TaskError::PathMissing`] or [`GlueError::SplitMissing`].
 pub(super) fn find(task: GlueTask, data: &Path, split: GlueSplit) -> Result<Source, TaskError> {
     if !data.exists() {
         let path = data.to_path_buf();
@@ -31,12 +29,11 @@ pub(super) fn find(task: GlueTask, data: &Path, split: GlueSplit) -> Result<Sour
     let mut looked_for = Vec::new();
     for folder in [task.folder(), task.name(), ""] {
         let mut find = |names: &[&str]| {
-            let mut paths = names.iter().map(|name| Path::new(folder).join(name));
-            let found = paths.clone().find(|path| data.join(path).is_file());
-            if found.is_none() {
-                looked_for.extend(paths.by_ref().map(|path| path.display().to_string()));
-            }
-            found.map(|path| data.join(path))
+            let paths = names.iter().map(|name| Path::new(folder).join(name));
+            looked_for.extend(paths.clone().map(|path| path.display().to_string()));
+            paths
+                .map(|path| data.join(path))
+                .find(|path| path.is_file())
         };
         if let Some(path) = find(&[&format!("{split}.tsv")]) {
             return Ok(Source::Split(path));
@@ -46,7 +43,7 @@ pub(super) fn find(task: GlueTask, data: &Path, split: GlueSplit) -> Result<Sour
         }
         if split == GlueSplit::Test {
             if let Some(pairs) = find(&["msr_paraphrase_test.txt"]) {
-                return Ok(Source::TestParaphrases(pairs));
+                return Ok(Source::Split(pairs));
             }
         } else if let Some(pairs) = find(&["msr_paraphrase_train.txt"])
             && let Some(dev_ids) = find(&DEV_IDS)
@@ -54,10 +51,12 @@ pub(super) fn find(task: GlueTask, data: &Path, split: GlueSplit) -> Result<Sour
             return Ok(Source::Paraphrases { pairs, dev_ids });
         }
     }
-    Err(TaskError::SplitMissing {
-        folder: data.to_path_buf(),
+    let folder = data.to_path_buf();
+    Err(GlueError::SplitMissing {
+        folder,
         task,
         split,
         looked_for,
-    })
+    }
+    .into())
 }

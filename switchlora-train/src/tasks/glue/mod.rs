@@ -3,6 +3,7 @@
 //! [`GlueTask::read`] reads GLUE's own files, and [`GlueTask::write_submission`] writes predictions as GLUE's server
 //! takes them.
 
+mod error;
 mod facts;
 mod files;
 mod paraphrases;
@@ -12,9 +13,9 @@ mod submission;
 #[cfg(test)]
 mod tests;
 
+pub use error::GlueError;
 pub use split::GlueSplit;
 
-use super::TaskError;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -75,11 +76,11 @@ impl fmt::Display for GlueTask {
 }
 
 impl FromStr for GlueTask {
-    type Err = TaskError;
+    type Err = GlueError;
 
-    fn from_str(name: &str) -> Result<Self, TaskError> {
+    fn from_str(name: &str) -> Result<Self, GlueError> {
         let task = Self::ALL.into_iter().find(|task| task.name() == name);
-        task.ok_or_else(|| TaskError::UnknownName {
+        task.ok_or_else(|| GlueError::UnknownName {
             what: "GLUE task",
             found: name.to_owned(),
             known: &Self::NAMES,

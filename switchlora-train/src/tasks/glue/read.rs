@@ -1,12 +1,13 @@
 //! Reads the examples of a split. Columns are found by their names.
 
 use super::super::TaskError;
+use super::super::brief::quoted;
 use super::super::example::{Example, Label};
 use super::super::file::read_text;
 use super::super::table::tsv::{Short, rows};
 use super::super::table::{Row, Spot};
 use super::files::{Source, find};
-use super::{GlueSplit, GlueTask, paraphrases};
+use super::{GlueError, GlueSplit, GlueTask, paraphrases};
 use std::path::Path;
 
 /// The columns of a task's files.
@@ -17,12 +18,12 @@ pub(super) struct Columns {
 }
 
 impl GlueTask {
-    /// Reads a split from GLUE's own files. `data` is the folder that holds the task folders, or the folder of the task.
+    /// Reads a split from GLUE's own files. `data` is the folder that holds the task folders, or the folder of the
+    /// task. The labels of test splits are [`Label::Unknown`].
     ///
-    /// MRPC is read from Microsoft's `msr_paraphrase_train.txt`, `msr_paraphrase_test.txt` and the `dev_ids.tsv` of GLUE
-    /// where GLUE's `train.tsv`, `dev.tsv` and `test.tsv` are absent. Rows of QQP's training and dev splits with too few
-    /// columns are left out: GLUE's file has a few questions that are broken over two lines. More than 1 in 1000 is an
-    /// error.
+    /// MRPC is read from Microsoft's `msr_paraphrase_train.txt` and `msr_paraphrase_test.txt` with GLUE's `dev_ids.tsv`
+    /// where `train.tsv`, `dev.tsv` or `test.tsv` is absent. Rows of QQP's training and dev splits that lack columns
+    /// are left out, because GLUE's own file has a few; more than 1 in 1000 is an error.
     ///
     /// # Errors
     ///
@@ -30,21 +31,21 @@ impl GlueTask {
     /// another number of columns or another label.
     pub fn read(self, data: &Path, split: GlueSplit) -> Result<Vec<Example>, TaskError> {
         if !self.splits().contains(&split) {
-            return Err(TaskError::WrongSplit {
-                task: self,
+            let (task, purpose, splits) = (self, "read", self.splits());
+            let error = GlueError::WrongSplit {
+                task,
                 split,
-                purpose: "read",
-                splits: self.splits(),
-            });
+                purpose,
+                splits,
+            };
+            return Err(error.into());
         }
-        let examples = match find(self, data, split)? {
-            Source::Split(path) => self.examples(&path, split)?,
+        match find(self, data, split)? {
+            Source::Split(path) => self.examples(&path, split),
             Source::Paraphrases { pairs, dev_ids } => {
-                paraphrases::read(&pairs, &dev_ids, split == GlueSplit::Dev)?
+                paraphrases::read(&pairs, &dev_ids, split == GlueSplit::Dev)
             }
-            Source::TestParaphrases(path) => self.examples(&path, split)?,
-        };
-        Ok(examples)
+        }
     }
 
     /// The columns in the header.
@@ -65,7 +66,7 @@ impl GlueTask {
         }
     }
 
-    /// The header of a file that has none: CoLA's, but for its test split.
+    /// The header of a file that has none: the training and dev splits of CoLA.
     fn header(self, split: GlueSplit) -> Option<&'static [&'static str]> {
         (self == Self::Cola && !split.is_test()).then_some(&["source", "label", "star", "sentence"])
     }
@@ -141,7 +142,7 @@ impl GlueTask {
                 .parse()
                 .ok()
                 .filter(|score| (0.0..=5.0).contains(score));
-            let wrong = || spot.value(super::super::brief::quoted(text), "a number from 0 to 5");
+            let wrong = || spot.value(quoted(text), "a number from 0 to 5");
             return score.map(Label::Value).ok_or_else(wrong);
         }
         let known: Vec<String> = (0..).map_while(|class| self.text_of(class)).collect();
@@ -152,6 +153,7 @@ impl GlueTask {
                 place: spot.place,
                 found: text.to_owned(),
                 known,
+                advice: "correct it",
             }),
         }
     }

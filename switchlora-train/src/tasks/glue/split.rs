@@ -1,7 +1,6 @@
 //! The splits of a GLUE task.
 
-use super::super::TaskError;
-use super::GlueTask;
+use super::{GlueError, GlueTask};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -58,9 +57,9 @@ impl fmt::Display for GlueSplit {
 }
 
 impl FromStr for GlueSplit {
-    type Err = TaskError;
+    type Err = GlueError;
 
-    fn from_str(name: &str) -> Result<Self, TaskError> {
+    fn from_str(name: &str) -> Result<Self, GlueError> {
         let all = [
             Train,
             Dev,
@@ -71,7 +70,7 @@ impl FromStr for GlueSplit {
             TestMismatched,
         ];
         let split = all.into_iter().find(|split| split.name() == name);
-        split.ok_or_else(|| TaskError::UnknownName {
+        split.ok_or_else(|| GlueError::UnknownName {
             what: "split",
             found: name.to_owned(),
             known: &Self::NAMES,

@@ -3,9 +3,11 @@
 use super::super::TaskError;
 use super::super::brief::list;
 use super::super::example::Label;
-use super::{GlueSplit, GlueTask};
+use super::{GlueError, GlueSplit, GlueTask};
+use crate::durable;
 use std::fmt::Write;
 use std::fs;
+
 use std::path::{Path, PathBuf};
 
 impl GlueTask {
@@ -32,8 +34,8 @@ impl GlueTask {
     ///
     /// # Errors
     ///
-    /// [`TaskError::Prediction`] if a prediction is not a class of the task, or not a finite score for STS-B.
-    pub fn submission(self, predictions: &[Label]) -> Result<String, TaskError> {
+    /// [`GlueError::Prediction`] if a prediction is not a class of the task, or not a finite score for STS-B.
+    pub fn submission(self, predictions: &[Label]) -> Result<String, GlueError> {
         let mut content = "index\tprediction\n".to_owned();
         for (index, &prediction) in predictions.iter().enumerate() {
             let text = match prediction {
@@ -44,7 +46,7 @@ impl GlueTask {
                 }
                 _ => None,
             };
-            let text = text.ok_or_else(|| TaskError::Prediction {
+            let text = text.ok_or_else(|| GlueError::Prediction {
                 task: self,
                 index,
                 found: match prediction {
@@ -68,15 +70,15 @@ impl GlueTask {
     ///
     /// # Errors
     ///
-    /// [`TaskError::WrongSplit`] if `split` is not a test split of the task, [`TaskError::Unwritable`], or the errors of
-    /// [`submission`](Self::submission).
+    /// [`GlueError::WrongSplit`] if `split` is not a test split of the task, [`TaskError::Unwritable`], or the errors
+    /// of [`submission`](Self::submission).
     pub fn write_submission(
         self,
         split: GlueSplit,
         predictions: &[Label],
         folder: &Path,
     ) -> Result<PathBuf, TaskError> {
-        let name = self.submission_file(split).ok_or(TaskError::WrongSplit {
+        let name = self.submission_file(split).ok_or(GlueError::WrongSplit {
             task: self,
             split,
             purpose: "submitted",
@@ -89,7 +91,7 @@ impl GlueTask {
             move |reason| TaskError::Unwritable { path, reason }
         };
         fs::create_dir_all(folder).map_err(unwritable(folder))?;
-        fs::write(&path, content).map_err(unwritable(&path))?;
+        durable::write(&path, content.as_bytes()).map_err(unwritable(&path))?;
         Ok(path)
     }
 }

@@ -1,7 +1,7 @@
 //! Comma-separated values with a header, quoted as RFC 4180 says. A quoted text may have line ends.
 //!
-//! The `csv` crate reads to the end of the file if a quotation mark is never closed. A last row of our own shows whether
-//! that happened: it comes back by itself only if no quotation mark is open before it.
+//! The `csv` crate reads to the end of the file if a quotation mark is never closed. A last row of our own shows
+//! whether that happened: it comes back by itself only if no quotation mark is open before it.
 
 use super::super::TaskError;
 use super::super::place::Place;

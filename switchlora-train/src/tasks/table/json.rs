@@ -112,7 +112,7 @@ mod tests {
             ),
             (
                 "\n{\"a\":1,\n\"b\":2}",
-                "line 2: not JSON: EOF while parsing an object, column 7",
+                "line 2: not JSON: EOF while parsing a value, column 7",
             ),
             (
                 "{\"a\":NaN,\"b\":2}",

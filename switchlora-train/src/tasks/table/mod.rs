@@ -1,6 +1,7 @@
 //! Rows of a file with named columns, whatever its form.
 
 mod cell;
+mod column_chunk;
 mod columns;
 mod csv;
 mod json;

@@ -2,21 +2,16 @@
 
 use super::super::TaskError;
 use super::super::brief::{brief, quoted};
-use super::super::panics::caught;
 use super::super::place::Place;
 use super::cell::{Cell, Row};
+use super::column_chunk::read;
 use super::columns::find;
+use crate::quietly::caught;
 use parquet::basic::{ConvertedType, LogicalType, Type as Physical};
-use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
-use parquet::data_type::{ByteArray, DataType};
-use parquet::errors::ParquetError;
-use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
 use std::fs::File;
 use std::path::Path;
-
-/// Rows per read.
-const BATCH: usize = 1024;
 
 /// The cells of the columns `wanted` of each row.
 ///
@@ -39,7 +34,8 @@ pub(super) fn rows(path: &Path, wanted: &[&str]) -> Result<Vec<Row>, TaskError> 
     if file.metadata().is_ok_and(|file| file.is_dir()) {
         return Err(wrong("it is a folder; give a file".to_owned()));
     }
-    let file = caught(|| SerializedFileReader::new(file)).map_err(damaged)?;
+    let file = caught(|| SerializedFileReader::new(file).map_err(text));
+    let file = file.flatten().map_err(damaged)?;
     let schema = file.metadata().file_metadata().schema_descr();
     let names: Vec<_> = schema
         .root_schema()
@@ -55,10 +51,10 @@ pub(super) fn rows(path: &Path, wanted: &[&str]) -> Result<Vec<Row>, TaskError> 
         let mut cells = Vec::new();
         for group in 0..file.num_row_groups() {
             let more = caught(|| {
-                let group = file.get_row_group(group)?;
-                read(&*group, leaf)
+                let group = file.get_row_group(group).map_err(text)?;
+                read(&*group, leaf).map_err(text)
             });
-            cells.extend(more.map_err(damaged)?);
+            cells.extend(more.flatten().map_err(damaged)?);
         }
         columns.push(cells.into_iter());
     }
@@ -122,87 +118,7 @@ fn is_read(column: &ColumnDescriptor) -> bool {
     }
 }
 
-/// The cells of a column in a row group.
-fn read(group: &dyn RowGroupReader, column: usize) -> Result<Vec<Cell>, ParquetError> {
-    let rows = group.metadata().num_rows();
-    let descriptor = group.metadata().column(column).column_descr();
-    let (defined, unsigned) = (descriptor.max_def_level(), is_unsigned(descriptor));
-    let scalar = |value: &dyn ToString| Cell::Scalar(value.to_string());
-    let int = |value: i32| match unsigned {
-        true => scalar(&value.cast_unsigned()),
-        false => scalar(&value),
-    };
-    let long = |value: i64| match unsigned {
-        true => scalar(&value.cast_unsigned()),
-        false => scalar(&value),
-    };
-    let float = |value: f64, text: &dyn ToString| match value.is_finite() {
-        true => scalar(text),
-        false => Cell::Other("NaN or infinite"),
-    };
-    match group.get_column_reader(column)? {
-        ColumnReader::BoolColumnReader(mut reader) => {
-            cells(&mut reader, defined, rows, |value| scalar(&value))
-        }
-        ColumnReader::Int32ColumnReader(mut reader) => cells(&mut reader, defined, rows, int),
-        ColumnReader::Int64ColumnReader(mut reader) => cells(&mut reader, defined, rows, long),
-        ColumnReader::FloatColumnReader(mut reader) => cells(&mut reader, defined, rows, |value| {
-            float(value.into(), &value)
-        }),
-        ColumnReader::DoubleColumnReader(mut reader) => {
-            cells(&mut reader, defined, rows, |value| float(value, &value))
-        }
-        ColumnReader::ByteArrayColumnReader(mut reader) => cells(&mut reader, defined, rows, text),
-        _ => Err(ParquetError::General(
-            "a column has another type in its row groups".to_owned(),
-        )),
-    }
-}
-
-fn is_unsigned(column: &ColumnDescriptor) -> bool {
-    use ConvertedType::{UINT_8, UINT_16, UINT_32, UINT_64};
-    match column.logical_type_ref() {
-        Some(LogicalType::Integer(kind)) => !kind.is_signed,
-        _ => matches!(
-            column.converted_type(),
-            UINT_8 | UINT_16 | UINT_32 | UINT_64
-        ),
-    }
-}
-
-fn text(value: ByteArray) -> Cell {
-    match std::str::from_utf8(value.data()) {
-        Ok(text) => Cell::Text(text.to_owned()),
-        Err(_) => Cell::Other("not UTF-8"),
-    }
-}
-
-/// Reads `rows` values with `cell`. `defined` is the definition level of a value that is not null.
-fn cells<T: DataType>(
-    reader: &mut ColumnReaderImpl<T>,
-    defined: i16,
-    rows: i64,
-    cell: impl Fn(T::T) -> Cell,
-) -> Result<Vec<Cell>, ParquetError> {
-    let mut cells = Vec::new();
-    loop {
-        let (mut levels, mut values) = (Vec::new(), Vec::new());
-        let (read, ..) = reader.read_records(BATCH, Some(&mut levels), None, &mut values)?;
-        let mut values = values.into_iter();
-        for row in 0..read {
-            let is_there = defined == 0 || levels.get(row) == Some(&defined);
-            let value = if is_there { values.next() } else { None };
-            cells.push(value.map_or(Cell::Other("null"), &cell));
-        }
-        if read == 0 || cells.len() as i64 > rows {
-            break;
-        }
-    }
-    match cells.len() as i64 == rows {
-        true => Ok(cells),
-        false => Err(ParquetError::General(format!(
-            "{} rows in the pages of a row group, {rows} in the footer",
-            cells.len()
-        ))),
-    }
+/// The message of an error.
+fn text(error: impl ToString) -> String {
+    error.to_string()
 }

@@ -78,6 +78,7 @@ fn labels_are_in_the_order_of_their_numbers_or_of_their_texts() {
         ("10 9 -1 9", &["-1", "9", "10"][..]),
         ("10 9 b", &["10", "9", "b"]),
         ("2.0 1 1.00 10.0", &["1", "2", "10"]),
+        (".0 -1.0 1e3 2.", &["-1", ".0", "2", "1e3"]),
         ("v1.0 nan inf", &["inf", "nan", "v1.0"]),
         ("true false", &["false", "true"]),
     ] {
@@ -143,7 +144,7 @@ fn a_dev_file_has_the_labels_of_the_training_file() {
     let examples = labels.examples(&task, &path, rows[..2].to_vec()).unwrap();
     assert_eq!(examples[0].label, Label::Class(1));
     let error = labels.examples(&task, &path, rows).unwrap_err().to_string();
-    let part = "dev.csv: line 6: unknown label \"2\" (known: 0, 1); correct it, or add examples of it to the training file";
+    let part = "dev.csv: line 6: unknown label \"2\" (known: 0, 1); correct it, or add examples of it to the training";
     assert!(error.contains(part), "{error}");
 }
 

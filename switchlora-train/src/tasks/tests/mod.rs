@@ -4,3 +4,4 @@ mod any_bytes;
 mod custom;
 mod dialogue;
 mod parquet;
+mod round_trip;

@@ -10,21 +10,22 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Writes two row groups of two rows each: texts `a`, `b` and the label columns of `schema`.
-pub(super) fn write(path: &Path, schema: &str) {
-    let schema = format!("message m {{ REQUIRED BYTE_ARRAY text (UTF8); {schema} }}");
+/// Writes two row groups of two rows each: texts `a`, `b` and the columns `label`.
+fn write(path: &Path, label: &str) {
+    let schema = format!("message m {{ REQUIRED BYTE_ARRAY text (UTF8); {label} }}");
     let schema = Arc::new(parse_message_type(&schema).unwrap());
     let properties = Arc::new(WriterProperties::builder().build());
     let mut writer =
         SerializedFileWriter::new(File::create(path).unwrap(), schema, properties).unwrap();
     for group in 0..2 {
-        let mut rows = writer.next_row_group().unwrap();
+        let (mut rows, mut columns) = (writer.next_row_group().unwrap(), 0);
         while let Some(mut column) = rows.next_column().unwrap() {
-            let levels = column.untyped().get_descriptor().max_def_level();
+            let is_optional = columns > 0 && label.contains("OPTIONAL");
+            columns += 1;
             // In optional columns the last row of the file is null.
             let there = [1, i16::from(group == 0)];
-            let count = if levels == 0 || group == 0 { 2 } else { 1 };
-            let there = (levels > 0).then_some(&there[..]);
+            let count = if !is_optional || group == 0 { 2 } else { 1 };
+            let there = is_optional.then_some(&there[..]);
             macro_rules! values {
                 ($writer:expr, $values:expr) => {
                     $writer.write_batch(&$values[..count], there, None).unwrap()
@@ -143,6 +144,33 @@ fn a_fault_has_its_row() {
         .unwrap();
     let error = learn(&path, LabelKind::Classes).unwrap_err().to_string();
     assert!(error.contains("no rows in the file"), "{error}");
+}
+
+#[test]
+fn a_file_with_any_byte_changed_gives_rows_or_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    write(&path, "OPTIONAL BYTE_ARRAY label (UTF8);");
+    let whole = fs::read(&path).unwrap();
+    let (first, label) = ("text".to_owned(), "label".to_owned());
+    let kind = LabelKind::Classes;
+    let task = CustomTask {
+        first,
+        second: None,
+        label,
+        kind,
+    };
+    for position in 0..whole.len() {
+        for change in [1, 0x80] {
+            let mut changed = whole.clone();
+            changed[position] ^= change;
+            fs::write(&path, changed).unwrap();
+            if let Err(error) = task.read(&path) {
+                let message = error.to_string();
+                assert!(!message.contains(char::is_control), "{message:?}");
+            }
+        }
+    }
 }
 
 #[test]
