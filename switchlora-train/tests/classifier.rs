@@ -79,7 +79,7 @@ fn logits_loss_and_gradients_of_a_padded_batch_are_those_of_transformers() {
                 },
             })
             .collect();
-        let examples = Examples::new(rows, classifier.pad);
+        let examples = Examples::new(rows, classifier.pad, 64);
         let host = examples.batch(0..lengths.len() as u64);
         let labels: Vec<f64> = (0..lengths.len())
             .map(|row| match classifier.is_regression() {

@@ -56,12 +56,25 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
         Ok(layers)
     }
 
+    /// Makes the factors that [`project`](Self::project) needs, if any weights are named. Everything else waits for the first
+    /// update, after which memory is free again that its candidates can take.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_prepare`](Self::try_prepare).
+    pub fn try_hold(&mut self, module: &M) -> Result<(), StateError> {
+        match self.weights {
+            Some(_) => self.try_prepare(module),
+            None => Ok(()),
+        }
+    }
+
     /// Puts what the update takes in the place of the gradients of named weights: the gradients of their
     /// [factors](Self::factor_ids), which are much smaller.
     ///
     /// `part` is the module or a part of it. The projection is linear, so gradients may be projected as they come, before they
     /// are added up or sent, and each update does it for those that are not. Nothing changes before the optimizer has seen the
-    /// module, by [`prepare`](Self::prepare) or an update.
+    /// module, by [`try_hold`](Self::try_hold) or an update.
     pub fn project<N: Module<B>>(
         &self,
         part: &N,

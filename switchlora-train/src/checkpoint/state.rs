@@ -91,6 +91,23 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
+    #[test]
+    fn a_larger_score_is_better_and_without_scores_a_smaller_loss() {
+        let of = |loss, score| Evaluation {
+            step: 1,
+            loss,
+            score,
+        };
+        assert!(of(2.0, Some(0.5)).is_better_than(&of(1.0, Some(0.4))));
+        assert!(!of(1.0, Some(0.4)).is_better_than(&of(2.0, Some(0.4))));
+        assert!(of(1.0, None).is_better_than(&of(2.0, None)));
+        // A correlation with a constant is no number.
+        let nan = Some(f64::NAN);
+        assert!(of(2.0, Some(-0.1)).is_better_than(&of(1.0, nan)));
+        assert!(!of(1.0, nan).is_better_than(&of(2.0, Some(-0.1))));
+        assert!(of(1.0, nan).is_better_than(&of(2.0, nan)));
+    }
+
     /// The `state.json` of a run as earlier programs wrote it, with fewer and shorter lists and less space.
     const WRITTEN: &str = r#"{
 "format": 2,

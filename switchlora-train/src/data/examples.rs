@@ -23,6 +23,16 @@ pub struct Row {
     pub target: Target,
 }
 
+impl Row {
+    /// The tokens that the model reads: the last one of an answer is only predicted.
+    fn inputs(&self) -> &[u32] {
+        match (self.target, self.ids.split_last()) {
+            (Target::Answer(_), Some((_, inputs))) => inputs,
+            _ => &self.ids,
+        }
+    }
+}
+
 /// What is to be predicted about a text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Target {
@@ -40,24 +50,25 @@ pub struct Examples {
     rows: Vec<Row>,
     /// The id that fills rows.
     pad: u32,
+    /// Tokens that a row is not padded beyond.
+    most: usize,
 }
 
 impl Examples {
-    /// Examples, at least one, padded with the token `pad`.
+    /// Examples, at least one, padded with the token `pad` to at most `most` tokens, or the longest of them.
     ///
     /// # Panics
     ///
-    /// If there are no rows, a row has no token, or an answer begins before its second token.
-    pub fn new(rows: Vec<Row>, pad: u32) -> Self {
+    /// If there are no rows, a row has no token, or an answer has none or nothing before it.
+    pub fn new(rows: Vec<Row>, pad: u32, most: usize) -> Self {
         assert!(!rows.is_empty(), "there are no examples");
         for row in &rows {
             assert!(!row.ids.is_empty(), "an example has no token");
-            assert!(
-                row.target != Target::Answer(0),
-                "nothing is before the answer"
-            );
+            let wrong =
+                matches!(row.target, Target::Answer(start) if start == 0 || start >= row.ids.len());
+            assert!(!wrong, "an answer has no token, or nothing is before it");
         }
-        Self { rows, pad }
+        Self { rows, pad, most }
     }
 
     /// Their number.
@@ -103,14 +114,14 @@ impl Examples {
     }
 
     fn padded(&self, rows: &[&Row]) -> HostBatch {
-        let longest = rows.iter().map(|row| row.ids.len()).max().unwrap_or(1);
-        let length = longest.next_multiple_of(STEP);
+        let longest = rows.iter().map(|row| row.inputs().len()).max().unwrap_or(1);
+        let length = longest.next_multiple_of(STEP).min(self.most.max(longest));
         let mut inputs = Vec::with_capacity(rows.len() * length);
         let (mut positions, mut ids, mut values) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows {
             let begin = inputs.len();
             let at = |place: usize| (begin + place) as i32;
-            inputs.extend(row.ids.iter().map(|&id| id as i32));
+            inputs.extend(row.inputs().iter().map(|&id| id as i32));
             inputs.resize(begin + length, self.pad as i32);
             let last = row.ids.len() - 1;
             match row.target {
@@ -171,7 +182,7 @@ mod tests {
                 .collect(),
             target: Target::Class(number as u32),
         };
-        Examples::new(lengths.iter().enumerate().map(row).collect(), 7)
+        Examples::new(lengths.iter().enumerate().map(row).collect(), 7, 40)
     }
 
     proptest! {
@@ -185,7 +196,7 @@ mod tests {
             for number in epoch * batches..(epoch + 1) * batches {
                 let batch = examples.shuffled(number, size, seed);
                 let HostTargets::At(positions, ids) = &batch.targets else { panic!("classes") };
-                prop_assert!(batch.length.is_multiple_of(STEP));
+                prop_assert!(batch.length.is_multiple_of(STEP) || batch.length == 40);
                 for (row, (&position, &class)) in positions.iter().zip(ids).enumerate() {
                     let length = lengths[class as usize];
                     prop_assert_eq!(position as usize, row * batch.length + length - 1);
@@ -206,10 +217,11 @@ mod tests {
             ids: ids.to_vec(),
             target: Target::Answer(start),
         };
-        let examples = Examples::new(vec![row(&[1, 2, 3, 4], 2), row(&[5, 6], 1)], 0);
+        let examples = Examples::new(vec![row(&[1, 2, 3, 4], 2), row(&[5, 6], 1)], 0, 3);
         let batch = examples.batch(0..2);
-        assert_eq!(batch.targets, HostTargets::At(vec![1, 2, 8], vec![3, 4, 6]));
-        assert_eq!(batch.inputs[8..], [5, 6, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(batch.targets, HostTargets::At(vec![1, 2, 3], vec![3, 4, 6]));
+        // As long as the longest may be, though three is no multiple of eight.
+        assert_eq!(batch.inputs, [1, 2, 3, 5, 0, 0]);
     }
 
     #[test]

@@ -7,6 +7,9 @@ use burn::train::metric::{
 };
 use std::sync::Arc;
 
+/// Name of the metric that only a loss of tokens has.
+pub(super) const PERPLEXITY: &str = "Perplexity";
+
 /// One number of each report.
 #[derive(Clone)]
 pub struct ReportMetric {
@@ -39,10 +42,11 @@ impl ReportMetric {
     }
 
     /// The metrics of the updates, in the order in which the dashboard shows them. On a terminal of 80 x 24 it has room for
-    /// the first two, whose texts have what matters.
-    pub fn of_updates() -> [Self; 6] {
-        [
-            Self::loss(),
+    /// the first two, whose texts have what matters. The loss is `of_tokens`, or else of a task, of which there is no
+    /// perplexity.
+    pub fn of_updates(of_tokens: bool) -> Vec<Self> {
+        let all = [
+            Self::loss(of_tokens),
             Self {
                 text: Some(|report, _| {
                     let rate = report.tokens_per_second;
@@ -57,7 +61,8 @@ impl ReportMetric {
             },
             Self::new("Switches", true, |report| report.switches as f64),
             Self::new("Gradient norm", false, |report| report.grad_norm),
-        ]
+        ];
+        Self::without_perplexity(all, of_tokens)
     }
 
     /// The mean of the values since the last evaluation.
@@ -66,17 +71,26 @@ impl ReportMetric {
     }
 
     /// The metrics of an evaluation.
-    pub fn of_evaluation() -> [Self; 2] {
-        [Self::loss(), Self::perplexity()]
+    pub fn of_evaluation(of_tokens: bool) -> Vec<Self> {
+        Self::without_perplexity([Self::loss(of_tokens), Self::perplexity()], of_tokens)
     }
 
-    /// Mean cross-entropy, with the perplexity.
-    fn loss() -> Self {
+    /// The metrics, without the perplexity unless the loss is `of_tokens`.
+    fn without_perplexity<const N: usize>(metrics: [Self; N], of_tokens: bool) -> Vec<Self> {
+        let kept = |metric: &Self| of_tokens || *metric.name != PERPLEXITY;
+        metrics.into_iter().filter(kept).collect()
+    }
+
+    /// The mean loss; of tokens with the perplexity.
+    fn loss(of_tokens: bool) -> Self {
         Self {
-            text: Some(|_, mean| {
-                let perplexity = mean.exp();
-                let digits = if perplexity < 100.0 { 1 } else { 0 };
-                format!("{mean:.2}, perplexity {perplexity:.digits$}")
+            text: Some(match of_tokens {
+                true => |_, mean| {
+                    let perplexity = mean.exp();
+                    let digits = if perplexity < 100.0 { 1 } else { 0 };
+                    format!("{mean:.2}, perplexity {perplexity:.digits$}")
+                },
+                false => |_, mean| format!("{mean:.4}"),
             }),
             ..Self::new("Loss", false, |report| report.loss)
         }
@@ -86,7 +100,7 @@ impl ReportMetric {
     fn perplexity() -> Self {
         Self {
             shown: f64::exp,
-            ..Self::new("Perplexity", false, |report| report.loss)
+            ..Self::new(PERPLEXITY, false, |report| report.loss)
         }
     }
 }

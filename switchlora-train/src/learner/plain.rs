@@ -1,5 +1,6 @@
 //! Progress as plain lines, for a pipe or a file: no escape codes, the same facts as on the dashboard.
 
+use super::metrics::PERPLEXITY;
 use crate::say::say;
 use burn::train::metric::{MetricDefinition, MetricId};
 use burn::train::renderer::{
@@ -50,10 +51,14 @@ impl PlainRenderer {
         let first = *self.first.get_or_insert(done.saturating_sub(1));
         let each = self.started.elapsed().as_secs_f64() / (done - first).max(1) as f64;
         let left = each * total.saturating_sub(done) as f64;
+        // A classifier has none.
+        let perplexity = match self.values.get(PERPLEXITY) {
+            Some(perplexity) => format!("  perplexity {perplexity:.1}"),
+            None => String::new(),
+        };
         format!(
-            "update {done}/{total}  loss {:.4}  perplexity {:.1}  lr {:.2e}  grad norm {:.2}  switches {:.0}  {:.0} tokens/s  {} left",
+            "update {done}/{total}  loss {:.4}{perplexity}  lr {:.2e}  grad norm {:.2}  switches {:.0}  {:.0} tokens/s  {} left",
             value("Loss"),
-            value("Perplexity"),
             value("Learning rate"),
             value("Gradient norm"),
             value("Switches"),

@@ -136,10 +136,11 @@ impl Job for Session {
             .with_interrupter(self.interrupter.clone())
             .with_metric_logger(burn::train::logger::InMemoryMetricLogger::new())
             .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)));
-        let supervised = ReportMetric::of_updates()
+        let of_tokens = setup.model.classifier.is_none();
+        let supervised = ReportMetric::of_updates(of_tokens)
             .into_iter()
             .fold(supervised, SupervisedTraining::metric_train_numeric);
-        let supervised = ReportMetric::of_evaluation()
+        let supervised = ReportMetric::of_evaluation(of_tokens)
             .into_iter()
             .fold(supervised, SupervisedTraining::metric_valid_numeric);
         let experiment = &setup.experiment;

@@ -112,7 +112,7 @@ impl<B: AutodiffBackend> Training<B> {
         model: LlamaForCausalLm<B>,
         mut optimizer: Optim<B>,
     ) -> Result<Self> {
-        optimizer.inner_mut().try_prepare(&model)?;
+        optimizer.inner_mut().try_hold(&model)?;
         let experiment = &setup.experiment;
         let schedule = LearningRateSchedule::of(experiment);
         let rate = move |update| schedule.rate(update);

@@ -103,7 +103,7 @@ impl<B: AutodiffBackend> Training<B> {
         accumulation: usize,
     ) -> Self {
         // A backward pass projects gradients by factors that the optimizer must have.
-        optimizer.inner_mut().prepare(&model);
+        hold(&mut optimizer, &model);
         Self {
             model: Some(model),
             optimizer,
@@ -161,7 +161,7 @@ impl<B: AutodiffBackend> Training<B> {
         &self.optimizer
     }
 
-    /// The optimizer, to exchange it for another one that has been prepared for the model.
+    /// The optimizer, to exchange it for another one; one of plain weights must hold their factors.
     pub fn optimizer_mut(&mut self) -> &mut Optim<B> {
         &mut self.optimizer
     }
@@ -265,9 +265,16 @@ impl<B: AutodiffBackend> Training<B> {
         let skipped = self.optimizer.skipped();
         self.optimizer = method.optimizer.with_skipped(skipped);
         if let Some(model) = &self.model {
-            self.optimizer.inner_mut().prepare(model);
+            hold(&mut self.optimizer, model);
         }
         Some(before)
+    }
+}
+
+/// Gives the optimizer of plain weights its factors.
+fn hold<B: AutodiffBackend>(optimizer: &mut Optim<B>, model: &LlamaForCausalLm<B>) {
+    if let Err(reason) = optimizer.inner_mut().try_hold(model) {
+        panic!("{reason}");
     }
 }
 

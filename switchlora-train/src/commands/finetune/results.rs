@@ -154,6 +154,9 @@ impl fmt::Display for Results {
                 mean_and_deviation(&values)
             };
             let (last, best) = (over(|seed| &seed.last), over(|seed| &seed.best));
+            if self.seeds.len() < 2 {
+                continue;
+            }
             writeln!(
                 f,
                 "  {metric}: last epoch {:.4} ± {:.4}, best epoch {:.4} ± {:.4} (mean and standard deviation of {} seeds)",

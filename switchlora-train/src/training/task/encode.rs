@@ -66,7 +66,7 @@ impl<'a> Frame<'a> {
             Texts::Labelled(all) => all.iter().map(|e| self.example(e, &mut cut)).collect(),
             Texts::Dialogues(all) => all.iter().map(|d| self.dialogue(d, &mut cut)).collect(),
         };
-        let examples = Examples::new(rows?, self.pad);
+        let examples = Examples::new(rows?, self.pad, self.length);
         Ok(Encoded { examples, cut })
     }
 
@@ -139,5 +139,89 @@ impl<'a> Frame<'a> {
             ids,
             target: Target::Answer(start),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Texts of so many words.
+    fn words(count: usize) -> String {
+        (0..count).map(|i| format!(" report{i}")).collect()
+    }
+
+    fn frame(tokenizer: &Tokenizer, pad: u32, length: usize) -> Frame<'_> {
+        Frame::of(tokenizer, pad, length)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn texts_that_are_too_long_lose_their_ends_the_longer_one_first(
+            first in 0usize..60, second in prop::option::of(0usize..60), length in 1usize..80, padded: bool,
+        ) {
+            let tokenizer = Tokenizer::embedded().unwrap();
+            let end = tokenizer.end_of_text();
+            let pad = if padded { end + 1 } else { end };
+            let frame = frame(&tokenizer, pad, length);
+            let example = Example {
+                first: words(first),
+                second: second.map(words),
+                label: Label::Class(1),
+            };
+            let mut cut = 0;
+            let row = frame.example(&example, &mut cut).unwrap();
+            prop_assert_eq!(row.target, Target::Class(1));
+            let tokens = |count| tokenizer.encode(&words(count)).unwrap();
+            let all = [Some(tokens(first)), second.map(tokens)].into_iter().flatten().collect::<Vec<_>>();
+            let last: &[u32] = if padded { &[end] } else { &[] };
+            let whole = [all.join(&end), last.to_vec()].concat();
+            let around = all.len() - 1 + last.len();
+            match whole.len() <= length.max(around + 1) {
+                true => {
+                    let whole = if whole.is_empty() { vec![end] } else { whole };
+                    prop_assert_eq!((row.ids, cut), (whole, 0));
+                }
+                false => {
+                    prop_assert_eq!((row.ids.len(), cut), (length.max(around + 1), 1));
+                    // Neither text is longer than its share unless the other one is shorter.
+                    if let [first, second] = &all[..] {
+                        let place = row.ids.iter().position(|&id| id == end).unwrap();
+                        let kept = [place, row.ids.len() - place - 1 - last.len()];
+                        prop_assert_eq!(&row.ids[..kept[0]], &first[..kept[0]]);
+                        prop_assert_eq!(&row.ids[place + 1..place + 1 + kept[1]], &second[..kept[1]]);
+                        let most = kept[0] + kept[1];
+                        for (kept, all) in kept.into_iter().zip([first, second]) {
+                            prop_assert!(kept == all.len() || kept >= most / 2);
+                        }
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn an_answer_is_kept_before_its_prompt_and_its_end_is_learnt(prompt in 0usize..60, answer in 0usize..40, length in 2usize..90) {
+            let tokenizer = Tokenizer::embedded().unwrap();
+            let end = tokenizer.end_of_text();
+            let dialogue = Dialogue { prompt: words(prompt), answer: words(answer) };
+            let mut cut = 0;
+            let row = frame(&tokenizer, end, length).dialogue(&dialogue, &mut cut).unwrap();
+            let Target::Answer(start) = row.target else { panic!("an answer") };
+            prop_assert!(start >= 1 && start < row.ids.len());
+            // All but the last token are inputs.
+            prop_assert!(row.ids.len() <= length + 1);
+            let learnt = [tokenizer.encode(&dialogue.answer).unwrap(), vec![end]].concat();
+            let kept = &row.ids[start..];
+            prop_assert_eq!(kept, &learnt[..kept.len()]);
+            if learnt.len() < length {
+                prop_assert_eq!(kept.len(), learnt.len());
+            }
+            let before = tokenizer.encode(&dialogue.prompt).unwrap();
+            prop_assert!(before.ends_with(&row.ids[..start]) || (before.is_empty() && row.ids[..start] == [end]));
+            prop_assert_eq!(cut == 0, kept.len() == learnt.len() && start >= before.len());
+        }
     }
 }
