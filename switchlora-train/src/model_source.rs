@@ -39,6 +39,19 @@ impl ModelSource {
         Ok(Self::Checkpoint(Box::new(found.checkpoint)))
     }
 
+    /// Opens the model of a fine-tuning; `None` for a preset or a `config.json`, which begin with random weights.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), if there is something at this path.
+    pub fn to_tune(model: &str) -> Result<Option<Self>> {
+        let path = Path::new(model);
+        match LlamaConfig::preset(model).is_some() || path.is_file() || !path.exists() {
+            true => Ok(None),
+            false => Self::open(path).map(Some),
+        }
+    }
+
     /// Its folder.
     pub fn path(&self) -> &Path {
         match self {

@@ -97,6 +97,40 @@ fn one_two_and_four_processes_write_the_same_checkpoints() {
 }
 
 #[test]
+fn a_fine_tuning_on_two_processes_has_the_bits_of_one() {
+    let place = Place::new();
+    let folder = place.path("glue/CoLA");
+    std::fs::create_dir_all(&folder).unwrap();
+    let line = |i: usize| format!("made\t{}\t\treport {} of the states\n", i % 2, i * 13 % 50);
+    for (file, range) in [("train", 0..50), ("dev", 50..83)] {
+        let lines: String = range.map(line).collect();
+        std::fs::write(folder.join(format!("{file}.tsv")), lines).unwrap();
+    }
+    for method in ["full", "switchlora --plain"] {
+        for (processes, accumulation) in [(1, 2), (2, 1)] {
+            let arguments = format!(
+                "finetune --task cola --data glue --model model.json --method {method} --epochs 2 --batch-size 4 \
+                 --backend flex --accumulation {accumulation} --out {processes}"
+            );
+            let _alone = alone();
+            let _ = std::fs::remove_dir_all(place.path(&processes.to_string()));
+            let output = mpirun(&place, processes, &arguments).output().unwrap();
+            assert!(output.status.success(), "{method}: {}", stderr(&output));
+        }
+        assert_eq!(
+            place.journal("1/seed-1"),
+            place.journal("2/seed-1"),
+            "{method}"
+        );
+        assert_eq!(
+            place.checkpoint("1/seed-1"),
+            place.checkpoint("2/seed-1"),
+            "{method}"
+        );
+    }
+}
+
+#[test]
 fn any_number_of_micro_batches_that_four_processes_share_gives_the_bits_of_one() {
     let place = Place::new();
     let flags = "--eval-every 5 --warm-start 3";

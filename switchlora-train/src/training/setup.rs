@@ -62,7 +62,7 @@ impl Setup {
             .transpose()?
             .map(Arc::new);
         let source = match (&task, restored) {
-            (Some(_), None) => open_source(&experiment)?,
+            (Some(_), None) => ModelSource::to_tune(&experiment.model)?,
             _ => None,
         };
         let mut model = match (&task, &source, restored) {
@@ -166,15 +166,6 @@ fn open_model(experiment: &Experiment, restored: Option<&Checkpoint>) -> Result<
             Ok(from.state.model.clone())
         }
         (Err(error), None) => Err(error.into()),
-    }
-}
-
-/// The model that a fine-tuning starts from; `None` for a preset or a `config.json`, which has random weights.
-fn open_source(experiment: &Experiment) -> Result<Option<ModelSource>> {
-    let path = Path::new(&experiment.model);
-    match is_preset(experiment) || path.is_file() || !path.exists() {
-        true => Ok(None),
-        false => ModelSource::open(path).map(Some),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::commands::train::Stopping;
 use crate::experiment::Experiment;
 use crate::model::LlamaConfig;
 use crate::model_source::ModelSource;
-use crate::processes::{Processes, launch};
+use crate::processes::{Processes, first, launch};
 use crate::quietly::report_panics;
 use crate::run_directory::CONFIG;
 use crate::say::{answer, print_behind, say};
@@ -39,10 +39,10 @@ pub fn run(args: FinetuneArgs) -> Result<ExitCode> {
     let stopping = Stopping::listen()?;
     print_behind();
     let processes = launch::join(Duration::from_secs(args.tuning.timeout))?;
-    let out = match &args.tuning.out {
+    let out = first(&*processes, || match &args.tuning.out {
         Some(out) => Ok(out.clone()),
         None => free_folder(&args),
-    };
+    });
     let tuned = out.and_then(|out| tune(&args, &out, &processes, &stopping));
     Ok(ExitCode::from(end(&*processes, tuned)?))
 }
@@ -59,15 +59,21 @@ pub(super) fn tune(
     stopping: &Stopping,
 ) -> Result<u8> {
     let experiment = planned(args, processes.size())?;
-    check_folder(args, out)?;
+    let all = &**processes;
+    first(all, || check_folder(args, out))?;
     for &seed in &args.tuning.seeds {
         let folder = out.join(format!("seed-{seed}"));
-        if Results::is_finished(&folder) {
+        let (finished, began) = first(all, || {
+            let saved = checkpoint::list(&folder).is_ok_and(|all| !all.is_empty());
+            Ok((
+                Results::is_finished(&folder),
+                saved || folder.join(CONFIG).exists(),
+            ))
+        })?;
+        if finished {
             continue;
         }
         say(format!("seed {seed}"));
-        let began = folder.join(CONFIG).exists()
-            || checkpoint::list(&folder).is_ok_and(|all| !all.is_empty());
         let experiment = Experiment {
             seed,
             ..experiment.clone()
@@ -126,12 +132,11 @@ fn planned(args: &FinetuneArgs, processes: usize) -> Result<Experiment> {
 
 /// Positions of the model to start from.
 fn positions(model: &str) -> Result<usize> {
-    let path = Path::new(model);
-    if LlamaConfig::preset(model).is_some() || path.is_file() || !path.exists() {
-        return Ok(LlamaConfig::resolve(model)?.max_position_embeddings);
-    }
-    let source = ModelSource::open(path).context("the model to start from (--model)")?;
-    Ok(source.config().max_position_embeddings)
+    let source = ModelSource::to_tune(model).context("the model to start from (--model)")?;
+    Ok(match source {
+        Some(source) => source.config().max_position_embeddings,
+        None => LlamaConfig::resolve(model)?.max_position_embeddings,
+    })
 }
 
 /// Refuses a folder with runs unless they are to be gone on with, and a folder with anything else.
