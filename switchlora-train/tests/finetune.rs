@@ -293,6 +293,47 @@ fn a_fine_tuning_starts_from_a_run_and_from_a_folder_alike() {
 }
 
 #[test]
+fn conversations_are_written_by_the_chat_template_of_the_folder() {
+    let place = place();
+    for command in [
+        "train --model model.json --data text.txt --steps 2 --batch-size 2 --sequence-length 24 --rank 8 --out base",
+        "export base --out folder",
+    ] {
+        let output = place.run(command);
+        assert!(output.status.success(), "{command}: {}", stderr(&output));
+    }
+    let line = |i: usize| {
+        let (text, label) = sentence(i);
+        let answer = ["no", "yes"][label];
+        format!(
+            "{{\"messages\": [{{\"role\": \"user\", \"content\": \"{text}?\"}}, {{\"role\": \"assistant\", \
+             \"content\": \"{answer}\"}}]}}\n"
+        )
+    };
+    fs::write(
+        place.path("chat.jsonl"),
+        (0..40).map(line).collect::<String>(),
+    )
+    .unwrap();
+    let command = "finetune --task text --data chat.jsonl --validation chat.jsonl --model folder --epochs 12 --lr 1e-2";
+    let without = place.run(&format!("{command} --out without"));
+    assert!(
+        stderr(&without).contains("no chat template"),
+        "{}",
+        stderr(&without)
+    );
+    let template = "{% for message in messages %}\n{{ message.role }}: {{ message.content }}{{ eos_token }}\n{% endfor %}\n\
+                    {% if add_generation_prompt %}assistant: {% endif %}";
+    fs::write(place.path("folder/chat_template.jinja"), template).unwrap();
+    let output = place.run(&format!("{command} --out with"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    // Yes or no, and the end: a question of one bit, once the form is learnt.
+    let found = results(&place, "with");
+    let loss = found["seeds"][0]["last"]["loss"].as_f64().unwrap();
+    assert!(loss < 0.7, "{found}");
+}
+
+#[test]
 fn wrong_data_and_wrong_flags_are_one_line_that_says_where() {
     let place = place();
     fs::create_dir_all(place.path("wrong/CoLA")).unwrap();

@@ -85,6 +85,28 @@ impl Tokenizer {
         self.begin_of_text
     }
 
+    /// The chat template that the folder of the tokenizer has, in Jinja.
+    pub fn chat_template(&self) -> Option<String> {
+        let beside = &self.record.beside;
+        let file = beside
+            .files()
+            .find(|(name, _)| *name == "chat_template.jinja");
+        if let Some((_, text)) = file {
+            return Some(text.to_owned());
+        }
+        let named = ["chat_template.json", TOKENIZER_CONFIG].into_iter();
+        let mut found = named.filter_map(|name| beside.keys(name).get("chat_template").cloned());
+        let text = |value: &serde_json::Value| value.as_str().map(ToOwned::to_owned);
+        match found.next()? {
+            // Several by name.
+            serde_json::Value::Array(all) => {
+                let default = all.iter().find(|one| one["name"] == "default")?;
+                text(&default["template"])
+            }
+            one => text(&one),
+        }
+    }
+
     /// The id that fills rows of a batch, below `vocabulary`: the token for padding that the folder of the tokenizer names, or
     /// that has a usual name; else the end-of-text token.
     pub fn padding(&self, vocabulary: usize) -> u32 {

@@ -9,6 +9,7 @@
 //! A whole file is read into memory. Every fault is a [`TaskError`] with the file and the line or row.
 
 mod brief;
+mod chat;
 mod custom;
 mod dialogue;
 mod error;
@@ -21,6 +22,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use chat::{ChatError, ChatTemplate, Message};
 pub use custom::{CustomTask, LabelKind, RawExample};
 pub use dialogue::{Dialogue, read_pairs};
 pub use error::TaskError;

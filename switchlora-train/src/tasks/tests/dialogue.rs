@@ -14,7 +14,7 @@ fn pairs_come_from_two_fields_of_each_line() {
     let pairs = read(
         "\u{feff}{\"prompt\":\"2+2?\\n\",\"answer\":\"4\",\"x\":1}\r\n\n{\"answer\":\"\",\"prompt\":\"é\"}",
     );
-    let pair = |prompt: &str, answer: &str| Dialogue {
+    let pair = |prompt: &str, answer: &str| Dialogue::Pair {
         prompt: prompt.to_owned(),
         answer: answer.to_owned(),
     };
@@ -36,6 +36,44 @@ fn pairs_come_from_two_fields_of_each_line() {
         (" \n\n", "the file is empty"),
     ] {
         let error = read(text).unwrap_err();
+        assert!(error.contains(part) && !error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn conversations_end_with_the_message_to_learn() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chat.jsonl");
+    let read = |text: &str| {
+        fs::write(&path, text).unwrap();
+        read_pairs(&path, "prompt", "answer").map_err(|error| error.to_string())
+    };
+    let user = r#"{"role":"user","content":"2+2?"}"#;
+    let assistant = r#"{"role":"assistant","content":"4"}"#;
+    let read_all = read(&format!("{{\"messages\":[{user},{assistant}]}}\n")).unwrap();
+    let Dialogue::Chat(messages) = &read_all[0] else {
+        panic!("a conversation")
+    };
+    assert_eq!((messages.len(), messages[1].content.as_str()), (2, "4"));
+    for (text, part) in [
+        (
+            format!("{{\"messages\":[{user}]}}"),
+            "line 1: the last message is of user",
+        ),
+        (
+            format!("{{\"messages\":[{assistant}]}}\n{{\"messages\":[]}}"),
+            "line 2: there are no messages",
+        ),
+        (
+            "{\"messages\":[{\"role\":\"user\"}]}".to_owned(),
+            "line 1: missing field",
+        ),
+        (
+            "{\"messages\":\"hello\"}".to_owned(),
+            "line 1: invalid type",
+        ),
+    ] {
+        let error = read(&text).unwrap_err();
         assert!(error.contains(part) && !error.contains('\n'), "{error}");
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{Task, Texts};
 use crate::data::{DataError, Examples, Row, Target, Tokenizer};
-use crate::tasks::{Dialogue, Example, Label};
+use crate::tasks::{ChatError, ChatTemplate, Dialogue, Example, Label};
+use anyhow::Result;
 
 /// Encoded examples, and how many were too long.
 #[derive(Clone, Debug)]
@@ -18,13 +19,8 @@ impl Task {
     ///
     /// # Errors
     ///
-    /// The tokenizer refuses a text.
-    pub fn encode(
-        &self,
-        tokenizer: &Tokenizer,
-        pad: u32,
-        length: usize,
-    ) -> Result<[Encoded; 2], DataError> {
+    /// The tokenizer refuses a text, or has no chat template for a conversation.
+    pub fn encode(&self, tokenizer: &Tokenizer, pad: u32, length: usize) -> Result<[Encoded; 2]> {
         let frame = Frame::of(tokenizer, pad, length);
         let [train, held_out] = &self.texts;
         Ok([frame.encode(train)?, frame.encode(held_out)?])
@@ -60,11 +56,18 @@ impl<'a> Frame<'a> {
         }
     }
 
-    fn encode(&self, texts: &Texts) -> Result<Encoded, DataError> {
+    fn encode(&self, texts: &Texts) -> Result<Encoded> {
         let mut cut = 0;
-        let rows: Result<Vec<_>, DataError> = match texts {
-            Texts::Labelled(all) => all.iter().map(|e| self.example(e, &mut cut)).collect(),
-            Texts::Dialogues(all) => all.iter().map(|d| self.dialogue(d, &mut cut)).collect(),
+        let rows: Result<Vec<_>> = match texts {
+            Texts::Labelled(all) => {
+                let rows = all.iter().map(|e| Ok(self.example(e, &mut cut)?));
+                rows.collect()
+            }
+            Texts::Dialogues(all) => {
+                let template = self.template(all)?;
+                let row = |dialogue| self.dialogue(dialogue, template.as_ref(), &mut cut);
+                all.iter().map(row).collect()
+            }
         };
         let examples = Examples::new(rows?, self.pad, self.length);
         Ok(Encoded { examples, cut })
@@ -115,15 +118,50 @@ impl<'a> Frame<'a> {
         })
     }
 
-    /// `begin prompt answer end`; the beginning of a prompt that is too long is cut, then the end of the answer.
-    fn dialogue(&self, dialogue: &Dialogue, cut: &mut usize) -> Result<Row, DataError> {
-        let prompt = self.tokenizer.encode(&dialogue.prompt)?;
-        let mut answer = self.tokenizer.encode(&dialogue.answer)?;
-        answer.extend(self.end);
+    /// The template of the tokenizer, if there is a conversation.
+    fn template(&self, dialogues: &[Dialogue]) -> Result<Option<ChatTemplate>> {
+        if !dialogues
+            .iter()
+            .any(|dialogue| matches!(dialogue, Dialogue::Chat(_)))
+        {
+            return Ok(None);
+        }
+        let tokenizer = self.tokenizer;
+        let source = tokenizer.chat_template().ok_or(ChatError::NoTemplate)?;
+        let token = |id: Option<u32>| id.and_then(|id| tokenizer.token(id)).unwrap_or_default();
+        let begin = token(tokenizer.begin_of_text());
+        let end = token(Some(tokenizer.end_of_text()));
+        Ok(Some(ChatTemplate::new(source, begin, end)?))
+    }
+
+    /// `begin prompt answer end`, or what the template writes; the beginning of a prompt that is too long is cut, then the end
+    /// of the answer.
+    fn dialogue(
+        &self,
+        dialogue: &Dialogue,
+        template: Option<&ChatTemplate>,
+        cut: &mut usize,
+    ) -> Result<Row> {
+        let encode = |text: &str| self.tokenizer.encode(text);
+        let (begin, prompt, mut answer) = match (dialogue, template) {
+            (Dialogue::Pair { prompt, answer }, _) => {
+                let answer = [&encode(answer)?, self.end].concat();
+                (self.begin, encode(prompt)?, answer)
+            }
+            (Dialogue::Chat(messages), Some(template)) => {
+                let (prompt, answer) = template.apart(messages)?;
+                (&[][..], encode(&prompt)?, encode(&answer)?)
+            }
+            (Dialogue::Chat(_), None) => return Err(ChatError::NoTemplate.into()),
+        };
+        if answer.is_empty() {
+            // A template that writes nothing for an empty answer: its end is learnt.
+            answer.extend(self.end);
+        }
         // Something must be before the first token of the answer.
-        let begin = match self.begin.is_empty() && prompt.is_empty() {
+        let begin = match begin.is_empty() && prompt.is_empty() {
             true => self.end,
-            false => self.begin,
+            false => begin,
         };
         let most = self.length + 1;
         let room = most.saturating_sub(begin.len() + answer.len());
@@ -206,20 +244,21 @@ mod tests {
         fn an_answer_is_kept_before_its_prompt_and_its_end_is_learnt(prompt in 0usize..60, answer in 0usize..40, length in 2usize..90) {
             let tokenizer = Tokenizer::embedded().unwrap();
             let end = tokenizer.end_of_text();
-            let dialogue = Dialogue { prompt: words(prompt), answer: words(answer) };
+            let texts = [words(prompt), words(answer)];
+            let dialogue = Dialogue::Pair { prompt: texts[0].clone(), answer: texts[1].clone() };
             let mut cut = 0;
-            let row = frame(&tokenizer, end, length).dialogue(&dialogue, &mut cut).unwrap();
+            let row = frame(&tokenizer, end, length).dialogue(&dialogue, None, &mut cut).unwrap();
             let Target::Answer(start) = row.target else { panic!("an answer") };
             prop_assert!(start >= 1 && start < row.ids.len());
             // All but the last token are inputs.
             prop_assert!(row.ids.len() <= length + 1);
-            let learnt = [tokenizer.encode(&dialogue.answer).unwrap(), vec![end]].concat();
+            let learnt = [tokenizer.encode(&texts[1]).unwrap(), vec![end]].concat();
             let kept = &row.ids[start..];
             prop_assert_eq!(kept, &learnt[..kept.len()]);
             if learnt.len() < length {
                 prop_assert_eq!(kept.len(), learnt.len());
             }
-            let before = tokenizer.encode(&dialogue.prompt).unwrap();
+            let before = tokenizer.encode(&texts[0]).unwrap();
             prop_assert!(before.ends_with(&row.ids[..start]) || (before.is_empty() && row.ids[..start] == [end]));
             prop_assert_eq!(cut == 0, kept.len() == learnt.len() && start >= before.len());
         }
