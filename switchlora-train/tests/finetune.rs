@@ -227,6 +227,88 @@ fn a_run_that_lost_its_last_epoch_ends_as_if_it_had_not() {
 }
 
 #[test]
+fn a_run_that_was_interrupted_in_its_evaluation_is_evaluated_when_it_goes_on() {
+    let place = place();
+    for out in ["whole", "parts"] {
+        let output = place.run(&format!("{COLA} --out {out}"));
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+    // The last state was saved, and its evaluation, which came before, had not been done.
+    let journal = place.path("parts/seed-1/metrics.jsonl");
+    let lines = fs::read_to_string(&journal).unwrap();
+    let steps = 18;
+    let last = format!("\"step\":{steps}");
+    let kept = |line: &&str| !(line.contains("\"kind\":\"eval\"") && line.contains(&last));
+    let kept: String = lines
+        .lines()
+        .filter(kept)
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert!(kept.len() < lines.len(), "{lines}");
+    fs::write(&journal, kept).unwrap();
+    fs::remove_file(place.path("parts/seed-1/summary.json")).unwrap();
+    let output = place.run(&format!("{COLA} --out parts --resume"));
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(results(&place, "whole"), results(&place, "parts"));
+}
+
+#[test]
+fn a_folder_of_other_settings_is_refused_and_seeds_come_to_those_that_are_there() {
+    let place = place();
+    let run = |flags: &str| place.run(&format!("{COLA} {flags} --out cola"));
+    assert!(run("--seeds 1").status.success());
+    for (flags, parts) in [
+        (
+            "--resume --method lora",
+            &["method", "seed-1", "choose another --out"][..],
+        ),
+        ("--resume --lr 1e-4", &["lr"]),
+        ("--resume --epochs 4", &["steps"]),
+        ("--resume --task mrpc", &["task.name"]),
+        ("--resume --model nano", &["model"]),
+        ("--resume --seeds 1,2,1", &["--seeds has 1 twice"]),
+        (
+            "--resume --label x",
+            &["--label means nothing to task cola"],
+        ),
+    ] {
+        let output = run(flags);
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{flags}: {}",
+            stderr(&output)
+        );
+        let said = stderr(&output);
+        assert!(
+            parts.iter().all(|part| said.contains(part)),
+            "{flags}: {said}"
+        );
+    }
+    let output = run("--seeds 2 --resume");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let seeds = results(&place, "cola");
+    let seeds: Vec<_> = seeds["seeds"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|seed| seed["seed"].as_u64())
+        .collect();
+    assert_eq!(seeds, [Some(1), Some(2)]);
+    // A folder whose runs were deleted is begun again.
+    fs::remove_dir_all(place.path("cola/seed-1")).unwrap();
+    fs::remove_dir_all(place.path("cola/seed-2")).unwrap();
+    let output = run("--resume");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let taken = place.run("predict cola/seed-1 --task cola --data glue --out text.txt");
+    assert!(
+        stderr(&taken).contains("text.txt exists"),
+        "{}",
+        stderr(&taken)
+    );
+}
+
+#[test]
 fn patience_ends_a_run_that_gets_no_better() {
     let place = place();
     let output = place.run(&format!(
@@ -374,7 +456,18 @@ fn wrong_data_and_wrong_flags_are_one_line_that_says_where() {
     ];
     for (flags, parts) in cases {
         let output = place.run(&format!("finetune {flags} --model model.json"));
-        assert!(!output.status.success(), "{flags}");
+        // A wrong label is in the data, everything else in the arguments.
+        let status = if flags.ends_with("--data wrong") || flags.contains("floats.csv") {
+            1
+        } else {
+            2
+        };
+        assert_eq!(
+            output.status.code(),
+            Some(status),
+            "{flags}: {}",
+            stderr(&output)
+        );
         let said = stderr(&output);
         for part in parts {
             assert!(said.contains(part), "{flags}: {part}: {said}");

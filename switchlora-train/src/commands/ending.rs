@@ -43,6 +43,7 @@ pub(super) fn finish(
     saved: impl FnOnce(),
 ) -> Result<u8> {
     let out = session.out.display();
+    let again = session.setup.again(&session.out);
     let seconds = started.elapsed().as_secs_f64();
     let conclude = |progress: &Progress, status: &str| {
         let summary = summary(session, progress, status, seconds);
@@ -57,15 +58,12 @@ pub(super) fn finish(
         Outcome::Interrupted(progress) => {
             conclude(&progress, "interrupted")?;
             say(match progress.step {
-                0 => format!(
-                    "interrupted before the first update; start again with: --out {out} --resume"
-                ),
+                0 => format!("interrupted before the first update; start again with: {again}"),
                 step if step >= session.setup.experiment.steps => format!(
-                    "interrupted in the evaluation after the last update, {step}; everything is saved, evaluate with: \
-                     eval {out}"
+                    "interrupted in the evaluation after the last update, {step}; everything is saved, go on with: {again}"
                 ),
                 step => format!(
-                    "interrupted after update {step}; everything is saved, go on with: --out {out} --resume"
+                    "interrupted after update {step}; everything is saved, go on with: {again}"
                 ),
             });
             flush(Some(LAST_LINES));

@@ -10,7 +10,8 @@ use crate::plan::PlanError;
 use crate::processes::LaunchError;
 use crate::run_directory::RunDirectoryError;
 use crate::say;
-use crate::training::SetupError;
+use crate::tasks::TaskError;
+use crate::training::{SetupError, WrongTask};
 use std::error::Error;
 use std::time::Duration;
 
@@ -50,6 +51,14 @@ fn is_of_arguments(cause: &(dyn Error + 'static)) -> bool {
         || cause.is::<PlanError>()
         || cause.is::<SetupError>()
         || cause.is::<Usage>()
+        || cause.is::<WrongTask>()
+        || holds(cause, |error| {
+            use TaskError::{Glue, MissingColumn, PathMissing, UnknownForm};
+            matches!(
+                error,
+                Glue(_) | MissingColumn { .. } | PathMissing { .. } | UnknownForm { .. }
+            )
+        })
         || holds(cause, |error| {
             use LaunchError::{Apart, NotCompiled};
             matches!(error, NotCompiled(_) | Apart { .. })

@@ -15,7 +15,6 @@ use anyhow::{Context, Result, bail};
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
 use clap::Args;
-use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -52,7 +51,7 @@ pub struct PredictArgs {
     /// A tokenizer.json, or the Hugging Face folder of one [default: the model's own].
     #[arg(long, value_parser = flags::path())]
     tokenizer: Option<PathBuf>,
-    /// Tokens that longer examples are cut to [default: the model's positions, at most 512].
+    /// Tokens that longer examples are cut to [default: those of the run, or the model's positions, at most 512].
     #[arg(long)]
     sequence_length: Option<usize>,
     /// Examples in a batch.
@@ -84,6 +83,18 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
             source.path().display()
         )));
     };
+    if let (TaskName::Custom | TaskName::Text, Some(_)) = (args.task, args.split) {
+        bail!(Usage(format!(
+            "--split means nothing to task {}",
+            args.task
+        )));
+    }
+    if let Some(out) = args.out.as_ref().filter(|out| out.is_file()) {
+        bail!(Usage(format!(
+            "{} exists: choose another --out",
+            out.display()
+        )));
+    }
     let backend = args.backend.choose()?;
     let settings = TaskSettings {
         name: args.task,
@@ -98,7 +109,11 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
     let task = Task::to_judge(&settings, args.split, &classifier.labels)?;
     let tokenizer = source.tokenizer(args.tokenizer.as_deref())?;
     let positions = source.config().max_position_embeddings;
-    let length = args.sequence_length.unwrap_or(positions.min(512));
+    let trained = match &source {
+        ModelSource::Checkpoint(checkpoint) => checkpoint.state.experiment.sequence_length,
+        ModelSource::Pretrained(_) => positions.min(512),
+    };
+    let length = args.sequence_length.unwrap_or(trained);
     if !(1..=positions).contains(&length) {
         bail!(Usage(format!(
             "sequence-length is {length}: expected 1 to {positions}, the positions of the model"
@@ -165,15 +180,20 @@ fn file_of(task: TaskName, classifier: &Classifier, labels: &[Label]) -> Result<
     if let TaskName::Glue(task) = task {
         return task.submission(labels).context("the predictions");
     }
-    let mut text = "index\tprediction\n".to_owned();
+    // A name with a tab or the end of a line is quoted.
+    let mut rows = csv::WriterBuilder::new()
+        .delimiter(b'\t')
+        .from_writer(Vec::new());
+    rows.write_record(["index", "prediction"])?;
     for (index, label) in labels.iter().enumerate() {
-        let _ = match *label {
-            Label::Class(class) => writeln!(text, "{index}\t{}", classifier.labels[class]),
-            Label::Value(value) => writeln!(text, "{index}\t{value}"),
-            Label::Unknown => writeln!(text, "{index}\t"),
+        let prediction = match *label {
+            Label::Class(class) => classifier.labels[class].clone(),
+            Label::Value(value) => value.to_string(),
+            Label::Unknown => String::new(),
         };
+        rows.write_record([index.to_string(), prediction])?;
     }
-    Ok(text)
+    Ok(String::from_utf8(rows.into_inner()?)?)
 }
 
 impl Job for Predict {

@@ -39,6 +39,11 @@ pub(super) struct Plan {
     pub say: fn(&str),
 }
 
+/// Whether something that is due `every` so many updates, and after the last of them, is due after `step` updates.
+fn is_due(every: u64, step: u64, steps: u64) -> bool {
+    step == steps || (every > 0 && step.is_multiple_of(every))
+}
+
 /// Batches of burn-train.
 pub(super) type Loader<B> = Arc<dyn DataLoader<B, TokenBatch<B>>>;
 
@@ -103,6 +108,12 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
             // Asked while the model was loaded: nothing is new.
             return Ok(());
         }
+        if self.lacks_evaluation()? {
+            self.evaluate(true)?;
+            if self.is_asked_to_stop()? {
+                return Ok(());
+            }
+        }
         while self.progress.step < experiment.steps && !self.is_done_early() {
             self.update(batches)?;
             self.settle(1)?;
@@ -110,8 +121,7 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
             let journal = &self.plan.journal;
             journal.check().context("cannot write metrics.jsonl")?;
             let step = self.progress.step;
-            let last = step == experiment.steps;
-            let due = |every: u64| last || (every > 0 && step.is_multiple_of(every));
+            let due = |every| is_due(every, step, experiment.steps);
             let (evaluate, save) = (due(experiment.eval_every), due(experiment.checkpoint_every));
             let mut stop = self.is_asked_to_stop()?;
             if evaluate && !stop {
@@ -130,6 +140,19 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the run was interrupted in the evaluation of the state that it goes on from.
+    fn lacks_evaluation(&self) -> Result<bool> {
+        let (step, experiment) = (self.progress.step, &self.plan.setup.experiment);
+        let due = step > 0 && is_due(experiment.eval_every, step, experiment.steps);
+        let done = self
+            .progress
+            .evaluation
+            .is_some_and(|done| done.step == step);
+        // The first process has the journal.
+        let lacks = self.plan.writes && due && !done;
+        Ok(any(self.training.processes(), lacks)?)
     }
 
     /// Whether a fine-tuning has had as many evaluations without a better one as its patience allows.
@@ -286,10 +309,10 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
     fn keep(&mut self, error: anyhow::Error) -> anyhow::Error {
         let step = self.progress.step;
         if !self.plan.writes {
-            let out = self.plan.out.display();
+            let again = self.plan.setup.again(&self.plan.out);
             // Reported here only if the first process is lost, which else says what it has saved.
             return match self.training.processes().lost() {
-                Some(_) => anyhow!("{error:#}. Go on with --out {out} --resume"),
+                Some(_) => anyhow!("{error:#}. Go on with {again}"),
                 None => error,
             };
         }
@@ -304,14 +327,13 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
                 .and_then(|(snapshot, began)| self.write(snapshot, began));
             let _ = saved.and_then(|()| self.writer.settle(true));
         }
-        let out = self.plan.out.display();
+        let again = self.plan.setup.again(&self.plan.out);
         match self.writer.saved {
-            Some(saved) if saved == step => anyhow!(
-                "{error:#}. Everything up to update {step} is saved: go on with --out {out} --resume"
-            ),
+            Some(saved) if saved == step => {
+                anyhow!("{error:#}. Everything up to update {step} is saved: go on with {again}")
+            }
             Some(saved) => anyhow!(
-                "{error:#}. Stopped after update {step}, the last good checkpoint is of update {saved}: go on with \
-                 --out {out} --resume"
+                "{error:#}. Stopped after update {step}, the last good checkpoint is of update {saved}: go on with {again}"
             ),
             None => anyhow!("{error:#}. Stopped after update {step}, there is no checkpoint"),
         }

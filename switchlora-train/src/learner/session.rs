@@ -1,7 +1,7 @@
 //! Puts a run together (training, data, learner, renderer) and starts it.
 
 use super::dashboard::{self, Dashboard, Position, dashboard_is_shown};
-use super::journal::Journal;
+use super::journal::{Journal, evaluations};
 use super::log::{LOG, log_to};
 use super::metrics::ReportMetric;
 use super::plain::PlainRenderer;
@@ -73,7 +73,7 @@ impl Job for Session {
         let (setup, processes) = (&self.setup, &self.processes);
         let (rank, size) = (processes.rank(), processes.size());
         let writes = rank == 0;
-        let (training, start) = match &self.from {
+        let (training, mut start) = match &self.from {
             None => (Training::new(setup, &device)?, Progress::default()),
             Some(from) => (
                 Training::restore(setup, from, &device)?,
@@ -88,6 +88,11 @@ impl Job for Session {
             false => Journal::elsewhere(),
         };
         if start.step > 0 {
+            // The state was saved before its evaluation.
+            let done = evaluations(&path).pop();
+            start.evaluation = done
+                .filter(|done| done.step == start.step)
+                .or(start.evaluation);
             journal.event(start.step, "resumed");
         }
         let start_step = start.step;
@@ -170,9 +175,9 @@ impl Job for Session {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let (Err(reason), None) = (launched, &ended) {
-            let (reason, out) = (panic_message(&*reason), self.out.display());
+            let (reason, again) = (panic_message(&*reason), setup.again(&self.out));
             return Err(anyhow!(
-                "the training broke off ({reason}); what was saved before is whole: go on with --out {out} --resume"
+                "the training broke off ({reason}); what was saved before is whole: go on with {again}"
             ));
         }
         if let Some(Outcome::Failed(error, progress)) = &ended {

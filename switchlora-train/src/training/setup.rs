@@ -70,8 +70,10 @@ impl Setup {
             (_, Some(source), _) => source.config().clone(),
             _ => open_model(&experiment, restored)?,
         };
-        if task.is_none() && model.classifier.is_some() {
-            let problem = "it classifies texts and writes none: train it further with finetune";
+        let writes = task.as_ref().is_none_or(|task| !task.classifies());
+        if writes && model.classifier.is_some() {
+            let problem =
+                "it classifies texts and writes none: train it further with finetune --task";
             return Err(SetupError {
                 model: experiment.model,
                 problem: problem.to_owned(),
@@ -137,6 +139,14 @@ impl Setup {
     /// Parameters, memory and traffic of the training, in closed form.
     pub fn cost(&self) -> Cost {
         self.experiment.cost(&self.model, &self.method)
+    }
+
+    /// How to go on with the run in `out`, as the end of a sentence.
+    pub fn again(&self, out: &Path) -> String {
+        match self.task {
+            Some(_) => "the same command and --resume".to_owned(),
+            None => format!("--out {} --resume", out.display()),
+        }
     }
 
     /// The method of the state after `step` updates: full rank while the warm start lasts.

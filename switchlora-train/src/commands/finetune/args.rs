@@ -1,9 +1,11 @@
 //! The flags of `finetune`.
 
 use crate::backend::BackendKind;
-use crate::experiment::{Decay, Experiment, ExperimentError, Method, Precision, TaskName, flags};
+use crate::commands::exit::Usage;
+use crate::experiment::{Decay, Experiment, Method, Precision, TaskName, flags};
 use crate::model::Recompute;
 use crate::tasks::GlueTask;
+use anyhow::{Result, bail};
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -157,12 +159,36 @@ impl FinetuneArgs {
     ///
     /// # Errors
     ///
-    /// A value that `config.toml` cannot hold.
-    pub fn experiment(&self) -> Result<Experiment, ExperimentError> {
+    /// A flag that the task does not use, or a value that `config.toml` cannot hold.
+    pub fn experiment(&self) -> Result<Experiment> {
         let lr = match self.tuning.method.freezes() {
             true => 1e-3,
             false => 3e-4,
         };
+        let given = [
+            ("--validation", self.validation.is_some()),
+            ("--first", self.first.is_some()),
+            ("--second", self.second.is_some()),
+            ("--label", self.label.is_some()),
+            ("--regression", self.regression),
+        ];
+        let used: &[&str] = match self.task {
+            TaskName::Glue(_) => &[],
+            TaskName::Custom => &[
+                "--validation",
+                "--first",
+                "--second",
+                "--label",
+                "--regression",
+            ],
+            TaskName::Text => &["--validation", "--first", "--second"],
+        };
+        let unused = given
+            .into_iter()
+            .find(|(flag, given)| *given && !used.contains(flag));
+        if let Some((flag, _)) = unused {
+            bail!(Usage(format!("{flag} means nothing to task {}", self.task)));
+        }
         let mut base = Experiment {
             lr: Some(self.tuning.lr.unwrap_or(lr)),
             keep: 1,

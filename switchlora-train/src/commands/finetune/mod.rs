@@ -63,21 +63,20 @@ pub(super) fn tune(
     first(all, || check_folder(args, out))?;
     for &seed in &args.tuning.seeds {
         let folder = out.join(format!("seed-{seed}"));
+        let experiment = Experiment {
+            seed,
+            ..experiment.clone()
+        };
         let (finished, began) = first(all, || {
             let saved = checkpoint::list(&folder).is_ok_and(|all| !all.is_empty());
-            Ok((
-                Results::is_finished(&folder),
-                saved || folder.join(CONFIG).exists(),
-            ))
+            let finished = Results::is_finished(&folder);
+            check_same(&experiment, &folder, finished)?;
+            Ok((finished, saved || folder.join(CONFIG).exists()))
         })?;
         if finished {
             continue;
         }
         say(format!("seed {seed}"));
-        let experiment = Experiment {
-            seed,
-            ..experiment.clone()
-        };
         let run = TrainArgs::of(
             experiment,
             folder,
@@ -104,8 +103,9 @@ fn planned(args: &FinetuneArgs, processes: usize) -> Result<Experiment> {
     let Some(settings) = &experiment.task else {
         bail!("the experiment has no task");
     };
-    if args.tuning.seeds.is_empty() {
-        bail!(Usage("--seeds names no seed".to_owned()));
+    let seeds = &args.tuning.seeds;
+    if let Some(twice) = (1..seeds.len()).find(|&place| seeds[..place].contains(&seeds[place])) {
+        bail!(Usage(format!("--seeds has {} twice", seeds[twice])));
     }
     let task = Task::read(settings)?;
     for (flag, value) in [
@@ -123,20 +123,55 @@ fn planned(args: &FinetuneArgs, processes: usize) -> Result<Experiment> {
     (experiment.eval_every, experiment.checkpoint_every) = (epoch, epoch);
     let warmup = args.tuning.warmup.unwrap_or(experiment.steps * 6 / 100);
     experiment.schedule.warmup = Some(warmup);
-    experiment.sequence_length = match args.tuning.sequence_length {
-        Some(length) => length,
-        None => positions(&experiment.model)?.min(LONGEST),
-    };
-    Ok(experiment)
+    let model = started(&experiment.model)?;
+    let longest = model.max_position_embeddings.min(LONGEST);
+    experiment.sequence_length = args.tuning.sequence_length.unwrap_or(longest);
+    Ok(experiment.resolve_for(&model)?.0)
 }
 
-/// Positions of the model to start from.
-fn positions(model: &str) -> Result<usize> {
+/// The sizes of the model to start from.
+pub(super) fn started(model: &str) -> Result<LlamaConfig> {
     let source = ModelSource::to_tune(model).context("the model to start from (--model)")?;
     Ok(match source {
-        Some(source) => source.config().max_position_embeddings,
-        None => LlamaConfig::resolve(model)?.max_position_embeddings,
+        Some(source) => source.config().clone(),
+        None => LlamaConfig::resolve(model)?,
     })
+}
+
+/// Refuses to take the run in `folder` for another one than it is: its settings must be those `asked` for.
+fn check_same(asked: &Experiment, folder: &Path, finished: bool) -> Result<()> {
+    let config = folder.join(CONFIG);
+    if !config.exists() {
+        return Ok(());
+    }
+    let recorded = Experiment::from_file(&config)?;
+    // Where it is computed does not matter; what is gone on with is compared by its content.
+    let free = |key: &str| {
+        let place = ["backend", "device", "keep", "recompute", "reduce"].contains(&key);
+        let path = [
+            "model",
+            "tokenizer",
+            "task.data",
+            "task.validation",
+            "task.patience",
+        ]
+        .contains(&key);
+        place || (path && !finished)
+    };
+    let differences = recorded.differences(asked)?;
+    let differences: Vec<_> = differences
+        .iter()
+        .filter(|found| !free(&found.key))
+        .collect();
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let differences: Vec<_> = differences.iter().map(ToString::to_string).collect();
+    bail!(Usage(format!(
+        "{} was begun with other settings ({}): give those, or choose another --out",
+        folder.display(),
+        differences.join(", ")
+    )))
 }
 
 /// Refuses a folder with runs unless they are to be gone on with, and a folder with anything else.
@@ -146,7 +181,10 @@ fn check_folder(args: &FinetuneArgs, out: &Path) -> Result<()> {
         Err(_) => return Ok(()),
     };
     let (any, shown) = (entries.peek().is_some(), out.display());
-    let ours = entries.any(|entry| entry.file_name().to_string_lossy().starts_with("seed-"));
+    let ours = entries.any(|entry| {
+        let name = entry.file_name();
+        name == RESULTS || name.to_string_lossy().starts_with("seed-")
+    });
     match (any, ours, args.tuning.resume) {
         (true, true, false) => bail!(Usage(format!(
             "{shown} exists: add --resume to go on with its runs, or choose another --out"

@@ -3,8 +3,10 @@
 use super::FinetuneArgs;
 use crate::checkpoint::{self, Evaluation};
 use crate::commands::ending::write_file;
+use crate::experiment::Experiment;
 use crate::learner::{judged, last_checkpoint};
 use crate::metrics::{Metric, Scores, mean_and_deviation};
+use crate::run_directory::CONFIG;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -64,12 +66,28 @@ impl Results {
         };
         let journal = folder.join("metrics.jsonl");
         let saved = last_checkpoint(&journal).is_some_and(|(last, _)| last == step);
+        let judged = judged(&journal)
+            .last()
+            .is_some_and(|(last, _)| last.step == step);
         let steps = checkpoint::Checkpoint::open(&path).map(|found| found.state.experiment.steps);
-        saved && steps.is_ok_and(|steps| step >= steps)
+        saved && judged && steps.is_ok_and(|steps| step >= steps)
     }
 
-    /// Reads the journals of the runs in `out`.
+    /// Reads the journals of the runs in `out`: of the seeds asked for, and of others that have finished there before.
     pub fn read(args: &FinetuneArgs, out: &Path) -> Result<Self> {
+        let asked = &args.tuning.seeds;
+        let mut seeds = asked.clone();
+        for entry in std::fs::read_dir(out).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let seed = name
+                .to_str()
+                .and_then(|name| name.strip_prefix("seed-")?.parse().ok());
+            let other =
+                seed.filter(|seed| !asked.contains(seed) && Self::is_finished(&entry.path()));
+            let alike = |seed: &u64| same_but_seed(out, asked[0], *seed).unwrap_or(false);
+            seeds.extend(other.filter(alike));
+        }
+        seeds.sort_unstable();
         let seed = |&seed: &u64| {
             let folder = out.join(format!("seed-{seed}"));
             let all = judged(&folder.join("metrics.jsonl"));
@@ -84,7 +102,9 @@ impl Results {
                     best = found;
                 }
             }
-            let every = all[0].0.step.max(1);
+            let every = Experiment::from_file(&folder.join(CONFIG))?
+                .eval_every
+                .max(1);
             let of = |(evaluation, scores): &(Evaluation, Scores)| OfEpoch {
                 epoch: evaluation.step / every,
                 loss: evaluation.loss,
@@ -100,7 +120,7 @@ impl Results {
             task: args.task.to_string(),
             model: args.model.clone(),
             method: args.tuning.method.name().to_owned(),
-            seeds: args.tuning.seeds.iter().map(seed).collect::<Result<_>>()?,
+            seeds: seeds.iter().map(seed).collect::<Result<_>>()?,
         })
     }
 
@@ -127,6 +147,13 @@ impl Results {
             .collect();
         mean_and_deviation(&values)
     }
+}
+
+/// Whether the runs of two seeds differ in nothing else.
+fn same_but_seed(out: &Path, one: u64, other: u64) -> Result<bool> {
+    let config = |seed: u64| Experiment::from_file(&out.join(format!("seed-{seed}")).join(CONFIG));
+    let differences = config(one)?.differences(&config(other)?)?;
+    Ok(differences.iter().all(|found| found.key == "seed"))
 }
 
 impl fmt::Display for Results {

@@ -2,11 +2,12 @@
 
 mod table;
 
-use super::finetune::{FinetuneArgs, RESULTS, Results, Tuning, tune};
+use super::finetune::{FinetuneArgs, RESULTS, Results, Tuning, started, tune};
 use super::train::{Stopping, end};
 use crate::commands::ending::write_file;
 use crate::commands::exit::Usage;
 use crate::experiment::flags;
+use crate::metrics::Scores;
 use crate::processes::{Processes, launch};
 use crate::quietly::report_panics;
 use crate::say::{answer, print_behind, say};
@@ -58,7 +59,10 @@ fn all(args: &GlueArgs, processes: &Arc<dyn Processes>, stopping: &Stopping) -> 
         .clone()
         .unwrap_or_else(|| PathBuf::from("runs/glue"));
     let models = named(&args.models)?;
-    // A folder that is missing is known before hours of training.
+    // A model or a folder that is missing is known before hours of training.
+    for (_, model) in &models {
+        started(model)?;
+    }
     for &task in &args.tasks {
         let (_, model) = &models[0];
         let args =
@@ -92,13 +96,19 @@ fn named(models: &[String]) -> Result<Vec<(String, String)>> {
     let mut all: Vec<(String, String)> = Vec::new();
     for given in models {
         let (name, model) = match given.split_once('=') {
-            Some((name, model)) if !name.contains('/') => (name, model),
+            Some((name, model)) if !Path::new(given).exists() => (name, model),
             _ => {
                 let name = Path::new(given).file_name().and_then(|name| name.to_str());
                 (name.unwrap_or("model"), given.as_str())
             }
         };
-        if all.iter().any(|(other, _)| other == name) || name.is_empty() {
+        let plain = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
+        if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+            bail!(Usage(format!(
+                "{name:?} is no name for a model and its folder: give letters, digits, - and _ in --model NAME=MODEL"
+            )));
+        }
+        if all.iter().any(|(other, _)| other == name) {
             bail!(Usage(format!(
                 "two models are called {name:?} in the table: give them names with --model NAME=MODEL"
             )));
@@ -129,7 +139,8 @@ fn read(args: &GlueArgs, models: &[(String, String)], out: &Path) -> Result<Tabl
         .iter()
         .map(|(name, _)| Row::of(name, tasks.iter().map(|&task| done(name, task)).collect()))
         .collect();
-    let of_tasks: Vec<Baselines> = tasks
+    // Of a task that was trained with another --data there may be none.
+    let of_tasks: Vec<Option<Baselines>> = tasks
         .iter()
         .map(|&task| {
             let model = models[0].1.clone();
@@ -140,15 +151,15 @@ fn read(args: &GlueArgs, models: &[(String, String)], out: &Path) -> Result<Tabl
                 model,
                 tuning,
             ))
+            .ok()
         })
-        .collect::<Result<_>>()?;
-    rows.push(Row::baseline(
-        "majority class",
-        of_tasks.iter().map(|of| &of.majority),
-    ));
-    rows.push(Row::baseline(
-        "random labels",
-        of_tasks.iter().map(|of| &of.random),
-    ));
+        .collect();
+    let means = |of: fn(&Baselines) -> &Scores| -> Vec<Option<f64>> {
+        let all = of_tasks.iter();
+        all.map(|found| found.as_ref().map(|found| of(found).mean()))
+            .collect()
+    };
+    rows.push(Row::baseline("majority class", means(|of| &of.majority)));
+    rows.push(Row::baseline("random labels", means(|of| &of.random)));
     Ok(Table { tasks, rows })
 }

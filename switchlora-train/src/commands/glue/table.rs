@@ -1,7 +1,6 @@
 //! The table of `glue`, in Markdown: a row for each model, a column for each task, and GLUE's average.
 
 use crate::commands::finetune::{OfEpoch, OfSeed, Results};
-use crate::metrics::Scores;
 use crate::tasks::GlueTask;
 use std::fmt;
 
@@ -52,15 +51,15 @@ impl Row {
     }
 
     /// The row of what needs no model.
-    pub fn baseline<'a>(name: &str, scores: impl Iterator<Item = &'a Scores>) -> Self {
-        let value = |scores: &Scores| {
-            Some(Value {
-                mean: scores.mean(),
+    pub fn baseline(name: &str, means: Vec<Option<f64>>) -> Self {
+        let value = |mean: Option<f64>| {
+            mean.map(|mean| Value {
+                mean,
                 deviation: f64::NAN,
                 seeds: 0,
             })
         };
-        let values: Vec<_> = scores.map(value).collect();
+        let values: Vec<_> = means.into_iter().map(value).collect();
         Self {
             name: name.to_owned(),
             last: values.clone(),

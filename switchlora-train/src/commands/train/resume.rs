@@ -4,7 +4,7 @@ use super::TrainArgs;
 use crate::checkpoint::{self, Checkpoint, Found, Rejected};
 use crate::commands::exit::Usage;
 use crate::experiment::Experiment;
-use crate::learner::last_checkpoint;
+use crate::learner::{evaluations, last_checkpoint};
 use crate::run_directory::{CONFIG, RunDirectory, RunDirectoryError};
 use crate::say::{say, warn};
 use crate::training::Setup;
@@ -84,8 +84,10 @@ pub(super) fn begin(args: &TrainArgs, out: &Path) -> Result<(Experiment, Resumed
         now.inherit(done);
         changes(out, done, &now)?;
     }
+    let judged = evaluations(&out.join("metrics.jsonl")).pop();
     if let Some(from) = &from
         && from.state.step >= now.steps
+        && judged.is_some_and(|judged| judged.step >= from.state.step)
     {
         bail!(Usage(format!(
             "{} has done all {} updates: give more --steps to go on",

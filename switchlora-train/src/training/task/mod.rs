@@ -45,10 +45,9 @@ impl Task {
         let data = &*settings.data;
         let held_out = || match &settings.validation {
             Some(path) => Ok(path.as_path()),
-            None => bail!(
-                "task {} has nothing to evaluate on: give --validation",
-                settings.name
-            ),
+            None => Err(WrongTask::NothingToJudge {
+                task: settings.name.to_string(),
+            }),
         };
         let (labels, texts) = match settings.name {
             TaskName::Glue(task) => {
@@ -104,7 +103,7 @@ impl Task {
                     .map(|name| (*name).to_owned())
                     .collect();
                 if own != labels {
-                    bail!(OtherLabels {
+                    bail!(WrongTask::OtherLabels {
                         task: task.to_string(),
                         own: listed(&own),
                         model: listed(labels),
@@ -120,7 +119,7 @@ impl Task {
                 };
                 known.examples(&task, data, task.read(data)?)?
             }
-            TaskName::Text => bail!("answers to prompts have no label: generate writes them"),
+            TaskName::Text => bail!(WrongTask::NoLabels),
         };
         let all = Texts::Labelled(all.into());
         Ok(Self {
@@ -224,15 +223,30 @@ fn listed(labels: &[String]) -> String {
     }
 }
 
-/// The model was fine-tuned for another task.
+/// A task that the arguments do not describe, or the model was not made for.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "the model says {model}, and task {task} asks for {own}: give the task that it was fine-tuned for"
-)]
-pub struct OtherLabels {
-    task: String,
-    own: String,
-    model: String,
+pub enum WrongTask {
+    /// The model was fine-tuned for another task.
+    #[error(
+        "the model says {model}, and task {task} asks for {own}: give the task that it was fine-tuned for"
+    )]
+    OtherLabels {
+        /// The task.
+        task: String,
+        /// Its labels.
+        own: String,
+        /// Those of the model.
+        model: String,
+    },
+    /// No examples to evaluate on were given.
+    #[error("task {task} has nothing to evaluate on: give --validation")]
+    NothingToJudge {
+        /// The task.
+        task: String,
+    },
+    /// Answers to prompts cannot be judged by labels.
+    #[error("answers to prompts have no label: generate writes them")]
+    NoLabels,
 }
 
 /// Labels and examples of a task in files.
