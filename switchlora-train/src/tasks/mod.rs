@@ -27,6 +27,6 @@ pub use custom::{CustomTask, LabelKind, RawExample};
 pub use dialogue::{Dialogue, read_pairs};
 pub use error::TaskError;
 pub use example::{Example, Label};
-pub use glue::{GlueError, GlueSplit, GlueTask};
+pub use glue::{GlueError, GlueSplit, GlueTask, UnknownName};
 pub use labels::Labels;
 pub use place::Place;

@@ -1,6 +1,6 @@
 //! Errors of GLUE's tasks, splits and predictions.
 
-use super::super::brief::{list, quoted};
+use super::super::brief::list;
 use super::{GlueSplit, GlueTask};
 use std::path::PathBuf;
 
@@ -39,17 +39,6 @@ pub enum GlueError {
         purpose: &'static str,
         /// The splits that serve it.
         splits: &'static [GlueSplit],
-    },
-
-    /// A name that is none of a list.
-    #[error("no {what} is named {}; choose one of {}", quoted(found), list(*known))]
-    UnknownName {
-        /// What has such a name.
-        what: &'static str,
-        /// The name as it was given.
-        found: String,
-        /// The names.
-        known: &'static [&'static str],
     },
 
     /// A prediction is not a label of its task.

@@ -6,6 +6,7 @@
 mod error;
 mod facts;
 mod files;
+mod name;
 mod paraphrases;
 mod read;
 mod split;
@@ -14,6 +15,7 @@ mod submission;
 mod tests;
 
 pub use error::GlueError;
+pub use name::UnknownName;
 pub use split::GlueSplit;
 
 use serde::{Deserialize, Serialize};
@@ -76,11 +78,11 @@ impl fmt::Display for GlueTask {
 }
 
 impl FromStr for GlueTask {
-    type Err = GlueError;
+    type Err = UnknownName;
 
-    fn from_str(name: &str) -> Result<Self, GlueError> {
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
         let task = Self::ALL.into_iter().find(|task| task.name() == name);
-        task.ok_or_else(|| GlueError::UnknownName {
+        task.ok_or_else(|| UnknownName {
             what: "GLUE task",
             found: name.to_owned(),
             known: &Self::NAMES,

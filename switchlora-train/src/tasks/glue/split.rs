@@ -1,6 +1,6 @@
 //! The splits of a GLUE task.
 
-use super::{GlueError, GlueTask};
+use super::{GlueTask, UnknownName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -57,9 +57,9 @@ impl fmt::Display for GlueSplit {
 }
 
 impl FromStr for GlueSplit {
-    type Err = GlueError;
+    type Err = UnknownName;
 
-    fn from_str(name: &str) -> Result<Self, GlueError> {
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
         let all = [
             Train,
             Dev,
@@ -70,7 +70,7 @@ impl FromStr for GlueSplit {
             TestMismatched,
         ];
         let split = all.into_iter().find(|split| split.name() == name);
-        split.ok_or_else(|| GlueError::UnknownName {
+        split.ok_or_else(|| UnknownName {
             what: "split",
             found: name.to_owned(),
             known: &Self::NAMES,
