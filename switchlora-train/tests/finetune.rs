@@ -9,7 +9,7 @@ use std::ops::Range;
 
 /// A sentence, and whether it says that things are good.
 fn sentence(i: usize) -> (String, usize) {
-    let good = i % 2 == 0 || i % 5 == 0;
+    let good = i.is_multiple_of(2) || i.is_multiple_of(5);
     let word = if good { "good" } else { "bad" };
     (
         format!("report {} of the states is {word}", i * 13 % 50),

@@ -129,7 +129,7 @@ true, "reset_counts": true, "keep_second_moments": false, "warmup": 0, "candidat
 "relora": {"cycle": null, "restart_warmup": null, "reset": "random", "keep": 0.001, "reset_counts": false,
 "alpha": 32.0}, "galore": {"gap": 200, "scale": 0.25, "bias_correction": "rate", "epsilon": 1e-6}, "muon":
 {"momentum": 0.95, "nesterov": true, "iterations": 5}, "adamw":
-{"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0, "decay_matrices_only": false}},
+{"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0, "decay_matrices_only": false}, "task": null},
 "model": {"vocab_size": 4096, "hidden_size": 128, "intermediate_size": 352, "num_hidden_layers": 4,
 "num_attention_heads": 4, "num_key_value_heads": 4, "max_position_embeddings": 256, "rms_norm_eps": 1e-6,
 "rope_theta": 10000.0, "initializer_range": 0.02, "tie_word_embeddings": false},
@@ -189,7 +189,14 @@ true, "reset_counts": true, "keep_second_moments": false, "warmup": 0, "candidat
         let later = [
             (
                 "/experiment",
-                &["plain", "projection_lr", "init", "muon", "recompute"][..],
+                &[
+                    "plain",
+                    "projection_lr",
+                    "init",
+                    "muon",
+                    "recompute",
+                    "task",
+                ][..],
             ),
             (
                 "/experiment/switch",
