@@ -77,10 +77,17 @@ pub(super) fn finish(
     }
     conclude(&progress, "finished")?;
     saved();
+    let tokens = match session.setup.task {
+        // Texts have different lengths.
+        Some(_) => String::new(),
+        None => {
+            let each = session.setup.experiment.tokens_per_update();
+            format!(" ({} tokens)", progress.step * each)
+        }
+    };
     say(format!(
-        "finished {} updates ({} tokens) in {}",
+        "finished {} updates{tokens} in {}",
         progress.step,
-        progress.step * session.setup.experiment.tokens_per_update(),
         duration(seconds)
     ));
     if let Some(Evaluation { loss, score, .. }) = progress.evaluation {
@@ -143,7 +150,7 @@ fn summary(
         "total_parameters": cost.total_parameters,
         "trainable_parameters": cost.trainable_parameters,
         "steps": progress.step,
-        "tokens": progress.step * experiment.tokens_per_update(),
+        "tokens": session.setup.task.is_none().then(|| progress.step * experiment.tokens_per_update()),
         "train_loss": progress.loss,
         "validation_loss": progress.evaluation.map(|e| e.loss),
         "validation_perplexity": progress.evaluation.map(|e| e.loss.exp()),

@@ -89,7 +89,12 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
             args.task
         )));
     }
-    if let Some(out) = args.out.as_ref().filter(|out| out.is_file()) {
+    // A device is not replaced by a file.
+    if let Some(out) = args
+        .out
+        .as_ref()
+        .filter(|out| out.exists() && !out.is_dir())
+    {
         bail!(Usage(format!(
             "{} exists: choose another --out",
             out.display()

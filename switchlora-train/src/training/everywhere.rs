@@ -11,24 +11,31 @@ use switchlora_core::Precision;
 /// Values that are exchanged together: few large messages, and the host holds no copy of all gradients.
 const BUCKET: usize = 1 << 23;
 
-/// The losses of the micro-batches of all processes in their order, of which `own` are this process's, `[micro-batches]`.
+/// The losses of the micro-batches of all processes in their order, of which `own` are this process's, `[micro-batches]`, and
+/// the number of their tokens, of which this process has `tokens`.
 ///
 /// # Errors
 ///
 /// [`Lost`] if another process is.
 pub(super) fn losses_everywhere<B: Backend>(
     own: Tensor<B, 1>,
+    tokens: u64,
     processes: &dyn Processes,
-) -> Result<Tensor<B, 1>, Lost> {
+) -> Result<(Tensor<B, 1>, u64), Lost> {
     if processes.size() == 1 {
-        return Ok(own);
+        return Ok((own, tokens));
     }
     let device = own.device();
     let own: Vec<f32> = own.into_data().iter::<f32>().collect();
-    let bytes = bytemuck::cast_slice(&own).to_vec();
-    let all = gather(processes, bytes)?.concat();
-    let all: Vec<f32> = bytemuck::pod_collect_to_vec(&all);
-    Ok(Tensor::from_data(all.as_slice(), &device))
+    let answer = [&tokens.to_le_bytes(), bytemuck::cast_slice(&own)].concat();
+    let (mut losses, mut tokens) = (Vec::<f32>::new(), 0);
+    for answer in gather(processes, answer)? {
+        if let Some((count, own)) = answer.split_first_chunk() {
+            tokens += u64::from_le_bytes(*count);
+            losses.extend(bytemuck::pod_collect_to_vec::<u8, f32>(own));
+        }
+    }
+    Ok((Tensor::from_data(losses.as_slice(), &device), tokens))
 }
 
 /// Sums the gradients of all processes, in the order of the walk. Only what is trained has gradients, and only gradients are

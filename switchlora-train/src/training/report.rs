@@ -58,7 +58,7 @@ impl<B: Backend> Update<B> {
         let mut report = Report {
             step: self.step,
             lr: self.learning_rate,
-            tokens: self.step * self.tokens,
+            tokens: self.all_tokens,
             tokens_per_second: self.tokens as f64 / seconds,
             switches: self.switches,
             batches: self.batches,

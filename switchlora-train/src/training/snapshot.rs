@@ -38,7 +38,7 @@ impl Setup {
 impl<B: AutodiffBackend> Training<B> {
     /// Reads model and optimizer to the host. On Flex the state [shares](switchlora_ops::HostRead) their memory.
     ///
-    /// `state` describes the training; its `skipped` and `optimizer` are filled in here. `tokenizer` is the content of
+    /// `state` describes the training; its `tokens`, `skipped` and `optimizer` are filled in here. `tokenizer` is the content of
     /// `tokenizer.json`.
     pub fn snapshot(&self, state: State, tokenizer: Arc<[u8]>) -> Snapshot {
         let model = self.model();
@@ -47,6 +47,7 @@ impl<B: AutodiffBackend> Training<B> {
         let (tensors, optimizer) = checkpoint::split(record, &parameter_names::<B, _>(model));
         Snapshot {
             state: State {
+                tokens: self.tokens(),
                 skipped,
                 optimizer,
                 ..state

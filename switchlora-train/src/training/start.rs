@@ -79,7 +79,7 @@ impl<B: AutodiffBackend> Training<B> {
     /// The weights to start from cannot be read or do not fit the model.
     pub fn new(setup: &Setup, device: &B::Device) -> Result<Self> {
         let (model, optimizer) = (setup.new_model(device)?, setup.optimizer(0));
-        Self::assemble(setup, 0, model, optimizer)
+        Self::assemble(setup, (0, 0), model, optimizer)
     }
 
     /// The training that `checkpoint` was written by, bit for bit.
@@ -103,12 +103,12 @@ impl<B: AutodiffBackend> Training<B> {
         let optimizer = setup.optimizer::<B>(state.step);
         let record = (record, state.skipped);
         let optimizer = Optimizer::<LlamaForCausalLm<B>, B>::load_record(optimizer, record);
-        Self::assemble(setup, state.step, model, optimizer).with_context(place)
+        Self::assemble(setup, (state.step, state.tokens), model, optimizer).with_context(place)
     }
 
     fn assemble(
         setup: &Setup,
-        step: u64,
+        (step, tokens): (u64, u64),
         model: LlamaForCausalLm<B>,
         mut optimizer: Optim<B>,
     ) -> Result<Self> {
@@ -122,7 +122,7 @@ impl<B: AutodiffBackend> Training<B> {
             rate,
             experiment.accumulation,
         )
-        .at(step);
+        .at(step, tokens);
         let after = experiment.full_rank_updates();
         if after > 0 && step <= after {
             training.method = Some(SecondPhase {

@@ -35,6 +35,8 @@ pub struct Training<B: AutodiffBackend> {
     dtype: Precision,
     /// Updates done, skipped ones included.
     step: u64,
+    /// Tokens trained on, padding included, those of all processes together.
+    tokens: u64,
     /// The method, while the training still is in full rank.
     pub(super) method: Option<SecondPhase<B>>,
 }
@@ -63,8 +65,10 @@ pub struct Update<B: Backend> {
     pub grad_norm: Option<Deferred<f32>>,
     /// LoRA vectors switched, on both sides of all layers, if the update is not refused.
     pub switches: usize,
-    /// Tokens of the update, those of all processes together.
+    /// Tokens of the update, padding included, those of all processes together.
     pub tokens: u64,
+    /// The same of all updates so far.
+    pub all_tokens: u64,
     /// Numbers of its first and last micro-batch, counted from 0 over the whole training.
     pub batches: (u64, u64),
     /// Whether it is the first update of the method after updates in full rank.
@@ -112,6 +116,7 @@ impl<B: AutodiffBackend> Training<B> {
             processes: Arc::new(Alone),
             dtype: Precision::F32,
             step: 0,
+            tokens: 0,
             method: None,
         }
     }
@@ -138,10 +143,15 @@ impl<B: AutodiffBackend> Training<B> {
         &*self.processes
     }
 
-    /// The same training after `step` updates.
-    pub(super) fn at(mut self, step: u64) -> Self {
-        self.step = step;
+    /// The same training after `step` updates of `tokens` tokens together.
+    pub(super) fn at(mut self, step: u64, tokens: u64) -> Self {
+        (self.step, self.tokens) = (step, tokens);
         self
+    }
+
+    /// Tokens trained on, padding included, those of all processes together.
+    pub(super) fn tokens(&self) -> u64 {
+        self.tokens
     }
 
     /// Updates done, skipped ones included.
@@ -183,9 +193,10 @@ impl<B: AutodiffBackend> Training<B> {
         }
         let sizes = batches.iter().map(|batch| batch.inputs.dims());
         let tokens: usize = sizes.map(|[rows, length]| rows * length).sum();
+        let tokens = tokens as u64;
         let before = self.begin_method();
         let method_began = before.is_some();
-        let (loss, gradients) = match self.gradients(batches, observer) {
+        let (loss, gradients, tokens) = match self.gradients(batches, tokens, observer) {
             Ok(computed) => computed,
             Err(lost) => {
                 if let Some(before) = before {
@@ -206,24 +217,28 @@ impl<B: AutodiffBackend> Training<B> {
         let count = self.accumulation as u64;
         let first = self.step * count;
         self.step += 1;
+        self.tokens += tokens;
         Ok(Update {
             step: self.step,
             loss,
             learning_rate,
             grad_norm: self.optimizer.grad_norm(),
             switches: self.optimizer.inner().last_switch_count(),
-            tokens: (tokens * self.processes.size()) as u64,
+            tokens,
+            all_tokens: self.tokens,
             batches: (first, first + count - 1),
             method_began,
         })
     }
 
-    /// The mean loss `[1]` and the mean gradients of the micro-batches of all processes, of which this one has `batches`.
+    /// The mean loss `[1]`, the mean gradients and the tokens of the micro-batches of all processes, of which this one has
+    /// `batches`, with `tokens`.
     fn gradients(
         &self,
         batches: Vec<TokenBatch<B>>,
+        tokens: u64,
         observer: &mut dyn Observer<B>,
-    ) -> Result<(Tensor<B::InnerBackend, 1>, GradientsParams), Lost> {
+    ) -> Result<(Tensor<B::InnerBackend, 1>, GradientsParams, u64), Lost> {
         let (model, processes, count) = (self.model(), self.processes(), batches.len());
         let mut batches = batches.into_iter();
         let mut losses = Vec::with_capacity(count);
@@ -244,11 +259,12 @@ impl<B: AutodiffBackend> Training<B> {
             observer.phase(Phase::Backward);
             gradients
         });
-        let losses = losses_everywhere(Tensor::cat(losses, 0), processes)?; // [micro-batches]
+        // [micro-batches]
+        let (losses, tokens) = losses_everywhere(Tensor::cat(losses, 0), tokens, processes)?;
         let gradients = sum_everywhere::<B, _>(gradients, &places, processes, self.dtype)?;
         observer.phase(Phase::Exchange);
         let gradients = divided::<B, _>(gradients, &places, self.accumulation);
-        Ok((losses.mean(), gradients))
+        Ok((losses.mean(), gradients, tokens))
     }
 
     /// Begins the method if the updates in full rank are done. Returns what was before, if it does.
