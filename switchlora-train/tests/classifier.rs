@@ -14,6 +14,7 @@ use python::{python, script_of};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Command;
 use switchlora_train::data::{Examples, Row, Target, Tokenizer};
 use switchlora_train::model::{LlamaForCausalLm, parameter_names};
 use switchlora_train::model_source::ModelSource;
@@ -202,5 +203,20 @@ fn an_exported_classifier_predicts_the_same_in_transformers() {
             assert_eq!(ours, theirs, "{method}, {how}");
         }
         assert!(ours.contains(&names[0]) || ours.contains(&names[1]));
+        // The card says how to use it.
+        let card = predicted(&format!("{out}-hf/README.md"));
+        assert!(card.contains("text-classification") && card.contains("Fine-tuned for task cola"));
+        let code = card
+            .split("```python\n")
+            .nth(1)
+            .unwrap()
+            .split("```")
+            .next()
+            .unwrap();
+        let mut command = Command::new(&python);
+        let command = command.args(["-c", code]).current_dir(&folder);
+        let output = command.env("HF_HUB_OFFLINE", "1").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(names.contains(&said.trim()), "{said} {}", stderr(&output));
     }
 }

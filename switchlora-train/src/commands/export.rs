@@ -7,6 +7,7 @@ use crate::huggingface::{Card, Export, FileType, check_place, write};
 use crate::learner::evaluations;
 use crate::model_source::ModelSource;
 use crate::say::answer;
+use crate::training::after_last;
 use anyhow::{Result, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -86,7 +87,17 @@ fn card(source: &ModelSource, tokenizer: &Tokenizer, name: &str, dtype: FileType
         .and(run)
         .map(|run| evaluations(&run.join("metrics.jsonl")));
     let done = state.map_or(0, |state| state.step);
+    let record = tokenizer.record();
+    let around = source.config().classifier.as_ref().map(|classifier| {
+        let end = record.end.clone();
+        [
+            record.begin.clone(),
+            end.clone(),
+            after_last(&end, classifier.pad),
+        ]
+    });
     let card = Card {
+        around,
         name: name.to_owned(),
         config: source.config(),
         dtype,

@@ -2,7 +2,7 @@
 
 use super::numbers::FileType;
 use crate::checkpoint::{Evaluation, State};
-use crate::model::LlamaConfig;
+use crate::model::{Classifier, LlamaConfig};
 use std::fmt::Write;
 
 /// Contents of a model card.
@@ -20,13 +20,19 @@ pub struct Card<'a> {
     pub evaluations: Vec<Evaluation>,
     /// Whether `tokenizer(prompt)` is how a prompt is encoded; else it begins with the begin-of-text token.
     pub prompt_as_is: bool,
+    /// Of a classifier: the ids before a text, between two, and after the last.
+    pub around: Option<[Vec<u32>; 3]>,
 }
 
 impl Card<'_> {
     /// Renders Markdown with the YAML header that the Hugging Face Hub reads.
     pub fn render(&self) -> String {
+        let task = match self.around {
+            Some(_) => "text-classification",
+            None => "text-generation",
+        };
         let mut text = format!(
-            "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- llama\n- switchlora\n---\n\n# {}\n\n",
+            "---\nlibrary_name: transformers\npipeline_tag: {task}\ntags:\n- llama\n- switchlora\n---\n\n# {}\n\n",
             self.name
         );
         // Writing to a string cannot fail.
@@ -56,6 +62,18 @@ impl Card<'_> {
         if let Some(state) = self.state {
             self.training(text, state)?;
         }
+        if let Some([before, between, after]) = &self.around {
+            let number = self
+                .config
+                .classifier
+                .as_ref()
+                .is_some_and(Classifier::is_regression);
+            let says = if number { SAYS_NUMBER } else { SAYS_CLASS };
+            return writeln!(
+                text,
+                "\n## Use\n\n```python\n{CLASSIFIER}before, between, after = {before:?}, {between:?}, {after:?}\n{ENCODE}{says}```"
+            );
+        }
         let prompt = match self.prompt_as_is {
             true => PROMPT_AS_IS,
             false => PROMPT_AFTER_END,
@@ -71,20 +89,23 @@ impl Card<'_> {
         };
         writeln!(
             text,
-            "\nPre-trained with {method} ([SwitchLoRA](https://arxiv.org/abs/2406.06564) for Burn). Adapters are merged into \
-             the weights.\n\n## Results\n"
+            "\n{} with {method} ([SwitchLoRA](https://arxiv.org/abs/2406.06564) for Burn). Adapters are merged into \
+             the weights.\n\n## Results\n",
+            match &experiment.task {
+                Some(task) => format!("Fine-tuned for task {}", task.name),
+                None => "Pre-trained".to_owned(),
+            }
         )?;
         writeln!(text, "| | |\n|---|---|")?;
         writeln!(text, "| updates | {} of {} |", state.step, experiment.steps)?;
         writeln!(text, "| tokens | {} |", state.tokens)?;
         if let Some(last) = self.evaluations.last() {
-            writeln!(
-                text,
-                "| validation loss after {} updates | {:.4} |\n| perplexity | {:.2} |",
-                last.step,
-                last.loss,
-                last.loss.exp()
-            )?;
+            let (step, loss) = (last.step, last.loss);
+            writeln!(text, "| validation loss after {step} updates | {loss:.4} |")?;
+            match last.score {
+                Some(score) => writeln!(text, "| score | {score:.4} |")?,
+                None => writeln!(text, "| perplexity | {:.2} |", loss.exp())?,
+            }
         }
         if let Some(best) = state.best {
             let (step, loss) = (best.step, best.loss);
@@ -96,10 +117,17 @@ impl Card<'_> {
         if self.evaluations.len() > 1 {
             writeln!(
                 text,
-                "\n| updates | validation loss | perplexity |\n|---|---|---|"
+                "\n| updates | validation loss | {} |\n|---|---|---|",
+                match self.around {
+                    Some(_) => "score",
+                    None => "perplexity",
+                }
             )?;
-            for Evaluation { step, loss, .. } in thinned(&self.evaluations) {
-                writeln!(text, "| {step} | {loss:.4} | {:.2} |", loss.exp())?;
+            for Evaluation { step, loss, score } in thinned(&self.evaluations) {
+                match score {
+                    Some(score) => writeln!(text, "| {step} | {loss:.4} | {score:.4} |")?,
+                    None => writeln!(text, "| {step} | {loss:.4} | {:.2} |", loss.exp())?,
+                }
             }
         }
         let mut public = toml::Value::try_from(experiment).map_err(|_| std::fmt::Error)?;
@@ -151,6 +179,23 @@ prompt = tokenizer(tokenizer.bos_token + "The", add_special_tokens=False, return
 const GENERATE: &str = r#"print(tokenizer.decode(model.generate(prompt.input_ids, max_new_tokens=50)[0], skip_special_tokens=True))
 "#;
 
+const CLASSIFIER: &str = r#"import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+folder = "."  # this folder
+model = AutoModelForSequenceClassification.from_pretrained(folder)
+tokenizer = AutoTokenizer.from_pretrained(folder)
+"#;
+const ENCODE: &str = r#"encode = lambda text: tokenizer(text, add_special_tokens=False).input_ids
+# Of two texts: before + encode(one) + between + encode(other) + after
+ids = before + encode("A text.") + after
+scores = model(torch.tensor([ids])).logits[0]
+"#;
+const SAYS_CLASS: &str = r#"print(model.config.id2label[scores.argmax().item()])
+"#;
+const SAYS_NUMBER: &str = r#"print(scores.item())
+"#;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,6 +225,7 @@ mod tests {
             state: None,
             evaluations: Vec::new(),
             prompt_as_is: true,
+            around: None,
         };
         let text = card.render();
         assert!(text.starts_with("---\nlibrary_name: transformers\n"));

@@ -40,6 +40,6 @@ pub use observer::{Observer, Phase};
 pub(crate) use pass::{Pass, loss};
 pub use report::{Report, scalar};
 pub use setup::{Setup, SetupError};
-pub use task::{Baselines, Encoded, Task, WrongTask, largest};
+pub use task::{Baselines, Encoded, Task, WrongTask, after_last, largest};
 pub use text::{Text, packed};
 pub use update::{Optim, Training, Update, UpdateError};

@@ -116,12 +116,15 @@ fn planned(args: &FinetuneArgs, processes: usize) -> Result<Experiment> {
             bail!(Usage(format!("{flag} is 0, expected at least 1")));
         }
     }
-    experiment.accumulation = args.tuning.accumulation * processes;
+    experiment.accumulation = args.tuning.accumulation.saturating_mul(processes);
     let batches = task.train_count().div_ceil(args.tuning.batch_size as u64);
     let epoch = batches.div_ceil(experiment.accumulation as u64);
-    experiment.steps = epoch * args.tuning.epochs;
+    experiment.steps = epoch.saturating_mul(args.tuning.epochs);
     (experiment.eval_every, experiment.checkpoint_every) = (epoch, epoch);
-    let warmup = args.tuning.warmup.unwrap_or(experiment.steps * 6 / 100);
+    let warmup = args
+        .tuning
+        .warmup
+        .unwrap_or(experiment.steps.saturating_mul(6) / 100);
     experiment.schedule.warmup = Some(warmup);
     let model = started(&experiment.model)?;
     let longest = model.max_position_embeddings.min(LONGEST);

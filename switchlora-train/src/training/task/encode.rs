@@ -27,13 +27,21 @@ impl Task {
     }
 }
 
+/// What ends the last text, where `end` ends a document: nothing if that would be taken for padding.
+pub fn after_last(end: &[u32], pad: u32) -> Vec<u32> {
+    match end.contains(&pad) {
+        true => Vec::new(),
+        false => end.to_vec(),
+    }
+}
+
 /// How texts become tokens: what is around them, and how many there may be.
 struct Frame<'a> {
     tokenizer: &'a Tokenizer,
     begin: &'a [u32],
     end: &'a [u32],
-    /// What ends the last text: nothing where that would be taken for padding.
-    last: &'a [u32],
+    /// See [`after_last`].
+    last: Vec<u32>,
     pad: u32,
     length: usize,
 }
@@ -42,15 +50,11 @@ impl<'a> Frame<'a> {
     /// Texts are framed as documents are in pre-training.
     fn of(tokenizer: &'a Tokenizer, pad: u32, length: usize) -> Self {
         let record = tokenizer.record();
-        let last = match record.end.contains(&pad) {
-            true => &[],
-            false => &*record.end,
-        };
         Self {
             tokenizer,
             begin: &record.begin,
             end: &record.end,
-            last,
+            last: after_last(&record.end, pad),
             pad,
             length,
         }
@@ -103,7 +107,7 @@ impl<'a> Frame<'a> {
             ids.extend(self.end);
             ids.extend(second);
         }
-        ids.extend(self.last);
+        ids.extend(&self.last);
         if ids.is_empty() {
             // An empty text of a tokenizer that puts nothing around it.
             ids.extend(self.end);

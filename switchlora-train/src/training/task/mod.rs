@@ -4,7 +4,7 @@ mod baselines;
 mod encode;
 
 pub use baselines::Baselines;
-pub use encode::Encoded;
+pub use encode::{Encoded, after_last};
 
 use crate::experiment::{TaskName, TaskSettings};
 use crate::metrics::{Metric, Scores};
