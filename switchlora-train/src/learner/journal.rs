@@ -183,10 +183,8 @@ pub fn last_checkpoint(path: &Path) -> Option<(u64, String)> {
 
 /// Step and loss of every evaluation in the journal at `path`, in its order; empty if there is no journal.
 pub fn evaluations(path: &Path) -> Vec<Evaluation> {
-    let lines = lines_of(path, "eval").into_iter();
-    lines
-        .filter_map(|line| serde_json::from_value(line).ok())
-        .collect()
+    let all = judged(path).into_iter();
+    all.map(|(evaluation, _)| evaluation).collect()
 }
 
 /// Every evaluation in the journal at `path`, in its order, with the metrics of a classifier.

@@ -94,11 +94,10 @@ impl Results {
             let last = all
                 .last()
                 .with_context(|| format!("{} has no evaluation", folder.display()))?;
-            let better = |best: &Evaluation, found: &Evaluation| found.is_better_than(best);
-            let mut best = last;
-            for found in all.iter().rev() {
-                // Of equal ones the first.
-                if !better(&found.0, &best.0) {
+            // Of equal ones the first.
+            let mut best = &all[0];
+            for found in &all {
+                if found.0.is_better_than(&best.0) {
                     best = found;
                 }
             }

@@ -64,10 +64,7 @@ fn all(args: &GlueArgs, processes: &Arc<dyn Processes>, stopping: &Stopping) -> 
         started(model)?;
     }
     for &task in &args.tasks {
-        let (_, model) = &models[0];
-        let args =
-            FinetuneArgs::of_glue(task, args.data.clone(), model.clone(), args.tuning.clone());
-        baselines(&args)?;
+        baselines(args, task)?;
     }
     for (name, model) in &models {
         for &task in &args.tasks {
@@ -118,9 +115,10 @@ fn named(models: &[String]) -> Result<Vec<(String, String)>> {
     Ok(all)
 }
 
-/// The baselines of a task.
-fn baselines(args: &FinetuneArgs) -> Result<Baselines> {
-    let experiment = args.experiment()?;
+/// The baselines of a task, for which the model does not matter.
+fn baselines(args: &GlueArgs, task: GlueTask) -> Result<Baselines> {
+    let (data, tuning) = (args.data.clone(), args.tuning.clone());
+    let experiment = FinetuneArgs::of_glue(task, data, String::new(), tuning).experiment()?;
     let settings = experiment.task.context("the experiment has no task")?;
     let task = Task::read(&settings)?;
     task.baselines()
@@ -140,20 +138,8 @@ fn read(args: &GlueArgs, models: &[(String, String)], out: &Path) -> Result<Tabl
         .map(|(name, _)| Row::of(name, tasks.iter().map(|&task| done(name, task)).collect()))
         .collect();
     // Of a task that was trained with another --data there may be none.
-    let of_tasks: Vec<Option<Baselines>> = tasks
-        .iter()
-        .map(|&task| {
-            let model = models[0].1.clone();
-            let tuning = args.tuning.clone();
-            baselines(&FinetuneArgs::of_glue(
-                task,
-                args.data.clone(),
-                model,
-                tuning,
-            ))
-            .ok()
-        })
-        .collect();
+    let of_tasks = tasks.iter().map(|&task| baselines(args, task).ok());
+    let of_tasks: Vec<Option<Baselines>> = of_tasks.collect();
     let means = |of: fn(&Baselines) -> &Scores| -> Vec<Option<f64>> {
         let all = of_tasks.iter();
         all.map(|found| found.as_ref().map(|found| of(found).mean()))

@@ -56,12 +56,7 @@ impl Task {
                         .map(|all| Texts::Labelled(all.into()))
                 };
                 let texts = [read(GlueSplit::Train)?, read(held_out_split(task))?];
-                let labels = task
-                    .labels()
-                    .iter()
-                    .map(|name| (*name).to_owned())
-                    .collect();
-                (labels, texts)
+                (names(task), texts)
             }
             TaskName::Custom => custom(&custom_task(settings), data, held_out()?)?,
             TaskName::Text => {
@@ -97,11 +92,7 @@ impl Task {
         let data = &*settings.data;
         let all: Vec<Example> = match settings.name {
             TaskName::Glue(task) => {
-                let own: Vec<String> = task
-                    .labels()
-                    .iter()
-                    .map(|name| (*name).to_owned())
-                    .collect();
+                let own = names(task);
                 if own != labels {
                     bail!(WrongTask::OtherLabels {
                         task: task.to_string(),
@@ -181,12 +172,17 @@ impl Task {
     }
 }
 
-/// The examples that a fine-tuning is judged by.
+/// The examples that a fine-tuning is judged by: of MNLI the matched ones.
 fn held_out_split(task: GlueTask) -> GlueSplit {
-    match task {
-        GlueTask::Mnli => GlueSplit::DevMatched,
-        _ => GlueSplit::Dev,
-    }
+    task.dev_splits()[0]
+}
+
+/// The names of the classes.
+fn names(task: GlueTask) -> Vec<String> {
+    task.labels()
+        .iter()
+        .map(|name| (*name).to_owned())
+        .collect()
 }
 
 /// How predictions are judged.
