@@ -229,7 +229,7 @@ pub(crate) fn load_model_as<B: Backend>(
     device: &B::Device,
 ) -> Result<LlamaForCausalLm<B>> {
     let tensors = checkpoint.model()?;
-    let model = LlamaForCausalLm::new(config, layers, 0, device);
+    let model = LlamaForCausalLm::zeroed(config, layers, device);
     Ok(import::<B, _>(model, tensors)?)
 }
 

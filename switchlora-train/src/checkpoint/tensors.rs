@@ -19,7 +19,7 @@ const PREFIX: u64 = 8;
 /// The longest header that the format allows, in bytes.
 const LONGEST_HEADER: u64 = 100_000_000;
 
-/// A tensor of a file, whose numbers are converted when it is their turn to be written.
+/// A tensor of a file, whose numbers are converted while they are written.
 pub trait FileTensor {
     /// Its shape in the file.
     fn shape(&self) -> &[usize];
@@ -27,8 +27,12 @@ pub trait FileTensor {
     /// Its dtype in the file.
     fn dtype(&self) -> DType;
 
-    /// Its numbers in that dtype, in the order of the file.
-    fn laid_out(self) -> TensorData;
+    /// Writes its numbers in that dtype, in the order of the file, with at most some megabytes beside them.
+    ///
+    /// # Errors
+    ///
+    /// The writer's.
+    fn write(&self, writer: &mut impl Write) -> io::Result<()>;
 }
 
 impl FileTensor for TensorData {
@@ -40,8 +44,8 @@ impl FileTensor for TensorData {
         self.dtype
     }
 
-    fn laid_out(self) -> TensorData {
-        self
+    fn write(&self, writer: &mut impl Write) -> io::Result<()> {
+        writer.write_all(self.as_bytes())
     }
 }
 
@@ -58,8 +62,8 @@ impl FileTensor for HostParameter {
         }
     }
 
-    fn laid_out(self) -> TensorData {
-        self.into_f32()
+    fn write(&self, writer: &mut impl Write) -> io::Result<()> {
+        self.write_f32(writer)
     }
 }
 
@@ -74,7 +78,7 @@ pub fn write_tensors<T: FileTensor>(
 ) -> io::Result<()> {
     writer.write_all(&header(None, None, &tensors)?.0)?;
     for tensor in tensors.into_values() {
-        writer.write_all(tensor.laid_out().as_bytes())?;
+        tensor.write(&mut writer)?;
     }
     Ok(())
 }

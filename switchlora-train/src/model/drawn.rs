@@ -84,7 +84,9 @@ impl<'a, B: Backend> Drawn<'a, B> {
             weight: self.normal(d_input, d_output, deviation),
             bias: None,
         };
-        let config = self.method.linear(d_input, d_output);
+        let mut config = self.method.linear(d_input, d_output);
+        // Zeros that nobody computes with take no memory until the file's weights replace them.
+        config.zero_weight |= self.seed.is_none();
         config.adapt_from(linear, &mut self.next())
     }
 

@@ -76,18 +76,28 @@ impl<B: Backend> LlamaForCausalLm<B> {
         Self::draw(Drawn::new(config, method, init, Some(seed), device))
     }
 
-    /// A model without adapters whose weights are zero, to be [imported](super::import). Its products have the precision of
-    /// `method`, for which it may then be [adapted](Self::adapted).
+    /// A model whose weights are zero, to be [imported](super::import), with the layers of `method`.
     ///
     /// `config` must be [valid](LlamaConfig::validate).
+    pub fn zeroed(config: &LlamaConfig, method: &SwitchLoraConfig, device: &B::Device) -> Self {
+        Self::draw(Drawn::new(
+            config,
+            method,
+            WeightInit::default(),
+            None,
+            device,
+        ))
+    }
+
+    /// As [`zeroed`](Self::zeroed), without adapters. Its products have the precision of `method`, for which it may then be
+    /// [adapted](Self::adapted).
     pub fn blank(config: &LlamaConfig, method: &SwitchLoraConfig, device: &B::Device) -> Self {
         let rank = None;
         let plain = SwitchLoraConfig {
             rank,
             ..method.clone()
         };
-        let init = WeightInit::default();
-        Self::draw(Drawn::new(config, &plain, init, None, device))
+        Self::zeroed(config, &plain, device)
     }
 
     fn draw(mut drawn: Drawn<B>) -> Self {

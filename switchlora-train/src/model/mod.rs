@@ -6,6 +6,7 @@ mod cached;
 pub mod config;
 mod decoder;
 mod drawn;
+mod layout;
 mod llama;
 mod merge;
 mod names;
@@ -14,7 +15,6 @@ mod recompute;
 mod rotary;
 #[cfg(test)]
 mod tests;
-mod transpose;
 mod weight_init;
 
 pub use attention::Attention;

@@ -4,11 +4,12 @@
 //! the model and `[out, in]` in a file. The factors of an adapted layer, which Hugging Face's LLaMA does not have, are
 //! `….lora_A: [rank, in]` and `….lora_B: [out, rank]`, as in the authors' program.
 
-use super::transpose::transpose;
+use super::layout::{in_pieces, laid_out};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use switchlora_core::Weights;
 use switchlora_ops::HostRead;
 
@@ -26,12 +27,9 @@ pub struct NamedTensor {
 }
 
 impl NamedTensor {
-    /// Changes data from the layout of the module to that of the file, or back.
+    /// Changes data from the layout of the module to that of the file, or back, as f32.
     fn turned(&self, data: TensorData) -> TensorData {
-        match self.transposed {
-            true => transpose(data),
-            false => data,
-        }
+        laid_out(data, self.transposed)
     }
 }
 
@@ -94,7 +92,18 @@ impl HostParameter {
 
     /// Its values as f32, in the layout of a file.
     pub fn into_f32(self) -> TensorData {
-        self.tensor.turned(self.data.convert::<f32>())
+        self.tensor.turned(self.data)
+    }
+
+    /// Writes [these](Self::into_f32) values, a few megabytes at a time.
+    ///
+    /// # Errors
+    ///
+    /// The writer's.
+    pub fn write_f32(&self, writer: &mut impl Write) -> io::Result<()> {
+        in_pieces(&self.data, self.tensor.transposed, |piece| {
+            writer.write_all(bytemuck::cast_slice(piece))
+        })
     }
 }
 
