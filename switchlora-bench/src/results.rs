@@ -127,6 +127,12 @@ pub struct MemoryRow {
     pub moments: u64,
     /// Candidate vectors.
     pub candidates: u64,
+    /// Activations that are kept for the backward pass; 0 in results of older versions.
+    #[serde(default)]
+    pub activations: u64,
+    /// The most at any time, as computed by `plan`; 0 in results of older versions.
+    #[serde(default)]
+    pub predicted_peak: u64,
     /// Measured between two updates: weights, moments and candidate vectors.
     pub measured_state: u64,
     /// Measured peak, including activations and everything else.

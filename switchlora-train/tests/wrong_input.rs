@@ -80,6 +80,14 @@ fn choices_that_make_no_sense_are_refused_by_name() {
 }
 
 #[test]
+fn a_batch_that_fits_an_address_space_but_no_machine_says_what_it_needs() {
+    let place = Place::new();
+    let batch = "train --model tiny --backend flex --batch-size 1000000 --sequence-length 1024";
+    let parts = ["batch_size 1000000", "this machine has", "--batch-size"];
+    one_line(&place, 2, batch, &parts);
+}
+
+#[test]
 fn numbers_that_no_file_or_machine_can_hold_are_refused_by_their_key() {
     let place = Place::new();
     let (most, more) = (i64::MAX.to_string(), u64::MAX.to_string());

@@ -12,6 +12,7 @@ use switchlora_train::backend::{BackendKind, Job, device_memory, nvidia_card};
 use switchlora_train::experiment::Experiment;
 use switchlora_train::memory::{Resident, resident};
 use switchlora_train::model::LlamaForCausalLm;
+use switchlora_train::plan::Batch;
 use switchlora_train::training::Training;
 
 /// Number of updates: the first creates the moments, the second reaches the peak, the third confirms it.
@@ -67,6 +68,11 @@ impl Job for Memory {
         let rank = experiment.rank;
         let cost = experiment.cost(&config, &method);
         let predicted = cost.weight_bytes + cost.moment_bytes + cost.pool_bytes;
+        let batch = Batch {
+            size: experiment.batch_size,
+            sequence_length: experiment.sequence_length,
+            recompute: experiment.recompute,
+        };
         let off = state as f64 / predicted as f64 - 1.0;
         Ok(MemoryRow {
             backend: experiment.backend.name().to_owned(),
@@ -79,6 +85,8 @@ impl Job for Memory {
             gradients: cost.gradient_bytes,
             moments: cost.moment_bytes,
             candidates: cost.pool_bytes,
+            activations: batch.activation_bytes(&config),
+            predicted_peak: batch.peak_bytes(&config, &cost),
             measured_state: state,
             measured_peak: peak,
             driver_bytes,

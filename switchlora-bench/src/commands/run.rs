@@ -8,6 +8,7 @@ use switchlora_bench::results::BackendRow;
 use switchlora_bench::suites::{Settings, Suite, run};
 use switchlora_train::backend::BackendKind;
 use switchlora_train::experiment::{Method, Precision, flags};
+use switchlora_train::model::Recompute;
 use switchlora_train::say::{answer, tell};
 
 /// Arguments of `run`.
@@ -42,6 +43,9 @@ pub struct Run {
     /// Dtype of the frozen weights in memory.
     #[arg(long, value_parser = flags::precision(), default_value_t)]
     frozen: Precision,
+    /// Activations that the backward pass computes again instead of keeping them.
+    #[arg(long, value_enum, default_value_t)]
+    recompute: Recompute,
     /// Rank of the LoRA factors [default: a quarter of the hidden size, at most half of the narrowest projection].
     #[arg(long)]
     rank: Option<usize>,
@@ -84,6 +88,7 @@ impl Run {
             backends: self.backends,
             precisions: self.precision,
             frozen: self.frozen,
+            recompute: self.recompute,
             device: self.device,
             rank: self.rank,
             batch_size: self.batch_size.unwrap_or(pick(8, 2)),

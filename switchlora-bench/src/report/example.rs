@@ -107,6 +107,8 @@ pub fn memory(backend: &str, method: &str) -> MemoryRow {
         gradients: trained,
         moments: 2 * trained,
         candidates,
+        activations: 5 << 20,
+        predicted_peak: 2 * state,
         measured_state: state + state / 8,
         measured_peak: 3 * state,
         driver_bytes: None,

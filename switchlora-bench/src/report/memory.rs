@@ -26,16 +26,31 @@ impl MemoryRow {
         measured(self.measured_peak)
     }
 
-    /// How much more was measured than predicted, in percent, with its sign.
+    /// The most at any time according to the plan, in MiB.
+    pub(super) fn predicted_peak(&self) -> Option<f64> {
+        measured(self.predicted_peak)
+    }
+
+    /// How much more state was measured than predicted, in percent, with its sign.
     pub(super) fn difference(&self) -> String {
-        let predicted = self.predicted();
-        match self.state() {
-            Some(state) if predicted > 0.0 => match (state / predicted - 1.0) * 100.0 {
+        difference(self.state(), Some(self.predicted()))
+    }
+
+    /// The same of the peak.
+    pub(super) fn peak_difference(&self) -> String {
+        difference(self.peak(), self.predicted_peak())
+    }
+}
+
+fn difference(measured: Option<f64>, predicted: Option<f64>) -> String {
+    match (measured, predicted) {
+        (Some(measured), Some(predicted)) if predicted > 0.0 => {
+            match (measured / predicted - 1.0) * 100.0 {
                 more if more > 0.0 => format!("+{}", more.fixed(1)),
                 less => less.fixed(1),
-            },
-            _ => NONE.to_owned(),
+            }
         }
+        _ => NONE.to_owned(),
     }
 }
 
@@ -79,6 +94,15 @@ mod tests {
         assert_eq!(row.difference(), "+10.0");
         row.measured_state = 90;
         assert_eq!(row.difference(), "-10.0");
+    }
+
+    #[test]
+    fn a_peak_that_was_not_predicted_has_no_difference() {
+        let mut row = memory("flex", "lora");
+        (row.measured_peak, row.predicted_peak) = (300, 200);
+        assert_eq!(row.peak_difference(), "+50.0");
+        row.predicted_peak = 0;
+        assert_eq!(row.peak_difference(), NONE);
     }
 
     #[test]

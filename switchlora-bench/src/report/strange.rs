@@ -36,12 +36,12 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn memory()(text in any::<[String; 5]>(), rank in any::<Option<usize>>(), bytes in any::<[u64; 6]>(), note in any::<Option<String>>()) -> MemoryRow {
+    fn memory()(text in any::<[String; 5]>(), rank in any::<Option<usize>>(), bytes in any::<[u64; 8]>(), note in any::<Option<String>>()) -> MemoryRow {
         let [backend, method, model, frozen, source] = text;
-        let [weights, gradients, moments, candidates, measured_state, measured_peak] = bytes;
+        let [weights, gradients, moments, candidates, activations, predicted_peak, measured_state, measured_peak] = bytes;
         MemoryRow {
             backend, method, model, rank, frozen, source, weights, gradients, moments, candidates,
-            measured_state, measured_peak, driver_bytes: None, note,
+            activations, predicted_peak, measured_state, measured_peak, driver_bytes: None, note,
         }
     }
 }

@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 use switchlora_train::backend::BackendKind;
 use switchlora_train::experiment::{Experiment, Method, Precision};
+use switchlora_train::model::Recompute;
 
 /// A kind of measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -38,6 +39,8 @@ pub struct Settings {
     pub precisions: Vec<Precision>,
     /// Dtype of the frozen weights in memory.
     pub frozen: Precision,
+    /// What the backward pass computes again.
+    pub recompute: Recompute,
     /// Index of the device.
     pub device: usize,
     /// Rank of the LoRA factors; by default a quarter of the hidden size, at most half of the narrowest projection.
@@ -96,6 +99,7 @@ impl Settings {
                 true => self.frozen,
                 false => Precision::F32,
             },
+            recompute: self.recompute,
             method,
             model: model.to_owned(),
             device: self.device,

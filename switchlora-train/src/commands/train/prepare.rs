@@ -6,7 +6,7 @@ use crate::commands::packing::packed_once;
 use crate::experiment::Experiment;
 use crate::memory::installed;
 use crate::model_source::ModelSource;
-use crate::plan::{bytes, millions};
+use crate::plan::{Batch, bytes, millions};
 use crate::processes::Processes;
 use crate::say::say;
 use crate::training::{Setup, Text};
@@ -28,7 +28,7 @@ pub(super) fn check_memory(
     let experiment = &setup.experiment;
     let of_all = |bytes: u64| bytes.saturating_mul(processes as u64);
     let state = of_all(setup.cost().state_bytes());
-    let needed = state.saturating_add(of_all(experiment.least_activations(&setup.model)));
+    let needed = peak(setup).map_or(state, of_all);
     if needed <= installed {
         return Ok(());
     }
@@ -47,6 +47,19 @@ pub(super) fn check_memory(
             bytes(needed)
         ),
     }))
+}
+
+/// The least memory at the peak of an update, which is [a little less](crate::plan) than what is used. `None` for a
+/// fine-tuning, whose batches are as long as their texts.
+fn peak(setup: &Setup) -> Option<u64> {
+    let experiment = &setup.experiment;
+    let batch = Batch {
+        size: experiment.batch_size,
+        sequence_length: experiment.sequence_length,
+        recompute: experiment.recompute,
+    };
+    let peak = batch.peak_bytes(&setup.model, &setup.cost());
+    setup.task.is_none().then_some(peak)
 }
 
 /// Prints what the run will do.
@@ -69,8 +82,12 @@ pub(super) fn announce(setup: &Setup, backend: &Choice, processes: &dyn Processe
         millions(cost.total_parameters),
         millions(cost.trainable_parameters)
     ));
+    let beside = match peak(setup) {
+        Some(peak) => format!("; an update needs about {}", bytes(peak)),
+        None => " (and the activations of a batch)".to_owned(),
+    };
     say(format!(
-        "  memory      {} of weights, gradients, moments and candidates (and the activations of a batch)",
+        "  memory      {} of weights, gradients, moments and candidates{beside}",
         bytes(cost.state_bytes())
     ));
     say(format!(
