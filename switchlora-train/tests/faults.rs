@@ -21,6 +21,28 @@ fn failed(output: &Output, parts: &[&str]) -> String {
     line
 }
 
+#[test]
+fn a_checkpoint_that_cannot_be_removed_is_told_and_stops_nothing() {
+    let place = Place::new();
+    assert!(place.train("--out run").status.success());
+    // Nobody can remove a folder by this name, or rename one to it, not even root.
+    let checkpoints = place.path("run/checkpoints");
+    fs::write(checkpoints.join(".step-00000008.removing"), "a file").unwrap();
+    let resumed = place.run("train --out run --resume --steps 16");
+    let said = stderr(&resumed);
+    assert!(resumed.status.success(), "{said}");
+    let warnings: Vec<&str> = said.lines().collect();
+    assert!(!warnings.is_empty(), "nothing was said");
+    for line in warnings {
+        assert!(
+            line.starts_with("warning: cannot remove ") && line.contains("step-00000008"),
+            "{said}"
+        );
+    }
+    assert_eq!(newest(&place, "run"), 16);
+    assert!(checkpoints.join("step-00000008").exists());
+}
+
 /// Starts a run and waits until it has trained for a while.
 fn started(place: &Place, arguments: &str, out: &str) -> Child {
     let mut program = place.program(arguments);

@@ -55,6 +55,14 @@ pub enum CheckpointError {
         /// The system's error.
         reason: io::Error,
     },
+    /// A checkpoint that is not needed any more could not be removed. Nothing is lost but its space.
+    #[error("cannot remove {}: {reason}", path.display())]
+    Remove {
+        /// The folder.
+        path: PathBuf,
+        /// The system's error.
+        reason: io::Error,
+    },
     /// The checkpoint differs from what was written, right after it was written.
     #[error("{0} right after it was written: {blame}", blame = blame(&.0.fault))]
     Unverified(Rejected),

@@ -131,38 +131,49 @@ pub fn set_aside(rejected: &[Rejected]) -> Result<(), CheckpointError> {
 }
 
 /// Removes all but the `keep` newest checkpoints of `run` and the one of step `best`. Call it after a newer one is
-/// verified.
+/// verified. Returns a [`CheckpointError::Remove`] for each that cannot be removed.
 ///
 /// # Errors
 ///
-/// A folder could not be read or removed.
-pub fn prune(run: &Path, keep: usize, best: Option<u64>) -> Result<(), CheckpointError> {
+/// The folder could not be read.
+pub fn prune(
+    run: &Path,
+    keep: usize,
+    best: Option<u64>,
+) -> Result<Vec<CheckpointError>, CheckpointError> {
     let all = list(run)?;
     let old = all.len().saturating_sub(keep.max(1));
-    for (step, path) in all.into_iter().take(old) {
-        if Some(step) != best {
-            remove(&path, step).map_err(|reason| CheckpointError::Write { path, reason })?;
-        }
-    }
-    Ok(())
+    let old = all.into_iter().take(old);
+    let unneeded = old.filter(|&(step, _)| Some(step) != best);
+    let left = unneeded.filter_map(|(step, path)| {
+        let reason = remove(&path, step).err()?;
+        Some(CheckpointError::Remove { path, reason })
+    });
+    Ok(left.collect())
 }
 
 /// Removes folders that a killed process left half written or half removed, and restores the ones it had moved away.
-/// Only the holder of the run's lock may call it.
+/// Only the holder of the run's lock may call it. Returns a [`CheckpointError::Remove`] for each that cannot be removed.
 ///
 /// # Errors
 ///
-/// A folder could not be read or removed.
-pub fn sweep(run: &Path) -> Result<(), CheckpointError> {
+/// The folder could not be read, or a checkpoint could not be restored.
+pub fn sweep(run: &Path) -> Result<Vec<CheckpointError>, CheckpointError> {
+    let mut left = Vec::new();
     for path in entries(&run.join(FOLDER))? {
-        let done = match (folder::replaced(&path), folder::is_left_over(&path)) {
-            (Some(name), _) if !name.exists() => fs::rename(&path, name),
-            (_, true) => fs::remove_dir_all(&path),
-            _ => Ok(()),
-        };
-        done.map_err(|reason| CheckpointError::Write { path, reason })?;
+        match (folder::replaced(&path), folder::is_left_over(&path)) {
+            (Some(name), _) if !name.exists() => {
+                let restored = fs::rename(&path, name);
+                restored.map_err(|reason| CheckpointError::Write { path, reason })?;
+            }
+            (_, true) => {
+                let removed = fs::remove_dir_all(&path).err();
+                left.extend(removed.map(|reason| CheckpointError::Remove { path, reason }));
+            }
+            _ => {}
+        }
     }
-    Ok(())
+    Ok(left)
 }
 
 /// Removes a checkpoint; a half-removed one does not look like a checkpoint.

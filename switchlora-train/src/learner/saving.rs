@@ -6,6 +6,7 @@
 
 use super::journal::Journal;
 use crate::checkpoint::{self, Saved, Snapshot};
+use crate::say::warn;
 use crate::training::Lease;
 use anyhow::{Context, Result, anyhow};
 use std::path::PathBuf;
@@ -59,7 +60,7 @@ impl Writer {
             journal.flush().context("cannot write metrics.jsonl")?;
             let saved = checkpoint::write(&run, snapshot, || drop(reading))?;
             if sound {
-                checkpoint::prune(&run, keep, best)?;
+                checkpoint::prune(&run, keep, best)?.iter().for_each(warn);
             }
             let path = saved.path.strip_prefix(&run).unwrap_or(&saved.path);
             let seconds = began.elapsed().as_secs_f64();

@@ -54,7 +54,7 @@ pub(super) fn begin(args: &TrainArgs, out: &Path) -> Result<(Experiment, Resumed
         return Err(RunDirectoryError::NoRun(out.to_path_buf()).into());
     }
     let directory = RunDirectory::open(out)?;
-    checkpoint::sweep(out)?;
+    checkpoint::sweep(out)?.iter().for_each(warn);
     let (from, rejected) = match newest(out)? {
         Some(found) => (Some(found.checkpoint), found.rejected),
         None => (None, Vec::new()),
@@ -196,7 +196,8 @@ impl Resumed {
         if let Some(from) = &self.from {
             // The newest has just been verified, and the disk may be full.
             let best = from.state.best.map(|best| best.step);
-            checkpoint::prune(self.directory.path(), keep, best)?;
+            let left = checkpoint::prune(self.directory.path(), keep, best)?;
+            left.iter().for_each(warn);
         }
         Ok((self.directory, self.from))
     }
