@@ -18,16 +18,17 @@ pub use tikv_jemallocator::Jemalloc as Allocator;
 #[unsafe(export_name = "_rjem_malloc_conf")]
 // SAFETY of the name: jemalloc declares it as a pointer to a text that ends with a zero, which is what this is.
 static SETTINGS: Option<&'static std::ffi::c_char> = {
-    // Above this size a buffer would come from a second arena, and its pages would go back as soon as it is freed, which
-    // takes a tenth of the time of an update. Zero switches the first off, but not the second.
-    const TEXT: &std::ffi::CStr =
-        c"narenas:1,oversize_threshold:1099511627776,retain:false,dirty_decay_ms:10000";
+    // `oversize_threshold`: above it a buffer would come from a second arena, and its pages would go back as soon as it is
+    // freed, which takes a tenth of the time of an update. Zero switches the first off, but not the second.
+    // `lg_extent_max_active_fit`: freed buffers grow together, and a new one may take a piece of however large a one.
+    const TEXT: &std::ffi::CStr = c"narenas:1,oversize_threshold:1099511627776,\
+        lg_extent_max_active_fit:20,retain:false,dirty_decay_ms:10000";
     // SAFETY: the text is static, and has at least the zero.
     Some(unsafe { &*TEXT.as_ptr() })
 };
 
-/// Returns freed memory to the system.
-fn return_pages() {
+/// Returns freed memory to the system: after a large piece of work whose buffers nobody will ask for again.
+pub(crate) fn return_pages() {
     #[cfg(not(target_env = "msvc"))]
     {
         // SAFETY: nothing is read or written, which is what this name is for.

@@ -4,6 +4,7 @@ use super::setup::Setup;
 use super::update::{Optim, SecondPhase, Training};
 use crate::checkpoint::{self, Checkpoint};
 use crate::experiment::LearningRateSchedule;
+use crate::memory::return_pages;
 use crate::model::{LlamaForCausalLm, drawn_score, import, parameter_names};
 use crate::model_source::{ModelSource, load_model, load_model_as};
 use anyhow::{Context, Result, anyhow};
@@ -78,8 +79,9 @@ impl<B: AutodiffBackend> Training<B> {
     ///
     /// The weights to start from cannot be read or do not fit the model.
     pub fn new(setup: &Setup, device: &B::Device) -> Result<Self> {
-        let (model, optimizer) = (setup.new_model(device)?, setup.optimizer(0));
-        Self::assemble(setup, (0, 0), model, optimizer)
+        let model = setup.new_model(device)?;
+        return_pages();
+        Self::assemble(setup, (0, 0), model, setup.optimizer(0))
     }
 
     /// The training that `checkpoint` was written by, bit for bit.
@@ -91,6 +93,8 @@ impl<B: AutodiffBackend> Training<B> {
         let state = &checkpoint.state;
         let place = || checkpoint.path().display().to_string();
         let model = load_model::<B>(checkpoint, device)?;
+        // Those of the file, before the moments take others.
+        return_pages();
         let tensors = checkpoint.optimizer().with_context(place)?;
         let names = parameter_names::<B, _>(&model);
         let record = checkpoint::join(tensors, state.optimizer.clone(), &names)
