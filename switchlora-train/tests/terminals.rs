@@ -185,26 +185,38 @@ fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
     }
 }
 
+/// Hundredths of a second that a process has computed.
+fn computed(process: &Child) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let fields = after_name.split_whitespace().skip(11).take(2);
+    fields.flat_map(str::parse::<u64>).sum()
+}
+
 #[test]
 fn only_a_second_ctrl_c_ends_at_once_and_the_terminal_is_restored() {
     let place = Place::new();
     for (run, plain) in [("dashboard", ""), ("plain", "--no-tui")] {
-        // An update that would take hours.
-        let flags = format!("--out {run} --accumulation 100000000 {plain}");
+        // An update of a minute. Its batches are made before it begins: many more of them would only fill the memory.
+        let flags = format!("--out {run} --accumulation 50000 {plain}");
         let (mut terminal, child) = training(&place, &flags, Start::default());
         let mut child = Ended(child);
         wait_until(|| place.path(run).join("experiment.log").exists());
         let shown = if plain.is_empty() { "Controls" } else { "run " };
         wait_until(|| terminal.text().contains(shown));
+        // Before its first update a run stops at once. Nothing else of this one computes for so long.
+        wait_until(|| computed(&child.0) > 50);
         for signal in [SIGTERM, SIGHUP, SIGINT, SIGINT, SIGHUP, SIGTERM, SIGUSR1] {
             kill(&child.0, signal);
             sleep(Duration::from_millis(20));
         }
         sleep(Duration::from_millis(700));
         kill(&child.0, SIGTERM);
+        let ended = child.0.try_wait().unwrap();
         assert!(
-            child.0.try_wait().unwrap().is_none(),
-            "it finishes its update first"
+            ended.is_none(),
+            "it finishes its update first: {ended:?} {}",
+            terminal.text()
         );
         if !plain.is_empty() {
             assert!(terminal.text().contains("once more"), "{}", terminal.text());
