@@ -68,11 +68,7 @@ impl Job for Memory {
         let rank = experiment.rank;
         let cost = experiment.cost(&config, &method);
         let predicted = cost.weight_bytes + cost.moment_bytes + cost.pool_bytes;
-        let batch = Batch {
-            size: experiment.batch_size,
-            sequence_length: experiment.sequence_length,
-            recompute: experiment.recompute,
-        };
+        let batch = Batch::of(&experiment);
         let off = state as f64 / predicted as f64 - 1.0;
         Ok(MemoryRow {
             backend: experiment.backend.name().to_owned(),

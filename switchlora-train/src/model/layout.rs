@@ -1,13 +1,14 @@
 //! The layout of a file: numbers as f32, linear weights transposed.
 
-use burn::tensor::{DType, TensorData};
+use burn::tensor::TensorData;
 use half::bf16;
+use std::convert::Infallible;
 
 /// Numbers that are converted together.
 const PIECE: usize = 1 << 20;
 
-/// Calls `each` with the numbers of `data` as f32, row by row, or column by column if `transposed`: a few million at a time, so
-/// that the largest matrix needs no copy of itself.
+/// Calls `each` with the numbers of `data` as f32, row by row, or column by column if `transposed`: of a matrix that is turned,
+/// about a million at a time, so that the largest one needs no copy of itself.
 ///
 /// # Errors
 ///
@@ -17,34 +18,16 @@ pub(super) fn in_pieces<E>(
     transposed: bool,
     mut each: impl FnMut(&[f32]) -> Result<(), E>,
 ) -> Result<(), E> {
-    let converted;
-    let shape = &data.shape;
-    match (data.dtype, transposed) {
-        (DType::F32, false) => each(data.as_slice().unwrap_or_else(unreachable)),
-        (DType::F32, true) => {
-            let values: &[f32] = data.as_slice().unwrap_or_else(unreachable);
-            columns(values, [shape[0], shape[1]], each)
-        }
-        (DType::BF16, true) => {
-            let values: &[bf16] = data.as_slice().unwrap_or_else(unreachable);
-            columns(values, [shape[0], shape[1]], each)
-        }
-        (DType::BF16, false) => {
-            let values: &[bf16] = data.as_slice().unwrap_or_else(unreachable);
-            values.chunks(PIECE).try_for_each(|values| {
-                let values: Vec<f32> = values.iter().map(|value| value.to_f32()).collect();
-                each(&values)
-            })
-        }
-        _ => {
-            converted = data.clone().convert::<f32>();
-            in_pieces(&converted, transposed, each)
-        }
+    match (data.as_slice::<f32>(), data.as_slice::<bf16>()) {
+        (Ok(values), _) if transposed => columns(values, matrix(data), each),
+        (Ok(values), _) => each(values),
+        (_, Ok(values)) if transposed => columns(values, matrix(data), each),
+        _ => in_pieces(&data.clone().convert::<f32>(), transposed, each),
     }
 }
 
-fn unreachable<T, E>(_: E) -> T {
-    unreachable!("the dtype has just been asked for")
+fn matrix(data: &TensorData) -> [usize; 2] {
+    [data.shape[0], data.shape[1]]
 }
 
 /// The columns of a matrix, a few whole ones at a time, in blocks, because a whole column of a large matrix touches a memory
@@ -80,13 +63,19 @@ pub(super) fn laid_out(data: TensorData, transposed: bool) -> TensorData {
     if !transposed {
         return data.convert::<f32>();
     }
+    let [rows, columns] = matrix(&data);
+    TensorData::new(collected(&data, transposed), [columns, rows])
+}
+
+/// The pieces, one after another.
+fn collected(data: &TensorData, transposed: bool) -> Vec<f32> {
     let mut all = Vec::with_capacity(data.num_elements());
-    let done: Result<(), std::convert::Infallible> = in_pieces(&data, transposed, |piece| {
+    let done: Result<(), Infallible> = in_pieces(data, transposed, |piece| {
         all.extend_from_slice(piece);
         Ok(())
     });
     let Ok(()) = done;
-    TensorData::new(all, [data.shape[1], data.shape[0]])
+    all
 }
 
 #[cfg(test)]
@@ -94,24 +83,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What is written of a matrix, piece by piece.
-    fn written(data: &TensorData, transposed: bool) -> Vec<f32> {
-        let mut all = Vec::new();
-        let done: Result<(), std::convert::Infallible> = in_pieces(data, transposed, |piece| {
-            all.extend_from_slice(piece);
-            Ok(())
-        });
-        let Ok(()) = done;
-        all
-    }
-
     proptest! {
         #[test]
         fn the_transpose_has_every_number_in_its_place(rows in 0_usize..70, columns in 0_usize..70) {
             let values: Vec<f32> = (0..rows * columns).map(|i| (i % 251) as f32).collect();
             let data = TensorData::new(values.clone(), [rows, columns]);
             for data in [data.clone(), data.convert::<bf16>()] {
-                prop_assert_eq!(&written(&data, false), &values);
+                prop_assert_eq!(&collected(&data, false), &values);
                 let transposed = laid_out(data, true);
                 prop_assert_eq!(transposed.shape.to_vec(), [columns, rows]);
                 let found = transposed.to_vec::<f32>().unwrap();
@@ -130,8 +108,8 @@ mod tests {
         let values: Vec<f32> = (0..rows * columns).map(|i| (i % 251) as f32).collect();
         let data = TensorData::new(values.clone(), [rows, columns]);
         for data in [data.clone(), data.convert::<bf16>()] {
-            assert_eq!(written(&data, false), values);
-            let found = written(&data, true);
+            assert_eq!(collected(&data, false), values);
+            let found = collected(&data, true);
             let expected = (0..rows * columns).map(|i| values[(i % rows) * columns + i / rows]);
             assert!(found.iter().copied().eq(expected));
         }

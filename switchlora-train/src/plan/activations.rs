@@ -5,6 +5,7 @@
 //! Adapters keep nothing more: their products of rank `r` are computed again. A model that recomputes its layers keeps the
 //! input of each, and all of one layer at a time.
 
+use crate::experiment::Experiment;
 use crate::model::{LlamaConfig, Recompute};
 use serde::Serialize;
 use switchlora_core::cost::Cost;
@@ -25,6 +26,15 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// The micro-batch of an experiment.
+    pub fn of(experiment: &Experiment) -> Self {
+        Self {
+            size: experiment.batch_size,
+            sequence_length: experiment.sequence_length,
+            recompute: experiment.recompute,
+        }
+    }
+
     /// Bytes of the activations that are kept between the forward and the backward pass.
     pub fn activation_bytes(&self, model: &LlamaConfig) -> u64 {
         let layers = model.num_hidden_layers as u64;

@@ -79,9 +79,8 @@ impl<B: AutodiffBackend> Training<B> {
     ///
     /// The weights to start from cannot be read or do not fit the model.
     pub fn new(setup: &Setup, device: &B::Device) -> Result<Self> {
-        let model = setup.new_model(device)?;
-        return_pages();
-        Self::assemble(setup, (0, 0), model, setup.optimizer(0))
+        let (model, optimizer) = (setup.new_model(device)?, setup.optimizer(0));
+        Self::assemble(setup, (0, 0), model, optimizer)
     }
 
     /// The training that `checkpoint` was written by, bit for bit.

@@ -52,14 +52,8 @@ pub(super) fn check_memory(
 /// The least memory at the peak of an update, which is [a little less](crate::plan) than what is used. `None` for a
 /// fine-tuning, whose batches are as long as their texts.
 fn peak(setup: &Setup) -> Option<u64> {
-    let experiment = &setup.experiment;
-    let batch = Batch {
-        size: experiment.batch_size,
-        sequence_length: experiment.sequence_length,
-        recompute: experiment.recompute,
-    };
-    let peak = batch.peak_bytes(&setup.model, &setup.cost());
-    setup.task.is_none().then_some(peak)
+    let peak = || Batch::of(&setup.experiment).peak_bytes(&setup.model, &setup.cost());
+    setup.task.is_none().then(peak)
 }
 
 /// Prints what the run will do.
