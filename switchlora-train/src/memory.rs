@@ -27,8 +27,8 @@ static SETTINGS: Option<&'static std::ffi::c_char> = {
     Some(unsafe { &*TEXT.as_ptr() })
 };
 
-/// Returns freed memory to the system: after a large piece of work whose buffers nobody will ask for again.
-pub(crate) fn return_pages() {
+/// Returns freed memory to the system.
+fn return_pages() {
     #[cfg(not(target_env = "msvc"))]
     {
         // SAFETY: nothing is read or written, which is what this name is for.

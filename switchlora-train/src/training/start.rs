@@ -4,7 +4,6 @@ use super::setup::Setup;
 use super::update::{Optim, SecondPhase, Training};
 use crate::checkpoint::{self, Checkpoint};
 use crate::experiment::LearningRateSchedule;
-use crate::memory::return_pages;
 use crate::model::{LlamaForCausalLm, drawn_score, import, parameter_names};
 use crate::model_source::{ModelSource, load_model, load_model_as};
 use anyhow::{Context, Result, anyhow};
@@ -92,8 +91,6 @@ impl<B: AutodiffBackend> Training<B> {
         let state = &checkpoint.state;
         let place = || checkpoint.path().display().to_string();
         let model = load_model::<B>(checkpoint, device)?;
-        // Those of the file, before the moments take others.
-        return_pages();
         let tensors = checkpoint.optimizer().with_context(place)?;
         let names = parameter_names::<B, _>(&model);
         let record = checkpoint::join(tensors, state.optimizer.clone(), &names)
