@@ -10,7 +10,7 @@
 //! | candidate pools | 0 | 0 | 0 | `(min(m, n) - r) (m + n)` |
 //!
 //! Frozen weights and candidate pools may be kept in bf16, at half the bytes; pools in 8 bits, at a quarter and 4 bytes more
-//! for each vector.
+//! for each vector. Fresh candidates need no pools.
 //!
 //! Where the optimizer holds the factors beside plain weights, gradients are `m n` and the rest of the state is the same.
 //!
@@ -181,13 +181,14 @@ impl Cost {
         }
     }
 
-    /// The same with the spare candidates, of which there are `vectors`, kept in `precision`.
-    pub fn with_pools(self, precision: PoolPrecision, vectors: u64) -> Self {
+    /// The same with the spare candidates, of which there are `vectors`, kept in these [pools](crate::Candidates::pools), if
+    /// they are kept.
+    pub fn with_pools(self, pools: Option<PoolPrecision>, vectors: u64) -> Self {
         let numbers = self.pool_bytes / NUMBER;
         Self {
-            pool_bytes: match numbers {
-                0 => 0,
-                numbers => precision.bytes(numbers, vectors),
+            pool_bytes: match pools {
+                Some(precision) if numbers > 0 => precision.bytes(numbers, vectors),
+                _ => 0,
             },
             ..self
         }
@@ -306,9 +307,10 @@ mod tests {
             for method in Method::ALL {
                 let cost = method.cost(&one(n, m, 11), r);
                 let vectors = one(n, m, 11).spare_vectors(r);
-                let pools = |precision| cost.with_pools(precision, vectors);
+                let pools = |precision| cost.with_pools(Some(precision), vectors);
                 prop_assert_eq!(pools(PoolPrecision::Bf16), Cost { pool_bytes: cost.pool_bytes / 2, ..cost });
                 prop_assert_eq!(pools(PoolPrecision::F32), cost);
+                prop_assert_eq!(cost.with_pools(None, vectors), Cost { pool_bytes: 0, ..cost });
                 let scales = if cost.pool_bytes == 0 { 0 } else { 4 * vectors };
                 prop_assert_eq!(pools(PoolPrecision::Int8), Cost { pool_bytes: cost.pool_bytes / 4 + scales, ..cost });
             }

@@ -43,10 +43,31 @@ pub fn stream(seed: u64, purpose: Purpose, layer: u64, update: u64) -> ChaCha8Rn
     ChaCha8Rng::from_seed(key)
 }
 
+/// The stream for one purpose and layer at update 0 from its random number `number` on; each f32 that is drawn is one.
+pub fn stream_from(seed: u64, purpose: Purpose, layer: u64, number: u128) -> ChaCha8Rng {
+    let mut random = stream(seed, purpose, layer, 0);
+    random.set_word_pos(number);
+    random
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use rand::Rng;
+
+    #[test]
+    fn a_stream_from_a_later_number_is_the_rest_of_the_stream() {
+        for skipped in [0, 1, 15, 16, 37, 5000] {
+            let mut whole = stream(1, Purpose::Draw, 2, 0);
+            for _ in 0..skipped {
+                let _: f32 = whole.random();
+            }
+            let mut rest = stream_from(1, Purpose::Draw, 2, skipped as u128);
+            for _ in 0..40 {
+                assert_eq!(whole.random::<f32>(), rest.random::<f32>());
+            }
+        }
+    }
 
     #[test]
     fn streams_repeat_and_differ_in_every_part_of_their_name() {

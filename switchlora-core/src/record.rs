@@ -321,8 +321,9 @@ pub struct SideState {
     pub frozen: Vec<u32>,
     /// The row that the round-robin walk switches next.
     pub row: u32,
-    /// The pool position that the round-robin walk takes next.
-    pub position: u32,
+    /// The number of vectors that have entered so far. The round-robin walk takes the pool position of this number, counted
+    /// through the pool again and again, next.
+    pub position: u64,
 }
 
 impl<B: Backend> Record<B> for OptimizerRecord {

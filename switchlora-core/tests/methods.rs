@@ -85,7 +85,7 @@ fn case() -> impl Strategy<Value = Case> {
 /// Which rows a switch exchanges, where the vectors come from, and the warmup that follows.
 fn variant() -> impl Strategy<Value = (Selection, Candidates, u32)> {
     let selection = prop_oneof![Just(Selection::Contiguous), Just(Selection::Gain)];
-    let candidates = prop_oneof![Just(Candidates::Drawn), Just(Candidates::Gradient)];
+    let candidates = (0..Candidates::ALL.len()).prop_map(|which| Candidates::ALL[which]);
     (selection, candidates, 0u32..4)
 }
 

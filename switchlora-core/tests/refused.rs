@@ -123,11 +123,7 @@ fn layers() -> impl Strategy<Value = SwitchLoraConfig> {
                     keep_second_moments: lora,
                     warmup: u32::from(host) * 3,
                     orthogonal: host.then(MuonConfig::default),
-                    candidates: if host {
-                        Candidates::Gradient
-                    } else {
-                        Candidates::Drawn
-                    },
+                    candidates: Candidates::ALL[seed as usize % 3],
                     factors: if lora {
                         FactorInit::Lora
                     } else {

@@ -28,6 +28,7 @@ pub(super) fn measure(
         rank,
         precision: experiment.precision,
         frozen: experiment.frozen,
+        candidates: experiment.switch.candidates,
         pool_precision: experiment.switch.pool_precision,
         recompute: experiment.recompute,
         batch_size: experiment.batch_size,

@@ -5,7 +5,7 @@ use clap::Args;
 use rayon::ThreadPoolBuilder;
 use std::io::IsTerminal;
 use switchlora_bench::step::{Peer, StepBench, StepJob, Table};
-use switchlora_core::PoolPrecision;
+use switchlora_core::{Candidates, PoolPrecision};
 use switchlora_train::backend::{BackendKind, run_on};
 use switchlora_train::experiment::{Method, Precision, flags};
 use switchlora_train::model::{LlamaConfig, Recompute};
@@ -43,6 +43,9 @@ pub struct Step {
     /// Dtype of the frozen weights in memory.
     #[arg(long, value_parser = flags::precision(), default_value_t)]
     frozen: Precision,
+    /// Where SwitchLoRA's candidate vectors come from.
+    #[arg(long, value_parser = flags::candidates(), default_value_t)]
+    candidates: Candidates,
     /// In how many bits the numbers of SwitchLoRA's candidate vectors are kept.
     #[arg(long, value_parser = flags::pool_precision(), default_value_t)]
     pool_precision: PoolPrecision,
@@ -94,6 +97,7 @@ impl Step {
             config,
             precision: self.precision,
             frozen: self.frozen,
+            candidates: self.candidates,
             pool_precision: self.pool_precision,
             recompute: self.recompute,
             plain: self.plain,

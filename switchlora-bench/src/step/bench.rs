@@ -1,7 +1,7 @@
 //! The settings of a step bench, and their limits.
 
 use super::peer::PeerError;
-use switchlora_core::{ConfigError, Method, PoolPrecision, Precision};
+use switchlora_core::{Candidates, ConfigError, Method, PoolPrecision, Precision};
 use switchlora_train::model::{LlamaConfig, Recompute};
 use switchlora_train::training::UpdateError;
 
@@ -21,6 +21,8 @@ pub struct StepBench {
     pub precision: Precision,
     /// Dtype of the frozen weights in memory.
     pub frozen: Precision,
+    /// Where candidate vectors come from.
+    pub candidates: Candidates,
     /// In how many bits the numbers of candidate vectors are kept.
     pub pool_precision: PoolPrecision,
     /// Activations that the backward pass computes again.

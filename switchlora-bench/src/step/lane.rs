@@ -46,6 +46,7 @@ impl<B: AutodiffBackend> Lane<B> {
     pub fn new(method: Method, bench: &StepBench, device: &B::Device) -> Result<Self, StepError> {
         let mut config = timed(method, bench.rank, &bench.config.shape())?;
         (config.layers.precision, config.layers.frozen) = (bench.precision, bench.frozen);
+        config.layers.candidates = bench.candidates;
         config.layers.pool_precision = bench.pool_precision;
         let plain = bench.plain && method.uses_rank();
         let layers = match plain {

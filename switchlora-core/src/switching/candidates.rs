@@ -1,44 +1,18 @@
-//! The candidate vectors of a layer: how the spare ones are drawn, which of them enter its rows, and those that are
-//! taken from the gradient in their place.
+//! The candidate vectors of a layer: how the spare ones are drawn, which of them enter its rows, and those that are made
+//! for a switch in their place.
 
 use super::config::SwitchLoraConfig;
-use super::walk::{Exchange, Source};
+use super::walk::{Candidates, Exchange, LayerSwitch, Source};
 use crate::init::uniform;
-use crate::layers::LoraLayer;
-use crate::random::{Purpose, stream};
+use crate::layers::{LayerMatrix, LoraLayer};
+use crate::planner::Update;
+use crate::random::{Purpose, stream, stream_from};
 use crate::record::HeldVectors;
 use crate::step::Pool;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 use rand::Rng;
 use switchlora_ops::matmul;
-
-/// Vectors of the length `norm` along the leading directions of `moment: [rank, length]`, `[count, length]`.
-///
-/// A mixture of all rows with random weights has each singular direction in proportion to its singular value; the
-/// product with `momentᵀ moment` makes that the cube.
-pub(super) fn leading<B: Backend>(
-    moment: Tensor<B, 2>,
-    count: usize,
-    norm: f64,
-    random: &mut impl Rng,
-) -> Tensor<B, 2> {
-    let rank = moment.dims()[0];
-    let weights = Tensor::from_data(uniform(count, rank, 1.0, random), &moment.device());
-    let mixed = matmul(weights, moment.clone()); // [count, length]
-    let again = matmul(mixed, moment.clone().transpose()); // [count, rank]
-    // Moments are small, and their cubes may be zero in f32.
-    let again = unit(again);
-    unit(matmul(again, moment)) * norm
-}
-
-/// Each row divided by its norm; a row of zeros stays.
-fn unit<B: Backend>(rows: Tensor<B, 2>) -> Tensor<B, 2> {
-    let largest = rows.clone().abs().max_dim(1).clamp_min(f32::MIN_POSITIVE);
-    let rows = rows / largest;
-    let norms = rows.clone().square().sum_dim(1).sqrt(); // [rows, 1]
-    rows / norms.clamp_min(f32::MIN_POSITIVE)
-}
 
 /// Draws `spare` candidates for each side of layer number `index`.
 pub(super) fn draw<B: Backend>(
@@ -64,6 +38,76 @@ pub(super) fn draw<B: Backend>(
         pool(Purpose::CandidatesA, n, bounds.a),
         pool(Purpose::CandidatesB, m, bounds.b),
     ]
+}
+
+/// The vectors that enter A and B of layer number `index`, `[count, length]`, where they are not those of its pools.
+pub(super) fn made<B: Backend>(
+    config: &SwitchLoraConfig,
+    index: usize,
+    switch: &LayerSwitch,
+    update: &Update<'_, B>,
+) -> [Option<Tensor<B, 2>>; 2] {
+    let layer = &update.layers.lora[index];
+    let [n, m] = layer.shape();
+    let bounds = config.factors.bounds(n, m, layer.rank());
+    match config.candidates {
+        Candidates::Drawn => [None, None],
+        Candidates::Gradient => {
+            let (seed, number) = (config.seed, update.number);
+            let random = &mut stream(seed, Purpose::Mixtures, index as u64, number);
+            let mut of = |matrix: &LayerMatrix<B>, count: usize, bound: f64| {
+                let moments = update.moments.get(&matrix.id).filter(|_| count > 0)?;
+                // The norm of a vector of uniform numbers.
+                let norm = bound * (matrix.value.dims()[1] as f64 / 3.0).sqrt();
+                Some(leading(moments.first.clone(), count, norm, random))
+            };
+            [
+                of(&layer.a, switch.a.rows.len(), bounds.a),
+                of(&layer.b, switch.b.rows.len(), bounds.b),
+            ]
+        }
+        Candidates::Fresh => {
+            let device = layer.a.value.device();
+            let of = |purpose, exchange: &Exchange, length, bound| {
+                let (count, first) = (exchange.rows.len(), exchange.number);
+                let first = u128::from(first) * length as u128;
+                let random = &mut stream_from(config.seed, purpose, index as u64, first);
+                let drawn = (count > 0).then(|| uniform(count, length, bound, random));
+                drawn.map(|drawn| Tensor::from_data(drawn, &device))
+            };
+            [
+                of(Purpose::CandidatesA, &switch.a, n, bounds.a),
+                of(Purpose::CandidatesB, &switch.b, m, bounds.b),
+            ]
+        }
+    }
+}
+
+/// Vectors of the length `norm` along the leading directions of `moment: [rank, length]`, `[count, length]`.
+///
+/// A mixture of all rows with random weights has each singular direction in proportion to its singular value; the
+/// product with `momentᵀ moment` makes that the cube.
+fn leading<B: Backend>(
+    moment: Tensor<B, 2>,
+    count: usize,
+    norm: f64,
+    random: &mut impl Rng,
+) -> Tensor<B, 2> {
+    let rank = moment.dims()[0];
+    let weights = Tensor::from_data(uniform(count, rank, 1.0, random), &moment.device());
+    let mixed = matmul(weights, moment.clone()); // [count, length]
+    let again = matmul(mixed, moment.clone().transpose()); // [count, rank]
+    // Moments are small, and their cubes may be zero in f32.
+    let again = unit(again);
+    unit(matmul(again, moment)) * norm
+}
+
+/// Each row divided by its norm; a row of zeros stays.
+fn unit<B: Backend>(rows: Tensor<B, 2>) -> Tensor<B, 2> {
+    let largest = rows.clone().abs().max_dim(1).clamp_min(f32::MIN_POSITIVE);
+    let rows = rows / largest;
+    let norms = rows.clone().square().sum_dim(1).sqrt(); // [rows, 1]
+    rows / norms.clamp_min(f32::MIN_POSITIVE)
 }
 
 /// The vectors that enter the rows of `exchange`, `[rows, length]`, where `outgoing: [rows, length]` leave.

@@ -19,13 +19,14 @@ pub(super) struct Writes<B: Backend> {
     pub a: Option<(Vec<usize>, Tensor<B, 2>)>,
     /// The same for B.
     pub b: Option<(Vec<usize>, Tensor<B, 2>)>,
-    /// The vectors that leave, on their way to the pools.
+    /// The vectors that leave, on their way to the pools, if there are pools.
     pub pools: Vec<PoolWrite<B>>,
 }
 
-/// The writes of `switch` in layer number `index`, which has these `pools`. At least one vector is exchanged.
+/// The writes of `switch` in layer number `index`, which has these `pools`, if any. At least one vector is exchanged.
 ///
-/// Where `fresh` has vectors for a side, `[k, length]`, they enter in place of those of the pool, which are lost.
+/// Where `made` has vectors for a side, `[k, length]`, they enter in place of those of the pool, which are lost. A side
+/// that has neither exchanges nothing.
 ///
 /// A and B exchange different rows in one update, so the order of the sides does not matter, and the change of the weight
 /// is one product of rank `2 k`.
@@ -33,24 +34,29 @@ pub(super) fn exchange<B: Backend>(
     index: usize,
     layer: &LoraLayer<B>,
     switch: &LayerSwitch,
-    [pool_a, pool_b]: &mut [Pool<B>; 2],
-    [fresh_a, fresh_b]: [Option<Tensor<B, 2>>; 2],
+    pools: Option<&mut [Pool<B>; 2]>,
+    [made_a, made_b]: [Option<Tensor<B, 2>>; 2],
 ) -> Writes<B> {
     let (a, b) = (&layer.a.value, &layer.b.value);
     let (mut left, mut right) = (Vec::new(), Vec::new());
     let (mut enter_a, mut enter_b) = (None, None);
-    let mut pools = Vec::new();
-    if let Some(side) = Side::of(&switch.a, a, b, pool_a, fresh_a) {
+    let mut stores = Vec::new();
+    let has_pools = pools.is_some();
+    let (pool_a, pool_b) = match pools {
+        Some([a, b]) => (Some(a), Some(b)),
+        None => (None, None),
+    };
+    if let Some(side) = Side::of(&switch.a, a, b, pool_a, made_a) {
         left.push(side.difference);
         right.push(side.counterparts);
         enter_a = Some((switch.a.rows.clone(), side.incoming));
-        pools.push(write_back(index, 0, &switch.a, &side.outgoing));
+        stores.extend(has_pools.then(|| write_back(index, 0, &switch.a, &side.outgoing)));
     }
-    if let Some(side) = Side::of(&switch.b, b, a, pool_b, fresh_b) {
+    if let Some(side) = Side::of(&switch.b, b, a, pool_b, made_b) {
         left.push(side.counterparts);
         right.push(side.difference);
         enter_b = Some((switch.b.rows.clone(), side.incoming));
-        pools.push(write_back(index, 1, &switch.b, &side.outgoing));
+        stores.extend(has_pools.then(|| write_back(index, 1, &switch.b, &side.outgoing)));
     }
     Writes {
         weight: WeightWrite::AddProduct {
@@ -59,7 +65,7 @@ pub(super) fn exchange<B: Backend>(
         },
         a: enter_a,
         b: enter_b,
-        pools,
+        pools: stores,
     }
 }
 
@@ -81,14 +87,17 @@ impl<B: Backend> Side<B> {
         exchange: &Exchange,
         side: &Tensor<B, 2>,
         other: &Tensor<B, 2>,
-        pool: &mut Pool<B>,
-        fresh: Option<Tensor<B, 2>>,
+        pool: Option<&mut Pool<B>>,
+        made: Option<Tensor<B, 2>>,
     ) -> Option<Self> {
         if exchange.rows.is_empty() {
             return None;
         }
         let outgoing = gather_rows(side, &exchange.rows);
-        let incoming = fresh.unwrap_or_else(|| incoming(pool, exchange, &outgoing));
+        let incoming = match (made, pool) {
+            (Some(made), _) => made,
+            (None, pool) => incoming(pool?, exchange, &outgoing),
+        };
         Some(Self {
             difference: outgoing.clone() - incoming.clone(),
             counterparts: gather_rows(other, &exchange.rows),

@@ -111,7 +111,6 @@ impl SideState {
     fn fits(&self, rank: usize, size: LinearShape) -> bool {
         let spare = size.shorter_side().saturating_sub(rank);
         let lengths = [self.live.len(), self.frozen.len(), self.spare.len()];
-        let walk = (self.row as usize) < rank && (self.position as usize) < spare.max(1);
-        lengths == [rank, rank, spare] && walk
+        lengths == [rank, rank, spare] && (self.row as usize) < rank
     }
 }

@@ -9,9 +9,9 @@ use super::exchange::exchange;
 use super::gain;
 use super::owner::{Owner, origins};
 use super::remarks::remarks;
-use super::walk::{Candidates, Choice, LayerSwitch, Selection};
+use super::walk::{Choice, LayerSwitch, Selection};
 use crate::config_error::{ConfigError, named};
-use crate::layers::{LayerMatrix, Layers, LoraLayer};
+use crate::layers::Layers;
 use crate::optimizer::MethodOptimizer;
 use crate::planner::{Planner, Update};
 use crate::random::{Purpose, stream};
@@ -22,7 +22,6 @@ use crate::step::{
 };
 use burn::module::AutodiffModule;
 use burn::optim::GradientsParams;
-use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use rand::Rng;
 use std::sync::Arc;
@@ -122,9 +121,9 @@ impl<B: Backend> Switching<B> {
         // The counterpart of a switched vector has moments that belong to another direction.
         let mut a = self.row_plan(&state.a, &switch.b.rows, update.number);
         let mut b = self.row_plan(&state.b, &switch.a.rows, update.number);
-        if let (Some(pools), true) = (pools.layer(index), switch.count > 0) {
-            let fresh = self.fresh(index, layer, update);
-            let writes = exchange(index, layer, switch, pools, fresh);
+        if switch.count > 0 {
+            let made = candidates::made(&self.config, index, switch, update);
+            let writes = exchange(index, layer, switch, pools.layer(index), made);
             plan.weights.insert(layer.weight.id, writes.weight);
             plan.pools.extend(writes.pools);
             (a.replaced, b.replaced) = (writes.a, writes.b);
@@ -139,39 +138,6 @@ impl<B: Backend> Switching<B> {
         }
         plan.rows.insert(layer.a.id, a);
         plan.rows.insert(layer.b.id, b);
-    }
-
-    /// The vectors that enter A and B of a layer, if they are not those of the pools.
-    fn fresh(
-        &self,
-        index: usize,
-        layer: &LoraLayer<B>,
-        update: &Update<'_, B>,
-    ) -> [Option<Tensor<B, 2>>; 2] {
-        let config = &self.config;
-        if config.candidates == Candidates::Drawn {
-            return [None, None];
-        }
-        let [n, m] = layer.shape();
-        let bounds = config.factors.bounds(n, m, layer.rank());
-        let (seed, number) = (config.seed, update.number);
-        let random = &mut stream(seed, Purpose::Mixtures, index as u64, number);
-        let mut of = |matrix: &LayerMatrix<B>, count: usize, bound: f64| {
-            let moments = update.moments.get(&matrix.id).filter(|_| count > 0)?;
-            // The norm of a vector of uniform numbers.
-            let norm = bound * (matrix.value.dims()[1] as f64 / 3.0).sqrt();
-            Some(candidates::leading(
-                moments.first.clone(),
-                count,
-                norm,
-                random,
-            ))
-        };
-        let switch = &self.last[index];
-        [
-            of(&layer.a, switch.a.rows.len(), bounds.a),
-            of(&layer.b, switch.b.rows.len(), bounds.b),
-        ]
     }
 
     /// Which rows of one side are frozen, and which are reset because their counterparts are switched, in update
@@ -256,7 +222,8 @@ impl<B: Backend> Planner<B> for Switching<B> {
             let spare = state.a.spare.len();
             // A record has none if it was saved while nothing switched.
             let pool = origin.and_then(|origin| old.take(origin));
-            let draws = pool.is_none() && switches && spare > 0;
+            let has_pools = self.config.candidates.has_pools();
+            let draws = pool.is_none() && has_pools && switches && spare > 0;
             let drawn = draws.then(|| candidates::draw(&self.config, index, layer, spare));
             pools.push(pool.or(drawn));
             self.layers.push((layer.path.clone(), state));
@@ -304,10 +271,12 @@ impl<B: Backend> Planner<B> for Switching<B> {
             let SwitchLoraConfig {
                 pools: placement,
                 pool_precision,
+                candidates,
                 ..
             } = self.config;
             let pool = |vectors| Pool::new(vectors, placement, pool_precision, device);
-            pools.push(a.zip(b).map(|(a, b)| [pool(a), pool(b)]));
+            let held = a.zip(b).filter(|_| candidates.has_pools());
+            pools.push(held.map(|(a, b)| [pool(a), pool(b)]));
             self.layers.push((path, state));
         }
     }

@@ -7,6 +7,7 @@
 
 use crate::random::{Purpose, stream};
 use crate::record::{LayerState, SideState};
+use crate::step::PoolPrecision;
 use rand::seq::index;
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +26,21 @@ pub enum Selection {
 }
 
 /// Where the vectors that a switch brings in come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Candidates {
     /// The pool of vectors that were drawn at the start, as in the paper.
     #[default]
@@ -34,6 +48,30 @@ pub enum Candidates {
     /// The leading directions of the side's first moment, which averages its gradients: random mixtures of its rows, at
     /// the length of the pool's vectors. From the pool as long as there is no moment.
     Gradient,
+    /// The next of a pool without end: each vector is drawn when it enters, as those of a pool are at the start, and one
+    /// that leaves is forgotten, since the weight has absorbed it. Nothing is kept, so the state is LoRA's and the step
+    /// counts. Until a pool would have come round once, the training is that with the pool, to the bit.
+    Fresh,
+}
+
+impl Candidates {
+    /// Every choice, as in the paper first.
+    pub const ALL: [Self; 3] = [Self::Drawn, Self::Gradient, Self::Fresh];
+
+    /// The name in configurations and reports.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
+    /// Whether spare vectors are kept in pools.
+    pub fn has_pools(self) -> bool {
+        self != Self::Fresh
+    }
+
+    /// The pools that these candidates have, where their numbers are kept in `precision`.
+    pub fn pools(self, precision: PoolPrecision) -> Option<PoolPrecision> {
+        self.has_pools().then_some(precision)
+    }
 }
 
 /// Which sides switch. One side alone is an ablation.
@@ -72,6 +110,8 @@ pub enum Source {
 /// The exchanges of one side at one update, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exchange {
+    /// The number of vectors that had entered this side before.
+    pub number: u64,
     /// Rows that are exchanged, each once.
     pub rows: Vec<usize>,
     /// The vector that enters each of `rows`.
@@ -126,28 +166,28 @@ impl SideState {
 
     /// Exchanges the next `count` rows in order with the next `count` pool positions in order.
     fn exchange_next(&mut self, count: usize) -> Exchange {
-        let (rank, spare) = (self.live.len(), self.spare.len());
-        let rows = (0..count).map(|j| (self.row as usize + j) % rank);
-        let positions = (0..count).map(|j| (self.position as usize + j) % spare);
-        let pairs: Vec<_> = rows.zip(positions).collect();
-        self.row = ((self.row as usize + count) % rank) as u32;
-        self.position = ((self.position as usize + count) % spare) as u32;
-        self.exchange(pairs)
+        let (rank, row) = (self.live.len(), self.row as usize);
+        let rows: Vec<_> = (row..row + count).map(|row| row % rank).collect();
+        self.row = ((row + count) % rank) as u32;
+        self.exchange_rows(&rows)
     }
 
     /// Exchanges these rows with the next pool positions in order.
     fn exchange_rows(&mut self, rows: &[usize]) -> Exchange {
-        let spare = self.spare.len();
-        let positions = (0..rows.len()).map(|j| (self.position as usize + j) % spare);
+        let spare = self.spare.len() as u64;
+        let positions = (self.position..).map(|position| (position % spare) as usize);
         let pairs = rows.iter().copied().zip(positions).collect();
-        self.position = ((self.position as usize + rows.len()) % spare) as u32;
         self.exchange(pairs)
     }
 
     /// Exchanges `(row, position)` pairs one after the other. A row occurs once. If a position comes again, the vector that
     /// an earlier pair left there enters.
     fn exchange(&mut self, pairs: Vec<(usize, usize)>) -> Exchange {
-        let mut exchange = Exchange::default();
+        let mut exchange = Exchange {
+            number: self.position,
+            ..Exchange::default()
+        };
+        self.position += pairs.len() as u64;
         for (j, (row, position)) in pairs.into_iter().enumerate() {
             let earlier = exchange.stores.iter_mut().find(|s| s.0 == position);
             exchange.incoming.push(match earlier {

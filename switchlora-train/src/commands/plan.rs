@@ -8,7 +8,7 @@ use crate::say::answer;
 use anyhow::Result;
 use clap::Args;
 use std::process::ExitCode;
-use switchlora_core::PoolPrecision;
+use switchlora_core::{Candidates, PoolPrecision};
 
 /// Arguments of `plan`.
 #[derive(Args, Debug)]
@@ -30,6 +30,9 @@ pub struct PlanArgs {
     /// Dtype of the frozen weights in memory.
     #[arg(long, value_parser = flags::precision(), default_value_t)]
     frozen: Precision,
+    /// Where SwitchLoRA's candidate vectors come from.
+    #[arg(long, value_parser = flags::candidates(), default_value_t)]
+    candidates: Candidates,
     /// In how many bits the numbers of SwitchLoRA's candidate vectors are kept.
     #[arg(long, value_parser = flags::pool_precision(), default_value_t)]
     pool_precision: PoolPrecision,
@@ -66,7 +69,7 @@ pub fn run(args: PlanArgs) -> Result<ExitCode> {
     let plan = Plan::new(&args.model, &config, Some(rank), &methods)?;
     let plan = plan
         .with_frozen(args.frozen)
-        .with_pools(args.pool_precision);
+        .with_pools(args.candidates, args.pool_precision);
     let plan = match args.plain {
         true => plan.with_plain_weights(),
         false => plan,

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
-use switchlora_core::{Method, PoolPrecision, Precision};
+use switchlora_core::{Candidates, Method, PoolPrecision, Precision};
 
 /// Parses a method by its name.
 pub fn method() -> impl TypedValueParser<Value = Method> {
@@ -30,6 +30,18 @@ pub fn pool_precision() -> impl TypedValueParser<Value = PoolPrecision> {
             precision.name(),
             "8-bit integers with a scale for each vector",
         ),
+    }))
+}
+
+/// Parses the origin of candidate vectors by its name.
+pub fn candidates() -> impl TypedValueParser<Value = Candidates> {
+    one_of(Candidates::ALL.map(|candidates| {
+        let help = match candidates {
+            Candidates::Drawn => "pools of vectors drawn at the start, as in the paper",
+            Candidates::Gradient => "the leading directions of the gradient, and pools",
+            Candidates::Fresh => "drawn when they enter, without pools",
+        };
+        (candidates.name(), help)
     }))
 }
 

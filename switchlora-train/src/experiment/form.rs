@@ -34,7 +34,8 @@ impl Experiment {
         let (shape, layers) = (model.shape(), &method.layers);
         let (rank, others) = (self.rank.unwrap_or(0), shape.other_parameters);
         let cost = self.method.cost(&shape, rank).with_frozen(layers.frozen);
-        let cost = cost.with_pools(layers.pool_precision, shape.spare_vectors(rank));
+        let pools = layers.candidates.pools(layers.pool_precision);
+        let cost = cost.with_pools(pools, shape.spare_vectors(rank));
         let cost = match layers.orthogonal {
             Some(_) if self.method.freezes() => cost.with_orthogonal_factors(others),
             _ => cost,

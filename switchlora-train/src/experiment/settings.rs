@@ -57,7 +57,8 @@ pub struct SwitchSettings {
     pub keep_second_moments: bool,
     /// Updates over which the learning rate of a switched vector's counterpart rises from zero after the switch.
     pub warmup: u32,
-    /// Where the vectors that a switch brings in come from: `drawn` or `gradient`.
+    /// Where the vectors that a switch brings in come from: `drawn` (from pools, as in the paper), `gradient`, or `fresh`
+    /// (drawn at the switch, without pools).
     pub candidates: Candidates,
     /// Orthogonal steps for the factors, with the settings of `[muon]`, in place of AdamW's; also of method `lora`.
     pub orthogonal: bool,

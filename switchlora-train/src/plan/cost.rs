@@ -6,7 +6,7 @@ use crate::model::{LlamaConfig, LlamaConfigError};
 use serde::Serialize;
 use serde_json::{Value, json};
 use switchlora_core::cost::Cost;
-use switchlora_core::{ConfigError, PoolPrecision, Precision};
+use switchlora_core::{Candidates, ConfigError, PoolPrecision, Precision};
 
 /// The cost of each method on one model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -19,6 +19,8 @@ pub struct Plan {
     pub rank: Option<usize>,
     /// Dtype of the frozen weights in memory.
     pub frozen: Precision,
+    /// Where the candidate vectors come from.
+    pub candidates: Candidates,
     /// In how many bits the numbers of the candidate vectors are kept.
     pub pool_precision: PoolPrecision,
     /// Whether the optimizer holds the factors beside plain weights.
@@ -123,6 +125,7 @@ impl Plan {
             config: config.clone(),
             rank,
             frozen: Precision::F32,
+            candidates: Candidates::Drawn,
             pool_precision: PoolPrecision::F32,
             plain: false,
             batch: None,
@@ -139,12 +142,12 @@ impl Plan {
         self.derived()
     }
 
-    /// Returns the plan with the numbers of the candidate vectors in as many bits.
-    pub fn with_pools(mut self, precision: PoolPrecision) -> Self {
-        self.pool_precision = precision;
+    /// Returns the plan with these candidate vectors, their numbers in as many bits.
+    pub fn with_pools(mut self, candidates: Candidates, precision: PoolPrecision) -> Self {
+        (self.candidates, self.pool_precision) = (candidates, precision);
         let vectors = self.config.shape().spare_vectors(self.rank.unwrap_or(0));
         for row in &mut self.rows {
-            row.cost = row.cost.with_pools(precision, vectors);
+            row.cost = row.cost.with_pools(candidates.pools(precision), vectors);
         }
         self.derived()
     }

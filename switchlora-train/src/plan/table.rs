@@ -57,6 +57,7 @@ impl fmt::Display for Plan {
             Precision::Bf16 => Some("frozen weights are bf16, "),
         };
         let pools = match self.pool_precision {
+            _ if !self.candidates.has_pools() => None,
             PoolPrecision::F32 => None,
             PoolPrecision::Bf16 => Some("pools bf16, "),
             PoolPrecision::Int8 => Some("pools 8-bit integers, "),
