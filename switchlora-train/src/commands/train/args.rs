@@ -6,6 +6,7 @@ use crate::model::{Recompute, WeightInit};
 use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use switchlora_core::{Candidates, PoolPrecision};
 
 /// Arguments of `train`, and as serialized the keys of the experiment that they set.
 #[derive(Args, Debug, Default, Serialize)]
@@ -61,6 +62,14 @@ pub struct TrainArgs {
     #[arg(long)]
     #[serde(rename = "switch.interval")]
     interval: Option<f64>,
+    /// SwitchLoRA: where the vectors that enter come from.
+    #[arg(long, value_parser = flags::candidates())]
+    #[serde(rename = "switch.candidates")]
+    candidates: Option<Candidates>,
+    /// SwitchLoRA: in how many bits the numbers of the candidate vectors in pools are kept.
+    #[arg(long, value_parser = flags::pool_precision())]
+    #[serde(rename = "switch.pool_precision")]
+    pool_precision: Option<PoolPrecision>,
     /// ReLoRA: updates between two restarts; a quarter of the steps unless given.
     #[arg(long)]
     #[serde(rename = "relora.cycle")]
