@@ -154,3 +154,18 @@ fn a_training_with_pools_goes_on_without_them() {
     run.train(5);
     assert!(run.record().layers[0].candidates_a.is_some());
 }
+
+#[test]
+fn a_count_of_vectors_that_no_training_reaches_is_a_damaged_state() {
+    let mut run = Run::new(10, 12, &config(4, Candidates::Fresh, 7));
+    run.train(5);
+    let load = |position: u64| {
+        let mut saved = Optimizer::<Layer, B>::to_record(&run.optimizer);
+        saved.0.layers[0].state.b.position = position;
+        let empty = ClipGradNorm::new(1.0, config(4, Candidates::Fresh, 7).optimizer());
+        let mut loaded: Optimized = Optimizer::<Layer, B>::load_record(empty, saved);
+        loaded.inner_mut().try_prepare(&run.layer)
+    };
+    assert!(load(1 << 40).is_ok());
+    assert!(load(u64::MAX).is_err());
+}

@@ -11,6 +11,9 @@ use crate::step::Pools;
 use burn::module::ParamId;
 use burn::tensor::backend::Backend;
 
+/// More vectors than any training lets enter.
+const MOST_ENTERED: u64 = 1 << 48;
+
 /// The factors that a state belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
@@ -111,6 +114,7 @@ impl SideState {
     fn fits(&self, rank: usize, size: LinearShape) -> bool {
         let spare = size.shorter_side().saturating_sub(rank);
         let lengths = [self.live.len(), self.frozen.len(), self.spare.len()];
-        lengths == [rank, rank, spare] && (self.row as usize) < rank
+        let walk = (self.row as usize) < rank && self.position <= MOST_ENTERED;
+        lengths == [rank, rank, spare] && walk
     }
 }

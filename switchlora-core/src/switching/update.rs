@@ -121,9 +121,11 @@ impl<B: Backend> Switching<B> {
         // The counterpart of a switched vector has moments that belong to another direction.
         let mut a = self.row_plan(&state.a, &switch.b.rows, update.number);
         let mut b = self.row_plan(&state.b, &switch.a.rows, update.number);
-        if switch.count > 0 {
+        let pools = pools.layer(index);
+        let has_candidates = pools.is_some() || !self.config.candidates.has_pools();
+        if has_candidates && switch.count > 0 {
             let made = candidates::made(&self.config, index, switch, update);
-            let writes = exchange(index, layer, switch, pools.layer(index), made);
+            let writes = exchange(index, layer, switch, pools, made);
             plan.weights.insert(layer.weight.id, writes.weight);
             plan.pools.extend(writes.pools);
             (a.replaced, b.replaced) = (writes.a, writes.b);
