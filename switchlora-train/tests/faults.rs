@@ -177,6 +177,8 @@ fn every_method_resumes_bit_for_bit_on_each_cpu_backend() {
         "--config bf16.toml --backend flex",
         "--precision bf16 --backend flex",
         "--frozen bf16 --backend flex",
+        "--config host.toml --candidates fresh",
+        "--config orthogonal.toml --candidates fresh --plain",
     ];
     for (number, method) in runs.into_iter().enumerate() {
         let backend = ["flex", "ndarray"][number % 2];
