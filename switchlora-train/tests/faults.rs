@@ -278,6 +278,28 @@ fn a_resumed_run_says_what_has_changed_and_refuses_what_would_change_its_state()
 }
 
 #[test]
+fn a_config_that_was_cut_at_a_line_is_completed_from_the_checkpoint() {
+    let place = Place::new();
+    let flags = "--method switchlora --lr 3e-3 --interval 12 --warmup 3 --seed 5 --out";
+    for out in ["whole", "cut"] {
+        let output = place.train(&format!("{flags} {out}"));
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+    let config = place.path("cut/config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    for lines in [0, 1, 9, text.lines().count() / 2, text.lines().count()] {
+        let cut: Vec<&str> = text.lines().take(lines).collect();
+        fs::write(&config, cut.join("\n")).unwrap();
+        let newest = checkpoint::list(&place.path("cut")).unwrap().pop().unwrap();
+        fs::remove_dir_all(newest.1).unwrap();
+        let output = place.run("train --out cut --resume --no-tui");
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(!stdout(&output).contains("changed"), "{}", stdout(&output));
+        assert_eq!(place.checkpoint("whole"), place.checkpoint("cut"));
+    }
+}
+
+#[test]
 fn a_run_resumes_from_its_directory_alone_wherever_it_is_started() {
     let place = Place::new();
     for folder in ["elsewhere", "texts", "began"] {

@@ -5,6 +5,7 @@ use super::error::ExperimentError;
 use super::values::table;
 use crate::at_path::AtPath;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -15,14 +16,19 @@ impl Experiment {
     ///
     /// The file cannot be read, is not TOML, or has an unknown key or a value of another type.
     pub fn from_file(path: &Path) -> Result<Self, ExperimentError> {
-        let text = std::fs::read_to_string(path).map_err(|reason| ExperimentError::Read {
-            path: path.to_path_buf(),
-            reason,
-        })?;
-        toml::from_str(&text).map_err(|error: toml::de::Error| {
-            let reason = error.to_string().trim_end().to_owned();
-            ExperimentError::Toml(AtPath::new(path, reason))
-        })
+        parsed(path, &text_of(path)?)
+    }
+
+    /// As [`from_file`](Self::from_file), but keys that the file leaves out have the values of this experiment.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`from_file`](Self::from_file).
+    pub fn with_file(&self, path: &Path) -> Result<Self, ExperimentError> {
+        let text = text_of(path)?;
+        // Errors name lines of the file, which the two together no longer have.
+        parsed::<Self>(path, &text)?;
+        self.with(&parsed::<Table>(path, &text)?)
     }
 
     /// The experiment with other values for some keys: those of `flags` that are not `None`.
@@ -36,6 +42,20 @@ impl Experiment {
             reason: error.to_string(),
         })
     }
+}
+
+fn text_of(path: &Path) -> Result<String, ExperimentError> {
+    std::fs::read_to_string(path).map_err(|reason| ExperimentError::Read {
+        path: path.to_path_buf(),
+        reason,
+    })
+}
+
+fn parsed<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, ExperimentError> {
+    toml::from_str(text).map_err(|error| {
+        let reason = error.to_string().trim_end().to_owned();
+        ExperimentError::Toml(AtPath::new(path, reason))
+    })
 }
 
 /// `base` with the values of `over` in place of its own, table by table. In `over`, the key `table.key` stands for the key of

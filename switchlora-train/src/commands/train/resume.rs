@@ -62,13 +62,12 @@ pub(super) fn begin(args: &TrainArgs, out: &Path) -> Result<(Experiment, Resumed
     let given = match &args.config {
         Some(file) => Some(args.of_file(file)?),
         None if config.exists() => {
-            let given = Experiment::from_file(&config);
+            // What the file lacks, for it may have been cut, is as it was.
             let without = "correct the file, or remove it to go on with the settings of the newest checkpoint";
-            let given = match from.is_some() {
-                true => given.context(without)?,
-                false => given?,
-            };
-            Some(given)
+            Some(match &from {
+                Some(from) => from.state.experiment.with_file(&config).context(without)?,
+                None => Experiment::from_file(&config)?,
+            })
         }
         None => None,
     };
