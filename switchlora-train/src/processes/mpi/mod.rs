@@ -113,12 +113,14 @@ impl Mpi {
             thread::sleep(Duration::from_millis(1));
         }
         let lost: Vec<usize> = missed.difference(&alive).copied().collect();
-        self.silent(match (missed.contains(&self.rank), lost.is_empty()) {
+        self.silent(match (lost.is_empty(), missed.contains(&self.rank)) {
+            // Also if this one was missed too, as one is that waits in the exchange before: the others know that it lives,
+            // and may count on it to report.
+            (false, _) => lost,
             // The others have missed this one, which was stopped and goes on.
-            (true, _) => vec![self.rank],
-            (false, false) => lost,
+            (true, true) => vec![self.rank],
             // If all of them live, the time limit is too short for one.
-            (false, true) => ranks,
+            (true, false) => ranks,
         })
     }
 
