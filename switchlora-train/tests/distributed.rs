@@ -11,6 +11,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::fs;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 use switchlora_train::checkpoint;
@@ -350,6 +351,22 @@ fn signal(process: i32, signal: i32) {
     unsafe { libc::kill(process, signal) };
 }
 
+/// The output of `mpirun`, none of whose processes is left.
+fn output_of(mpirun: Child) -> Output {
+    let launcher = mpirun.id() as i32;
+    let (ended, ending) = channel::<()>();
+    let watch = std::thread::spawn(move || {
+        // That of Open MPI 4.1 sometimes waits at its end for a lock that it holds itself.
+        if ending.recv_timeout(Duration::from_secs(30)) == Err(RecvTimeoutError::Timeout) {
+            signal(launcher, libc::SIGKILL);
+        }
+    });
+    let output = mpirun.wait_with_output().unwrap();
+    drop(ended);
+    watch.join().unwrap();
+    output
+}
+
 /// Lets `times` mishaps of each kind happen at random moments; the run must end as if none had.
 fn mishaps(times: usize) {
     let _alone = ALONE
@@ -392,7 +409,7 @@ fn mishaps(times: usize) {
         std::thread::sleep(Duration::from_secs(3));
         // A process that is stopped after the others have heard that all is well keeps the launcher waiting.
         signal(process, libc::SIGCONT);
-        let output = child.wait_with_output().unwrap();
+        let output = output_of(child);
         if output.status.success() && mishap == Mishap::Stopped {
             assert_eq!(saved(&place), Some(STEPS));
             fs::remove_dir_all(place.path("run")).unwrap();
