@@ -2,7 +2,8 @@
 //! for a switch in their place.
 
 use super::config::SwitchLoraConfig;
-use super::walk::{Candidates, Exchange, LayerSwitch, Source};
+use super::origin::Candidates;
+use super::walk::{Exchange, LayerSwitch, Source};
 use crate::init::uniform;
 use crate::layers::{LayerMatrix, LoraLayer};
 use crate::planner::Update;

@@ -1,8 +1,9 @@
 //! One configuration for layers and optimizer. What belongs to a layer (rank, scale, precision) the optimizer takes from
 //! the layer; what belongs to the training (schedule, freeze, AdamW) from here.
 
+use super::origin::Candidates;
 use super::schedule::SwitchSchedule;
-use super::walk::{Candidates, Selection, Sides};
+use super::walk::{Selection, Sides};
 use crate::config_error::{ConfigError, in_range};
 use crate::linear::{FactorInit, SwitchLoraLinearConfig, validate_alpha};
 use crate::step::{AdamWConfig, MuonConfig, PoolPlacement, PoolPrecision};
