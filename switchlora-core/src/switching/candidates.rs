@@ -11,7 +11,7 @@ use crate::random::{Purpose, stream, stream_from};
 use crate::record::HeldVectors;
 use crate::step::Pool;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Int, Tensor, TensorData};
 use rand::Rng;
 use switchlora_ops::matmul;
 
@@ -22,22 +22,34 @@ pub(super) fn draw<B: Backend>(
     layer: &LoraLayer<B>,
     spare: usize,
 ) -> [Pool<B>; 2] {
-    let [n, m] = layer.shape();
-    let bounds = config.factors.bounds(n, m, layer.rank());
     let device = layer.a.value.device();
-    let pool = |purpose, length, bound| {
-        let random = &mut stream(config.seed, purpose, index as u64, 0);
-        let vectors = uniform(spare, length, bound, random);
+    drawn(config, index, layer, [(0, spare); 2]).map(|vectors| {
         Pool::new(
             HeldVectors::exact(vectors),
             config.pools,
             config.pool_precision,
             &device,
         )
+    })
+}
+
+/// Candidates of A and B of layer number `index`, `[count, length]`: for each side, `count` from the one of this number on.
+fn drawn<B: Backend>(
+    config: &SwitchLoraConfig,
+    index: usize,
+    layer: &LoraLayer<B>,
+    [a, b]: [(u64, usize); 2],
+) -> [TensorData; 2] {
+    let [n, m] = layer.shape();
+    let bounds = config.factors.bounds(n, m, layer.rank());
+    let of = |purpose, (first, count): (u64, usize), length, bound| {
+        let first = u128::from(first) * length as u128;
+        let random = &mut stream_from(config.seed, purpose, index as u64, first);
+        uniform(count, length, bound, random)
     };
     [
-        pool(Purpose::CandidatesA, n, bounds.a),
-        pool(Purpose::CandidatesB, m, bounds.b),
+        of(Purpose::CandidatesA, a, n, bounds.a),
+        of(Purpose::CandidatesB, b, m, bounds.b),
     ]
 }
 
@@ -49,11 +61,11 @@ pub(super) fn made<B: Backend>(
     update: &Update<'_, B>,
 ) -> [Option<Tensor<B, 2>>; 2] {
     let layer = &update.layers.lora[index];
-    let [n, m] = layer.shape();
-    let bounds = config.factors.bounds(n, m, layer.rank());
     match config.candidates {
         Candidates::Drawn => [None, None],
         Candidates::Gradient => {
+            let [n, m] = layer.shape();
+            let bounds = config.factors.bounds(n, m, layer.rank());
             let (seed, number) = (config.seed, update.number);
             let random = &mut stream(seed, Purpose::Mixtures, index as u64, number);
             let mut of = |matrix: &LayerMatrix<B>, count: usize, bound: f64| {
@@ -69,17 +81,11 @@ pub(super) fn made<B: Backend>(
         }
         Candidates::Fresh => {
             let device = layer.a.value.device();
-            let of = |purpose, exchange: &Exchange, length, bound| {
-                let (count, first) = (exchange.rows.len(), exchange.number);
-                let first = u128::from(first) * length as u128;
-                let random = &mut stream_from(config.seed, purpose, index as u64, first);
-                let drawn = (count > 0).then(|| uniform(count, length, bound, random));
-                drawn.map(|drawn| Tensor::from_data(drawn, &device))
-            };
-            [
-                of(Purpose::CandidatesA, &switch.a, n, bounds.a),
-                of(Purpose::CandidatesB, &switch.b, m, bounds.b),
-            ]
+            let sides = [&switch.a, &switch.b].map(|side| (side.number, side.rows.len()));
+            drawn(config, index, layer, sides).map(|vectors| {
+                let any = vectors.num_elements() > 0;
+                any.then(|| Tensor::from_data(vectors, &device))
+            })
         }
     }
 }
