@@ -262,8 +262,21 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> GuardedOptimizer<M, B> for Method
         &mut self,
         learning_rate: LearningRate,
         module: M,
+        gradients: GradientsParams,
+        guard: Guard<B::InnerBackend>,
+    ) -> M {
+        self.step_guarded_among(learning_rate, module, gradients, guard, &mut |module| {
+            module
+        })
+    }
+
+    fn step_guarded_among(
+        &mut self,
+        learning_rate: LearningRate,
+        module: M,
         mut gradients: GradientsParams,
         guard: Guard<B::InnerBackend>,
+        exchange: &mut dyn FnMut(M) -> M,
     ) -> M {
         assert!(
             (learning_rate as f32).is_finite(),
@@ -287,7 +300,8 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> GuardedOptimizer<M, B> for Method
         let trained = layers.trained();
         // The commit must be the only owner of what it writes to.
         drop(layers);
-        let mut module = self.commit(learning_rate, module, gradients, guard, trained, plan);
+        let module = self.commit(learning_rate, module, gradients, guard, trained, plan);
+        let mut module = exchange(module);
         if is_final {
             let layers = self.layers(&module);
             let Host { method, progress } = &mut *self.host;

@@ -346,3 +346,13 @@ fn an_interrupt_saves_the_work_and_a_resumed_run_ends_as_if_there_had_been_none(
         assert_eq!(place.checkpoint("whole"), place.checkpoint(&out));
     }
 }
+
+#[test]
+fn a_run_goes_on_with_its_command_although_that_names_what_its_method_has_no_use_for() {
+    let place = Place::new();
+    let command = "--method full --rank 4 --plain --frozen bf16 --out run --lr-decay constant";
+    let begun = place.run(&train_arguments(command));
+    assert!(begun.status.success(), "{}", stderr(&begun));
+    let resumed = place.run(&train_arguments(&format!("{command} --steps 14 --resume")));
+    assert!(resumed.status.success(), "{}", stderr(&resumed));
+}

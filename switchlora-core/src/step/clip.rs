@@ -4,13 +4,14 @@
 use super::deferred::Deferred;
 use super::guard::{Guard, GuardedOptimizer};
 use super::join::join;
+use super::squares::SumOfSquares;
 use super::verdict::{decide_later, decide_now};
 use crate::config_error::{in_range, insist};
-use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
+use burn::module::AutodiffModule;
 use burn::optim::{GradientsParams, LearningRate, MultiGradientsParams, Optimizer};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use switchlora_ops::{computes_at_once, in_pool, sum_of_squares};
+use switchlora_ops::{computes_at_once, in_pool};
 
 /// Clips the norm over ALL gradients together, and refuses an update whose norm is not finite.
 ///
@@ -99,6 +100,47 @@ impl<O> ClipGradNorm<O> {
         in_pool::<B, _>(|| self.step_here(learning_rate, module, gradients, Some(loss)))
     }
 
+    /// As [`step_with_loss`](Self::step_with_loss), where `gradients` are only some of those that are clipped together: other
+    /// processes have the others, and update those parameters.
+    ///
+    /// `squares: [gradients]` has the [sum of squares](crate::sum_of_gradient_squares) of every one of them, in the order of
+    /// the module's walk. `exchange` sends the parameters that have been updated here to the other processes, and returns the
+    /// module with those that they have updated. It is called once in each update, also in a refused one.
+    pub fn step_among<M, B>(
+        &mut self,
+        learning_rate: LearningRate,
+        module: M,
+        gradients: GradientsParams,
+        loss: Tensor<B::InnerBackend, 1>,
+        squares: Tensor<B::InnerBackend, 1>,
+        exchange: impl FnOnce(M) -> M + Send,
+    ) -> M
+    where
+        M: AutodiffModule<B>,
+        B: AutodiffBackend,
+        O: GuardedOptimizer<M, B>,
+    {
+        in_pool::<B, _>(|| {
+            let guard = self.decide(squares.sum(), Some(loss));
+            let mut exchange = Some(exchange);
+            let mut once = |module| match exchange.take() {
+                Some(exchange) => exchange(module),
+                None => module,
+            };
+            let module = match guard.is_refused() {
+                true => module,
+                false => self.inner.step_guarded_among(
+                    learning_rate,
+                    module,
+                    gradients,
+                    guard,
+                    &mut once,
+                ),
+            };
+            once(module)
+        })
+    }
+
     fn step_here<M, B>(
         &mut self,
         learning_rate: LearningRate,
@@ -112,10 +154,7 @@ impl<O> ClipGradNorm<O> {
         O: GuardedOptimizer<M, B>,
     {
         let (gradients, own) = self.inner.own_gradients(&module, gradients);
-        let mut sum = SumOfSquares::<B> {
-            gradients: &gradients,
-            squares: Vec::new(),
-        };
+        let mut sum = SumOfSquares::<B>::of(&gradients);
         module.visit(&mut sum);
         own.into_iter().for_each(|id| sum.add::<2>(id));
         let guard = match sum.squares.len() {
@@ -177,28 +216,5 @@ where
     fn load_record(mut self, (inner, skipped): Self::Record) -> Self {
         self.inner = self.inner.load_record(inner);
         self.with_skipped(skipped)
-    }
-}
-
-/// Collects the sum of squares of each gradient, `[1]` each.
-struct SumOfSquares<'a, B: AutodiffBackend> {
-    gradients: &'a GradientsParams,
-    squares: Vec<Tensor<B::InnerBackend, 1>>,
-}
-
-impl<B: AutodiffBackend> SumOfSquares<'_, B> {
-    fn add<const D: usize>(&mut self, id: ParamId) {
-        if let Some(gradient) = self.gradients.get::<B::InnerBackend, D>(id) {
-            let rows = gradient.dims()[0].max(1);
-            let columns = gradient.shape().num_elements() / rows;
-            self.squares
-                .push(sum_of_squares(gradient.reshape([rows, columns])));
-        }
-    }
-}
-
-impl<B: AutodiffBackend> ModuleVisitor<B> for SumOfSquares<'_, B> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        self.add::<D>(param.id);
     }
 }

@@ -31,6 +31,20 @@ pub trait GuardedOptimizer<M: AutodiffModule<B>, B: AutodiffBackend>: Optimizer<
         gradients: GradientsParams,
         guard: Guard<B::InnerBackend>,
     ) -> M;
+
+    /// As [`step_guarded`](Self::step_guarded), where other processes update the parameters that have no gradient here.
+    /// `exchange` returns the module with these. It is called once the others have been updated, before anything that follows
+    /// from the new values; not where the update is refused at once.
+    fn step_guarded_among(
+        &mut self,
+        learning_rate: LearningRate,
+        module: M,
+        gradients: GradientsParams,
+        guard: Guard<B::InnerBackend>,
+        exchange: &mut dyn FnMut(M) -> M,
+    ) -> M {
+        exchange(self.step_guarded(learning_rate, module, gradients, guard))
+    }
 }
 
 /// The decision about one update.

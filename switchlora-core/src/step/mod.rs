@@ -15,6 +15,7 @@ mod orthogonal;
 mod plan;
 mod pool;
 mod speculative;
+mod squares;
 mod verdict;
 
 pub use adamw::{AdamWConfig, BiasCorrection};
@@ -24,6 +25,7 @@ pub use groups::Group;
 pub use guard::{Guard, GuardedOptimizer};
 pub use orthogonal::MuonConfig;
 pub use pool::{PoolPlacement, PoolPrecision};
+pub use squares::sum_of_gradient_squares;
 
 pub(crate) use adamw::AdamW;
 pub(crate) use commit::{Commit, Here};

@@ -33,7 +33,7 @@ pub use history::{
 };
 pub use manifest::MANIFEST;
 pub use open::Checkpoint;
-pub use record::{join, split};
+pub use record::{ParameterState, join, parameter_of, split};
 pub use state::{Evaluation, FORMAT, OptimizerState, State};
 pub use tensors::{FileTensor, Tensors, read_tensors, write_tensors};
 pub(crate) use tensors::{header, read_header};

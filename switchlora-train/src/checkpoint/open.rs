@@ -94,32 +94,38 @@ impl Checkpoint {
     /// The file differs from its checksum.
     pub fn model(&self) -> Result<Tensors, Fault> {
         match &self.held {
-            None => self.tensors(MODEL, open(&self.path, MODEL)?),
+            None => self.tensors(MODEL, open(&self.path, MODEL)?, |_| true),
             Some(file) => {
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
                 file.rewind().map_err(|error| unread(MODEL, error))?;
-                self.tensors(MODEL, &*file)
+                self.tensors(MODEL, &*file, |_| true)
             }
         }
     }
 
-    /// Moments and candidate vectors.
+    /// Moments and candidate vectors, those whose names are `wanted`.
     ///
     /// # Errors
     ///
     /// The file differs from its checksum.
-    pub fn optimizer(&self) -> Result<Tensors, Fault> {
-        self.tensors(OPTIMIZER, open(&self.path, OPTIMIZER)?)
+    pub fn optimizer(&self, wanted: impl Fn(&str) -> bool) -> Result<Tensors, Fault> {
+        self.tensors(OPTIMIZER, open(&self.path, OPTIMIZER)?, wanted)
     }
 
-    fn tensors(&self, name: &str, file: impl Borrow<File>) -> Result<Tensors, Fault> {
+    fn tensors(
+        &self,
+        name: &str,
+        file: impl Borrow<File>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Tensors, Fault> {
         let file: &File = file.borrow();
         let length = file.metadata().map_err(|error| unread(name, error))?.len();
         let mut reader = Hashing::new(io::BufReader::with_capacity(1 << 20, file));
-        let tensors = read_tensors(&mut reader, length).map_err(|reason| Fault::Content {
-            file: name.to_owned(),
-            reason,
-        })?;
+        let tensors =
+            read_tensors(&mut reader, length, wanted).map_err(|reason| Fault::Content {
+                file: name.to_owned(),
+                reason,
+            })?;
         check(&self.manifest, name, &reader.finish().1)?;
         Ok(tensors)
     }

@@ -1,6 +1,6 @@
 //! The optimizer's record by parameter names: tensors for one file, host state for another.
 
-use super::{OptimizerState, Tensors};
+use super::{OptimizerState, Snapshot, Tensors};
 use crate::model::NamedTensor;
 use burn::module::ParamId;
 use std::collections::BTreeMap;
@@ -58,6 +58,50 @@ pub fn split(record: OptimizerRecord, names: &[NamedTensor]) -> (Tensors, Optimi
         state.layers.push((layer.path, layer.state));
     }
     (tensors, state)
+}
+
+/// The tensors that belong to one parameter, after its name; pools belong to layers.
+const OF_PARAMETERS: [&str; 4] = ["first", "second", "projection", "velocity"];
+
+/// The name of the parameter that a tensor of an optimizer belongs to; `None` for those of layers.
+pub fn parameter_of(tensor: &str) -> Option<&str> {
+    let (parameter, kind) = tensor.rsplit_once('.')?;
+    OF_PARAMETERS.contains(&kind).then_some(parameter)
+}
+
+/// What an optimizer keeps for single parameters: moments and step counts, projections and velocities.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ParameterState {
+    /// By name.
+    pub tensors: Tensors,
+    /// Step counts by parameter.
+    pub counts: BTreeMap<String, Vec<u32>>,
+    /// Projections that could not be computed so far.
+    pub failed_projections: u64,
+}
+
+impl Snapshot {
+    /// Takes out what belongs to single parameters. The rest is the same on all processes.
+    pub fn take_parameters(&mut self) -> ParameterState {
+        let tensors = std::mem::take(&mut self.optimizer);
+        let of_parameter = |(name, _): &(String, _)| parameter_of(name).is_some();
+        let (tensors, rest) = tensors.into_iter().partition(of_parameter);
+        self.optimizer = rest;
+        let state = &mut self.state.optimizer;
+        ParameterState {
+            tensors,
+            counts: std::mem::take(&mut state.counts),
+            failed_projections: std::mem::take(&mut state.failed_projections),
+        }
+    }
+
+    /// Adds what belongs to other parameters.
+    pub fn add_parameters(&mut self, other: ParameterState) {
+        self.optimizer.extend(other.tensors);
+        let state = &mut self.state.optimizer;
+        state.counts.extend(other.counts);
+        state.failed_projections += other.failed_projections;
+    }
 }
 
 /// The names of the factors beside a layer's weight, as where the layer has them itself.

@@ -119,7 +119,8 @@ mod tests {
 "experiment": {"method": "switchlora", "model": "tiny", "rank": 32, "plain": false, "steps": 60, "batch_size": 8,
 "accumulation": 1, "sequence_length": 128, "lr": 0.01, "projection_lr": 0.01, "init": "range",
 "seed": 0, "data": [], "validation": [], "weights": [],
-"field": "text", "tokenizer": null, "backend": "flex", "device": 0, "precision": "f32", "frozen": "f32", "reduce": "f32", "recompute": "nothing",
+"field": "text", "tokenizer": null, "backend": "flex", "device": 0, "precision": "f32", "frozen": "f32", "reduce": "f32", "moments": "whole",
+"recompute": "nothing",
 "eval_every": 20, "eval_sequences": 128, "checkpoint_every": 30, "keep": 5, "clip": 1.0, "warm_start": null,
 "warm_start_lr": null, "schedule": {"decay": "cosine", "warmup": 3, "minimum": 0.1}, "switch": {"interval":
 40.0, "ratio": 0.1, "fixed": false, "freeze": 5, "selection": "contiguous", "sides": "both", "reset_moments":
@@ -194,6 +195,7 @@ true, "reset_counts": true, "keep_second_moments": false, "warmup": 0, "candidat
                     "projection_lr",
                     "init",
                     "muon",
+                    "moments",
                     "recompute",
                     "task",
                 ][..],

@@ -83,14 +83,18 @@ pub fn write_tensors<T: FileTensor>(
     Ok(())
 }
 
-/// Reads a file of f32, bf16 and i8 tensors with `length` bytes.
+/// Reads a file of f32, bf16 and i8 tensors with `length` bytes, and keeps those whose names are `wanted`.
 ///
 /// It never allocates more than the file could fill.
 ///
 /// # Errors
 ///
 /// The defect of the file.
-pub fn read_tensors(mut reader: impl Read, length: u64) -> Result<Tensors, String> {
+pub fn read_tensors(
+    mut reader: impl Read,
+    length: u64,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Tensors, String> {
     let (metadata, _) = read_header(&mut reader, length)?;
     let mut tensors = Tensors::new();
     for name in metadata.offset_keys() {
@@ -98,6 +102,11 @@ pub fn read_tensors(mut reader: impl Read, length: u64) -> Result<Tensors, Strin
             continue;
         };
         let what = format!("tensor {name}");
+        if !wanted(&name) {
+            let (start, end) = info.data_offsets;
+            skip(&mut reader, (end - start) as u64, &what)?;
+            continue;
+        }
         let shape = info.shape.clone();
         let data = match info.dtype {
             Dtype::F32 => TensorData::new(numbers::<f32>(&mut reader, &shape, &what)?, shape),
@@ -119,6 +128,16 @@ fn numbers<T: bytemuck::Pod>(
     let mut numbers = vec![T::zeroed(); shape.iter().product()];
     fill(reader, bytemuck::cast_slice_mut(&mut numbers), what)?;
     Ok(numbers)
+}
+
+/// Reads and forgets `length` bytes, so that a check sum of the file has them too.
+fn skip(reader: impl Read, length: u64, what: &str) -> Result<(), String> {
+    let skipped = io::copy(&mut reader.take(length), &mut io::sink());
+    match skipped {
+        Ok(skipped) if skipped == length => Ok(()),
+        Ok(_) => Err(format!("cannot read {what}: the file ends in it")),
+        Err(error) => Err(format!("cannot read {what}: {error}")),
+    }
 }
 
 /// The dtype of a file for that of a tensor.
@@ -228,7 +247,7 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Result<Tensors, String> {
-        read_tensors(bytes, bytes.len() as u64)
+        read_tensors(bytes, bytes.len() as u64, |_| true)
     }
 
     /// Bit for bit: not-a-number is not equal to itself.
@@ -243,6 +262,15 @@ mod tests {
         #[test]
         fn what_is_written_is_read_bit_for_bit(tensors in tensors()) {
             prop_assert_eq!(bits(&read(&written(&tensors)).unwrap()), bits(&tensors));
+        }
+
+        #[test]
+        fn those_that_are_wanted_are_the_ones_kept(tensors in tensors()) {
+            let bytes = written(&tensors);
+            let wanted = |name: &str| name.len() % 2 == 0;
+            let kept = read_tensors(&bytes[..], bytes.len() as u64, wanted).unwrap();
+            let expected = tensors.into_iter().filter(|(name, _)| wanted(name)).collect();
+            prop_assert_eq!(bits(&kept), bits(&expected));
         }
 
         #[test]

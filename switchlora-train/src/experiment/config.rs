@@ -6,6 +6,7 @@ use super::warm_start::WarmStart;
 use crate::backend::BackendKind;
 use crate::data::pack::FIELD;
 use crate::model::{Recompute, WeightInit};
+use crate::processes::Moments;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use switchlora_core::{AdamWConfig, Method, MuonConfig, Precision};
@@ -61,6 +62,8 @@ pub struct Experiment {
     pub frozen: Precision,
     /// Dtype of the gradients that processes send to each other.
     pub reduce: Precision,
+    /// Which of several processes keep the moments of a parameter and update it.
+    pub moments: Moments,
     /// Activations that the backward pass computes again instead of keeping them.
     pub recompute: Recompute,
     /// Updates between two evaluations; 0 for a single one at the end.
@@ -119,6 +122,7 @@ impl Default for Experiment {
             precision: Precision::default(),
             frozen: Precision::default(),
             reduce: Precision::default(),
+            moments: Moments::default(),
             recompute: Recompute::default(),
             eval_every: 100,
             eval_sequences: 128,

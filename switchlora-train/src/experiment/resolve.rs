@@ -5,8 +5,9 @@ use super::error::ExperimentError;
 use super::values::out_of_range;
 use super::warm_start::WarmStart;
 use crate::model::LlamaConfig;
+use crate::processes::Moments;
 use std::fmt::Debug;
-use switchlora_core::{Method, MethodConfig, Precision};
+use switchlora_core::{Candidates, Method, MethodConfig, Precision, Selection};
 
 impl Experiment {
     /// Checks every number and fills in what follows from others. Returns the experiment, its model and its method.
@@ -63,11 +64,10 @@ impl Experiment {
         let share = (0.0..=1.0).contains(&minimum);
         check("schedule.minimum", minimum, share, "0 to 1")?;
         self.schedule.warmup.get_or_insert(self.steps / 20);
-        match self.method.uses_rank() {
-            true => _ = self.rank.get_or_insert(model.default_rank()),
-            false => self.rank = None,
+        self.drop_unused();
+        if self.method.uses_rank() {
+            self.rank.get_or_insert(model.default_rank());
         }
-        self.plain &= self.method.freezes();
         if self.plain {
             let (key, zero) = ("switch.zero_weight", self.switch.zero_weight);
             check(
@@ -77,9 +77,7 @@ impl Experiment {
                 "false with plain, whose weights stay as they are",
             )?;
         }
-        if !self.method.freezes() || self.plain {
-            self.frozen = Precision::F32;
-        }
+        self.check_moments()?;
         let freeze = self.switch.freeze;
         let most = "at most 2147483647";
         check("switch.freeze", freeze, freeze <= u32::MAX / 2, most)?;
@@ -99,6 +97,40 @@ impl Experiment {
         // What was filled in is written too.
         self.check_values()?;
         Ok((self, method))
+    }
+
+    /// Sets what the method has no use for as if it had not been given.
+    pub(crate) fn drop_unused(&mut self) {
+        if !self.method.uses_rank() {
+            self.rank = None;
+        }
+        self.plain &= self.method.freezes();
+        if !self.method.freezes() || self.plain {
+            self.frozen = Precision::F32;
+        }
+    }
+
+    /// Refuses to divide moments where something needs all of them.
+    fn check_moments(&self) -> Result<(), ExperimentError> {
+        if self.moments == Moments::Whole {
+            return Ok(());
+        }
+        let (switches, switch) = (self.method == Method::SwitchLora, &self.switch);
+        let reasons = [
+            (self.plain, "with plain, whose weights follow factors"),
+            (
+                switches && switch.selection == Selection::Gain,
+                "with switch.selection = \"gain\", which looks at all moments",
+            ),
+            (
+                switches && switch.candidates == Candidates::Gradient,
+                "with switch.candidates = \"gradient\", which follow the moments",
+            ),
+        ];
+        for (needs_all, reason) in reasons {
+            check("moments", "divided", !needs_all, &format!("whole {reason}"))?;
+        }
+        Ok(())
     }
 
     fn resolve_restarts(&mut self) -> Result<(), ExperimentError> {

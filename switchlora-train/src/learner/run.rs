@@ -10,7 +10,7 @@ use super::saving::Writer;
 use crate::checkpoint::{Evaluation, Snapshot, State};
 use crate::data::{DataFault, TokenBatch};
 use crate::metrics::Scores;
-use crate::processes::{Different, any, same};
+use crate::processes::{Different, any};
 use crate::training::{Evaluated, Report, Setup, Training, UpdateError};
 use anyhow::{Context, Result, anyhow};
 use burn::data::dataloader::DataLoader;
@@ -269,10 +269,7 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
     /// checkpoint before is written.
     fn save(&mut self) -> Result<()> {
         let (snapshot, began) = self.snapshot()?;
-        let processes = self.training.processes();
-        if processes.size() > 1 {
-            same(processes, snapshot.checksum()?)?;
-        }
+        let snapshot = self.training.agreed(snapshot)?;
         self.write(snapshot, began)
     }
 
@@ -320,8 +317,9 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
         let _ = self.writer.settle(true);
         let _ = self.settle(0);
         let new = step > self.plan.start.step && self.writer.saved != Some(step);
-        // What differs between processes is of no use. Whether it does cannot be asked any more if one is lost.
-        if new && !error.is::<Different>() {
+        // What differs between processes is of no use. Whether it does cannot be asked any more if one is lost; nor can the
+        // moments that others keep.
+        if new && !error.is::<Different>() && !self.training.is_divided() {
             let saved = self
                 .snapshot()
                 .and_then(|(snapshot, began)| self.write(snapshot, began));

@@ -76,11 +76,12 @@ impl Job for Session {
         let (training, mut start) = match &self.from {
             None => (Training::new(setup, &device)?, Progress::default()),
             Some(from) => (
-                Training::restore(setup, from, &device)?,
+                Training::restore(setup, from, &**processes, &device)?,
                 Progress::of(&from.state, &self.out),
             ),
         };
-        let training = training.among(processes.clone(), setup.experiment.reduce);
+        let (dtype, moments) = (setup.experiment.reduce, setup.experiment.moments);
+        let training = training.among(processes.clone(), dtype, moments);
         let path = self.out.join("metrics.jsonl");
         let unwritten = || format!("cannot write {}", path.display());
         let journal = match writes {

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! [`Processes`] has one way to communicate, [`exchange`](Processes::exchange): each process sends some bytes to each
-//! other one. [`reduce()`] and [`gather`] are made of it, and of them what a training needs: [`first`] lets one process go
-//! before the others, [`agreed`] tells all of them what happened to one.
+//! other one. [`reduce()`], [`gather`], [`sum_streams`] and [`send_streams`] are made of it, and of them what a training needs:
+//! [`first`] lets one process go before the others, [`agreed`] tells all of them what happened to one.
 //!
 //! Sums are taken in the order of one [tree] over the micro-batches of an update, whichever process computed
 //! them, so that they have the same bits on 1, 2 and 4 processes.
@@ -17,9 +17,11 @@ mod agree;
 mod alone;
 pub mod launch;
 mod launch_error;
+mod moments;
 #[cfg(feature = "mpi")]
 mod mpi;
 mod reduce;
+mod streams;
 #[cfg(test)]
 mod tests;
 pub mod tree;
@@ -27,7 +29,9 @@ pub mod tree;
 pub use agree::{Different, Elsewhere, agreed, any, busy, first, same};
 pub use alone::Alone;
 pub use launch_error::LaunchError;
+pub use moments::Moments;
 pub use reduce::{gather, reduce};
+pub use streams::{To, send_streams, sum_streams};
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -12,14 +12,14 @@ use switchlora_core::Precision;
 const PIECE: usize = 1 << 23;
 
 /// Bytes of a value under way.
-fn width(dtype: Precision) -> usize {
+pub(super) fn width(dtype: Precision) -> usize {
     match dtype {
         Precision::F32 => size_of::<f32>(),
         Precision::Bf16 => size_of::<bf16>(),
     }
 }
 
-fn encode(dtype: Precision, values: &[f32]) -> Vec<u8> {
+pub(super) fn encode(dtype: Precision, values: &[f32]) -> Vec<u8> {
     match dtype {
         Precision::F32 => bytemuck::cast_slice(values).to_vec(),
         Precision::Bf16 => {
@@ -29,7 +29,7 @@ fn encode(dtype: Precision, values: &[f32]) -> Vec<u8> {
     }
 }
 
-fn decode(dtype: Precision, bytes: &[u8]) -> Vec<f32> {
+pub(super) fn decode(dtype: Precision, bytes: &[u8]) -> Vec<f32> {
     match dtype {
         Precision::F32 => bytemuck::pod_collect_to_vec(bytes),
         Precision::Bf16 => {

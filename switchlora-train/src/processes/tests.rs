@@ -117,6 +117,60 @@ proptest! {
     }
 
     #[test]
+    fn the_sum_of_a_stream_has_the_bits_of_the_sum_that_every_process_has(
+        lengths in prop::collection::vec(0_usize..20, 2..6), seed: u32, bf16: bool,
+    ) {
+        let dtype = if bf16 { Precision::Bf16 } else { Precision::F32 };
+        let size = lengths.len();
+        let total: usize = lengths.iter().sum();
+        let value = |rank: usize, at: usize| {
+            let mixed = (seed ^ (rank * 7919 + at) as u32).wrapping_mul(2_654_435_761);
+            f32::from_bits((mixed >> 9) | 0x3f80_0000) * 10_f32.powi((mixed % 7) as i32)
+        };
+        let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        let sums = on_threads(size, |processes| {
+            let me = processes.rank();
+            let values: Vec<f32> = (0..total).map(|at| value(me, at)).collect();
+            let start = |rank: usize| lengths[..rank].iter().sum::<usize>();
+            let mut taken = vec![0; size];
+            let next = |rank: usize, count: usize| {
+                let from = start(rank) + taken[rank];
+                taken[rank] += count;
+                values[from..from + count].to_vec()
+            };
+            let mut own = Vec::new();
+            sum_streams(processes, &lengths, dtype, next, |sum| own.extend(sum)).unwrap();
+            let mut whole = values.clone();
+            reduce(processes, &mut whole, dtype).unwrap();
+            (bits(own), bits(whole[start(me)..start(me) + lengths[me]].to_vec()))
+        });
+        for (own, whole) in sums {
+            prop_assert_eq!(own, whole);
+        }
+    }
+
+    #[test]
+    fn streams_arrive_where_they_are_sent(lengths in prop::collection::vec(0_usize..20, 1..6), all: bool) {
+        let to = if all { To::All } else { To::First };
+        let stream = |rank: usize| (0..lengths[rank]).map(move |at| (rank * 100 + at) as f32);
+        let arrived = on_threads(lengths.len(), |processes| {
+            let mut own = stream(processes.rank());
+            let mut arrived = vec![Vec::new(); lengths.len()];
+            let next = |count| own.by_ref().take(count).collect();
+            let take = |rank: usize, numbers| arrived[rank].extend::<Vec<f32>>(numbers);
+            send_streams(processes, &lengths, to, next, take).unwrap();
+            arrived
+        });
+        for (rank, arrived) in arrived.into_iter().enumerate() {
+            for (from, arrived) in arrived.into_iter().enumerate() {
+                let receives = from != rank && (all || rank == 0);
+                let sent = stream(from).filter(|_| receives).collect::<Vec<_>>();
+                prop_assert_eq!(arrived, sent);
+            }
+        }
+    }
+
+    #[test]
     fn in_bf16_every_process_has_the_same_sum_within_its_rounding(
         size in 2_usize..6, rows in prop::collection::vec(prop::collection::vec(-100_f32..100.0, 13), 6),
     ) {

@@ -66,7 +66,7 @@ pub(super) fn sum_everywhere<B: AutodiffBackend, M: AutodiffModule<B>>(
 }
 
 /// Puts the sum of a parameter's gradient where its gradient was.
-type PutBack<Device> = Box<dyn FnOnce(TensorData, &mut GradientsParams, &Device)>;
+pub(super) type PutBack<Device> = Box<dyn FnOnce(TensorData, &mut GradientsParams, &Device)>;
 
 /// Gradients that are exchanged together.
 struct Bucket<B: Backend> {
@@ -139,7 +139,8 @@ impl<B: AutodiffBackend> EachGradient for Sum<'_, B> {
     }
 }
 
-fn put_back<B: Backend, const D: usize>(id: ParamId) -> PutBack<B::Device> {
+/// Puts the sum of the gradient with this id in its place.
+pub(super) fn put_back<B: Backend, const D: usize>(id: ParamId) -> PutBack<B::Device> {
     Box::new(move |data, gradients, device| {
         gradients.register(id, Tensor::<B, D>::from_data(data, device));
     })

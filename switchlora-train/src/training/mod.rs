@@ -16,11 +16,15 @@
 //! optimizer's step.
 
 mod alone;
+mod collect;
 mod each;
 mod evaluate;
 mod everywhere;
 mod lease;
+mod numbers;
 mod observer;
+mod owners;
+mod part;
 mod pass;
 mod report;
 mod setup;

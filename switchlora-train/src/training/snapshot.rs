@@ -1,9 +1,12 @@
 //! The state of a training, read to the host for a checkpoint.
 
+use super::collect::collect;
 use super::setup::Setup;
 use super::update::Training;
 use crate::checkpoint::{self, FORMAT, OptimizerState, Snapshot, State};
 use crate::model::{HostParameters, LlamaForCausalLm, parameter_names};
+use crate::processes::same;
+use anyhow::Result;
 use burn::module::AutodiffModule;
 use burn::optim::Optimizer;
 use burn::tensor::backend::AutodiffBackend;
@@ -36,7 +39,25 @@ impl Setup {
 }
 
 impl<B: AutodiffBackend> Training<B> {
-    /// Reads model and optimizer to the host. On Flex the state [shares](switchlora_ops::HostRead) their memory.
+    /// Makes sure that all processes have the state of this `snapshot`, and brings the moments that others keep to the first one.
+    ///
+    /// # Errors
+    ///
+    /// [`Different`](crate::processes::Different) or [`Lost`](crate::processes::Lost).
+    pub fn agreed(&self, mut snapshot: Snapshot) -> Result<Snapshot> {
+        let processes = self.processes();
+        if processes.size() == 1 {
+            return Ok(snapshot);
+        }
+        let own = self.is_divided().then(|| snapshot.take_parameters());
+        same(processes, snapshot.checksum()?)?;
+        for part in own.map_or(Ok(Vec::new()), |own| collect(own, processes))? {
+            snapshot.add_parameters(part);
+        }
+        Ok(snapshot)
+    }
+
+    /// Reads model and optimizer to the host; where moments are divided, those of this process. On Flex the state [shares](switchlora_ops::HostRead) their memory.
     ///
     /// `state` describes the training; its `tokens`, `skipped` and `optimizer` are filled in here. `tokenizer` is the content of
     /// `tokenizer.json`.

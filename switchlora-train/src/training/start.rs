@@ -1,11 +1,13 @@
 //! The state that a training starts from: a new model, or a checkpoint.
 
+use super::owners::Owners;
 use super::setup::Setup;
 use super::update::{Optim, SecondPhase, Training};
 use crate::checkpoint::{self, Checkpoint};
 use crate::experiment::LearningRateSchedule;
 use crate::model::{LlamaForCausalLm, drawn_score, import, parameter_names};
 use crate::model_source::{ModelSource, load_model, load_model_as};
+use crate::processes::Processes;
 use anyhow::{Context, Result, anyhow};
 use burn::optim::Optimizer;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -82,18 +84,35 @@ impl<B: AutodiffBackend> Training<B> {
         Self::assemble(setup, (0, 0), model, optimizer)
     }
 
-    /// The training that `checkpoint` was written by, bit for bit.
+    /// The training that `checkpoint` was written by, bit for bit; where moments are divided, this process's part of it.
     ///
     /// # Errors
     ///
     /// The checkpoint cannot be read or does not fit the model.
-    pub fn restore(setup: &Setup, checkpoint: &Checkpoint, device: &B::Device) -> Result<Self> {
+    pub fn restore(
+        setup: &Setup,
+        checkpoint: &Checkpoint,
+        processes: &dyn Processes,
+        device: &B::Device,
+    ) -> Result<Self> {
         let state = &checkpoint.state;
         let place = || checkpoint.path().display().to_string();
         let model = load_model::<B>(checkpoint, device)?;
-        let tensors = checkpoint.optimizer().with_context(place)?;
         let names = parameter_names::<B, _>(&model);
-        let record = checkpoint::join(tensors, state.optimizer.clone(), &names)
+        let owners = Owners::of(setup.experiment.moments, &model, processes.size());
+        let is_own = |name: &str| match &owners {
+            None => true,
+            Some(owners) => owners.has(processes.rank(), name, &names),
+        };
+        let of_own = |tensor: &str| checkpoint::parameter_of(tensor).is_none_or(is_own);
+        let tensors = checkpoint.optimizer(of_own).with_context(place)?;
+        let mut host = state.optimizer.clone();
+        host.counts.retain(|name, _| is_own(name));
+        if owners.is_some() && processes.rank() > 0 {
+            // The first process has those of all.
+            host.failed_projections = 0;
+        }
+        let record = checkpoint::join(tensors, host, &names)
             .map_err(|reason| anyhow!("{}: {reason}", place()))?;
         // The state of layers whose rank is too large goes on, as before; layers that are still to be made are refused now.
         let full_rank = setup.experiment.full_rank_updates();

@@ -7,11 +7,13 @@
 use super::each::Places;
 use super::everywhere::{losses_everywhere, sum_everywhere};
 use super::observer::{Observer, Phase};
+use super::owners::Owners;
+use super::part::{exchange_parameters, squares_everywhere, sum_of_own};
 use super::pass::Pass;
 use super::sum::{divided, sum};
 use crate::data::TokenBatch;
 use crate::model::LlamaForCausalLm;
-use crate::processes::{Alone, Lost, Processes};
+use crate::processes::{Alone, Lost, Moments, Processes};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -33,6 +35,8 @@ pub struct Training<B: AutodiffBackend> {
     processes: Arc<dyn Processes>,
     /// In what dtype gradients leave this process.
     dtype: Precision,
+    /// Who keeps the moments.
+    moments: Moments,
     /// Updates done, skipped ones included.
     step: u64,
     /// Tokens trained on, padding included, those of all processes together.
@@ -115,6 +119,7 @@ impl<B: AutodiffBackend> Training<B> {
             accumulation,
             processes: Arc::new(Alone),
             dtype: Precision::F32,
+            moments: Moments::Whole,
             step: 0,
             tokens: 0,
             method: None,
@@ -122,19 +127,24 @@ impl<B: AutodiffBackend> Training<B> {
     }
 
     /// The same training by several processes. Each computes its equal share of an update's micro-batches: process `r` of
-    /// `p` those from `r / p` to `(r + 1) / p` of them.
+    /// `p` those from `r / p` to `(r + 1) / p` of them. Gradients leave them as `dtype`.
     ///
     /// # Panics
     ///
     /// If the micro-batches cannot be shared evenly.
-    pub fn among(mut self, processes: Arc<dyn Processes>, dtype: Precision) -> Self {
+    pub fn among(
+        mut self,
+        processes: Arc<dyn Processes>,
+        dtype: Precision,
+        moments: Moments,
+    ) -> Self {
         let (batches, size) = (self.accumulation, processes.size());
         assert!(
             batches.is_multiple_of(size),
             "{batches} micro-batches among {size} processes"
         );
         self.processes = processes;
-        self.dtype = dtype;
+        (self.dtype, self.moments) = (dtype, moments);
         self
     }
 
@@ -147,6 +157,11 @@ impl<B: AutodiffBackend> Training<B> {
     pub(super) fn at(mut self, step: u64, tokens: u64) -> Self {
         (self.step, self.tokens) = (step, tokens);
         self
+    }
+
+    /// Whether each process has the moments of a part of the parameters only.
+    pub fn is_divided(&self) -> bool {
+        self.moments == Moments::Divided && self.processes.size() > 1
     }
 
     /// Tokens trained on, padding included, those of all processes together.
@@ -180,7 +195,8 @@ impl<B: AutodiffBackend> Training<B> {
     ///
     /// # Errors
     ///
-    /// [`UpdateError`] if `batches` ends or another process is lost; the training is as it was before.
+    /// [`UpdateError`] if `batches` ends or another process is lost; the training is as it was before, but where it
+    /// [is divided](Self::is_divided) and a process is lost, it is of no further use.
     pub fn update(
         &mut self,
         batches: &mut dyn Iterator<Item = TokenBatch<B>>,
@@ -196,23 +212,51 @@ impl<B: AutodiffBackend> Training<B> {
         let tokens = tokens as u64;
         let before = self.begin_method();
         let method_began = before.is_some();
-        let (loss, gradients, tokens) = match self.gradients(batches, tokens, observer) {
+        let owners = Owners::of(self.moments, self.model(), self.processes.size());
+        let step = self.step + 1;
+        let lost = |lost| UpdateError::Lost { step, lost };
+        let computed = match self.gradients(batches, tokens, owners.as_ref(), observer) {
             Ok(computed) => computed,
-            Err(lost) => {
+            Err(other) => {
                 if let Some(before) = before {
                     before.restore(self);
                 }
-                let step = self.step + 1;
-                return Err(UpdateError::Lost { step, lost });
+                return Err(lost(other));
             }
         };
         drop(before);
+        let Computed {
+            loss,
+            gradients,
+            tokens,
+            squares,
+        } = computed;
         let gradients = observer.gradients(self.model(), gradients);
         let learning_rate = (self.learning_rate)(self.step);
-        let optimizer = &mut self.optimizer;
-        let model = self.model.take();
-        self.model = model
-            .map(|model| optimizer.step_with_loss(learning_rate, model, gradients, loss.clone()));
+        let (optimizer, processes) = (&mut self.optimizer, &*self.processes);
+        let Some(model) = self.model.take() else {
+            unreachable!("the optimizer gives the model back")
+        };
+        let (model, exchanged) = match (owners, squares) {
+            (Some(owners), Some(squares)) => {
+                let mut exchanged = Ok(());
+                let exchange = |model| {
+                    let (model, sent) = exchange_parameters::<B, _>(model, &owners, processes);
+                    exchanged = sent;
+                    model
+                };
+                let seen = loss.clone();
+                let model =
+                    optimizer.step_among(learning_rate, model, gradients, seen, squares, exchange);
+                (model, exchanged)
+            }
+            _ => {
+                let model = optimizer.step_with_loss(learning_rate, model, gradients, loss.clone());
+                (model, Ok(()))
+            }
+        };
+        self.model = Some(model);
+        exchanged.map_err(lost)?;
         observer.phase(Phase::Optimizer);
         let count = self.accumulation as u64;
         let first = self.step * count;
@@ -231,14 +275,14 @@ impl<B: AutodiffBackend> Training<B> {
         })
     }
 
-    /// The mean loss `[1]`, the mean gradients and the tokens of the micro-batches of all processes, of which this one has
-    /// `batches`, with `tokens`.
+    /// What the micro-batches of all processes give, of which this one has `batches`, with `tokens`.
     fn gradients(
         &self,
         batches: Vec<TokenBatch<B>>,
         tokens: u64,
+        owners: Option<&Owners>,
         observer: &mut dyn Observer<B>,
-    ) -> Result<(Tensor<B::InnerBackend, 1>, GradientsParams, u64), Lost> {
+    ) -> Result<Computed<B::InnerBackend>, Lost> {
         let (model, processes, count) = (self.model(), self.processes(), batches.len());
         let mut batches = batches.into_iter();
         let mut losses = Vec::with_capacity(count);
@@ -261,10 +305,28 @@ impl<B: AutodiffBackend> Training<B> {
         });
         // [micro-batches]
         let (losses, tokens) = losses_everywhere(Tensor::cat(losses, 0), tokens, processes)?;
-        let gradients = sum_everywhere::<B, _>(gradients, &places, processes, self.dtype)?;
-        observer.phase(Phase::Exchange);
-        let gradients = divided::<B, _>(gradients, &places, self.accumulation);
-        Ok((losses.mean(), gradients, tokens))
+        let mean = |sum| divided::<B, _>(sum, &places, self.accumulation);
+        let (gradients, squares) = match owners {
+            None => {
+                let sum = sum_everywhere::<B, _>(gradients, &places, processes, self.dtype)?;
+                observer.phase(Phase::Exchange);
+                (mean(sum), None)
+            }
+            Some(owners) => {
+                let part = sum_of_own::<B, _>(gradients, &places, owners, processes, self.dtype)?;
+                let part = part.map(mean);
+                let device = losses.device();
+                let squares = squares_everywhere::<B, _>(&part, &places, processes, &device)?;
+                observer.phase(Phase::Exchange);
+                (part.gradients, Some(squares))
+            }
+        };
+        Ok(Computed {
+            loss: losses.mean(),
+            gradients,
+            tokens,
+            squares,
+        })
     }
 
     /// Begins the method if the updates in full rank are done. Returns what was before, if it does.
@@ -285,6 +347,18 @@ impl<B: AutodiffBackend> Training<B> {
         }
         Some(before)
     }
+}
+
+/// What micro-batches give.
+struct Computed<B: Backend> {
+    /// Their mean loss, `[1]`.
+    loss: Tensor<B, 1>,
+    /// Their mean gradients; those of this process's own parameters if each process makes a part of the update.
+    gradients: GradientsParams,
+    /// Their tokens.
+    tokens: u64,
+    /// The sum of squares of each mean gradient, `[gradients]`, if this process does not have all of them.
+    squares: Option<Tensor<B, 1>>,
 }
 
 /// Gives the optimizer of plain weights its factors.

@@ -4,6 +4,7 @@ use crate::backend::BackendKind;
 use crate::commands::exit::Usage;
 use crate::experiment::{Decay, Experiment, Method, Precision, TaskName, flags};
 use crate::model::Recompute;
+use crate::processes::Moments;
 use crate::tasks::GlueTask;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -118,6 +119,10 @@ pub struct Tuning {
     /// Dtype of matrix products; everything else is computed and kept in f32.
     #[arg(long, value_parser = flags::precision())]
     precision: Option<Precision>,
+    /// Which of several processes keep the moments of a parameter and update it. Divided, each needs less memory; the
+    /// training has the same bits.
+    #[arg(long, value_enum)]
+    moments: Option<Moments>,
     /// Activations that the backward pass computes again instead of keeping them.
     #[arg(long, value_enum)]
     recompute: Option<Recompute>,

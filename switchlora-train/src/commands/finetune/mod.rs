@@ -150,7 +150,15 @@ fn check_same(asked: &Experiment, folder: &Path, finished: bool) -> Result<()> {
     let recorded = Experiment::from_file(&config)?;
     // Where it is computed does not matter; what is gone on with is compared by its content.
     let free = |key: &str| {
-        let place = ["backend", "device", "keep", "recompute", "reduce"].contains(&key);
+        let place = [
+            "backend",
+            "device",
+            "keep",
+            "moments",
+            "recompute",
+            "reduce",
+        ]
+        .contains(&key);
         let path = [
             "model",
             "tokenizer",

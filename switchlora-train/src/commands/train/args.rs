@@ -3,6 +3,7 @@
 use crate::backend::BackendKind;
 use crate::experiment::{Decay, Experiment, ExperimentError, Method, Precision, WarmStart, flags};
 use crate::model::{Recompute, WeightInit};
+use crate::processes::Moments;
 use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -119,6 +120,10 @@ pub struct TrainArgs {
     /// Dtype of the gradients that processes send to each other. Sums are taken in f32.
     #[arg(long, value_parser = flags::precision())]
     reduce: Option<Precision>,
+    /// Which of several processes keep the moments of a parameter and update it. Divided, each needs less memory; the
+    /// training has the same bits.
+    #[arg(long, value_enum)]
+    moments: Option<Moments>,
     /// Activations that the backward pass computes again instead of keeping them: less memory, a quarter more time.
     #[arg(long, value_enum)]
     recompute: Option<Recompute>,

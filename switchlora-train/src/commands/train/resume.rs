@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use std::path::Path;
 
 /// Keys that may change: they alter neither the meaning of the state nor the updates done so far.
-const FREE: [&str; 13] = [
+const FREE: [&str; 14] = [
     "steps",
     "eval_every",
     "eval_sequences",
@@ -21,6 +21,7 @@ const FREE: [&str; 13] = [
     "backend",
     "device",
     "reduce",
+    "moments",
     "recompute",
     "lr",
     "projection_lr",
@@ -81,6 +82,7 @@ pub(super) fn begin(args: &TrainArgs, out: &Path) -> Result<(Experiment, Resumed
     let mut now = args.override_in(&base)?;
     if let Some(done) = &done {
         now.inherit(done);
+        now.drop_unused();
         changes(out, done, &now)?;
     }
     let judged = evaluations(&out.join("metrics.jsonl")).pop();
