@@ -220,6 +220,15 @@ impl Cost {
         }
     }
 
+    /// The same of one of so many processes that divide the optimizer's state: each has about as much, those with a large
+    /// embedding more.
+    pub fn with_moments_among(self, processes: u64) -> Self {
+        Self {
+            moment_bytes: self.moment_bytes.div_ceil(processes.max(1)),
+            ..self
+        }
+    }
+
     /// Bytes of weights, gradients, optimizer state and pools together.
     pub fn state_bytes(&self) -> u64 {
         self.weight_bytes + self.gradient_bytes + self.moment_bytes + self.pool_bytes

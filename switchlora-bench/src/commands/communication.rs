@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use switchlora_bench::communication::{Plan, Tools, Wire, measure};
 use switchlora_train::backend::BackendKind;
 use switchlora_train::experiment::{Method, Precision, flags};
+use switchlora_train::processes::Moments;
 use switchlora_train::say::{answer, tell};
 
 /// Arguments of `communication`.
@@ -57,6 +58,9 @@ pub struct Communication {
     /// Dtype in which gradients are sent.
     #[arg(long, value_parser = flags::precision(), default_value_t)]
     reduce: Precision,
+    /// Which processes keep the moments of a parameter and update it.
+    #[arg(long, value_enum, default_value_t)]
+    moments: Moments,
     /// Backend of the processes.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendKind,
@@ -96,6 +100,7 @@ impl Communication {
             wires,
             backend: self.backend.choose()?.backend,
             reduce: self.reduce,
+            moments: self.moments,
             batch_size: self.batch_size,
             sequence_length: self.sequence_length,
             updates: self.updates,

@@ -127,7 +127,12 @@ impl Runner {
             embeddings_and_head: sizes
                 .map(|shape| shape.iter().product::<usize>() as u64)
                 .sum(),
-            computed: computed(cost.all_reduce_bytes, case.processes, plan.reduce),
+            computed: computed(
+                cost.all_reduce_bytes,
+                case.processes,
+                plan.reduce,
+                plan.moments,
+            ),
             measured: mean(|(bytes, _)| *bytes),
             frames: mean(|(_, frames)| *frames),
             most: sent.iter().map(|(bytes, _)| *bytes).fold(0.0, f64::max),

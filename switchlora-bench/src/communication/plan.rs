@@ -6,6 +6,7 @@ use crate::cells::Cell;
 use std::path::{Path, PathBuf};
 use switchlora_train::backend::BackendKind;
 use switchlora_train::experiment::{Experiment, Method, Precision, ReLoraSettings};
+use switchlora_train::processes::Moments;
 
 /// Updates of the shorter of the two trainings whose difference is counted.
 const SHORT: u64 = 2;
@@ -29,6 +30,8 @@ pub struct Plan {
     pub backend: BackendKind,
     /// Dtype in which gradients are sent.
     pub reduce: Precision,
+    /// Who keeps the moments.
+    pub moments: Moments,
     /// Sequences of each process in an update.
     pub batch_size: usize,
     /// Tokens per sequence.
@@ -105,6 +108,7 @@ impl Plan {
                 data: vec![tokens.to_path_buf()],
                 backend: self.backend,
                 reduce: self.reduce,
+                moments: self.moments,
                 eval_every: 0,
                 eval_sequences: case.processes as u64,
                 checkpoint_every: 0,

@@ -5,6 +5,7 @@ use super::training::LinkedResult;
 use crate::results::Machine;
 use serde::{Deserialize, Serialize};
 use switchlora_train::experiment::Precision;
+use switchlora_train::processes::Moments;
 
 /// All results.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -77,14 +78,19 @@ impl Traffic {
     }
 }
 
-/// Bytes of `payload` that each of `processes` sends to sum it: as in a ring.
-pub(super) fn computed(payload: u64, processes: usize, dtype: Precision) -> f64 {
-    let width = match dtype {
+/// Bytes of `payload` that each of `processes` sends to sum it, as in a ring: gradients as `dtype` once, and once either their
+/// sums, or the parameters that it has updated.
+pub(super) fn computed(payload: u64, processes: usize, dtype: Precision, moments: Moments) -> f64 {
+    let width = |dtype| match dtype {
         Precision::F32 => 1.0,
         Precision::Bf16 => 0.5,
     };
+    let back = match moments {
+        Moments::Whole => dtype,
+        Moments::Divided => Precision::F32,
+    };
     let processes = processes as f64;
-    width * payload as f64 * 2.0 * (processes - 1.0) / processes
+    (width(dtype) + width(back)) * payload as f64 * (processes - 1.0) / processes
 }
 
 /// What each process sent in an update: the difference of two trainings, by the difference of their updates.
@@ -127,9 +133,12 @@ mod tests {
 
     #[test]
     fn two_processes_send_the_gradients_once_and_many_nearly_twice() {
-        let of = |processes| computed(1000, processes, Precision::F32);
+        let of = |processes| computed(1000, processes, Precision::F32, Moments::Whole);
         assert_eq!([of(2), of(4), of(1000)], [1000.0, 1500.0, 1998.0]);
-        assert_eq!(computed(1000, 2, Precision::Bf16), 500.0);
+        let bf16 = |moments| computed(1000, 2, Precision::Bf16, moments);
+        assert_eq!(bf16(Moments::Whole), 500.0);
+        // Parameters are sent as they are.
+        assert_eq!(bf16(Moments::Divided), 750.0);
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Opened {
             start = Some(checkpoint.path().to_path_buf());
         }
         Ok(Self {
-            cost: setup.cost(),
+            cost: setup.cost(1),
             start,
             contents,
         })

@@ -139,7 +139,7 @@ fn summary(
     seconds: f64,
 ) -> serde_json::Value {
     let experiment = &session.setup.experiment;
-    let cost = session.setup.cost();
+    let cost = session.setup.cost(session.processes.size());
     let from = session.from.as_ref().map_or(0, |from| from.state.step);
     json!({
         "status": status,

@@ -11,12 +11,14 @@ mod glue;
 mod packing;
 mod plan;
 mod predict;
+mod threads;
 mod tokenize;
 mod train;
 
 use crate::backend::cuda;
 use crate::processes::launch;
 use crate::say;
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -81,7 +83,18 @@ pub fn main() -> ExitCode {
 impl Cli {
     /// Runs the command. Prints an error as one line on standard error.
     pub fn run(self) -> ExitCode {
-        let result = match self.command {
+        let result = threads::check().map_err(Into::into);
+        let result = result.and_then(|()| self.dispatch());
+        result.unwrap_or_else(|error| {
+            if say::reader_has_gone(&error) {
+                return ExitCode::SUCCESS;
+            }
+            ExitCode::from(exit::report(&error))
+        })
+    }
+
+    fn dispatch(self) -> Result<ExitCode> {
+        match self.command {
             None => train::run(self.train),
             Some(Command::Train(args)) => train::run(*args),
             Some(Command::Finetune(args)) => finetune::run(*args),
@@ -93,12 +106,6 @@ impl Cli {
             Some(Command::Tokenize(args)) => tokenize::run(args),
             Some(Command::Devices(args)) => devices::run(args),
             Some(Command::Plan(args)) => plan::run(args),
-        };
-        result.unwrap_or_else(|error| {
-            if say::reader_has_gone(&error) {
-                return ExitCode::SUCCESS;
-            }
-            ExitCode::from(exit::report(&error))
-        })
+        }
     }
 }

@@ -39,6 +39,9 @@ pub struct PlanArgs {
     /// The cost where the optimizer holds the factors beside plain weights.
     #[arg(long, conflicts_with = "frozen")]
     plain: bool,
+    /// Processes that divide the moments, as `train --moments divided`: the cost of one of them.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..), default_value_t = 1, conflicts_with = "plain")]
+    processes: u32,
     /// Sequences in a micro-batch: shows the memory of an update too.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..), requires = "sequence_length")]
     batch_size: Option<u32>,
@@ -69,7 +72,8 @@ pub fn run(args: PlanArgs) -> Result<ExitCode> {
     let plan = Plan::new(&args.model, &config, Some(rank), &methods)?;
     let plan = plan
         .with_frozen(args.frozen)
-        .with_pools(args.candidates, args.pool_precision);
+        .with_pools(args.candidates, args.pool_precision)
+        .with_processes(args.processes);
     let plan = match args.plain {
         true => plan.with_plain_weights(),
         false => plan,

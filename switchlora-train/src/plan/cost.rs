@@ -25,6 +25,8 @@ pub struct Plan {
     pub pool_precision: PoolPrecision,
     /// Whether the optimizer holds the factors beside plain weights.
     pub plain: bool,
+    /// The processes that divide the optimizer's state.
+    pub processes: u32,
     /// The micro-batch, if the memory that it needs is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batch: Option<Batch>,
@@ -128,6 +130,7 @@ impl Plan {
             candidates: Candidates::Drawn,
             pool_precision: PoolPrecision::F32,
             plain: false,
+            processes: 1,
             batch: None,
             rows: methods.iter().map(row).collect(),
         })
@@ -158,6 +161,15 @@ impl Plan {
         let others = self.config.shape().other_parameters;
         for row in self.rows.iter_mut().filter(|row| row.method.freezes()) {
             row.cost = row.cost.with_plain_weights(others);
+        }
+        self.derived()
+    }
+
+    /// Returns the plan of one of so many processes that divide the optimizer's state.
+    pub fn with_processes(mut self, processes: u32) -> Self {
+        self.processes = processes;
+        for row in &mut self.rows {
+            row.cost = row.cost.with_moments_among(processes.into());
         }
         self.derived()
     }

@@ -67,6 +67,10 @@ impl fmt::Display for Plan {
             true => "all numbers are f32".to_owned(),
             false => format!("{smaller}all other numbers f32"),
         };
+        let divided = match self.processes {
+            1 => String::new(),
+            processes => format!(", `optimizer` is divided among {processes} processes"),
+        };
         let batch = match self.batch {
             None => "activations come on top".to_owned(),
             Some(batch) => format!(
@@ -76,7 +80,7 @@ impl fmt::Display for Plan {
         };
         write!(
             f,
-            "\n`state` is weights, gradients, optimizer and pools: {numbers}; {batch}. An update all-reduces `traffic`."
+            "\n`state` is weights, gradients, optimizer and pools: {numbers}{divided}; {batch}. An update all-reduces `traffic`."
         )
     }
 }

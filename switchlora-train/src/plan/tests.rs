@@ -115,3 +115,18 @@ fn a_rank_that_no_projection_has_or_that_is_missing_is_refused() {
         Err(PlanError::Model(_))
     ));
 }
+
+#[test]
+fn processes_that_divide_the_optimizer_need_less_of_it_and_of_nothing_else() {
+    let (whole, divided) = (plan("60m", 128), plan("60m", 128).with_processes(4));
+    for (whole, divided) in whole.rows.iter().zip(&divided.rows) {
+        let (whole, divided) = (whole.cost, divided.cost);
+        assert_eq!(divided.moment_bytes, whole.moment_bytes.div_ceil(4));
+        let saved = whole.state_bytes() - divided.state_bytes();
+        assert_eq!(saved, whole.moment_bytes - divided.moment_bytes);
+        assert_eq!(divided.all_reduce_bytes, whole.all_reduce_bytes);
+    }
+    let said = "`optimizer` is divided among 4 processes";
+    assert!(divided.to_string().contains(said));
+    assert!(!whole.to_string().contains("divided"));
+}

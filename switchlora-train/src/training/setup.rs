@@ -8,6 +8,7 @@ use crate::experiment::{Experiment, ExperimentError, WarmStart};
 use crate::huggingface::{Pretrained, TOKENIZER};
 use crate::model::{Classifier, LlamaConfig};
 use crate::model_source::{ModelSource, as_trained, no_tokenizer, trained_tokenizer};
+use crate::processes::Moments;
 use crate::say::say;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -136,9 +137,13 @@ impl Setup {
         })
     }
 
-    /// Parameters, memory and traffic of the training, in closed form.
-    pub fn cost(&self) -> Cost {
-        self.experiment.cost(&self.model, &self.method)
+    /// Parameters, memory and traffic of the training by so many processes, in closed form, of each.
+    pub fn cost(&self, processes: usize) -> Cost {
+        let cost = self.experiment.cost(&self.model, &self.method);
+        match self.experiment.moments {
+            Moments::Whole => cost,
+            Moments::Divided => cost.with_moments_among(processes as u64),
+        }
     }
 
     /// How to go on with the run in `out`, as the end of a sentence.

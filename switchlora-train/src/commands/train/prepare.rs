@@ -7,7 +7,7 @@ use crate::experiment::Experiment;
 use crate::memory::installed;
 use crate::model_source::ModelSource;
 use crate::plan::{Batch, bytes, millions};
-use crate::processes::Processes;
+use crate::processes::{Moments, Processes};
 use crate::say::say;
 use crate::training::{Setup, Text};
 use anyhow::Result;
@@ -27,8 +27,8 @@ pub(super) fn check_memory(
     };
     let experiment = &setup.experiment;
     let of_all = |bytes: u64| bytes.saturating_mul(processes as u64);
-    let state = of_all(setup.cost().state_bytes());
-    let needed = peak(setup).map_or(state, of_all);
+    let state = of_all(setup.cost(processes).state_bytes());
+    let needed = peak(setup, processes).map_or(state, of_all);
     if needed <= installed {
         return Ok(());
     }
@@ -51,8 +51,9 @@ pub(super) fn check_memory(
 
 /// The least memory at the peak of an update, which is [a little less](crate::plan) than what is used. `None` for a
 /// fine-tuning, whose batches are as long as their texts.
-fn peak(setup: &Setup) -> Option<u64> {
-    let peak = || Batch::of(&setup.experiment).peak_bytes(&setup.model, &setup.cost());
+fn peak(setup: &Setup, processes: usize) -> Option<u64> {
+    let cost = setup.cost(processes);
+    let peak = || Batch::of(&setup.experiment).peak_bytes(&setup.model, &cost);
     setup.task.is_none().then(peak)
 }
 
@@ -61,7 +62,8 @@ pub(super) fn announce(setup: &Setup, backend: &Choice, processes: &dyn Processe
     let Setup {
         experiment, start, ..
     } = setup;
-    let cost = setup.cost();
+    let size = processes.size();
+    let cost = setup.cost(size);
     let rank = experiment
         .rank
         .map(|rank| format!(", rank {rank}"))
@@ -76,7 +78,7 @@ pub(super) fn announce(setup: &Setup, backend: &Choice, processes: &dyn Processe
         millions(cost.total_parameters),
         millions(cost.trainable_parameters)
     ));
-    let beside = match peak(setup) {
+    let beside = match peak(setup, size) {
         Some(peak) => format!("; an update needs about {}", bytes(peak)),
         None => " (and the activations of a batch)".to_owned(),
     };
@@ -120,8 +122,12 @@ fn together(processes: &dyn Processes, experiment: &Experiment) -> String {
         machines => format!("{machines} machines"),
     };
     let threads = available_parallelism().map_or(1, usize::from);
+    let divided = match experiment.moments {
+        Moments::Whole => "",
+        Moments::Divided => ", which keeps a share of the moments",
+    };
     format!(
-        "{size} on {where_to} (cores of this one: {threads}); an update has {} micro-batches of {} sequences, {} on each",
+        "{size} on {where_to} (cores of this one: {threads}); an update has {} micro-batches of {} sequences, {} on each{divided}",
         experiment.accumulation,
         experiment.batch_size,
         experiment.accumulation / size,

@@ -1,0 +1,46 @@
+//! The number of threads that the environment asks for.
+
+use super::exit::Usage;
+use std::thread::available_parallelism;
+
+/// The variable in which rayon looks for it.
+const VARIABLE: &str = "RAYON_NUM_THREADS";
+/// So many threads may be asked for on any machine.
+const ALWAYS: usize = 1024;
+
+/// Refuses so many threads that starting them takes the machine's memory and minutes.
+///
+/// # Errors
+///
+/// One line that says how many are possible.
+pub(super) fn check() -> Result<(), Usage> {
+    let asked = std::env::var(VARIABLE).ok();
+    let cores = available_parallelism().map_or(1, usize::from);
+    check_number(asked.as_deref(), cores)
+}
+
+fn check_number(asked: Option<&str>, cores: usize) -> Result<(), Usage> {
+    let most = ALWAYS.max(8 * cores);
+    // Rayon takes what is no number as if it had not been given.
+    match asked.and_then(|text| text.trim().parse::<usize>().ok()) {
+        Some(asked) if asked > most => Err(Usage(format!(
+            "{VARIABLE} is {asked}, this machine has {cores} cores: expected at most {most}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_threads_than_any_machine_has_cores_are_refused() {
+        for fine in [None, Some(""), Some("0"), Some("1024"), Some("many")] {
+            assert!(check_number(fine, 2).is_ok(), "{fine:?}");
+        }
+        assert!(check_number(Some("4096"), 512).is_ok());
+        let refused = check_number(Some("100000"), 2).unwrap_err().to_string();
+        assert!(refused.contains("at most 1024"), "{refused}");
+    }
+}
