@@ -3,6 +3,7 @@
 use super::tree::sum_rows;
 use super::{Lost, Processes};
 use half::bf16;
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 use switchlora_core::Precision;
@@ -29,14 +30,45 @@ pub(super) fn encode(dtype: Precision, values: &[f32]) -> Vec<u8> {
     }
 }
 
-pub(super) fn decode(dtype: Precision, bytes: &[u8]) -> Vec<f32> {
+/// The numbers in `bytes`, where they lie if they can be read there.
+pub(super) fn decode(dtype: Precision, bytes: &[u8]) -> Cow<'_, [f32]> {
     match dtype {
-        Precision::F32 => bytemuck::pod_collect_to_vec(bytes),
+        Precision::F32 => match bytemuck::try_cast_slice(bytes) {
+            Ok(values) => Cow::Borrowed(values),
+            Err(_) => Cow::Owned(bytemuck::pod_collect_to_vec(bytes)),
+        },
         Precision::Bf16 => {
-            let values: Vec<bf16> = bytemuck::pod_collect_to_vec(bytes);
-            values.into_iter().map(bf16::to_f32).collect()
+            let values = bytes.as_chunks().0.iter().copied();
+            let values = values.map(|bytes| bf16::from_ne_bytes(bytes).to_f32());
+            Cow::Owned(values.collect())
         }
     }
+}
+
+/// `values` as they are after their way: what a process sums of its own is rounded like what it gets.
+pub(super) fn rounded(dtype: Precision, values: &[f32]) -> Cow<'_, [f32]> {
+    match dtype {
+        Precision::F32 => Cow::Borrowed(values),
+        Precision::Bf16 => {
+            let values = values.iter().copied();
+            Cow::Owned(values.map(|value| bf16::from_f32(value).to_f32()).collect())
+        }
+    }
+}
+
+/// The sum of `own` and of what the others sent, `received`, in the order of the tree over processes.
+pub(super) fn summed(dtype: Precision, me: usize, own: &[f32], received: &[Vec<u8>]) -> Vec<f32> {
+    let rows = received.iter().enumerate();
+    let rows: Vec<_> = rows
+        .map(|(rank, bytes)| match rank == me {
+            true => rounded(dtype, own),
+            false => decode(dtype, bytes),
+        })
+        .collect();
+    let rows: Vec<&[f32]> = rows.iter().map(|row| &**row).collect();
+    let mut sums = vec![0.0; own.len()];
+    sum_rows(&rows, &mut sums);
+    sums
 }
 
 /// Replaces `values` by their sum over all processes, taken in the order of the [tree](super::tree) over processes.
@@ -69,23 +101,25 @@ fn reduce_piece(
     let length = piece.len();
     let share = |rank: usize| -> Range<usize> { length * rank / size..length * (rank + 1) / size };
     let own = share(me);
-    // What this process sums is rounded like what it gets.
     let outgoing: Vec<_> = (0..size)
-        .map(|rank| Arc::new(encode(dtype, &piece[share(rank)])))
+        .map(|rank| match rank == me {
+            true => Arc::default(),
+            false => Arc::new(encode(dtype, &piece[share(rank)])),
+        })
         .collect();
     let received =
         processes.exchange(&outgoing, &others(processes, |_| own.len() * width(dtype)))?;
-    let mut rows: Vec<Vec<f32>> = received.iter().map(|bytes| decode(dtype, bytes)).collect();
-    rows[me] = decode(dtype, &outgoing[me]);
+    drop(outgoing);
+    let sums = summed(dtype, me, &piece[own.clone()], &received);
     drop(received);
-    sum_rows(&mut rows);
-    let summed = Arc::new(encode(dtype, &rows[0]));
-    let mut received = processes.exchange(
-        &vec![summed.clone(); size],
+    let outgoing = Arc::new(encode(dtype, &sums));
+    piece[own].copy_from_slice(&rounded(dtype, &sums));
+    drop(sums);
+    let received = processes.exchange(
+        &vec![outgoing; size],
         &others(processes, |rank| share(rank).len() * width(dtype)),
     )?;
-    received[me] = summed.to_vec();
-    for (rank, bytes) in received.iter().enumerate() {
+    for (rank, bytes) in received.iter().enumerate().filter(|(rank, _)| *rank != me) {
         piece[share(rank)].copy_from_slice(&decode(dtype, bytes));
     }
     Ok(())

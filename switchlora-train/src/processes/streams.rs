@@ -2,8 +2,7 @@
 //!
 //! A piece has as many numbers of every stream, so that all links are busy at once, and the memory of an exchange is bounded.
 
-use super::reduce::{decode, encode, others, width};
-use super::tree::sum_rows;
+use super::reduce::{decode, encode, others, rounded, summed, width};
 use super::{Lost, Processes};
 use std::sync::Arc;
 use switchlora_core::Precision;
@@ -44,25 +43,25 @@ pub fn sum_streams(
     lengths: &[usize],
     dtype: Precision,
     mut next: impl FnMut(usize, usize) -> Vec<f32>,
-    mut sums: impl FnMut(Vec<f32>),
+    mut sums: impl FnMut(&[f32]),
 ) -> Result<(), Lost> {
     let me = processes.rank();
     for piece in pieces(lengths, PIECE) {
-        // What this process sums is rounded like what it gets.
-        let outgoing: Vec<_> = (piece.iter().enumerate())
-            .map(|(rank, &count)| Arc::new(encode(dtype, &next(rank, count))))
-            .collect();
+        let mut own = Vec::new();
+        let mut send = |(rank, &count): (usize, &usize)| {
+            let numbers = next(rank, count);
+            if rank == me {
+                own = numbers;
+                return Arc::default();
+            }
+            Arc::new(encode(dtype, &numbers))
+        };
+        let outgoing: Vec<_> = piece.iter().enumerate().map(&mut send).collect();
         let incoming = others(processes, |_| piece[me] * width(dtype));
         let received = processes.exchange(&outgoing, &incoming)?;
-        let mut rows: Vec<Vec<f32>> = received.iter().map(|bytes| decode(dtype, bytes)).collect();
-        rows[me] = decode(dtype, &outgoing[me]);
-        drop((received, outgoing));
-        sum_rows(&mut rows);
-        let sum = std::mem::take(&mut rows[0]);
-        sums(match dtype {
-            Precision::F32 => sum,
-            Precision::Bf16 => decode(dtype, &encode(dtype, &sum)),
-        });
+        drop(outgoing);
+        let sum = summed(dtype, me, &own, &received);
+        sums(&rounded(dtype, &sum));
     }
     Ok(())
 }
@@ -80,7 +79,7 @@ pub fn send_streams(
     lengths: &[usize],
     to: To,
     mut next: impl FnMut(usize) -> Vec<f32>,
-    mut take: impl FnMut(usize, Vec<f32>),
+    mut take: impl FnMut(usize, &[f32]),
 ) -> Result<(), Lost> {
     let (me, dtype) = (processes.rank(), Precision::F32);
     let receives = |rank: usize| to == To::All || rank == 0;
@@ -104,7 +103,7 @@ pub fn send_streams(
         let received = processes.exchange(&outgoing, &incoming)?;
         for (rank, bytes) in received.into_iter().enumerate() {
             if rank != me && receives(me) && piece[rank] > 0 {
-                take(rank, decode(dtype, &bytes));
+                take(rank, &decode(dtype, &bytes));
             }
         }
     }

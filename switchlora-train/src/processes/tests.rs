@@ -139,7 +139,7 @@ proptest! {
                 values[from..from + count].to_vec()
             };
             let mut own = Vec::new();
-            sum_streams(processes, &lengths, dtype, next, |sum| own.extend(sum)).unwrap();
+            sum_streams(processes, &lengths, dtype, next, |sum| own.extend(sum.to_vec())).unwrap();
             let mut whole = values.clone();
             reduce(processes, &mut whole, dtype).unwrap();
             (bits(own), bits(whole[start(me)..start(me) + lengths[me]].to_vec()))
@@ -157,7 +157,7 @@ proptest! {
             let mut own = stream(processes.rank());
             let mut arrived = vec![Vec::new(); lengths.len()];
             let next = |count| own.by_ref().take(count).collect();
-            let take = |rank: usize, numbers| arrived[rank].extend::<Vec<f32>>(numbers);
+            let take = |rank: usize, numbers: &[f32]| arrived[rank].extend(numbers);
             send_streams(processes, &lengths, to, next, take).unwrap();
             arrived
         });

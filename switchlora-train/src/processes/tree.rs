@@ -27,17 +27,43 @@ pub fn sum<T>(count: usize, next: &mut impl FnMut() -> T, add: &mut impl FnMut(T
     add(first, second)
 }
 
-/// Adds up rows of equal length in the order of the tree. The sum takes the place of the first row; the others are left
-/// with parts of it.
-pub fn sum_rows(rows: &mut [Vec<f32>]) {
-    if rows.len() < 2 {
-        return;
+/// Numbers of a row that are added up at a time: a few rows of so many stay in the cache.
+const BLOCK: usize = 1 << 12;
+
+/// Adds up rows in the order of the tree. Each is as long as `sums`.
+///
+/// # Panics
+///
+/// If there are no rows.
+pub fn sum_rows(rows: &[&[f32]], sums: &mut [f32]) {
+    assert!(!rows.is_empty(), "the sum of nothing");
+    let levels = rows.len().next_power_of_two().trailing_zeros() as usize;
+    let mut scratch = vec![0.0; levels * BLOCK];
+    let mut rows = rows.to_vec();
+    for sums in sums.chunks_mut(BLOCK) {
+        let block: Vec<&[f32]> = (rows.iter_mut())
+            .map(|row| row.split_off(..sums.len()).unwrap_or_default())
+            .collect();
+        sum_block(&block, sums, &mut scratch);
     }
-    let (first, second) = rows.split_at_mut(halves(rows.len()).0);
-    sum_rows(first);
-    sum_rows(second);
-    let terms = first[0].iter_mut().zip(&second[0]);
-    terms.for_each(|(sum, term)| *sum += term);
+}
+
+/// Adds up one block of each row. Each level of the tree has a block of `scratch`.
+fn sum_block(rows: &[&[f32]], sums: &mut [f32], scratch: &mut [f32]) {
+    if let [row] = rows {
+        return sums.copy_from_slice(row);
+    }
+    let (first, second) = rows.split_at(halves(rows.len()).0);
+    sum_block(first, sums, scratch);
+    if let [row] = second {
+        let terms = sums.iter_mut().zip(*row);
+        return terms.for_each(|(sum, term)| *sum += term);
+    }
+    let (own, below) = scratch.split_at_mut(BLOCK);
+    let terms = &mut own[..sums.len()];
+    sum_block(second, terms, below);
+    let terms = sums.iter_mut().zip(terms);
+    terms.for_each(|(sum, term)| *sum += *term);
 }
 
 #[cfg(test)]
@@ -75,9 +101,14 @@ mod tests {
         fn rows_are_summed_in_the_same_order(rows in prop::collection::vec(prop::array::uniform3(-1e6_f32..1e6), 1..20)) {
             let mut values = rows.iter().map(|row| row[0]);
             let one = sum(rows.len(), &mut || values.next().unwrap(), &mut |a, b| a + b);
-            let mut rows: Vec<_> = rows.iter().map(|row| row.to_vec()).collect();
-            sum_rows(&mut rows);
-            prop_assert_eq!(one.to_bits(), rows[0][0].to_bits());
+            // More than a block of each.
+            let long: Vec<_> = rows.iter().map(|row| row.repeat(BLOCK / 2)).collect();
+            let slices: Vec<_> = long.iter().map(|row| &row[..]).collect();
+            let mut sums = vec![0.0; 3 * (BLOCK / 2)];
+            sum_rows(&slices, &mut sums);
+            prop_assert_eq!(one.to_bits(), sums[0].to_bits());
+            let alike = sums.chunks(3).all(|sum| sum[0].to_bits() == sums[0].to_bits());
+            prop_assert!(alike);
         }
     }
 }

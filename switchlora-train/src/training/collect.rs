@@ -69,7 +69,7 @@ pub(super) fn collect(
         &lengths,
         To::First,
         |count| sent.next(count),
-        |rank, numbers| arriving[rank].take(&numbers),
+        |rank, numbers| arriving[rank].take(numbers),
     )?;
     if !is_first {
         return Ok(Vec::new());

@@ -104,7 +104,10 @@ impl<B: AutodiffBackend> Sum<'_, B> {
         let shapes: Vec<_> = read.iter().map(|data| data.shape.clone()).collect();
         let mut values = Vec::with_capacity(bucket.values);
         for data in read {
-            values.extend(data.iter::<f32>());
+            match data.as_slice() {
+                Ok(numbers) => values.extend_from_slice(numbers),
+                Err(_) => values.extend(data.iter::<f32>()),
+            }
         }
         if let Err(lost) = reduce(self.processes, &mut values, self.dtype) {
             self.lost = Some(lost);

@@ -46,7 +46,10 @@ impl<T, F: FnMut(T) -> TensorData> Numbers<T, F> {
 }
 
 fn floats(data: TensorData) -> Vec<f32> {
-    data.iter::<f32>().collect()
+    match data.as_slice() {
+        Ok(numbers) => numbers.to_vec(),
+        Err(_) => data.iter().collect(),
+    }
 }
 
 /// Tensors of known shapes, cut from numbers as they come.

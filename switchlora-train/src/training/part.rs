@@ -69,7 +69,7 @@ pub(super) fn sum_of_own<B: AutodiffBackend, M: AutodiffModule<B>>(
         &lengths,
         dtype,
         |rank, count| streams[rank].next(count),
-        |sum| sums.take(&sum),
+        |sum| sums.take(sum),
     )?;
     let mut gradients = GradientsParams::new();
     for (own, sum) in own.into_iter().zip(sums.tensors) {
@@ -145,7 +145,7 @@ fn others_parameters<B: AutodiffBackend, M: AutodiffModule<B>>(
         &lengths,
         To::All,
         |count| own.next(count),
-        |rank, numbers| arriving[rank].take(&numbers),
+        |rank, numbers| arriving[rank].take(numbers),
     )?;
     let tensors = arriving.into_iter().map(|arriving| arriving.tensors);
     let arrived = ids.into_iter().zip(tensors).enumerate();

@@ -213,7 +213,9 @@ impl Processes for Mpi {
             let message = to.immediate_send_with_tag(StaticScope, buffer, tag::EXCHANGE);
             going.push((rank, message));
         }
-        let mut wait = Wait::begin();
+        let bytes = |lengths: &mut dyn Iterator<Item = usize>| lengths.sum::<usize>();
+        let sent = bytes(&mut going.iter().map(|(rank, _)| kept[*rank].len()));
+        let mut wait = Wait::for_bytes(sent.max(bytes(&mut incoming.iter().copied())));
         let lost = loop {
             coming = under_way(coming);
             going = under_way(going);
