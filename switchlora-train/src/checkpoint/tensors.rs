@@ -267,7 +267,7 @@ mod tests {
         #[test]
         fn those_that_are_wanted_are_the_ones_kept(tensors in tensors()) {
             let bytes = written(&tensors);
-            let wanted = |name: &str| name.len() % 2 == 0;
+            let wanted = |name: &str| name.len().is_multiple_of(2);
             let kept = read_tensors(&bytes[..], bytes.len() as u64, wanted).unwrap();
             let expected = tensors.into_iter().filter(|(name, _)| wanted(name)).collect();
             prop_assert_eq!(bits(&kept), bits(&expected));

@@ -155,7 +155,7 @@ proptest! {
         let stream = |rank: usize| (0..lengths[rank]).map(move |at| (rank * 100 + at) as f32);
         let arrived = on_threads(lengths.len(), |processes| {
             let mut own = stream(processes.rank());
-            let mut arrived = vec![Vec::new(); lengths.len()];
+            let mut arrived = vec![Vec::<f32>::new(); lengths.len()];
             let next = |count| own.by_ref().take(count).collect();
             let take = |rank: usize, numbers: &[f32]| arrived[rank].extend(numbers);
             send_streams(processes, &lengths, to, next, take).unwrap();

@@ -133,7 +133,8 @@ fn others_parameters<B: AutodiffBackend, M: AutodiffModule<B>>(
     };
     module.visit(&mut walk);
     let Parameters { own, streams, .. } = walk;
-    let length = |stream: &Stream| stream.shapes.iter().flat_map(shape_values).sum();
+    let values = |shape: &Vec<usize>| shape.iter().product::<usize>();
+    let length = |stream: &Stream| stream.shapes.iter().map(values).sum();
     let lengths: Vec<usize> = streams.iter().map(length).collect();
     let mut own = Numbers::new(own, Tensor::into_data);
     let (ids, shapes): (Vec<_>, Vec<_>) = (streams.into_iter())
@@ -153,11 +154,6 @@ fn others_parameters<B: AutodiffBackend, M: AutodiffModule<B>>(
     Ok(of_others
         .flat_map(|(_, (ids, tensors))| ids.into_iter().zip(tensors))
         .collect())
-}
-
-/// The number of values of a shape.
-fn shape_values(shape: &Vec<usize>) -> Option<usize> {
-    Some(shape.iter().product())
 }
 
 /// A gradient that this process sums.
