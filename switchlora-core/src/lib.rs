@@ -79,7 +79,7 @@ pub use spectrum::Spectrum;
 pub use state_error::StateError;
 pub use step::{
     AdamWConfig, BiasCorrection, ClipGradNorm, Deferred, Group, Guard, GuardedOptimizer,
-    MuonConfig, PoolPlacement, PoolPrecision, sum_of_gradient_squares,
+    MuonConfig, PoolPlacement, PoolPrecision, gradient_squares,
 };
 pub use svd::SvdError;
 pub use switching::{

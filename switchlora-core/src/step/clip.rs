@@ -103,7 +103,7 @@ impl<O> ClipGradNorm<O> {
     /// As [`step_with_loss`](Self::step_with_loss), where `gradients` are only some of those that are clipped together: other
     /// processes have the others, and update those parameters.
     ///
-    /// `squares: [gradients]` has the [sum of squares](crate::sum_of_gradient_squares) of every one of them, in the order of
+    /// `squares: [gradients]` has the [sum of squares](crate::gradient_squares) of every one of them, in the order of
     /// the module's walk. `exchange` sends the parameters that have been updated here to the other processes, and returns the
     /// module with those that they have updated. It is called once in each update, also in a refused one.
     pub fn step_among<M, B>(

@@ -25,7 +25,7 @@ pub use groups::Group;
 pub use guard::{Guard, GuardedOptimizer};
 pub use orthogonal::MuonConfig;
 pub use pool::{PoolPlacement, PoolPrecision};
-pub use squares::sum_of_gradient_squares;
+pub use squares::gradient_squares;
 
 pub(crate) use adamw::AdamW;
 pub(crate) use commit::{Commit, Here};

@@ -1,16 +1,20 @@
 //! What the norm of all gradients is made of.
 
-use burn::module::{ModuleVisitor, Param, ParamId};
+use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::AutodiffBackend;
 use switchlora_ops::sum_of_squares;
 
-/// The sum of squares of a gradient, `[1]`, as [`ClipGradNorm`](crate::ClipGradNorm) adds it to the others.
-pub fn sum_of_gradient_squares<B: Backend, const D: usize>(gradient: Tensor<B, D>) -> Tensor<B, 1> {
-    let rows = gradient.dims()[0].max(1);
-    let columns = gradient.shape().num_elements() / rows;
-    sum_of_squares(gradient.reshape([rows, columns]))
+/// The sum of squares of each gradient of `module` that there is, `[1]` each, in the order of the walk, as
+/// [`ClipGradNorm`](crate::ClipGradNorm) adds them up.
+pub fn gradient_squares<M: AutodiffModule<B>, B: AutodiffBackend>(
+    module: &M,
+    gradients: &GradientsParams,
+) -> Vec<Tensor<B::InnerBackend, 1>> {
+    let mut sum = SumOfSquares::<B>::of(gradients);
+    module.visit(&mut sum);
+    sum.squares
 }
 
 /// Collects the sum of squares of each gradient, `[1]` each.
@@ -31,7 +35,10 @@ impl<'a, B: AutodiffBackend> SumOfSquares<'a, B> {
     /// Adds the gradient with this id, if there is one.
     pub fn add<const D: usize>(&mut self, id: ParamId) {
         if let Some(gradient) = self.gradients.get::<B::InnerBackend, D>(id) {
-            self.squares.push(sum_of_gradient_squares(gradient));
+            let rows = gradient.dims()[0].max(1);
+            let columns = gradient.shape().num_elements() / rows;
+            self.squares
+                .push(sum_of_squares(gradient.reshape([rows, columns])));
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The moments that each process keeps, brought to the first one for a checkpoint.
 
-use super::numbers::{Cut, Numbers};
+use super::numbers::send_tensors;
 use crate::checkpoint::ParameterState;
-use crate::processes::{Processes, To, gather, send_streams};
+use crate::processes::{Processes, To, gather};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -38,47 +38,21 @@ pub(super) fn collect(
         .map(|bytes| serde_json::from_slice(bytes))
         .collect::<Result<_, _>>()?;
     let is_first = processes.rank() == 0;
-    let length = |of: &Description| {
-        let values = of
-            .tensors
-            .iter()
-            .map(|(_, shape)| shape.iter().product::<usize>());
-        values.sum()
-    };
-    // The first process keeps its own as they are.
-    let lengths: Vec<usize> = all
-        .iter()
-        .enumerate()
-        .map(|(rank, of)| if rank == 0 { 0 } else { length(of) })
-        .collect();
-    let mut arriving: Vec<Cut> = all
-        .iter()
-        .enumerate()
-        .map(|(rank, of)| {
-            let shapes = of.tensors.iter().map(|(_, shape)| shape.clone());
-            Cut::new(shapes.filter(|_| is_first && rank > 0))
-        })
-        .collect();
+    let shapes = |of: &Description| of.tensors.iter().map(|(_, shape)| shape.clone()).collect();
+    let shapes: Vec<_> = all.iter().map(shapes).collect();
     let (kept, sent) = match is_first {
         true => (tensors, Vec::new()),
         false => (Vec::new(), tensors),
     };
-    let mut sent = Numbers::new(sent, |tensor| tensor);
-    send_streams(
-        processes,
-        &lengths,
-        To::First,
-        |count| sent.next(count),
-        |rank, numbers| arriving[rank].take(numbers),
-    )?;
+    let mut arrived = send_tensors(processes, To::First, sent, |tensor| tensor, &shapes)?;
     if !is_first {
         return Ok(Vec::new());
     }
-    arriving[0].tensors = kept;
-    let states = all.into_iter().zip(arriving).map(|(of, arrived)| {
+    arrived[0] = kept;
+    let states = all.into_iter().zip(arrived).map(|(of, tensors)| {
         let names = of.tensors.into_iter().map(|(name, _)| name);
         ParameterState {
-            tensors: names.zip(arrived.tensors).collect(),
+            tensors: names.zip(tensors).collect(),
             counts: of.counts,
             failed_projections: of.failed_projections,
         }

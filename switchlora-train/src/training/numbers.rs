@@ -1,5 +1,6 @@
 //! The numbers of tensors one after the other, taken and given in pieces of any length.
 
+use crate::processes::{Lost, Processes, To, send_streams};
 use burn::tensor::TensorData;
 use std::collections::VecDeque;
 
@@ -97,6 +98,49 @@ impl Cut {
             self.tensors.push(TensorData::new(numbers, shape));
         }
     }
+}
+
+/// Sends the tensors `own` of this process, which `read` reads, and returns those that the others sent it, by process.
+///
+/// `shapes` are those of the tensors of each process.
+///
+/// # Errors
+///
+/// [`Lost`] if another process is.
+pub(super) fn send_tensors<T>(
+    processes: &dyn Processes,
+    to: To,
+    own: Vec<T>,
+    read: impl FnMut(T) -> TensorData,
+    shapes: &[Vec<Vec<usize>>],
+) -> Result<Vec<Vec<TensorData>>, Lost> {
+    let me = processes.rank();
+    // What belongs to the only one that receives is not sent.
+    let sends = |rank: usize| to == To::All || rank > 0;
+    let receives = |from: usize| from != me && (to == To::All || me == 0);
+    let ranks = || shapes.iter().enumerate();
+    let values = |shape: &Vec<usize>| shape.iter().product::<usize>();
+    let length = |(rank, shapes): (usize, &Vec<Vec<usize>>)| match sends(rank) {
+        true => shapes.iter().map(values).sum(),
+        false => 0,
+    };
+    let lengths: Vec<usize> = ranks().map(length).collect();
+    let cut = |(rank, shapes): (usize, &Vec<Vec<usize>>)| {
+        Cut::new(shapes.iter().filter(|_| receives(rank)).cloned())
+    };
+    let mut arriving: Vec<Cut> = ranks().map(cut).collect();
+    let mut own = Numbers::new(own, read);
+    send_streams(
+        processes,
+        &lengths,
+        to,
+        |count| own.next(count),
+        |rank, numbers| arriving[rank].take(numbers),
+    )?;
+    Ok(arriving
+        .into_iter()
+        .map(|arrived| arrived.tensors)
+        .collect())
 }
 
 #[cfg(test)]

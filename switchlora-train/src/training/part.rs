@@ -3,15 +3,15 @@
 
 use super::each::{EachGradient, Places};
 use super::everywhere::{PutBack, put_back};
-use super::numbers::{Cut, Numbers};
+use super::numbers::{Cut, Numbers, send_tensors};
 use super::owners::Owners;
-use crate::processes::{Lost, Processes, To, gather, send_streams, sum_streams};
+use crate::processes::{Lost, Processes, To, gather, sum_streams};
 use burn::module::{AutodiffModule, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
 use std::collections::HashMap;
-use switchlora_core::{Precision, sum_of_gradient_squares};
+use switchlora_core::{Precision, gradient_squares};
 
 /// The gradients of an update that belong to this process.
 pub(super) struct Part {
@@ -85,15 +85,14 @@ pub(super) fn sum_of_own<B: AutodiffBackend, M: AutodiffModule<B>>(
 /// [`Lost`] if another process is.
 pub(super) fn squares_everywhere<B: AutodiffBackend, M: AutodiffModule<B>>(
     part: &Part,
-    places: &Places<'_, M>,
+    module: &M,
     processes: &dyn Processes,
     device: &B::Device,
 ) -> Result<Tensor<B::InnerBackend, 1>, Lost> {
-    let mut own = Squares::<B>(&part.gradients, Vec::new());
-    places.visit(&mut own);
-    let own: Vec<f32> = match own.1.is_empty() {
+    let own = gradient_squares::<M, B>(module, &part.gradients);
+    let own: Vec<f32> = match own.is_empty() {
         true => Vec::new(),
-        false => Tensor::cat(own.1, 0).into_data().iter().collect(),
+        false => Tensor::cat(own, 0).into_data().iter().collect(),
     };
     let all = gather(processes, bytemuck::cast_slice(&own).to_vec())?;
     let mut all: Vec<_> = (all.iter())
@@ -133,26 +132,13 @@ fn others_parameters<B: AutodiffBackend, M: AutodiffModule<B>>(
     };
     module.visit(&mut walk);
     let Parameters { own, streams, .. } = walk;
-    let values = |shape: &Vec<usize>| shape.iter().product::<usize>();
-    let length = |stream: &Stream| stream.shapes.iter().map(values).sum();
-    let lengths: Vec<usize> = streams.iter().map(length).collect();
-    let mut own = Numbers::new(own, Tensor::into_data);
     let (ids, shapes): (Vec<_>, Vec<_>) = (streams.into_iter())
         .map(|stream| (stream.ids, stream.shapes))
         .unzip();
-    let mut arriving: Vec<Cut> = shapes.into_iter().map(Cut::new).collect();
-    send_streams(
-        processes,
-        &lengths,
-        To::All,
-        |count| own.next(count),
-        |rank, numbers| arriving[rank].take(numbers),
-    )?;
-    let tensors = arriving.into_iter().map(|arriving| arriving.tensors);
-    let arrived = ids.into_iter().zip(tensors).enumerate();
-    let of_others = arrived.filter(|(rank, _)| *rank != me);
-    Ok(of_others
-        .flat_map(|(_, (ids, tensors))| ids.into_iter().zip(tensors))
+    let arrived = send_tensors(processes, To::All, own, Tensor::into_data, &shapes)?;
+    let arrived = ids.into_iter().zip(arrived);
+    Ok(arrived
+        .flat_map(|(ids, tensors)| ids.into_iter().zip(tensors))
         .collect())
 }
 
@@ -191,16 +177,6 @@ impl<B: AutodiffBackend> EachGradient for Gradients<'_, B> {
         }
         let length = gradient.shape().num_elements();
         self.streams[owner].push(gradient.reshape([length]));
-    }
-}
-
-/// The sum of squares of each gradient that there is.
-struct Squares<'a, B: AutodiffBackend>(&'a GradientsParams, Vec<Tensor<B::InnerBackend, 1>>);
-
-impl<B: AutodiffBackend> EachGradient for Squares<'_, B> {
-    fn each<const D: usize>(&mut self, id: ParamId) {
-        let gradient = self.0.get::<B::InnerBackend, D>(id);
-        self.1.extend(gradient.map(sum_of_gradient_squares));
     }
 }
 

@@ -57,7 +57,8 @@ impl<B: AutodiffBackend> Training<B> {
         Ok(snapshot)
     }
 
-    /// Reads model and optimizer to the host; where moments are divided, those of this process. On Flex the state [shares](switchlora_ops::HostRead) their memory.
+    /// Reads model and optimizer to the host; where moments are divided, those of this process. On Flex the state
+    /// [shares](switchlora_ops::HostRead) their memory.
     ///
     /// `state` describes the training; its `tokens`, `skipped` and `optimizer` are filled in here. `tokenizer` is the content of
     /// `tokenizer.json`.

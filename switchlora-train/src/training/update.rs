@@ -316,7 +316,7 @@ impl<B: AutodiffBackend> Training<B> {
                 let part = sum_of_own::<B, _>(gradients, &places, owners, processes, self.dtype)?;
                 let part = part.map(mean);
                 let device = losses.device();
-                let squares = squares_everywhere::<B, _>(&part, &places, processes, &device)?;
+                let squares = squares_everywhere::<B, _>(&part, model, processes, &device)?;
                 observer.phase(Phase::Exchange);
                 (part.gradients, Some(squares))
             }
