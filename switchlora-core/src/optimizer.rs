@@ -7,7 +7,7 @@
 use crate::config_error::insist;
 use crate::layers::Layers;
 use crate::plain::{HeldFactors, Named, Weights};
-use crate::planner::{Planner, Update};
+use crate::planner::{After, Planner, Update};
 use crate::record::{OptimizerRecord, load_moments, read_moments};
 use crate::state_error::StateError;
 use crate::step::{Commit, Groups, Guard, GuardedOptimizer, Here, Plan, Pools, Speculative, join};
@@ -203,6 +203,28 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
         commit.run(module, plan, &mut self.pools)
     }
 
+    /// Carries out what follows an update that has happened, and cannot be refused any more.
+    fn follow(&mut self, learning_rate: f64, mut module: M) -> M {
+        let layers = self.layers(&module);
+        let trained = layers.trained();
+        for (index, layer) in layers.lora.into_iter().enumerate() {
+            let Host { method, progress } = &*self.host;
+            let after = After {
+                number: progress.updates,
+                index,
+                moments: &self.moments,
+            };
+            let plan = method.plan_after(&layer, &after);
+            // The commit must be the only owner of what it writes to.
+            drop(layer);
+            if let Some(plan) = plan {
+                let (none, open) = (GradientsParams::new(), Guard::open());
+                module = self.commit(learning_rate, module, none, open, trained.clone(), plan);
+            }
+        }
+        module
+    }
+
     /// The method as it is after the last update, refused or not, if it is a `P`.
     pub(crate) fn last<P: Planner<B::InnerBackend>>(&self) -> Option<&P> {
         (&*self.host.method as &dyn Any).downcast_ref()
@@ -303,16 +325,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> GuardedOptimizer<M, B> for Method
         let module = self.commit(learning_rate, module, gradients, guard, trained, plan);
         let mut module = exchange(module);
         if is_final {
-            let layers = self.layers(&module);
-            let Host { method, progress } = &mut *self.host;
-            let plan = method.plan_after(&progress.update(&layers, &self.moments));
-            let trained = layers.trained();
-            drop(layers);
-            if let Some(plan) = plan {
-                // The update has been accepted, and nothing is left to scale.
-                let (none, open) = (GradientsParams::new(), Guard::open());
-                module = self.commit(learning_rate, module, none, open, trained, plan);
-            }
+            module = self.follow(learning_rate, module);
         }
         self.host.progress.updates += 1;
         module

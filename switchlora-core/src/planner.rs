@@ -1,7 +1,7 @@
 //! What a method adds to AdamW, as seen by the one [optimizer](crate::MethodOptimizer) of all methods.
 
 use crate::config_error::ConfigError;
-use crate::layers::Layers;
+use crate::layers::{Layers, LoraLayer};
 use crate::record::OptimizerRecord;
 use crate::state_error::StateError;
 use crate::step::{AdamW, Plan, Pools};
@@ -58,8 +58,9 @@ pub(crate) trait Planner<B: Backend>: Any + Debug + DynClone + Send + Sync {
         pools: &mut Pools<B>,
     ) -> Plan<B>;
 
-    /// What follows an update that is [final](Self::is_final), once it has happened.
-    fn plan_after(&mut self, _update: &Update<'_, B>) -> Option<Plan<B>> {
+    /// What follows an update that is [final](Self::is_final), once it has happened: for one layer with factors after another,
+    /// so that the new tensors of all are never in memory together.
+    fn plan_after(&self, _layer: &LoraLayer<B>, _after: &After<'_, B>) -> Option<Plan<B>> {
         None
     }
 
@@ -85,6 +86,16 @@ pub(crate) struct Update<'a, B: Backend> {
     pub moments: &'a HashMap<ParamId, Moments<B>>,
     /// Step counts of each parameter.
     pub counts: &'a HashMap<ParamId, Vec<u32>>,
+}
+
+/// An update that has happened, as a method sees it at one layer.
+pub(crate) struct After<'a, B: Backend> {
+    /// The update, counted from 0.
+    pub number: u64,
+    /// The layer's place among those with factors, in the order of the walk.
+    pub index: usize,
+    /// Moments of each parameter.
+    pub moments: &'a HashMap<ParamId, Moments<B>>,
 }
 
 clone_trait_object!(<B: Backend> Planner<B>);

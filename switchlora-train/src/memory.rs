@@ -27,8 +27,9 @@ static SETTINGS: Option<&'static std::ffi::c_char> = {
     Some(unsafe { &*TEXT.as_ptr() })
 };
 
-/// Returns freed memory to the system.
-fn return_pages() {
+/// Returns freed memory to the system: what reading and encoding text has left is of no use to a training, whose buffers are
+/// larger.
+pub fn return_pages() {
     #[cfg(not(target_env = "msvc"))]
     {
         // SAFETY: nothing is read or written, which is what this name is for.

@@ -9,7 +9,7 @@ use crate::config_error::{ConfigError, in_range};
 use crate::init::{Bounds, uniform};
 use crate::layers::{Layers, LoraLayer};
 use crate::optimizer::MethodOptimizer;
-use crate::planner::{Planner, Update};
+use crate::planner::{After, Planner, Update};
 use crate::random::{Purpose, stream};
 use crate::record::OptimizerRecord;
 use crate::replay::{Recorded, Restart};
@@ -169,26 +169,22 @@ impl<B: Backend> ReLora<B> {
         self.recorded.restarts.as_ref()?.get(restart)?.get(path)
     }
 
-    /// Merges the factors of layer number `index`, which start again.
-    fn plan_restart(
-        &self,
-        index: u64,
-        layer: &LoraLayer<B>,
-        update: &Update<'_, B>,
-        plan: &mut Plan<B>,
-    ) {
+    /// Merges the factors of a layer, which start again.
+    fn plan_restart(&self, layer: &LoraLayer<B>, after: &After<'_, B>) -> Plan<B> {
+        let mut plan = Plan::default();
+        let (number, index) = (after.number, after.index as u64);
         let (rank, [n, m]) = (layer.rank(), layer.shape());
         let device = layer.a.value.device();
         let layers = self.lora.config();
-        let recorded = self.restart(&layer.path, update.number);
+        let recorded = self.restart(&layer.path, number);
         let fresh = match recorded {
             Some(restart) => restart.a.clone(),
             None => {
-                let random = &mut stream(layers.seed, Purpose::Restart, index, update.number);
+                let random = &mut stream(layers.seed, Purpose::Restart, index, number);
                 uniform(rank, n, Bounds::lora(n).a, random)
             }
         };
-        let random = &mut stream(layers.seed, Purpose::Prune, index, update.number);
+        let random = &mut stream(layers.seed, Purpose::Prune, index, number);
         let fresh = [
             Tensor::from_data(fresh, &device),
             Tensor::zeros([rank, m], &device),
@@ -200,7 +196,7 @@ impl<B: Backend> ReLora<B> {
             let row_plan = RowPlan {
                 zeroed_moments: all_if(self.config.reset == MomentReset::Zero),
                 zeroed_counts: all_if(self.config.reset_counts),
-                moments: self.pruned(id, update, kept, random),
+                moments: self.pruned(id, after, kept, random),
                 replaced: Some((rows, vectors)),
                 counts: StepCounts::EachRow,
                 ..RowPlan::default()
@@ -212,20 +208,21 @@ impl<B: Backend> ReLora<B> {
             right: layer.b.value.clone() * layer.scale,
         };
         plan.weights.insert(layer.weight.id, merged);
+        plan
     }
 
     /// The moments of a factor with the entries that stay; `None` if they are not pruned.
     fn pruned(
         &self,
         id: ParamId,
-        update: &Update<'_, B>,
+        after: &After<'_, B>,
         kept: Option<&[Vec<usize>; 2]>,
         random: &mut impl Rng,
     ) -> Option<Moments<B>> {
         if self.config.reset == MomentReset::Zero {
             return None;
         }
-        let moments = update.moments.get(&id)?;
+        let moments = after.moments.get(&id)?;
         let mut pruned = |moment: &Tensor<B, 2>, number: usize| {
             let data = moment.to_data();
             let shape = data.shape.clone();
@@ -278,14 +275,8 @@ impl<B: Backend> Planner<B> for ReLora<B> {
         self.lora.plan(update, gradients, pools)
     }
 
-    fn plan_after(&mut self, update: &Update<'_, B>) -> Option<Plan<B>> {
-        let mut plan = Plan::default();
-        for (index, layer) in update.layers.lora.iter().enumerate() {
-            if layer.trained {
-                self.plan_restart(index as u64, layer, update, &mut plan);
-            }
-        }
-        Some(plan)
+    fn plan_after(&self, layer: &LoraLayer<B>, after: &After<'_, B>) -> Option<Plan<B>> {
+        layer.trained.then(|| self.plan_restart(layer, after))
     }
 
     fn save(&self, pools: &Pools<B>, record: &mut OptimizerRecord) {

@@ -4,7 +4,7 @@ use crate::backend::{BackendKind, Choice};
 use crate::commands::exit::Usage;
 use crate::commands::packing::packed_once;
 use crate::experiment::Experiment;
-use crate::memory::installed;
+use crate::memory::{installed, return_pages};
 use crate::model_source::ModelSource;
 use crate::plan::{Batch, bytes, millions};
 use crate::processes::{Moments, Processes};
@@ -139,6 +139,7 @@ pub(super) fn read(setup: &Setup) -> Result<Text> {
     let started = Instant::now();
     say("  text        reading and encoding");
     let text = Text::read(setup, packed_once)?;
+    return_pages();
     say(format!(
         "  text        {} sequences to train on, {} held out ({:.1} s)",
         text.train.sequences(),
