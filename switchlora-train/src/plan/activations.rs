@@ -14,6 +14,10 @@ use switchlora_ops::logits_together;
 /// Bytes of one number.
 const NUMBER: u64 = 4;
 
+/// Bytes of a process on a CPU beside the tensors, measured (docs/memory.md): the program, the tokens of the embedded text, and
+/// freed pages that wait for a buffer of their size.
+const PROCESS: u64 = 64 << 20;
+
 /// A micro-batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Batch {
@@ -67,6 +71,11 @@ impl Batch {
             }
         };
         between + (self.activation_bytes(model) + head).max(gradients + last)
+    }
+
+    /// Bytes of the process at that moment, on a backend that computes in the host's memory.
+    pub fn process_bytes(&self, model: &LlamaConfig, cost: &Cost) -> u64 {
+        self.peak_bytes(model, cost) + PROCESS
     }
 
     fn tokens(&self) -> u64 {

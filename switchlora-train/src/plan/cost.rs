@@ -50,6 +50,9 @@ pub struct PlanRow {
     /// Bytes at the moment of an update when most are alive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_bytes: Option<u64>,
+    /// Bytes of the process at that moment, on a CPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process_bytes: Option<u64>,
     /// Reduction of gradient traffic compared with full training, in percent; negative for an increase.
     pub traffic_saving_percent: f64,
 }
@@ -119,6 +122,7 @@ impl Plan {
                 state_bytes: cost.state_bytes(),
                 activation_bytes: None,
                 peak_bytes: None,
+                process_bytes: None,
                 traffic_saving_percent: cost.traffic_saving_percent(&full),
             }
         };
@@ -187,6 +191,7 @@ impl Plan {
             row.state_bytes = row.cost.state_bytes();
             row.activation_bytes = batch.map(|batch| batch.activation_bytes(&self.config));
             row.peak_bytes = batch.map(|batch| batch.peak_bytes(&self.config, &row.cost));
+            row.process_bytes = batch.map(|batch| batch.process_bytes(&self.config, &row.cost));
         }
         self
     }

@@ -29,11 +29,10 @@ impl fmt::Display for Plan {
             .chain(self.rows.iter().map(|row| row.cells().to_vec()))
             .collect();
         if self.batch.is_some() {
-            table[0].extend(["activations".to_owned(), "peak".to_owned()]);
+            table[0].extend(["activations", "peak", "process"].map(str::to_owned));
             for (line, row) in table[1..].iter_mut().zip(&self.rows) {
-                line.extend(
-                    [row.activation_bytes, row.peak_bytes].map(|of| bytes(of.unwrap_or(0))),
-                );
+                let batch = [row.activation_bytes, row.peak_bytes, row.process_bytes];
+                line.extend(batch.map(|of| bytes(of.unwrap_or(0))));
             }
         }
         let widths: Vec<usize> = (0..table[0].len())
@@ -74,7 +73,8 @@ impl fmt::Display for Plan {
         let batch = match self.batch {
             None => "activations come on top".to_owned(),
             Some(batch) => format!(
-                "`peak` is the most of an update of {} x {} tokens, with `activations` kept for its backward pass",
+                "`peak` is the most of an update of {} x {} tokens, with `activations` kept for its backward pass, and `process` \
+                 the memory of the process then, on a CPU",
                 batch.size, batch.sequence_length
             ),
         };

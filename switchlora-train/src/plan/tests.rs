@@ -1,8 +1,8 @@
 //! Plans of the paper's models, as table and as JSON.
 
-use super::{Plan, PlanError, PlanRow};
+use super::{Batch, Plan, PlanError, PlanRow, units};
 use crate::experiment::Method;
-use crate::model::LlamaConfig;
+use crate::model::{LlamaConfig, Recompute};
 use serde_json::json;
 
 fn plan(model: &str, rank: usize) -> Plan {
@@ -77,6 +77,23 @@ fn json_has_the_exact_numbers_under_the_command_lines_names() {
     }
     assert_eq!(rows[5]["trainable_parameters"], 609_720_320);
     assert_eq!(rows[0]["state_bytes"], 16u64 * 1_339_492_352);
+    assert_eq!(rows[0].get("process_bytes"), None);
+}
+
+#[test]
+fn a_micro_batch_shows_its_memory_and_that_of_a_process() {
+    let batch = Batch {
+        size: 4,
+        sequence_length: 256,
+        recompute: Recompute::Layers,
+    };
+    let plan = plan("60m", 128).with_batch(batch);
+    let row = row(&plan, Method::Full);
+    let (peak, process) = (row.peak_bytes.unwrap(), row.process_bytes.unwrap());
+    // 1038 MB were measured, docs/memory.md.
+    assert!((process as f64 / 1038e6 - 1.0).abs() < 0.1 && process > peak);
+    let text = plan.to_string();
+    assert!(text.contains(&units::bytes(process)), "{text}");
 }
 
 #[test]
