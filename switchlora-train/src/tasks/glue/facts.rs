@@ -48,11 +48,6 @@ impl GlueTask {
         }
     }
 
-    /// The class that F1 counts as positive, for the tasks with F1 among their [`metrics`](Self::metrics).
-    pub fn positive_class(self) -> Option<usize> {
-        matches!(self, Self::Mrpc | Self::Qqp).then_some(1)
-    }
-
     /// The text of a class in GLUE's files: its name, or its index.
     pub(super) fn text_of(self, class: usize) -> Option<String> {
         let name = self.labels().get(class)?;

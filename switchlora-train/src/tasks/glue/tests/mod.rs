@@ -9,7 +9,6 @@ mod submission;
 use super::super::TaskError;
 use super::super::example::{Example, Label};
 use super::{GlueSplit, GlueTask};
-use crate::metrics::Metric;
 use std::fs;
 
 /// Writes `files` into a folder and reads a split from it.
@@ -51,10 +50,6 @@ fn names_come_back_from_their_text() {
         assert_eq!(task.to_string().parse::<GlueTask>().unwrap(), task);
         assert_eq!(serde_json::to_string(&task).unwrap(), format!("\"{task}\""));
         assert_eq!(task.labels().is_empty(), task.is_regression());
-        assert_eq!(
-            task.positive_class().is_some(),
-            task.metrics().contains(&Metric::F1)
-        );
         for split in task.splits() {
             assert_eq!(split.to_string().parse::<GlueSplit>().unwrap(), *split);
             assert_eq!(
