@@ -72,7 +72,10 @@ impl LinearCrossEntropyBackward<Flex> for Kernels {
                 // SAFETY: the first chunk has written every element.
                 false => of_weight.onto(unsafe { written(sum) }, columns),
             };
-            Multiplier::new(precision).compute(&mut [of_hidden, of_weight]);
+            // They share no operand, and in bf16 each is computed from copies of its operands.
+            for product in [of_hidden, of_weight] {
+                Multiplier::new(precision).compute(&mut [product]);
+            }
         });
         if targets.is_empty() {
             dweight

@@ -51,6 +51,9 @@ pub struct PlanArgs {
     /// Activations that the backward pass computes again instead of keeping them.
     #[arg(long, value_enum, default_value_t, requires = "batch_size")]
     recompute: Recompute,
+    /// Dtype of the operands of matrix products.
+    #[arg(long, value_parser = flags::precision(), default_value_t, requires = "batch_size")]
+    precision: Precision,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -84,6 +87,7 @@ pub fn run(args: PlanArgs) -> Result<ExitCode> {
             size: size as usize,
             sequence_length: length as usize,
             recompute: args.recompute,
+            precision: args.precision,
         }),
     };
     match args.json {

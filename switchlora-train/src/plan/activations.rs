@@ -5,7 +5,7 @@
 //! Adapters keep nothing more: their products of rank `r` are computed again. A model that recomputes its layers keeps the
 //! input of each, and all of one layer at a time.
 
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, Precision};
 use crate::model::{LlamaConfig, Recompute};
 use serde::Serialize;
 use switchlora_core::cost::Cost;
@@ -27,6 +27,8 @@ pub struct Batch {
     pub sequence_length: usize,
     /// What the backward pass computes again.
     pub recompute: Recompute,
+    /// Dtype of the operands of matrix products.
+    pub precision: Precision,
 }
 
 impl Batch {
@@ -36,6 +38,7 @@ impl Batch {
             size: experiment.batch_size,
             sequence_length: experiment.sequence_length,
             recompute: experiment.recompute,
+            precision: experiment.precision,
         }
     }
 
@@ -54,13 +57,22 @@ impl Batch {
     /// Bytes at the moment when most are alive, of a training whose state costs `cost`: when the output head has its
     /// gradient and all activations are kept, or when those of the last layer come to the other gradients.
     pub fn peak_bytes(&self, model: &LlamaConfig, cost: &Cost) -> u64 {
-        let (hidden, vocabulary) = (model.hidden_size as u64, model.vocab_size as u64);
+        let [head, gradients] = self.phases(model, cost);
+        (head + self.copied_bytes(model)).max(gradients)
+    }
+
+    /// Bytes of the process at that moment, on a backend that computes in the host's memory. The copies of the head count at
+    /// both moments: their pages are not back when the other gradients come.
+    pub fn process_bytes(&self, model: &LlamaConfig, cost: &Cost) -> u64 {
+        let [head, gradients] = self.phases(model, cost);
+        head.max(gradients) + self.copied_bytes(model) + PROCESS
+    }
+
+    /// Bytes at the two moments of [`peak_bytes`](Self::peak_bytes), without copies of operands.
+    fn phases(&self, model: &LlamaConfig, cost: &Cost) -> [u64; 2] {
         let between = cost.state_bytes() - cost.gradient_bytes;
-        let together = logits_together(self.size * self.sequence_length, model.vocab_size);
-        let logits = together as u64 * vocabulary;
-        let head = NUMBER * (hidden * vocabulary + logits + self.tokens() * hidden);
-        // The activations of the first layer and as many gradients of them.
-        let last = NUMBER * self.tokens() * 2 * of_layer(model);
+        let (hidden, vocabulary) = (model.hidden_size as u64, model.vocab_size as u64);
+        let head = hidden * vocabulary + self.logits(model) + self.tokens() * hidden;
         let gradients = match self.recompute {
             Recompute::Nothing => cost.gradient_bytes,
             // Of plain weights those of one layer at a time, beside what is left of all.
@@ -70,12 +82,29 @@ impl Batch {
                 cost.gradient_bytes.min(cost.all_reduce_bytes + one)
             }
         };
-        between + (self.activation_bytes(model) + head).max(gradients + last)
+        // The activations of the first layer and as many gradients of them.
+        let last = NUMBER * self.tokens() * 2 * of_layer(model);
+        [
+            between + self.activation_bytes(model) + NUMBER * head,
+            between + gradients + last,
+        ]
     }
 
-    /// Bytes of the process at that moment, on a backend that computes in the host's memory.
-    pub fn process_bytes(&self, model: &LlamaConfig, cost: &Cost) -> u64 {
-        self.peak_bytes(model, cost) + PROCESS
+    /// Bytes of the operands of one product of the head that are rounded into copies; matrix units need half of it.
+    fn copied_bytes(&self, model: &LlamaConfig) -> u64 {
+        match self.precision {
+            Precision::F32 => 0,
+            Precision::Bf16 => {
+                let weight = model.hidden_size as u64 * model.vocab_size as u64;
+                NUMBER * (weight + self.logits(model))
+            }
+        }
+    }
+
+    /// Logits that are stored together.
+    fn logits(&self, model: &LlamaConfig) -> u64 {
+        let together = logits_together(self.size * self.sequence_length, model.vocab_size);
+        together as u64 * model.vocab_size as u64
     }
 
     fn tokens(&self) -> u64 {
@@ -101,6 +130,7 @@ mod tests {
             size: 4,
             sequence_length: 256,
             recompute,
+            precision: Precision::F32,
         }
     }
 
