@@ -34,7 +34,7 @@ fn methods() -> Vec<(&'static str, MethodConfig)> {
     let of = |method, schedule| MethodConfig::new(method, RANK, schedule).unwrap();
     let often = SwitchSchedule::fixed(10.0);
     let switches = |candidates| {
-        let mut method = of(Method::SwitchLora, often.clone());
+        let mut method = of(Method::SwitchLora, often);
         method.layers.candidates = candidates;
         method
     };
