@@ -58,11 +58,11 @@ impl Batch {
     /// gradient and all activations are kept, or when those of the last layer come to the other gradients.
     pub fn peak_bytes(&self, model: &LlamaConfig, cost: &Cost) -> u64 {
         let [head, gradients] = self.phases(model, cost);
-        (head + self.copied_bytes(model)).max(gradients)
+        (head + self.copied_bytes(model) / 2).max(gradients)
     }
 
-    /// Bytes of the process at that moment, on a backend that computes in the host's memory. The copies of the head count at
-    /// both moments: their pages are not back when the other gradients come.
+    /// Bytes of the process at that moment, on a backend that computes in the host's memory, without matrix units. The copies
+    /// of the head count at both moments: their pages are not back when the other gradients come.
     pub fn process_bytes(&self, model: &LlamaConfig, cost: &Cost) -> u64 {
         let [head, gradients] = self.phases(model, cost);
         head.max(gradients) + self.copied_bytes(model) + PROCESS
@@ -90,7 +90,8 @@ impl Batch {
         ]
     }
 
-    /// Bytes of the operands of one product of the head that are rounded into copies; matrix units need half of it.
+    /// Bytes of the operands of one product of the head that are rounded into copies on a CPU without matrix units; with them,
+    /// and on a GPU, the copies have half as many.
     fn copied_bytes(&self, model: &LlamaConfig) -> u64 {
         match self.precision {
             Precision::F32 => 0,
