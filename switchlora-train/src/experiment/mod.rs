@@ -11,6 +11,7 @@ mod form;
 mod learning_rate;
 mod paths;
 mod read;
+mod remarks;
 mod resolve;
 mod settings;
 mod sizes;

@@ -5,7 +5,7 @@ use super::{Experiment, WarmStart};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use std::path::PathBuf;
-use switchlora_core::SwitchLoraConfig;
+use switchlora_core::{Method, SwitchLoraConfig};
 use toml::{Table, Value};
 
 /// An experiment that gives every key.
@@ -326,4 +326,33 @@ fn one_learning_rate_given_is_that_of_all_weights_and_none_means_the_methods_own
     let (lr, projection_lr, _) = rates(None, Some(7e-3));
     assert_eq!((lr, projection_lr), (Some(own.others), Some(7e-3)));
     assert_eq!(rates(Some(1e-2), Some(4e-2)), (Some(1e-2), Some(4e-2), 4.0));
+}
+
+#[test]
+fn settings_that_a_run_is_too_short_for_are_named_and_defaults_never_are() {
+    let remarks = |text: &str| {
+        let given: Experiment = toml::from_str(text).unwrap();
+        given.resolve().unwrap().0.remarks()
+    };
+    for method in Method::ALL {
+        let text = format!("method = \"{}\"\nsteps = 1000", method.name());
+        assert_eq!(remarks(&text), Vec::<String>::new(), "{text}");
+        let short = format!("method = \"{}\"\nsteps = 1", method.name());
+        assert_eq!(remarks(&short), Vec::<String>::new(), "{short}");
+    }
+    for (table, key) in [
+        ("schedule = { warmup = 51 }", "schedule.warmup is 51"),
+        (
+            "method = \"relora\"\nrelora = { cycle = 50, restart_warmup = 5 }",
+            "relora.cycle is 50",
+        ),
+        (
+            "method = \"galore\"\ngalore = { gap = 50 }",
+            "galore.gap is 50",
+        ),
+    ] {
+        let said = remarks(&format!("steps = 50\n{table}"));
+        assert!(said.len() == 1 && said[0].starts_with(key), "{said:?}");
+    }
+    assert!(remarks("steps = 50\nschedule = { warmup = 50 }").is_empty());
 }

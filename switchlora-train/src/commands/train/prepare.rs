@@ -8,7 +8,7 @@ use crate::memory::{installed, return_pages};
 use crate::model_source::ModelSource;
 use crate::plan::{Batch, bytes, millions};
 use crate::processes::{Moments, Processes};
-use crate::say::say;
+use crate::say::{say, warn};
 use crate::training::{Setup, Text};
 use anyhow::Result;
 use std::thread::available_parallelism;
@@ -93,6 +93,9 @@ pub(super) fn announce(setup: &Setup, backend: &Choice, processes: &dyn Processe
         experiment.rates(),
         experiment.seed
     ));
+    for remark in experiment.remarks() {
+        warn(remark);
+    }
     if processes.size() > 1 {
         say(format!("  processes   {}", together(processes, experiment)));
     }
