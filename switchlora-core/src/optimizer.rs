@@ -179,7 +179,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
         module: M,
         gradients: GradientsParams,
         guard: Guard<B::InnerBackend>,
-        trained: HashSet<ParamId>,
+        trained: &HashSet<ParamId>,
         plan: Plan<B::InnerBackend>,
     ) -> M {
         let groups = match self.groups_of(&module) {
@@ -219,7 +219,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
             drop(layer);
             if let Some(plan) = plan {
                 let (none, open) = (GradientsParams::new(), Guard::open());
-                module = self.commit(learning_rate, module, none, open, trained.clone(), plan);
+                module = self.commit(learning_rate, module, none, open, &trained, plan);
             }
         }
         module
@@ -322,7 +322,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> GuardedOptimizer<M, B> for Method
         let trained = layers.trained();
         // The commit must be the only owner of what it writes to.
         drop(layers);
-        let module = self.commit(learning_rate, module, gradients, guard, trained, plan);
+        let module = self.commit(learning_rate, module, gradients, guard, &trained, plan);
         let mut module = exchange(module);
         if is_final {
             module = self.follow(learning_rate, module);

@@ -21,7 +21,7 @@ pub(crate) struct Commit<'a, B: AutodiffBackend> {
     pub adamw: AdamW,
     pub learning_rate: f64,
     /// Parameters of layers, and the factor of the learning rate for them.
-    pub layers: (HashSet<ParamId>, f64),
+    pub layers: (&'a HashSet<ParamId>, f64),
     /// The group of each parameter of the module; without one it is of the usual one.
     pub groups: HashMap<ParamId, Group>,
     pub gradients: GradientsParams,
@@ -86,7 +86,7 @@ impl<B: AutodiffBackend> Commit<'_, B> {
 
     /// The learning rate of a parameter, here or among the factors of the weight here.
     fn rate(&self, id: ParamId) -> f64 {
-        let (layers, factor) = &self.layers;
+        let (layers, factor) = self.layers;
         let rate = self.learning_rate * self.here.rate;
         match layers.contains(&id) {
             true => rate * factor,
