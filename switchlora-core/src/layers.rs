@@ -63,6 +63,20 @@ pub(crate) fn frozen_beside_factors<B: Backend>(layers: &[LoraLayer<B>]) -> Stri
     )
 }
 
+/// What a person should know of the layers where a method trains their weights: that they have factors beside them, or that
+/// there is none.
+pub(crate) fn without_weights<B: Backend>(layers: &Layers<B>) -> Option<String> {
+    match (layers.lora.is_empty(), layers.plain.is_empty()) {
+        (false, _) => Some(frozen_beside_factors(&layers.lora)),
+        (true, true) => Some(
+            "the module has no layer whose weight the method trains: every parameter is trained by AdamW (on_weights names \
+             weights of any module)"
+                .to_owned(),
+        ),
+        (true, false) => None,
+    }
+}
+
 /// The weight of a layer without factors, which is trained as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PlainWeight {

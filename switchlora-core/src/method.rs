@@ -183,7 +183,7 @@ impl Method {
 pub struct MethodConfig {
     /// The method.
     pub method: Method,
-    /// Its layers, their switches, and AdamW.
+    /// Its layers, their switches, and AdamW; GaLore has [an AdamW of its own](GaLoreConfig::adamw).
     pub layers: SwitchLoraConfig,
     /// ReLoRA's restarts.
     pub relora: ReLoraConfig,

@@ -5,9 +5,9 @@
 //! fields, and on plain weights that a [rule](Weights) names. Without either it is AdamW. No update reads from the device.
 
 use crate::config_error::insist;
-use crate::layers::Layers;
+use crate::layers::{Layers, PlainWeight};
 use crate::plain::{HeldFactors, Named, Weights};
-use crate::planner::{After, Planner, Update};
+use crate::planner::{After, Kept, Planner, Update};
 use crate::record::{OptimizerRecord, load_moments, read_moments};
 use crate::state_error::StateError;
 use crate::step::{Commit, Groups, Guard, GuardedOptimizer, Here, Plan, Pools, Speculative, join};
@@ -163,8 +163,9 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
             Some(weights) => weights.of(module)?.into_iter().map(Named::inner).collect(),
             None => Vec::new(),
         };
-        self.restore(module, &named)?;
-        let layers = self.place(Layers::of(module).inner(), named)?;
+        let layers = Layers::of(module).inner();
+        self.restore(module, &layers, &named)?;
+        let layers = self.place(layers, named)?;
         layers.check()?;
         self.groups_of(module)?;
         let remarks = self.host.method.prepare(&layers, &mut self.pools)?;
@@ -236,12 +237,27 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
     }
 
     /// Brings a loaded record to the device of `module`, whose plain weights are `named`.
-    fn restore(&mut self, module: &M, named: &[Named<B::InnerBackend>]) -> Result<(), StateError> {
+    fn restore(
+        &mut self,
+        module: &M,
+        layers: &Layers<B::InnerBackend>,
+        named: &[Named<B::InnerBackend>],
+    ) -> Result<(), StateError> {
         let Some(record) = &self.restored else {
             return Ok(());
         };
-        let holds = self.weights.is_some() && self.host.method.factors().is_some();
-        record.check_form(holds)?;
+        let is_named = self.weights.is_some();
+        let holds = is_named && self.host.method.factors().is_some();
+        record.check_form(is_named, holds)?;
+        let named_weights: Vec<_> = match holds {
+            true => Vec::new(),
+            false => named.iter().map(Named::plain).collect(),
+        };
+        let is_other = |weight: &&PlainWeight| named_weights.iter().all(|n| n.id != weight.id);
+        let others = layers.plain.iter().filter(is_other);
+        for weight in named_weights.iter().chain(others) {
+            record.check_moments(weight, self.host.method.moments_of(weight))?;
+        }
         let device = module.devices().into_iter().next().unwrap_or_default();
         if !record.factors.is_empty() {
             self.held = HeldFactors::load(record.factors.clone(), named, &device)?;
@@ -251,6 +267,16 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
         };
         let moments = std::mem::take(&mut record.moments);
         let Host { method, progress } = &mut *self.host;
+        for (kind, name, matrices) in [
+            (Kept::Projections, "projections", &record.projections),
+            (Kept::Velocities, "velocities", &record.velocities),
+        ] {
+            if !matrices.is_empty() && !method.keeps(kind) {
+                self.remarks[0].push(format!(
+                    "the loaded state of the optimizer has {name}, which its method does not keep: it was saved by another one"
+                ));
+            }
+        }
         (self.moments, progress.counts) = load_moments(moments, &device);
         progress.updates = record.updates;
         method.load(record, &mut self.pools, &device);
@@ -315,6 +341,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> GuardedOptimizer<M, B> for Method
             return module;
         }
         self.remarks = [Vec::new(), std::mem::take(&mut self.remarks[0])];
+        self.remarks[1].extend(self.held.without_gradients(&gradients));
         self.host.begin(&guard);
         let Host { method, progress } = &mut *self.host;
         let update = progress.update(&layers, &self.moments);

@@ -1,7 +1,7 @@
 //! What a method adds to AdamW, as seen by the one [optimizer](crate::MethodOptimizer) of all methods.
 
 use crate::config_error::ConfigError;
-use crate::layers::{Layers, LoraLayer};
+use crate::layers::{Layers, LoraLayer, PlainWeight};
 use crate::record::OptimizerRecord;
 use crate::state_error::StateError;
 use crate::step::{AdamW, Plan, Pools};
@@ -29,6 +29,16 @@ pub(crate) trait Planner<B: Backend>: Any + Debug + DynClone + Send + Sync {
 
     /// The AdamW that trains every parameter.
     fn adamw(&self) -> AdamW;
+
+    /// Shape of AdamW's moments for the weight of a layer without factors; `None` if the method keeps none for it.
+    fn moments_of(&self, weight: &PlainWeight) -> Option<[usize; 2]> {
+        Some(weight.shape)
+    }
+
+    /// Whether its state has matrices of this kind.
+    fn keeps(&self, _kind: Kept) -> bool {
+        false
+    }
 
     /// Gives each layer of the module its state and its pools.
     ///
@@ -74,6 +84,15 @@ pub(crate) trait Planner<B: Backend>: Any + Debug + DynClone + Send + Sync {
     fn remarks(&self) -> Vec<String> {
         Vec::new()
     }
+}
+
+/// Matrices besides AdamW's moments that some methods keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// Of gradients.
+    Projections,
+    /// Of orthogonal steps.
+    Velocities,
 }
 
 /// One update, as a method sees it.

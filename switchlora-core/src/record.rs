@@ -1,5 +1,6 @@
 //! The state of an optimizer as plain data on the host, exact under every precision setting.
 
+use crate::layers::PlainWeight;
 use crate::state_error::StateError;
 use crate::tensor_data::{is_whole, param_id};
 use burn::module::ParamId;
@@ -65,26 +66,58 @@ impl OptimizerRecord {
         self.layers.iter().try_for_each(LayerRecord::check)
     }
 
-    /// Checks that it was saved for the form of the method that an optimizer has: whether it holds factors of plain weights.
+    /// Checks that its moments of a layer's weight, if it has any, are of the shape that the method keeps.
     ///
     /// # Errors
     ///
-    /// It was saved for the other one.
-    pub(crate) fn check_form(&self, holds: bool) -> Result<(), StateError> {
-        let (plain, layers) = ("plain weights", "layers with factors of their own");
-        match (holds, self.factors.is_empty(), self.layers.is_empty()) {
-            (false, false, _) => Err(StateError::Form {
-                found: plain,
-                expected: layers,
-                advice: "name the weights with on_weights",
+    /// They are of another one, or the method keeps none.
+    pub(crate) fn check_moments(
+        &self,
+        weight: &PlainWeight,
+        expected: Option<[usize; 2]>,
+    ) -> Result<(), StateError> {
+        let Some(moments) = self.moments.get(&weight.id.serialize()) else {
+            return Ok(());
+        };
+        let found = moments.first.shape.to_vec();
+        match expected.is_some_and(|expected| found == expected) {
+            true => Ok(()),
+            false => Err(StateError::Moments {
+                path: weight.path.clone(),
+                found,
+                expected,
             }),
-            (true, true, false) => Err(StateError::Form {
-                found: layers,
-                expected: plain,
-                advice: "load it into an optimizer without on_weights, with the module that has these layers",
-            }),
-            _ => Ok(()),
         }
+    }
+
+    /// Checks that it was saved for the form of the method that an optimizer has: whether plain weights are `named`, and
+    /// whether it `holds` factors for them.
+    ///
+    /// # Errors
+    ///
+    /// It was saved for another one.
+    pub(crate) fn check_form(&self, named: bool, holds: bool) -> Result<(), StateError> {
+        let held = "factors of plain weights";
+        let layers = "layers with factors of their own";
+        let weights = "weights without factors";
+        let of_its_method = "load it into an optimizer of the method that it was saved by";
+        let (factors, is_empty) = (!self.factors.is_empty(), self.moments.is_empty());
+        let (found, expected, advice) = match (named, holds, factors, self.layers.is_empty()) {
+            (false, _, true, _) => (held, layers, "name the weights with on_weights"),
+            (true, false, true, _) => (held, weights, of_its_method),
+            (_, true, false, false) => (
+                layers,
+                held,
+                "load it into an optimizer without on_weights, with the module that has these layers",
+            ),
+            (_, true, false, true) if !is_empty => (weights, held, of_its_method),
+            _ => return Ok(()),
+        };
+        Err(StateError::Form {
+            found,
+            expected,
+            advice,
+        })
     }
 }
 

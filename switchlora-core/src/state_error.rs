@@ -109,6 +109,20 @@ pub enum StateError {
     /// A record whose parts do not belong together.
     #[error("the loaded state of the optimizer is damaged: {0}")]
     Damaged(String),
+    /// Moments of another shape than the method keeps for the weight of a layer.
+    #[error(
+        "the loaded state of the optimizer has moments of {found:?} for {}, the method needs {}: it was saved by another \
+         method, with another rank, or for another model",
+        named(path), expected.map_or("none".to_owned(), |shape| format!("{shape:?}"))
+    )]
+    Moments {
+        /// Path of the layer.
+        path: String,
+        /// Shape of its moments.
+        found: Vec<usize>,
+        /// Shape that the method needs, if it needs any.
+        expected: Option<[usize; 2]>,
+    },
     /// A velocity of another shape than its parameter.
     #[error(
         "the loaded state of the optimizer has a velocity of {found:?} for a matrix of {} that is {expected:?}",

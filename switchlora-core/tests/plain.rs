@@ -532,7 +532,7 @@ fn new_weights_start_fresh_and_the_named_ones_are_told_once() {
     let said = optimizer.inner().remarks();
     assert!(
         said.iter()
-            .any(|r| r.contains("2 weights of the module are trained at rank 2, from up to down")),
+            .any(|r| r.contains("names 2 of the module, from up to down, at rank 2")),
         "{said:?}"
     );
     let (model, _) = case.train(model, &mut optimizer, 1..3);

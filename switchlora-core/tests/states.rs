@@ -255,7 +255,7 @@ fn a_state_saved_while_nothing_switched_gets_candidates_when_something_does() {
 }
 
 #[test]
-fn galores_projections_of_another_rank_are_refused() {
+fn a_state_of_galore_at_another_rank_is_refused() {
     let plain = SwitchLoraConfig::new(None, SwitchSchedule::Never).unwrap();
     let model = model(&plain, 8, 12, 1);
     let random = &mut stream(3, Purpose::Draw, 0, 0);
@@ -266,7 +266,10 @@ fn galores_projections_of_another_rank_are_refused() {
         .optimizer()
         .load_record(record(&optimizer));
     let text = other.try_prepare(&model).unwrap_err().to_string();
-    assert!(text.contains("[2, 8]") && text.contains("rank 3"), "{text}");
+    assert!(
+        text.contains("[2, 12]") && text.contains("[3, 12]"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -11,9 +11,9 @@
 //! Everything else is trained by AdamW.
 
 use crate::config_error::{ConfigError, in_range};
-use crate::layers::{Layers, PlainWeight, frozen_beside_factors};
+use crate::layers::{Layers, PlainWeight, without_weights};
 use crate::optimizer::MethodOptimizer;
-use crate::planner::{Planner, Update};
+use crate::planner::{Kept, Planner, Update};
 use crate::record::{OptimizerRecord, by_parameter, from_parameters, read_all};
 use crate::replay::Recorded;
 use crate::state_error::StateError;
@@ -233,6 +233,16 @@ impl<B: Backend> Planner<B> for GaLore<B> {
         }
     }
 
+    fn moments_of(&self, weight: &PlainWeight) -> Option<[usize; 2]> {
+        let [n, m] = weight.shape;
+        let projected = |rank| [rank, n.max(m)];
+        Some(self.config.rank_for(weight).map_or([n, m], projected))
+    }
+
+    fn keeps(&self, kind: Kept) -> bool {
+        kind == Kept::Projections
+    }
+
     fn prepare(
         &mut self,
         layers: &Layers<B>,
@@ -248,11 +258,8 @@ impl<B: Backend> Planner<B> for GaLore<B> {
                 return Err(StateError::Projection { found, expected });
             }
         }
-        let remark = first && !layers.lora.is_empty();
-        Ok(remark
-            .then(|| frozen_beside_factors(&layers.lora))
-            .into_iter()
-            .collect())
+        let remark = first.then(|| without_weights(layers));
+        Ok(remark.flatten().into_iter().collect())
     }
 
     fn is_final(&self, update: &Update<'_, B>) -> bool {

@@ -4,9 +4,9 @@
 //! [`SwitchLoraLinear`](crate::SwitchLoraLinear) layers without factors. Everything else is trained by AdamW.
 
 use crate::config_error::ConfigError;
-use crate::layers::{Layers, frozen_beside_factors};
+use crate::layers::{Layers, PlainWeight, without_weights};
 use crate::optimizer::MethodOptimizer;
-use crate::planner::{Planner, Update};
+use crate::planner::{Kept, Planner, Update};
 use crate::record::OptimizerRecord;
 use crate::state_error::StateError;
 use crate::step::{
@@ -67,6 +67,14 @@ impl<B: Backend> Planner<B> for Muon<B> {
         }
     }
 
+    fn moments_of(&self, _weight: &PlainWeight) -> Option<[usize; 2]> {
+        None
+    }
+
+    fn keeps(&self, kind: Kept) -> bool {
+        kind == Kept::Velocities
+    }
+
     fn prepare(
         &mut self,
         layers: &Layers<B>,
@@ -77,9 +85,8 @@ impl<B: Backend> Planner<B> for Muon<B> {
             self.velocities
                 .check(&weight.path, weight.id, weight.shape)?;
         }
-        let remark = first && !layers.lora.is_empty();
-        let remark = remark.then(|| frozen_beside_factors(&layers.lora));
-        Ok(remark.into_iter().collect())
+        let remark = first.then(|| without_weights(layers));
+        Ok(remark.flatten().into_iter().collect())
     }
 
     fn plan(

@@ -25,6 +25,9 @@ use serde::{Deserialize, Serialize};
 use switchlora_ops::Moments;
 
 /// When ReLoRA starts again, and what it keeps.
+///
+/// A restart follows the updates `cycle`, `2 cycle`, … (counted from 0). The learning rate that the optimizer is given must be
+/// zero at these updates and rise again over the next few, as in the authors' scheduler.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReLoraConfig {
     /// Updates between two restarts, at least 1.

@@ -10,7 +10,8 @@ use burn::tensor::backend::AutodiffBackend;
 
 impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
     /// The same optimizer for a module whose layers are plain: it trains the weights that `weights` names, besides any
-    /// [`SwitchLoraLinear`](crate::SwitchLoraLinear) with factors of its own.
+    /// [`SwitchLoraLinear`](crate::SwitchLoraLinear) with factors of its own. The ranks are those of the rule, whatever the rank
+    /// of the configuration.
     ///
     /// A method with factors holds those of the named weights, which start by its configuration with the weights as they are.
     /// GaLore projects the gradients of the named weights to their ranks, Muon makes their steps orthogonal, and without a
@@ -46,10 +47,20 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
         let Some(weights) = &self.weights else {
             return Ok(layers);
         };
+        let config = self.host.method.factors();
+        let of_layer =
+            |layer: &LoraLayer<_>, id| [layer.weight.id, layer.a.id, layer.b.id].contains(&id);
+        let named: Vec<_> = match config {
+            Some(_) => named
+                .into_iter()
+                .filter(|weight| !layers.lora.iter().any(|layer| of_layer(layer, weight.id)))
+                .collect(),
+            None => named,
+        };
         if self.placed.replace(named.len()) != Some(named.len()) {
             self.remarks[0].push(weights.remark(&named));
         }
-        match self.host.method.factors() {
+        match config {
             Some(config) => self.held.prepare(named, config, &mut layers)?,
             None => named.iter().for_each(|weight| layers.add(weight.plain())),
         }
@@ -75,6 +86,9 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
     /// `part` is the module or a part of it. The projection is linear, so gradients may be projected as they come, before they
     /// are added up or sent, and each update does it for those that are not. Nothing changes before the optimizer has seen the
     /// module, by [`try_hold`](Self::try_hold) or an update.
+    ///
+    /// Projected gradients belong to no parameter of the module. Burn's `GradientsAccumulator`, which walks the module, loses
+    /// them: add them up by their [ids](Self::factor_ids), or give it the gradients as they are.
     pub fn project<N: Module<B>>(
         &self,
         part: &N,

@@ -47,8 +47,6 @@ impl<B: Backend> HeldFactors<B> {
         config: &SwitchLoraConfig,
         layers: &mut Layers<B>,
     ) -> Result<(), StateError> {
-        let taken = |id| layers.lora.iter().any(|layer| layer.weight.id == id);
-        let named: Vec<_> = named.into_iter().filter(|w| !taken(w.id)).collect();
         // All of them first: after an error everything is as it was.
         for weight in &named {
             let known = self.all.get(&weight.id);
@@ -72,6 +70,24 @@ impl<B: Backend> HeldFactors<B> {
     pub fn ids(&self) -> Vec<ParamId> {
         let factors = self.order.iter().filter_map(|(_, id)| self.all.get(id));
         factors.flat_map(|f| [f.a.id, f.b.id]).collect()
+    }
+
+    /// A remark if not one of the weights has a gradient among the others: what this most likely means is that they were lost.
+    pub fn without_gradients(&self, gradients: &GradientsParams) -> Option<String> {
+        let mut factors = self
+            .all
+            .values()
+            .flat_map(|factors| [&factors.a, &factors.b]);
+        let lost = !self.all.is_empty()
+            && !gradients.is_empty()
+            && factors.all(|factor| gradients.get::<B, 2>(factor.id).is_none());
+        lost.then(|| {
+            format!(
+                "none of the {} named weights has a gradient: those that were projected belong to factor_ids, and are lost in \
+                 Burn's GradientsAccumulator, which walks the module",
+                self.all.len()
+            )
+        })
     }
 
     /// Puts the gradients of the factors in the place of the weights' own.

@@ -7,7 +7,7 @@ use crate::state_error::StateError;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{DType, Tensor};
-use hashbrown::HashSet;
+use hashbrown::HashMap;
 use std::fmt::{Debug, Formatter, Result as FormatResult};
 use std::sync::Arc;
 
@@ -43,8 +43,9 @@ impl Weights {
     /// The weight of every [`Linear`](burn::nn::Linear), at rank `rank`, except the last one in the order of the module's
     /// fields, which is the output layer of most models.
     ///
-    /// Where the output layer is no `Linear` (a tied embedding, say) use [`matching`](Self::matching): the last `Linear` is then
-    /// one of the layers to be trained. A linear layer whose shorter side is not above the rank is trained in full: factors would save nothing.
+    /// Where the output layer is no `Linear` (a tied embedding, say) or is not the last field, use
+    /// [`matching`](Self::matching). A linear layer whose shorter side is not above the rank is trained in full: factors would
+    /// save nothing.
     pub fn linear(rank: usize) -> Self {
         Self { rule: None, rank }
     }
@@ -62,11 +63,12 @@ impl Weights {
         }
     }
 
-    /// The named weights of `module`, in the order of the walk; a parameter that two modules share is named once.
+    /// The named weights of `module`, in the order of the walk.
     ///
     /// # Errors
     ///
-    /// The rule names nothing, a rank is 0 or above the shorter side of its matrix, or a weight is quantized.
+    /// The rule names nothing, a rank is 0 or above the shorter side of its matrix, a weight is quantized, or two modules
+    /// share it, of which an update would change one.
     pub(crate) fn of<B: Backend, M: Module<B>>(
         &self,
         module: &M,
@@ -92,8 +94,6 @@ impl Weights {
                 rank.is_some()
             }),
         }
-        let mut seen = HashSet::new();
-        found.retain(|matrix| seen.insert(matrix.id));
         if found.is_empty() {
             let rule = match self.rule {
                 None => format!("of linear layers at rank {}", self.rank),
@@ -102,6 +102,7 @@ impl Weights {
             return Err(StateError::NothingNamed { rule, all });
         }
         found.iter().try_for_each(Named::check)?;
+        alone(&found)?;
         Ok(found)
     }
 
@@ -112,9 +113,14 @@ impl Weights {
             (least, most) if least == most => format!("rank {least}"),
             (least, most) => format!("ranks {least} to {most}"),
         };
-        let number = named.len();
-        let [first, last] = [named.first(), named.last()].map(|w| w.map_or("", Named::layer));
-        format!("{number} weights of the module are trained at {rank}, from {first} to {last}")
+        let (number, rule) = (named.len(), "the rule for plain weights names");
+        match (named.first(), named.last()) {
+            (Some(first), Some(last)) => {
+                let (first, last) = (first.layer(), last.layer());
+                format!("{rule} {number} of the module, from {first} to {last}, at {rank}")
+            }
+            _ => format!("{rule} none that has no factors of its own in the module"),
+        }
     }
 }
 
@@ -213,6 +219,20 @@ impl<B: AutodiffBackend> Named<B> {
             is_linear: self.is_linear,
         }
     }
+}
+
+/// Checks that no two of these are one parameter.
+fn alone<B: Backend>(named: &[Named<B>]) -> Result<(), StateError> {
+    let mut seen = HashMap::new();
+    for weight in named {
+        if let Some(first) = seen.insert(weight.id, weight.layer()) {
+            return Err(StateError::Shared {
+                first: first.to_owned(),
+                second: weight.layer().to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Collects every parameter of at least two dimensions.

@@ -13,7 +13,7 @@ use super::walk::{Choice, LayerSwitch, Selection};
 use crate::config_error::{ConfigError, named};
 use crate::layers::Layers;
 use crate::optimizer::MethodOptimizer;
-use crate::planner::{Planner, Update};
+use crate::planner::{Kept, Planner, Update};
 use crate::random::{Purpose, stream};
 use crate::record::{LayerRecord, LayerState, OptimizerRecord, SideState};
 use crate::state_error::StateError;
@@ -173,7 +173,13 @@ impl<B: Backend> Planner<B> for Switching<B> {
     }
 
     fn factors(&self) -> Option<&SwitchLoraConfig> {
-        self.config.rank.map(|_| &self.config)
+        // Without a rank only a rule gives one, to weights that are to switch.
+        let has = self.config.rank.is_some() || self.config.schedule.interval().is_some();
+        has.then_some(&self.config)
+    }
+
+    fn keeps(&self, kind: Kept) -> bool {
+        kind == Kept::Velocities && self.velocities.is_some()
     }
 
     fn adamw(&self) -> AdamW {
