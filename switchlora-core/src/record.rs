@@ -14,6 +14,37 @@ use switchlora_ops::{HostRead, Moments};
 
 /// Everything an optimizer of any method needs to go on as if it had never stopped. Fields that a method does not use are
 /// empty.
+///
+/// It has no backend, so a recorder of Burn has to be told one. Save the record of the module too: it has the ids by which the
+/// moments are kept.
+///
+/// ```
+/// use burn::backend::Autodiff;
+/// use burn::module::Module;
+/// use burn::nn::{Linear, LinearConfig};
+/// use burn::optim::Optimizer;
+/// use burn::record::{FullPrecisionSettings, NamedMpkFileRecorder, Recorder};
+/// use burn_flex::Flex;
+/// use switchlora_core::{SwitchLoraConfig, SwitchSchedule, Weights};
+///
+/// type B = Autodiff<Flex>;
+/// let device = Default::default();
+/// let folder = tempfile::tempdir().unwrap();
+/// let recorder = NamedMpkFileRecorder::<FullPrecisionSettings>::new();
+/// let method = SwitchLoraConfig::new(Some(2), SwitchSchedule::fixed(40.0)).unwrap();
+/// let optimizer = || method.optimizer::<Linear<B>, B>().on_weights(Weights::matching(|_, _| Some(2)));
+///
+/// let (model, mut trained) = (LinearConfig::new(8, 6).init::<B>(&device), optimizer());
+/// trained.prepare(&model);
+/// model.clone().save_file(folder.path().join("model"), &recorder).unwrap();
+/// Recorder::<B>::record(&recorder, trained.to_record(), folder.path().join("optimizer")).unwrap();
+///
+/// let model = model.load_file(folder.path().join("model"), &recorder, &device).unwrap();
+/// let record = Recorder::<B>::load(&recorder, folder.path().join("optimizer"), &device).unwrap();
+/// let mut resumed = optimizer().load_record(record);
+/// resumed.try_prepare(&model).unwrap();
+/// assert_eq!(resumed.to_record(), trained.to_record());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OptimizerRecord {
     /// Updates done: the position of the switch schedule.

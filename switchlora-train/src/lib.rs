@@ -36,7 +36,9 @@ pub mod run_directory;
 pub mod say;
 pub mod signals;
 pub mod tasks;
+mod toml_fault;
 pub mod training;
 
 pub use at_path::AtPath;
 pub use hexadecimal::hexadecimal;
+pub use toml_fault::toml_fault;

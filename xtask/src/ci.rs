@@ -84,9 +84,10 @@ fn missing(command: &str) -> Option<&'static str> {
     if runs && command.contains("wgpu") && !gpu_features().contains(&"wgpu") {
         return Some("Vulkan loader (libvulkan.so.1)");
     }
-    if runs && command.contains("/mpi") && Command::new("mpirun").arg("--version").output().is_err()
-    {
-        return Some("MPI (mpirun)");
+    let with_mpi = command.contains("/mpi") || command.contains("--all-features");
+    let lacks = |program| Command::new(program).arg("--version").output().is_err();
+    if with_mpi && ["mpicc", "mpirun"].into_iter().any(lacks) {
+        return Some("MPI (mpicc, mpirun; with it libclang)");
     }
     let mut deny = cargo();
     deny.args(["deny", "--version"]);

@@ -33,6 +33,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use switchlora_train::backend::BackendKind;
 use switchlora_train::experiment::{Experiment, ExperimentError, overlaid};
+use switchlora_train::toml_fault;
 
 /// A comparison, as read from TOML.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -86,7 +87,7 @@ pub enum GridError {
     Toml {
         /// The file.
         path: PathBuf,
-        /// The parser's message, with line and column.
+        /// The line, and the parser's message.
         reason: String,
     },
     /// A key of the grid has an unusable value.
@@ -134,7 +135,7 @@ impl Grid {
         })?;
         let grid: Self = toml::from_str(&text).map_err(|error| GridError::Toml {
             path: path.to_path_buf(),
-            reason: error.to_string().trim_end().replace('\n', " "),
+            reason: toml_fault(&text, &error),
         })?;
         grid.validate().map(|()| grid)
     }

@@ -4,6 +4,7 @@ use super::config::Experiment;
 use super::error::ExperimentError;
 use super::values::table;
 use crate::at_path::AtPath;
+use crate::toml_fault::toml_fault;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::Path;
@@ -53,7 +54,7 @@ fn text_of(path: &Path) -> Result<String, ExperimentError> {
 
 fn parsed<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, ExperimentError> {
     toml::from_str(text).map_err(|error| {
-        let reason = error.to_string().trim_end().to_owned();
+        let reason = toml_fault(text, &error);
         ExperimentError::Toml(AtPath::new(path, reason))
     })
 }
