@@ -139,7 +139,7 @@ mod tests {
         let unknown = error("method = \"full\"\n[schedule]\nwarm_up = 5\n");
         for part in [
             "typo.toml",
-            "line 3, column 1",
+            "line 3: ",
             "`warm_up`",
             "`warmup`",
             "`minimum`",
