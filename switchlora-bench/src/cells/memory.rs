@@ -4,6 +4,7 @@
 //! is returned to the system before reading. On a GPU it is the size of the backend's memory pools.
 
 use crate::results::MemoryRow;
+use crate::step::check_batch;
 use crate::tokens::RandomTokens;
 use anyhow::{Context, Result};
 use burn::tensor::Tensor;
@@ -30,6 +31,8 @@ impl Job for Memory {
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<MemoryRow> {
         let (experiment, config, method) = self.0.resolve()?;
         method.validate_for(&config.shape())?;
+        let (batch, length) = (experiment.batch_size, experiment.sequence_length);
+        check_batch(&experiment.model, &config, batch, length)?;
         // Starts threads and everything else that the first computation allocates, so that it is not counted.
         let _ = Tensor::<B, 2>::ones([64, 64], &device)
             .matmul(Tensor::ones([64, 64], &device))

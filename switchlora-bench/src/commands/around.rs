@@ -9,6 +9,7 @@ use switchlora_bench::embedded_tokens;
 use switchlora_train::backend::{BackendKind, run_on};
 use switchlora_train::durable;
 use switchlora_train::experiment::flags;
+use switchlora_train::run_directory::RunDirectory;
 use switchlora_train::say::{answer, tell};
 
 /// Arguments of `around`.
@@ -42,6 +43,7 @@ impl Around {
         let backend = self.backend.choose()?.backend;
         std::fs::create_dir_all(&self.out)
             .with_context(|| format!("cannot make {}", self.out.display()))?;
+        let _alone = RunDirectory::open(&self.out)?;
         let tokens = embedded_tokens(&self.out, &|line: &str| tell(line))?;
         let mut all: Vec<Found> = Vec::new();
         for &seed in &grid.seeds {

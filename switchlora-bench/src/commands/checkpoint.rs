@@ -5,6 +5,7 @@ use clap::Args;
 use std::fs;
 use std::path::PathBuf;
 use switchlora_bench::saving::{SavingBench, Summary};
+use switchlora_bench::step::check_batch;
 use switchlora_train::backend::{BackendKind, run_on};
 use switchlora_train::experiment::{Method, flags};
 use switchlora_train::model::LlamaConfig;
@@ -37,8 +38,8 @@ pub struct Checkpoint {
     /// Number of checkpoints.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     repeats: u16,
-    /// Folder for the checkpoints; choose the disk that runs are saved to.
-    #[arg(long, default_value = "runs/.bench-checkpoint", value_parser = flags::path())]
+    /// Folder in which a folder for the checkpoints is made and removed; choose the disk that runs are saved to.
+    #[arg(long, default_value = "runs", value_parser = flags::path())]
     folder: PathBuf,
     /// Print one JSON object instead of text.
     #[arg(long)]
@@ -53,8 +54,15 @@ impl Checkpoint {
     /// The arguments are wrong, the backend fails, or a checkpoint cannot be written.
     pub fn run(self) -> Result<bool> {
         let config = LlamaConfig::resolve(&self.model)?;
+        check_batch(&self.model, &config, self.batch_size, self.sequence_length)?;
         let folder = self.folder;
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let unmade = || format!("cannot make a folder in {}", folder.display());
+        fs::create_dir_all(&folder).with_context(unmade)?;
+        // A folder of its own, which is removed in the end: what else is there belongs to the user.
+        let own = tempfile::Builder::new()
+            .prefix(".bench-checkpoint-")
+            .tempdir_in(&folder)
+            .with_context(unmade)?;
         let bench = SavingBench {
             rank: self.rank.unwrap_or(config.default_rank()),
             config,
@@ -63,11 +71,11 @@ impl Checkpoint {
             sequence_length: self.sequence_length,
             updates: self.updates.into(),
             repeats: self.repeats.into(),
-            folder: folder.clone(),
+            folder: own.path().to_path_buf(),
         };
         let backend = self.backend.choose()?.backend;
         let reports = run_on(backend, 0, bench)?;
-        let _ = fs::remove_dir_all(&folder);
+        drop(own);
         let summary = Summary::of(&reports?);
         match self.json {
             true => answer(serde_json::to_string(&summary)?)?,

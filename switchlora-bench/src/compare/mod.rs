@@ -24,7 +24,7 @@ pub use search::Rates;
 pub use summary::{Comparison, Run, Summary};
 
 use crate::suites::{Progress, machine, text};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use runner::{Opened, Runner};
 use search::Search;
 use std::fs;
@@ -50,6 +50,9 @@ pub fn compare(
     let opened = opened.map(|variant| Opened::new(grid, variant, backend));
     let opened: Vec<_> = opened.collect::<Result<_>>()?;
     let trials = out.join("trials");
+    if !trains && !trials.is_dir() {
+        bail!("no trainings in {}: check --out", out.display());
+    }
     fs::create_dir_all(&trials).with_context(|| format!("cannot make {}", trials.display()))?;
     // A report may be made beside the trainings.
     let _alone = trains.then(|| RunDirectory::open(out)).transpose()?;

@@ -6,13 +6,15 @@ use crate::cells::{Cell, Found};
 use crate::suites::{Progress, measured};
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use switchlora_core::cost::Cost;
 use switchlora_train::backend::BackendKind;
 use switchlora_train::checkpoint::MANIFEST;
+use switchlora_train::data::inputs;
 use switchlora_train::experiment::{Experiment, WarmStart};
 use switchlora_train::hexadecimal;
+use switchlora_train::model::LlamaConfig;
 use switchlora_train::model_source::ModelSource;
 use switchlora_train::training::Setup;
 
@@ -25,8 +27,8 @@ pub(super) struct Opened {
     pub cost: Cost,
     /// The checkpoint to start from. A run that goes on meanwhile does not change it.
     start: Option<PathBuf>,
-    /// Identifies the tokenizer and the checkpoint to start from by their content. Empty for an experiment with
-    /// neither.
+    /// Identifies the files that the experiment names (tokenizer, text, model, checkpoint to start from) by their content.
+    /// Empty for an experiment without any.
     contents: Vec<String>,
 }
 
@@ -47,6 +49,21 @@ impl Opened {
         // Without this mark, results have the name of trainings on all of the embedded text.
         if experiment.data.is_empty() && !experiment.validation.is_empty() {
             contents.push("embedded text without its held-out end".to_owned());
+        }
+        let data = [
+            ("text", &experiment.data),
+            ("held-out text", &experiment.validation),
+        ];
+        for (what, paths) in data.into_iter().filter(|(_, paths)| !paths.is_empty()) {
+            let files = inputs(paths).with_context(name)?;
+            contents.push(format!(
+                "{what} {}",
+                sum(files.iter().map(|file| &*file.path))?
+            ));
+        }
+        if LlamaConfig::preset(&experiment.model).is_none() {
+            let files = files_of(Path::new(&experiment.model))?;
+            contents.push(format!("model {}", sum(files.iter().map(|file| &**file))?));
         }
         let mut start = None;
         if let Some(ModelSource::Checkpoint(checkpoint)) = &setup.start {
@@ -74,6 +91,32 @@ impl Opened {
         let (method, seed) = (experiment.method.name(), experiment.seed);
         Ok(format!("{method}-seed{seed}-{hash}"))
     }
+}
+
+/// The file at `path`, or the files in the folder there, by their names.
+fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let entries = fs::read_dir(path).with_context(|| path.display().to_string())?;
+    let paths: Vec<_> = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<std::io::Result<_>>()?;
+    let mut files: Vec<_> = paths.into_iter().filter(|path| path.is_file()).collect();
+    files.sort();
+    Ok(files)
+}
+
+/// A hash of the contents of files, in this order. Their names and places do not matter.
+fn sum<'a>(files: impl Iterator<Item = &'a Path>) -> Result<String> {
+    let mut whole = Sha256::new();
+    for path in files {
+        let mut one = Sha256::new();
+        let read = File::open(path).and_then(|mut file| std::io::copy(&mut file, &mut one));
+        read.with_context(|| path.display().to_string())?;
+        whole.update(one.finalize());
+    }
+    Ok(hexadecimal(whole.finalize()))
 }
 
 /// Runs trainings, or reads their results.

@@ -113,7 +113,8 @@ pub struct Summary {
     pub at_edge: bool,
     /// Number of seeds so far.
     pub seeds: usize,
-    /// Mean validation perplexity.
+    /// Mean validation perplexity; infinite (null in JSON), as the other means, if it is not finite.
+    #[serde(deserialize_with = "infinite")]
     pub perplexity: f64,
     /// Sample standard deviation of the perplexity; `None` for one seed.
     pub deviation: Option<f64>,
@@ -124,12 +125,16 @@ pub struct Summary {
     /// Largest peak of resident memory among the trainings, in bytes.
     pub peak_memory: Option<u64>,
     /// Time of an update in milliseconds, without evaluations: median over updates, mean over seeds.
+    #[serde(deserialize_with = "infinite")]
     pub milliseconds: f64,
     /// Tokens per second over whole trainings, without evaluations.
+    #[serde(deserialize_with = "infinite")]
     pub tokens_per_second: f64,
     /// Mean effective rank of the weight changes.
+    #[serde(deserialize_with = "infinite")]
     pub effective_rank: f64,
     /// Mean share, in percent, of singular values above a hundredth of the largest.
+    #[serde(deserialize_with = "infinite")]
     pub directions_percent: f64,
     /// Skipped updates over all seeds.
     pub skipped: u64,

@@ -105,24 +105,42 @@ impl StepBench {
             let rank = self.rank;
             return Err(StepError::Rank { rank, most });
         }
-        let (length, most) = (self.sequence_length, self.config.max_position_embeddings);
-        if !(1..=most).contains(&length) {
-            let model = self.model.clone();
-            return Err(StepError::Sequence {
-                length,
-                most,
-                model,
-            });
-        }
-        let batch = self.batch_size;
-        if !(1..=MOST_TOKENS).contains(&batch.saturating_mul(length)) {
-            return Err(StepError::Batch { batch, length });
-        }
+        check_batch(
+            &self.model,
+            &self.config,
+            self.batch_size,
+            self.sequence_length,
+        )?;
         match (self.updates, self.methods.is_empty()) {
             (0, _) => Err(StepError::Nothing("the number of updates")),
             (_, true) => Err(StepError::Nothing("the number of methods")),
             _ => Ok(()),
         }
+    }
+}
+
+/// Checks that a model takes batches of `batch` sequences of `length` tokens.
+///
+/// # Errors
+///
+/// The sequence does not fit the model's positions, or the batch is empty or too large.
+pub fn check_batch(
+    model: &str,
+    config: &LlamaConfig,
+    batch: usize,
+    length: usize,
+) -> Result<(), StepError> {
+    let most = config.max_position_embeddings;
+    if !(1..=most).contains(&length) {
+        return Err(StepError::Sequence {
+            length,
+            most,
+            model: model.to_owned(),
+        });
+    }
+    match (1..=MOST_TOKENS).contains(&batch.saturating_mul(length)) {
+        true => Ok(()),
+        false => Err(StepError::Batch { batch, length }),
     }
 }
 

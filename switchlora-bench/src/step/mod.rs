@@ -19,7 +19,7 @@ mod method;
 mod peer;
 mod report;
 
-pub use bench::{StepBench, StepError};
+pub use bench::{StepBench, StepError, check_batch};
 pub(crate) use method::timed;
 pub use peer::{Peer, PeerError};
 pub use report::{PEER, StepReport, Table};

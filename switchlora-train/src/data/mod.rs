@@ -45,6 +45,7 @@ pub use error::DataError;
 pub use examples::{Examples, Row, Target};
 pub use permutation::Permutation;
 pub use prepared::{Prepared, all_tokens};
+pub use read::{Compression, Form, Input, inputs};
 pub use stream::StreamDecoder;
 pub use tokenizer::{Beside, Tokenizer, TokenizerRecord};
 pub use tokens::Tokens;
