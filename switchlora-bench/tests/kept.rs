@@ -114,10 +114,11 @@ fn a_training_belongs_to_its_text_and_a_report_needs_trainings() {
     assert_eq!(trained("The first text has some words. "), 1);
     assert_eq!(trained("The first text has some words. "), 1);
     assert_eq!(trained("Another text has others, and more. "), 2);
-    // And the report of one whose loss is not finite is read again.
+    // One whose updates are all skipped has diverged, which is a result that can be read again.
     fs::write(
         folder.join("wild.toml"),
-        GRID.replace("lr = 1e-2", "lr = 1e30"),
+        GRID.replace("lr = 1e-2", "lr = 1e20")
+            .replace("steps = 2", "steps = 20"),
     )
     .unwrap();
     let output = bench(
@@ -129,6 +130,8 @@ fn a_training_belongs_to_its_text_and_a_report_needs_trainings() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+    let report = fs::read_to_string(folder.join("wild/compare.md")).unwrap();
+    assert!(report.contains("diverged"), "{report}");
     let output = bench(folder, &["lengths", "wild", "--out", "lengths"]);
     assert!(
         output.status.success(),
