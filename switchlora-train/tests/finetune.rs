@@ -309,6 +309,36 @@ fn a_folder_of_other_settings_is_refused_and_seeds_come_to_those_that_are_there(
 }
 
 #[test]
+fn seeds_that_were_trained_on_different_texts_have_no_mean() {
+    let place = place();
+    let run = |seeds: &str| {
+        place.run(&format!(
+            "{COLA} --epochs 1 --out cola --resume --seeds {seeds}"
+        ))
+    };
+    let output = run("1");
+    assert!(output.status.success(), "{}", stderr(&output));
+    for file in ["train", "dev"] {
+        let path = place.path(&format!("glue/CoLA/{file}.tsv"));
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(
+            &path,
+            text.replace("made\t1", "made\t2")
+                .replace("made\t0", "made\t1")
+                .replace("made\t2", "made\t0"),
+        )
+        .unwrap();
+        let output = run("1,2");
+        assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+        let said = stderr(&output);
+        let seeds = "seeds 1 and 2 in cola were trained on different texts";
+        assert!(said.contains(seeds), "{said}");
+        fs::write(&path, text).unwrap();
+        fs::remove_dir_all(place.path("cola/seed-2")).unwrap();
+    }
+}
+
+#[test]
 fn patience_ends_a_run_that_gets_no_better() {
     let place = place();
     let output = place.run(&format!(

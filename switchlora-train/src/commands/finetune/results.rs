@@ -7,7 +7,7 @@ use crate::experiment::Experiment;
 use crate::learner::{judged, last_checkpoint};
 use crate::metrics::{Metric, Scores, mean_and_deviation};
 use crate::run_directory::CONFIG;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
@@ -88,6 +88,7 @@ impl Results {
             seeds.extend(other.filter(alike));
         }
         seeds.sort_unstable();
+        check_same_text(out, &seeds)?;
         let seed = |&seed: &u64| {
             let folder = out.join(format!("seed-{seed}"));
             let all = judged(&folder.join("metrics.jsonl"));
@@ -153,6 +154,28 @@ fn same_but_seed(out: &Path, one: u64, other: u64) -> Result<bool> {
     let config = |seed: u64| Experiment::from_file(&out.join(format!("seed-{seed}")).join(CONFIG));
     let differences = config(one)?.differences(&config(other)?)?;
     Ok(differences.iter().all(|found| found.key == "seed"))
+}
+
+/// Refuses seeds that were trained on different texts: their mean would say nothing. The files may have changed between one
+/// seed and the next.
+fn check_same_text(out: &Path, seeds: &[u64]) -> Result<()> {
+    let text = |seed: u64| {
+        let (_, path) = checkpoint::list(&out.join(format!("seed-{seed}")))
+            .ok()?
+            .pop()?;
+        Some(checkpoint::Checkpoint::open(&path).ok()?.state.data_sha256)
+    };
+    let mut known = seeds.iter().filter_map(|&seed| Some((seed, text(seed)?)));
+    let Some((first, one)) = known.next() else {
+        return Ok(());
+    };
+    match known.find(|(_, other)| *other != one) {
+        None => Ok(()),
+        Some((other, _)) => bail!(
+            "seeds {first} and {other} in {} were trained on different texts, since the files have changed: choose another --out",
+            out.display()
+        ),
+    }
 }
 
 impl fmt::Display for Results {
