@@ -5,7 +5,7 @@
 //! difference of the two losses, update by update, is what the switch did. Each variant of a grid makes that switch in
 //! its own way.
 
-use crate::cells::read_text;
+use crate::cells::{is_embedded, read_text};
 use crate::compare::{Grid, Variant};
 use anyhow::{Context, Result, bail};
 use burn::data::dataloader::DataLoader;
@@ -68,17 +68,26 @@ pub struct AroundJob {
 }
 
 impl AroundJob {
-    /// Opens the variants of a grid, which must be SwitchLoRA on one model. `embedded` is the embedded text as packed
-    /// tokens.
+    /// Opens the variants of a grid, which must be SwitchLoRA on one model. `embedded` makes the packed tokens of the
+    /// embedded text, if the variants train on it.
     ///
     /// # Errors
     ///
-    /// A variant is another method or another training, a branch would begin or end outside the training, or the text
-    /// cannot be read.
-    pub fn new(grid: &Grid, window: Window, seed: u64, embedded: PathBuf) -> Result<Self> {
+    /// A variant is another method or another training, a branch would begin or end outside the training, the machine's
+    /// memory cannot hold it, or the text cannot be read.
+    pub fn new(
+        grid: &Grid,
+        backend: BackendKind,
+        window: Window,
+        seed: u64,
+        embedded: impl FnOnce() -> Result<PathBuf>,
+    ) -> Result<Self> {
         let setup = |variant: &Variant| -> Result<Setup> {
-            let trial = grid.trial(variant, BackendKind::Flex, None, seed, None)?;
-            Setup::new(trial, None).with_context(|| format!("variant `{}`", variant.name))
+            let name = || format!("variant `{}`", variant.name);
+            let trial = grid.trial(variant, backend, None, seed, None)?;
+            let setup = Setup::new(trial, None).with_context(name)?;
+            setup.check_memory(backend, 1).with_context(name)?;
+            Ok(setup)
         };
         let mut base = setup(&grid.variants[0])?;
         let mut variants = Vec::new();
@@ -103,6 +112,10 @@ impl AroundJob {
             let updates = window.updates;
             bail!("{updates} updates after update {at} are not in a training of {steps}");
         }
+        let embedded = match is_embedded(&base)? {
+            true => embedded()?,
+            false => PathBuf::new(),
+        };
         let text = read_text(&mut base, embedded)?;
         Ok(Self {
             base,

@@ -17,6 +17,12 @@ fn refused(folder: &Path, arguments: &[&str]) -> String {
     said
 }
 
+fn done(folder: &Path, arguments: &[&str]) {
+    let output = bench(folder, arguments);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+}
+
 const CHECKPOINT: [&str; 9] = [
     "checkpoint",
     "--model",
@@ -38,12 +44,7 @@ fn a_folder_for_checkpoints_keeps_what_was_in_it_and_nothing_else() {
         fs::write(disk.join(file), file).unwrap();
     }
     let given = ["--sequence-length", "32", "--folder", "my disk"];
-    let output = bench(folder.path(), &[&CHECKPOINT[..], &given].concat());
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    done(folder.path(), &[&CHECKPOINT[..], &given].concat());
     assert_eq!(fs::read(disk.join("thesis.txt")).unwrap(), b"thesis.txt");
     assert!(disk.join("runs/config.toml").exists() && disk.join("runs/checkpoints").is_dir());
     assert_eq!(fs::read_dir(&disk).unwrap().count(), 2);
@@ -70,37 +71,24 @@ fn batches_that_a_model_does_not_take_are_refused() {
 const GRID: &str = "seeds = [1]\n[experiment]\nmodel = \"nano\"\nsteps = 2\nbatch_size = 1\nsequence_length = 16\n\
                     lr = 1e-2\neval_sequences = 1\ndata = [\"text.txt\"]\n[[variant]]\nname = \"full\"\nmethod = \"full\"\n";
 
+/// `compare` of a grid on flex.
+fn compare<'a>(grid: &'a str, out: &'a str) -> [&'a str; 6] {
+    ["compare", grid, "--backend", "flex", "--out", out]
+}
+
 #[test]
 fn a_training_belongs_to_its_text_and_a_report_needs_trainings() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     fs::write(folder.join("grid.toml"), GRID).unwrap();
     fs::write(folder.join("text.txt"), "words").unwrap();
-    let nothing = refused(
-        folder,
-        &[
-            "compare",
-            "grid.toml",
-            "--backend",
-            "flex",
-            "--report",
-            "--out",
-            "typo",
-        ],
-    );
+    let report = [&compare("grid.toml", "typo")[..], &["--report"]].concat();
+    let nothing = refused(folder, &report);
     assert!(nothing.contains("no trainings in typo"), "{nothing}");
     assert!(!folder.join("typo").exists());
     let trained = |text: &str| {
         fs::write(folder.join("text.txt"), text.repeat(200)).unwrap();
-        let output = bench(
-            folder,
-            &["compare", "grid.toml", "--backend", "flex", "--out", "out"],
-        );
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        done(folder, &compare("grid.toml", "out"));
         let kept = fs::read_dir(folder.join("out/trials")).unwrap();
         kept.filter(|file| {
             file.as_ref()
@@ -114,28 +102,58 @@ fn a_training_belongs_to_its_text_and_a_report_needs_trainings() {
     assert_eq!(trained("The first text has some words. "), 1);
     assert_eq!(trained("The first text has some words. "), 1);
     assert_eq!(trained("Another text has others, and more. "), 2);
-    // One whose updates are all skipped has diverged, which is a result that can be read again.
-    fs::write(
-        folder.join("wild.toml"),
-        GRID.replace("lr = 1e-2", "lr = 1e20")
-            .replace("steps = 2", "steps = 20"),
-    )
-    .unwrap();
-    let output = bench(
-        folder,
-        &["compare", "wild.toml", "--backend", "flex", "--out", "wild"],
-    );
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(!folder.join("out/text.tokens").exists(), "nothing reads it");
+}
+
+#[test]
+fn a_training_whose_updates_are_all_skipped_has_diverged_which_is_a_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let wild = GRID.replace("lr = 1e-2", "lr = 1e20");
+    let wild = wild.replace("steps = 2", "steps = 20");
+    fs::write(folder.join("wild.toml"), wild).unwrap();
+    fs::write(folder.join("text.txt"), "Some words. ".repeat(200)).unwrap();
+    done(folder, &compare("wild.toml", "wild"));
     let report = fs::read_to_string(folder.join("wild/compare.md")).unwrap();
     assert!(report.contains("diverged"), "{report}");
-    let output = bench(folder, &["lengths", "wild", "--out", "lengths"]);
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(!report.contains("not a number"), "{report}");
+    done(folder, &["lengths", "wild", "--out", "lengths"]);
+    fs::create_dir(folder.join("same")).unwrap();
+    fs::copy(
+        folder.join("wild/compare.json"),
+        folder.join("same/compare.json"),
+    )
+    .unwrap();
+    let two = refused(folder, &["lengths", "wild", "same", "--out", "two"]);
+    assert!(two.contains("wild and same both"), "{two}");
+}
+
+#[test]
+fn trainings_that_the_memory_cannot_hold_are_refused_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let large = GRID.replace("batch_size = 1", "batch_size = 200000000");
+    fs::write(folder.join("large.toml"), &large).unwrap();
+    fs::write(folder.join("text.txt"), "Some words. ".repeat(200)).unwrap();
+    let around = large.replace("\"full\"", "\"switchlora\"");
+    fs::write(folder.join("around.toml"), around).unwrap();
+    let compared = refused(folder, &compare("large.toml", "out"));
+    let arguments = ["around", "around.toml", "--backend", "flex", "--at", "0"];
+    let around = refused(folder, &[&arguments[..], &["--updates", "2"]].concat());
+    for error in [compared, around] {
+        assert!(error.contains("of memory, this machine has"), "{error}");
+    }
+}
+
+#[test]
+fn a_damaged_copy_of_the_embedded_text_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let grid = GRID.replace("data = [\"text.txt\"]\n", "");
+    fs::write(folder.join("grid.toml"), grid).unwrap();
+    fs::create_dir(folder.join("out")).unwrap();
+    let tokens = folder.join("out/text.tokens");
+    fs::write(&tokens, "damaged").unwrap();
+    done(folder, &compare("grid.toml", "out"));
+    assert!(fs::metadata(&tokens).unwrap().len() > 1_000_000);
 }

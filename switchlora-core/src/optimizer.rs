@@ -5,15 +5,14 @@
 //! fields, and on plain weights that a [rule](Weights) names. Without either it is AdamW. No update reads from the device.
 
 use crate::config_error::insist;
-use crate::layers::{Layers, PlainWeight};
+use crate::layers::Layers;
 use crate::plain::{HeldFactors, Named, Weights};
-use crate::planner::{After, Kept, Planner, Update};
-use crate::record::{OptimizerRecord, load_moments, read_moments};
+use crate::planner::{After, Planner, Update};
+use crate::record::{OptimizerRecord, read_moments};
 use crate::state_error::StateError;
 use crate::step::{Commit, Groups, Guard, GuardedOptimizer, Here, Plan, Pools, Speculative, join};
-use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
+use burn::module::{AutodiffModule, ParamId};
 use burn::optim::{GradientsParams, LearningRate, MultiGradientsParams, Optimizer};
-use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use hashbrown::{HashMap, HashSet};
 use std::any::Any;
@@ -22,6 +21,7 @@ use switchlora_ops::Moments;
 
 mod groups;
 mod named;
+mod restore;
 
 pub(crate) use groups::check_layer_rate;
 
@@ -156,17 +156,15 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
     /// The layers of `module`, for which the method is prepared.
     fn find_layers(&mut self, module: &M) -> Result<Layers<B::InnerBackend>, StateError> {
         self.host.settle();
-        if let Some(record) = &self.restored {
-            record.check()?;
-        }
-        let named = match &self.weights {
+        let named: Vec<Named<_>> = match &self.weights {
             Some(weights) => weights.of(module)?.into_iter().map(Named::inner).collect(),
             None => Vec::new(),
         };
         let layers = Layers::of(module).inner();
-        self.restore(module, &layers, &named)?;
+        self.restore_factors(module, &named)?;
         let layers = self.place(layers, named)?;
         layers.check()?;
+        self.restore(module, &layers)?;
         self.groups_of(module)?;
         let remarks = self.host.method.prepare(&layers, &mut self.pools)?;
         self.remarks[0].extend(remarks);
@@ -234,63 +232,6 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
     /// The method after the updates that happened, if it is a `P`; waits for the last decision.
     pub(crate) fn settled<P: Planner<B::InnerBackend>>(&self) -> Option<&P> {
         (&*self.host.settled().method as &dyn Any).downcast_ref()
-    }
-
-    /// Brings a loaded record to the device of `module`, whose plain weights are `named`.
-    fn restore(
-        &mut self,
-        module: &M,
-        layers: &Layers<B::InnerBackend>,
-        named: &[Named<B::InnerBackend>],
-    ) -> Result<(), StateError> {
-        let Some(record) = &self.restored else {
-            return Ok(());
-        };
-        let is_named = self.weights.is_some();
-        let holds = is_named && self.host.method.factors().is_some();
-        record.check_form(is_named, holds)?;
-        let named_weights: Vec<_> = match holds {
-            true => Vec::new(),
-            false => named.iter().map(Named::plain).collect(),
-        };
-        let is_other = |weight: &&PlainWeight| named_weights.iter().all(|n| n.id != weight.id);
-        let others = layers.plain.iter().filter(is_other);
-        for weight in named_weights.iter().chain(others) {
-            record.check_moments(weight, self.host.method.moments_of(weight))?;
-        }
-        let device = module.devices().into_iter().next().unwrap_or_default();
-        if !record.factors.is_empty() {
-            self.held = HeldFactors::load(record.factors.clone(), named, &device)?;
-        }
-        let Some(mut record) = self.restored.take() else {
-            return Ok(());
-        };
-        let moments = std::mem::take(&mut record.moments);
-        let Host { method, progress } = &mut *self.host;
-        for (kind, name, matrices) in [
-            (Kept::Projections, "projections", &record.projections),
-            (Kept::Velocities, "velocities", &record.velocities),
-        ] {
-            if !matrices.is_empty() && !method.keeps(kind) {
-                self.remarks[0].push(format!(
-                    "the loaded state of the optimizer has {name}, which its method does not keep: it was saved by another one"
-                ));
-            }
-        }
-        (self.moments, progress.counts) = load_moments(moments, &device);
-        progress.updates = record.updates;
-        method.load(record, &mut self.pools, &device);
-        let mut ids = Ids(self.held.ids().into_iter().collect());
-        module.visit(&mut ids);
-        let lost = self.moments.keys().filter(|id| !ids.0.contains(*id));
-        let (lost, all) = (lost.count(), self.moments.len());
-        if lost > 0 {
-            self.remarks[0].push(format!(
-                "{lost} of the {all} parameters in the loaded state of the optimizer are not in the module, whose \
-                 parameters start fresh: load the record of the model too, which gives them their ids"
-            ));
-        }
-        Ok(())
     }
 }
 
@@ -395,14 +336,5 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> Optimizer<M, B> for MethodOptimiz
             weights: self.weights,
             ..Self::new(self.fresh)
         }
-    }
-}
-
-/// The ids of a module's parameters.
-struct Ids(HashSet<ParamId>);
-
-impl<B: Backend> ModuleVisitor<B> for Ids {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        self.0.insert(param.id);
     }
 }

@@ -68,6 +68,8 @@ fn choices_that_make_no_sense_are_refused_by_name() {
     one_line(&place, 2, "--lr -1", &["lr"]);
     one_line(&place, 2, "--lr nan", &["lr"]);
     one_line(&place, 2, "--resume", &["--out"]);
+    let held_out = "tokenize --data text.txt --out a.tokens --validation-out b.tokens";
+    one_line(&place, 2, held_out, &["b.tokens", "--validation-share"]);
     one_line(
         &place,
         2,

@@ -9,13 +9,15 @@ use burn::tensor::backend::AutodiffBackend;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 use switchlora_core::{LayerState, LayerSwitch, replay};
 use switchlora_train::backend::Job;
 use switchlora_train::data::{DataFault, Tokenizer};
 use switchlora_train::experiment::Experiment;
 use switchlora_train::hexadecimal;
-use switchlora_train::training::{Setup, Text, Training, evaluate, packed, scalar};
+use switchlora_train::learner::{Faults, TooManyFaults};
+use switchlora_train::training::{Setup, Text, Training, evaluate, packed};
 
 /// A curve and a hash of all switches.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,16 +31,19 @@ pub struct CurveResult {
     pub rounds_operands: bool,
 }
 
-/// Reads the text of an experiment, the packed one where it is the embedded text: see [`CurveJob::new`].
-pub(crate) fn read_text(setup: &mut Setup, embedded: PathBuf) -> Result<Text> {
+/// Whether an experiment trains on the embedded text in tokens of the embedded tokenizer.
+pub(crate) fn is_embedded(setup: &Setup) -> Result<bool> {
     let Experiment {
         data, validation, ..
-    } = &mut setup.experiment;
-    if data.is_empty()
-        && validation.is_empty()
-        && setup.tokenizer.sha256() == Tokenizer::embedded()?.sha256()
-    {
-        data.push(embedded);
+    } = &setup.experiment;
+    let own = !data.is_empty() || !validation.is_empty();
+    Ok(!own && setup.tokenizer.sha256() == Tokenizer::embedded()?.sha256())
+}
+
+/// Reads the text of an experiment, the packed one where it is the embedded text: see [`CurveJob::new`].
+pub(crate) fn read_text(setup: &mut Setup, embedded: PathBuf) -> Result<Text> {
+    if is_embedded(setup)? {
+        setup.experiment.data.push(embedded);
     }
     Text::read(setup, packed)
 }
@@ -53,6 +58,8 @@ pub(super) struct CurveJob {
 pub(super) struct Trained<B: AutodiffBackend> {
     pub result: CurveResult,
     pub training: Training<B>,
+    /// Why the training ended before its last update, as a run of the trainer would have.
+    pub ended: Option<TooManyFaults>,
 }
 
 impl CurveJob {
@@ -66,7 +73,7 @@ impl CurveJob {
         Ok(Self { setup, text })
     }
 
-    /// Trains, update by update.
+    /// Trains, update by update, to the end or until too many updates were skipped.
     pub fn train<B: AutodiffBackend>(&self, device: &B::Device) -> Result<Trained<B>> {
         let experiment = &self.setup.experiment;
         let mut training = Training::<B>::new(&self.setup, device)?;
@@ -91,7 +98,9 @@ impl CurveJob {
         };
         let mut sha = Sha256::new();
         let mut seconds = 0.0;
-        while training.step() < experiment.steps {
+        let (mut faults, skipped) = (Faults::default(), Arc::default());
+        let mut ended = None;
+        while training.step() < experiment.steps && ended.is_none() {
             let began = Instant::now();
             let before = training.optimizer().inner().layer_states().to_vec();
             let updated = training.update(&mut batches, &mut ());
@@ -99,7 +108,9 @@ impl CurveJob {
                 Some(error) => error.into(),
                 None => anyhow::Error::from(end),
             })?;
-            curve.losses.push(scalar(update.loss));
+            let report = update.report(began.elapsed().as_secs_f64(), Arc::clone(&skipped));
+            faults.watch(report.clone());
+            curve.losses.push(report.get().loss);
             B::sync(device).context("the device was lost")?;
             // Evaluations do not count as training time.
             seconds += began.elapsed().as_secs_f64();
@@ -110,6 +121,7 @@ impl CurveJob {
             for log in switch_logs(optimizer.last_switches(), &before, after) {
                 sha.update(serde_json::to_vec(&log)?);
             }
+            ended = faults.settle(0, |_| ()).err();
             let (done, every) = (update.step, experiment.eval_every);
             if done == experiment.steps || (every > 0 && done.is_multiple_of(every)) {
                 let model = training.model().valid();
@@ -125,6 +137,7 @@ impl CurveJob {
                 rounds_operands: rounds_operands::<B>(device),
             },
             training,
+            ended,
         })
     }
 }
@@ -156,6 +169,10 @@ impl Job for CurveJob {
     type Output = Result<CurveResult>;
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<CurveResult> {
-        Ok(self.train::<B>(&device)?.result)
+        let trained = self.train::<B>(&device)?;
+        match trained.ended {
+            Some(reason) => Err(reason.into()),
+            None => Ok(trained.result),
+        }
     }
 }

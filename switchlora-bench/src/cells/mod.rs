@@ -11,7 +11,7 @@ mod step;
 mod trial;
 
 pub use curve::CurveResult;
-pub(crate) use curve::read_text;
+pub(crate) use curve::{is_embedded, read_text};
 pub use trial::TrialResult;
 
 use crate::communication::{self, LinkedResult, Tools, Wire};

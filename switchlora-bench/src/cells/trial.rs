@@ -13,7 +13,7 @@ use switchlora_train::memory::resident;
 /// Result of one training of a comparison.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TrialResult {
-    /// Losses by update.
+    /// Losses by update; fewer than the training has updates if it ended because too many of them were skipped.
     pub curve: Curve,
     /// Peak resident memory of the process in bytes; `None` if the system does not report it.
     pub peak_memory: Option<u64>,

@@ -44,15 +44,15 @@ impl Around {
         std::fs::create_dir_all(&self.out)
             .with_context(|| format!("cannot make {}", self.out.display()))?;
         let _alone = RunDirectory::open(&self.out)?;
-        let tokens = embedded_tokens(&self.out, &|line: &str| tell(line))?;
         let mut all: Vec<Found> = Vec::new();
         for &seed in &grid.seeds {
-            tell(format_args!("seed {seed}"));
             let window = Window {
                 at: self.at.clone(),
                 updates: self.updates,
             };
-            let job = AroundJob::new(&grid, window, seed, tokens.clone())?;
+            let embedded = || embedded_tokens(&self.out, &|line: &str| tell(line));
+            let job = AroundJob::new(&grid, backend, window, seed, embedded)?;
+            tell(format_args!("seed {seed}"));
             for found in run_on(backend, 0, job)?? {
                 match all.iter_mut().find(|one| one.variant == found.variant) {
                     Some(one) => one.differences.extend(found.differences),

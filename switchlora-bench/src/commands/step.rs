@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use rayon::ThreadPoolBuilder;
 use std::io::IsTerminal;
 use switchlora_bench::step::{Peer, StepBench, StepJob, Table};
@@ -65,8 +66,8 @@ pub struct Step {
     /// Seed of the random weights and tokens.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// CPU threads [default: the number of cores].
-    #[arg(long)]
+    /// CPU threads, 1 to 1024 [default: the number of cores].
+    #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
     threads: Option<usize>,
     /// Also time the same updates in plain PyTorch, alternating with ours; needs a Python with torch, transformers and
     /// peft.

@@ -158,7 +158,7 @@ impl Grid {
             return value("variant", "missing".to_owned(), "at least one [[variant]]");
         }
         let names: BTreeSet<&str> = self.variants.iter().map(|v| v.name.as_str()).collect();
-        if names.len() < self.variants.len() {
+        if names.len() < self.variants.len() || names.iter().any(|name| name.trim().is_empty()) {
             let found = format!(
                 "{:?}",
                 self.variants.iter().map(|v| &v.name).collect::<Vec<_>>()
@@ -294,6 +294,7 @@ mod tests {
                 format!("{}[[variant]]\nname = \"x\"\n", variant("")),
                 "name of its own",
             ),
+            (variant("").replace("\"x\"", "\" \""), "name of its own"),
             (format!("seeds = []\n{}", variant("")), "seeds"),
             ("seeds = [".to_owned(), "grid.toml"),
         ];

@@ -3,24 +3,34 @@
 use super::report::or_diverged;
 use super::summary::{Comparison, Summary};
 use crate::files::write_file;
-use crate::report::{Figure, Form, Line, Lines, Number, written};
+use crate::report::{Figure, Form, Line, Lines, written};
 use anyhow::{Context, Result, bail};
 use askama::Template;
 use std::path::{Path, PathBuf};
+use switchlora_train::plan::millions;
 
 /// Comparisons in the order of their tokens.
 struct Lengths {
-    /// Tokens of a training, and the comparison.
-    all: Vec<(u64, Comparison)>,
+    all: Vec<Length>,
+}
+
+/// A comparison at one length.
+struct Length {
+    /// Its folder.
+    folder: PathBuf,
+    /// Tokens of a training.
+    tokens: u64,
+    comparison: Comparison,
 }
 
 /// Reads the comparisons in `folders`, and writes `lengths.md`, `lengths.html` and `lengths.svg` to `out`.
 ///
 /// # Errors
 ///
-/// A folder has no comparison with a result, two have the same length, or a file cannot be written.
+/// A folder has no comparison with a result, two have the same length or different models, or a file cannot be written.
 pub fn lengths(folders: &[PathBuf], out: &Path) -> Result<()> {
     let all = folders.iter().map(|folder| {
+        let folder = folder.clone();
         let path = folder.join("compare.json");
         let place = || path.display().to_string();
         let text = std::fs::read(&path).with_context(place)?;
@@ -29,12 +39,31 @@ pub fn lengths(folders: &[PathBuf], out: &Path) -> Result<()> {
             bail!("{}: no training of it has ended yet", folder.display());
         };
         let tokens = run.experiment.tokens_per_update() * run.experiment.steps;
-        Ok((tokens, comparison))
+        Ok(Length {
+            folder,
+            tokens,
+            comparison,
+        })
     });
     let mut all: Vec<_> = all.collect::<Result<_>>()?;
-    all.sort_by_key(|(tokens, _)| *tokens);
-    if let Some(pair) = all.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        bail!("two comparisons have {} tokens", pair[0].0);
+    all.sort_by_key(|length| length.tokens);
+    for pair in all.windows(2) {
+        let [one, other] = [&pair[0], &pair[1]];
+        let folders = format!("{} and {}", one.folder.display(), other.folder.display());
+        let models = [one, other].map(|length| &length.comparison.runs[0].experiment.model);
+        if models[0] != models[1] {
+            bail!(
+                "{folders} train different models, {} and {}",
+                models[0],
+                models[1]
+            );
+        }
+        if one.tokens == other.tokens {
+            bail!(
+                "{folders} both have trainings of {} tokens: give one of them",
+                one.tokens
+            );
+        }
     }
     let lengths = Lengths { all };
     std::fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
@@ -68,7 +97,11 @@ impl Lengths {
     /// Every variant, in the order of the first comparison that has it.
     fn variants(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
-        for row in self.all.iter().flat_map(|(_, one)| &one.summary) {
+        for row in self
+            .all
+            .iter()
+            .flat_map(|length| &length.comparison.summary)
+        {
             if !names.contains(&row.variant.as_str()) {
                 names.push(&row.variant);
             }
@@ -81,15 +114,18 @@ impl Lengths {
         rows.find(|row| row.variant == variant)
     }
 
-    /// Millions of tokens of each comparison.
+    /// Tokens of each comparison.
     fn titles(&self) -> Vec<String> {
-        let millions = |(tokens, _): &(u64, _)| format!("{} M", (*tokens as f64 / 1e6).fixed(1));
-        self.all.iter().map(millions).collect()
+        let all = self.all.iter().map(|length| match length.tokens {
+            few @ ..100_000 => few.to_string(),
+            many => millions(many),
+        });
+        all.collect()
     }
 
     /// Perplexity of a variant at each length, and how far it is above the best variant there.
     fn cells(&self, variant: &str) -> Vec<String> {
-        let cell = |(_, comparison): &(u64, Comparison)| {
+        let cell = |Length { comparison, .. }: &Length| {
             let Some(row) = Self::row(comparison, variant) else {
                 return "–".to_owned();
             };
@@ -108,10 +144,10 @@ impl Lengths {
     fn figure(&self) -> Option<Figure> {
         let variants = self.variants().into_iter().enumerate();
         let line = |(index, name): (usize, &str)| {
-            let points = self.all.iter().filter_map(|(tokens, comparison)| {
-                let row = Self::row(comparison, name)?;
+            let points = self.all.iter().filter_map(|length| {
+                let row = Self::row(&length.comparison, name)?;
                 let shown = row.perplexity.is_finite();
-                shown.then_some((*tokens as f64 / 1e6, row.perplexity))
+                shown.then_some((length.tokens as f64 / 1e6, row.perplexity))
             });
             let points: Vec<_> = points.collect();
             Line {

@@ -7,9 +7,10 @@
 //! of its experiment. So an interrupted comparison resumes after its last training, and a changed grid runs only the
 //! trainings that changed.
 //!
-//! The hash has the paths of the model and of the text, and the content of the tokenizer and of the checkpoint that a
-//! warm start begins from. After changing the text in place, compare into another folder.
+//! The hash also has the contents of the files that the experiment names: text, held-out text, tokenizer, model, and the
+//! checkpoint that a warm start begins from.
 
+mod contents;
 mod grid;
 mod lengths;
 mod report;
@@ -25,10 +26,11 @@ pub use summary::{Comparison, Run, Summary};
 
 use crate::suites::{Progress, machine, text};
 use anyhow::{Context, Result, bail};
+use contents::Contents;
 use runner::{Opened, Runner};
 use search::Search;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use switchlora_train::backend::BackendKind;
 use switchlora_train::run_directory::RunDirectory;
 
@@ -37,8 +39,8 @@ use switchlora_train::run_directory::RunDirectory;
 ///
 /// # Errors
 ///
-/// The tokenizer, model or warm start of a variant cannot be used, another process uses the folder, it cannot be
-/// written, or a training fails.
+/// The tokenizer, model or warm start of a variant cannot be used, the machine's memory cannot hold a training, another
+/// process uses the folder, it cannot be written, or a training fails.
 pub fn compare(
     grid: &Grid,
     backend: BackendKind,
@@ -46,8 +48,9 @@ pub fn compare(
     trains: bool,
     say: impl Fn(&str),
 ) -> Result<Comparison> {
+    let mut contents = Contents::default();
     let opened = grid.variants.iter();
-    let opened = opened.map(|variant| Opened::new(grid, variant, backend));
+    let opened = opened.map(|variant| Opened::new(grid, variant, backend, &mut contents));
     let opened: Vec<_> = opened.collect::<Result<_>>()?;
     let trials = out.join("trials");
     if !trains && !trials.is_dir() {
@@ -58,9 +61,9 @@ pub fn compare(
     let _alone = trains.then(|| RunDirectory::open(out)).transpose()?;
     let of_variant = grid.trainings + grid.seeds.len();
     let mut runner = Runner {
-        tokens: match trains {
+        tokens: match trains && opened.iter().any(|variant| variant.embedded) {
             true => text(out, &say)?,
-            false => out.join("text.tokens"),
+            false => PathBuf::new(),
         },
         trials,
         trains,

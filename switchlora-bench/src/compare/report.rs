@@ -73,6 +73,17 @@ impl Summary {
     fn peak(&self) -> Option<String> {
         self.peak_memory.map(bytes)
     }
+
+    /// Mean effective rank of the change; `None` if a weight was not finite.
+    fn effective(&self) -> Option<f64> {
+        Some(self.effective_rank).filter(|rank| rank.is_finite())
+    }
+
+    /// Share of the directions that the change uses; `None` if a weight was not finite.
+    fn directions(&self) -> Option<String> {
+        let percent = Some(self.directions_percent).filter(|percent| percent.is_finite())?;
+        Some(format!("{} %", percent.fixed(0)))
+    }
 }
 
 pub(super) fn or_diverged(perplexity: f64) -> String {

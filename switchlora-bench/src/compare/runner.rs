@@ -1,12 +1,13 @@
 //! Runs the trainings of a comparison, or reads their results.
 
+use super::contents::Contents;
 use super::grid::{Grid, Variant};
+use super::report::or_diverged;
 use super::summary::Run;
-use crate::cells::{Cell, Found};
+use crate::cells::{Cell, Found, is_embedded};
 use crate::suites::{Progress, measured};
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use switchlora_core::cost::Cost;
 use switchlora_train::backend::BackendKind;
@@ -19,7 +20,7 @@ use switchlora_train::model_source::ModelSource;
 use switchlora_train::training::Setup;
 
 /// Increased when a training of the same experiment would have another outcome, or the files have another format.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// A variant whose model, tokenizer and weights to start from have been opened once, before the first training.
 pub(super) struct Opened {
@@ -30,18 +31,27 @@ pub(super) struct Opened {
     /// Identifies the files that the experiment names (tokenizer, text, model, checkpoint to start from) by their content.
     /// Empty for an experiment without any.
     contents: Vec<String>,
+    /// Whether it trains on the embedded text in tokens of the embedded tokenizer.
+    pub embedded: bool,
 }
 
 impl Opened {
-    /// Opens what the experiment of a variant names.
+    /// Opens what the experiment of a variant names. `files` are the contents of those of the variants before it.
     ///
     /// # Errors
     ///
-    /// The tokenizer, the model or the weights to start from cannot be read, or do not fit each other.
-    pub fn new(grid: &Grid, variant: &Variant, backend: BackendKind) -> Result<Self> {
+    /// The tokenizer, the model or the weights to start from cannot be read, or do not fit each other; or the machine's
+    /// memory cannot hold the training.
+    pub fn new(
+        grid: &Grid,
+        variant: &Variant,
+        backend: BackendKind,
+        files: &mut Contents,
+    ) -> Result<Self> {
         let experiment = grid.trial(variant, backend, None, grid.seeds[0], None)?;
         let name = || format!("variant `{}`", variant.name);
         let setup = Setup::new(experiment.clone(), None).with_context(name)?;
+        setup.check_memory(backend, 1).with_context(name)?;
         let mut contents = Vec::new();
         if experiment.tokenizer.is_some() {
             contents.push(format!("tokenizer {}", setup.tokenizer.sha256()));
@@ -55,20 +65,17 @@ impl Opened {
             ("held-out text", &experiment.validation),
         ];
         for (what, paths) in data.into_iter().filter(|(_, paths)| !paths.is_empty()) {
-            let files = inputs(paths).with_context(name)?;
-            contents.push(format!(
-                "{what} {}",
-                sum(files.iter().map(|file| &*file.path))?
-            ));
+            let paths = inputs(paths).with_context(name)?;
+            let sum = files.of(paths.iter().map(|file| &*file.path))?;
+            contents.push(format!("{what} {sum}"));
         }
         if LlamaConfig::preset(&experiment.model).is_none() {
-            let files = files_of(Path::new(&experiment.model))?;
-            contents.push(format!("model {}", sum(files.iter().map(|file| &**file))?));
+            contents.push(format!("model {}", files.at(Path::new(&experiment.model))?));
         }
         let mut start = None;
         if let Some(ModelSource::Checkpoint(checkpoint)) = &setup.start {
             let manifest = checkpoint.path().join(MANIFEST);
-            let sums = fs::read(&manifest).with_context(|| manifest.display().to_string())?;
+            let sums = std::fs::read(&manifest).with_context(|| manifest.display().to_string())?;
             contents.push(format!("start {}", hexadecimal(Sha256::digest(sums))));
             start = Some(checkpoint.path().to_path_buf());
         }
@@ -76,6 +83,7 @@ impl Opened {
             cost: setup.cost(1),
             start,
             contents,
+            embedded: is_embedded(&setup)?,
         })
     }
 
@@ -91,32 +99,6 @@ impl Opened {
         let (method, seed) = (experiment.method.name(), experiment.seed);
         Ok(format!("{method}-seed{seed}-{hash}"))
     }
-}
-
-/// The file at `path`, or the files in the folder there, by their names.
-fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_path_buf()]);
-    }
-    let entries = fs::read_dir(path).with_context(|| path.display().to_string())?;
-    let paths: Vec<_> = entries
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<std::io::Result<_>>()?;
-    let mut files: Vec<_> = paths.into_iter().filter(|path| path.is_file()).collect();
-    files.sort();
-    Ok(files)
-}
-
-/// A hash of the contents of files, in this order. Their names and places do not matter.
-fn sum<'a>(files: impl Iterator<Item = &'a Path>) -> Result<String> {
-    let mut whole = Sha256::new();
-    for path in files {
-        let mut one = Sha256::new();
-        let read = File::open(path).and_then(|mut file| std::io::copy(&mut file, &mut one));
-        read.with_context(|| path.display().to_string())?;
-        whole.update(one.finalize());
-    }
-    Ok(hexadecimal(whole.finalize()))
 }
 
 /// Runs trainings, or reads their results.
@@ -167,7 +149,8 @@ impl<S: Fn(&str)> Runner<'_, S> {
         };
         let seconds = trial.curve.seconds.last().copied().unwrap_or_default();
         let run = Run::of(variant, &opened.cost, experiment, trial);
-        let line = format!("{what}: perplexity {:.2}, {seconds:.0} s", run.loss.exp());
+        let perplexity = or_diverged(run.loss.exp());
+        let line = format!("{what}: perplexity {perplexity}, {seconds:.0} s");
         (self.say)(&self.progress.ended(&line));
         Ok(Some(run))
     }
@@ -203,8 +186,9 @@ mod tests {
         let grid: Grid = toml::from_str(text).unwrap();
         let variant = &grid.variants[0];
         let trial = grid.trial(variant, BackendKind::Flex, None, 1, None);
-        let opened = Opened::new(&grid, variant, BackendKind::Flex).unwrap();
+        let opened = Opened::new(&grid, variant, BackendKind::Flex, &mut Contents::default());
+        let opened = opened.unwrap();
         let name = opened.trial_name(&trial.unwrap()).unwrap();
-        assert_eq!(name, "galore-seed1-6d913aa16f5eaeaa");
+        assert_eq!(name, "galore-seed1-7531373fc4ba0260");
     }
 }

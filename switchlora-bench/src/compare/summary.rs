@@ -8,7 +8,6 @@ use crate::spectrum::LayerChange;
 use serde::{Deserialize, Serialize};
 use switchlora_core::cost::Cost;
 use switchlora_train::experiment::Experiment;
-use switchlora_train::learner::{MOST, WINDOW};
 
 /// Results of a comparison.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -33,7 +32,7 @@ pub struct Run {
     /// The variant.
     pub variant: String,
     /// Last validation loss, in nats per token; infinite (null in JSON) if it is not finite, or if so many updates were
-    /// skipped that the trainer would have ended the run.
+    /// skipped that the training ended before.
     #[serde(deserialize_with = "infinite")]
     pub loss: f64,
     /// The experiment.
@@ -56,13 +55,6 @@ fn infinite<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> 
     Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::INFINITY))
 }
 
-/// Whether the trainer would have ended a training that skipped so many of its updates: more than it allows, on average
-/// over the training.
-fn is_ended(skipped: u64, updates: u64) -> bool {
-    let (most, window) = (MOST as u64, WINDOW);
-    skipped > most && skipped * window > most * updates
-}
-
 impl Run {
     /// The run of a variant of this cost.
     pub(super) fn of(
@@ -76,8 +68,8 @@ impl Run {
             .evaluations
             .last()
             .map(|evaluation| evaluation.1);
-        let loss =
-            last.filter(|loss| loss.is_finite() && !is_ended(trial.skipped, experiment.steps));
+        let is_whole = trial.curve.losses.len() as u64 == experiment.steps;
+        let loss = last.filter(|loss| loss.is_finite() && is_whole);
         Self {
             variant: variant.to_owned(),
             loss: loss.unwrap_or(f64::INFINITY),

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use switchlora_train::backend::BackendKind;
-use switchlora_train::data::packed::PackedWriter;
+use switchlora_train::data::packed::{PackedTokens, PackedWriter};
 use switchlora_train::data::{Corpus, Tokenizer};
 use switchlora_train::durable;
 use switchlora_train::run_directory::RunDirectory;
@@ -150,14 +150,15 @@ pub(crate) fn measured(kept: &Path, cell: &Cell, progress: &mut Progress) -> Res
     Ok(found)
 }
 
-/// Path of the embedded text as a packed token file, which is written if it does not exist.
+/// Path of the embedded text as a packed token file, which is written if it does not exist or is damaged.
 ///
 /// # Errors
 ///
 /// The file cannot be written.
 pub fn text(out: &Path, say: &impl Fn(&str)) -> Result<PathBuf> {
     let path = std::path::absolute(out)?.join("text.tokens");
-    if !path.exists() {
+    let is_whole = || PackedTokens::open(&path).is_ok_and(|tokens| tokens.verify().is_ok());
+    if !is_whole() {
         say("encoding the embedded text");
         let tokenizer = Tokenizer::embedded()?;
         let corpus = Corpus::embedded()?;

@@ -25,7 +25,7 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 /// Arguments that contradict each other, or the files on the disk.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Usage(pub String);
+pub struct Usage(pub String);
 
 /// Prints an error as one line on standard error, and returns its exit status.
 pub(super) fn report(error: &anyhow::Error) -> u8 {

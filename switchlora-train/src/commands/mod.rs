@@ -11,7 +11,7 @@ mod glue;
 mod packing;
 mod plan;
 mod predict;
-mod threads;
+pub mod threads;
 mod tokenize;
 mod train;
 

@@ -13,7 +13,7 @@ const ALWAYS: usize = 1024;
 /// # Errors
 ///
 /// One line that says how many are possible.
-pub(super) fn check() -> Result<(), Usage> {
+pub fn check() -> Result<(), Usage> {
     let asked = std::env::var(VARIABLE).ok();
     let cores = available_parallelism().map_or(1, usize::from);
     check_number(asked.as_deref(), cores)

@@ -6,7 +6,7 @@ use crate::data::Tokenizer;
 use crate::data::pack::{FIELD, OnMalformed, Packed, Packing, Validation, pack};
 use crate::data::packed::is_packed;
 use crate::experiment::flags;
-use crate::say::answer;
+use crate::say::{answer, warn};
 use anyhow::{Result, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -57,6 +57,13 @@ pub fn run(args: TokenizeArgs) -> Result<ExitCode> {
         (None, true) => Validation::None,
         (None, false) => Validation::Paths(args.validation_data),
     };
+    if let (Validation::None, Some(out)) = (&validation, &args.validation_out) {
+        let message = format!(
+            "--validation-out {} without documents to hold out: add --validation-share or --validation-data",
+            out.display()
+        );
+        bail!(Usage(message));
+    }
     let beside = args.out.with_extension("validation.tokens");
     let packing = Packing {
         data: args.data,
@@ -123,6 +130,20 @@ fn report(packing: &Packing, packed: &Packed, watch: &Watch) -> Result<()> {
                 "{}: {tokens} tokens of {documents} documents",
                 out.display()
             ))?;
+        }
+    }
+    if let Validation::Share(share) = packing.validation {
+        for (documents, part) in packed
+            .documents
+            .into_iter()
+            .zip(["to train on", "held out"])
+        {
+            if documents == 0 {
+                warn(format_args!(
+                    "no document is {part}: a share of {share} is chosen by whole documents, of which there are {}",
+                    packed.documents.iter().sum::<u64>()
+                ));
+            }
         }
     }
     answer(format_args!(

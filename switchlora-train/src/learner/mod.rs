@@ -21,7 +21,7 @@ mod strategy;
 pub(crate) use dashboard::{
     dashboard_is_shown, leave_dashboard, resume_dashboard, suspend_dashboard,
 };
-pub use faults::{MOST, TooManyFaults, WINDOW};
+pub use faults::{Faults, TooManyFaults};
 pub use journal::{evaluations, judged, last_checkpoint};
 pub(crate) use plain::duration;
 pub use progress::{Outcome, Progress};

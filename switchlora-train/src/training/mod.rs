@@ -35,6 +35,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 mod text;
+mod too_large;
 mod update;
 
 pub use alone::{Alone, Documents, mean_loss_alone};
@@ -46,4 +47,5 @@ pub use report::{Report, scalar};
 pub use setup::{Setup, SetupError};
 pub use task::{Baselines, Encoded, Task, WrongTask, after_last, largest};
 pub use text::{Text, packed};
+pub use too_large::TooLarge;
 pub use update::{Optim, Training, Update, UpdateError};

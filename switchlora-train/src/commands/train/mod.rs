@@ -20,7 +20,7 @@ use crate::run_directory::{CONFIG, RunDirectory};
 use crate::say::{be_silent, print_behind, say};
 use crate::training::Setup;
 use anyhow::{Context, Result, anyhow, bail};
-use prepare::{announce, check_memory, read};
+use prepare::{announce, read};
 use resume::Resumed;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -163,7 +163,8 @@ fn prepare(
     ];
     kind.check_device(device, &precisions)?;
     let on_machine = processes.size().div_ceil(processes.machines());
-    check_memory(&setup, kind, on_machine)?;
+    let fits = setup.check_memory(kind, on_machine);
+    fits.map_err(|reason| Usage(reason.to_string()))?;
     Ok((setup, backend, device, opened))
 }
 

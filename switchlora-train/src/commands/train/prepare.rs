@@ -1,61 +1,17 @@
 //! What a run says and reads before it starts.
 
-use crate::backend::{BackendKind, Choice};
-use crate::commands::exit::Usage;
+use crate::backend::Choice;
 use crate::commands::packing::packed_once;
 use crate::experiment::Experiment;
-use crate::memory::{installed, return_pages};
+use crate::memory::return_pages;
 use crate::model_source::ModelSource;
-use crate::plan::{Batch, bytes, millions};
+use crate::plan::{bytes, millions};
 use crate::processes::{Moments, Processes};
 use crate::say::{say, warn};
 use crate::training::{Setup, Text};
 use anyhow::Result;
 use std::thread::available_parallelism;
 use std::time::Instant;
-
-/// Refuses a training on a CPU that cannot fit the machine's memory, which its `processes` share: the system would end it
-/// without a word.
-pub(super) fn check_memory(
-    setup: &Setup,
-    backend: BackendKind,
-    processes: usize,
-) -> Result<(), Usage> {
-    let on_cpu = backend.is_cpu();
-    let Some(installed) = installed().filter(|_| on_cpu) else {
-        return Ok(());
-    };
-    let experiment = &setup.experiment;
-    let of_all = |bytes: u64| bytes.saturating_mul(processes as u64);
-    let state = of_all(setup.cost(processes).state_bytes());
-    let needed = peak(setup, processes).map_or(state, of_all);
-    if needed <= installed {
-        return Ok(());
-    }
-    let (model, has) = (&experiment.model, bytes(installed));
-    Err(Usage(match state > installed {
-        true => format!(
-            "model {model} needs {} of memory for weights, gradients and moments, this machine has {has}: choose a \
-             smaller --model, another --method or a lower --rank",
-            bytes(state)
-        ),
-        false => format!(
-            "batch_size {} x sequence_length {} on model {model} needs at least {} of memory, this machine has {has}: \
-             choose a smaller --batch-size (with more --accumulation) or --sequence-length",
-            experiment.batch_size,
-            experiment.sequence_length,
-            bytes(needed)
-        ),
-    }))
-}
-
-/// The least memory at the peak of an update, which is [a little less](crate::plan) than what is used. `None` for a
-/// fine-tuning, whose batches are as long as their texts.
-fn peak(setup: &Setup, processes: usize) -> Option<u64> {
-    let cost = setup.cost(processes);
-    let peak = || Batch::of(&setup.experiment).peak_bytes(&setup.model, &cost);
-    setup.task.is_none().then(peak)
-}
 
 /// Prints what the run will do.
 pub(super) fn announce(setup: &Setup, backend: &Choice, processes: &dyn Processes) {
@@ -78,7 +34,7 @@ pub(super) fn announce(setup: &Setup, backend: &Choice, processes: &dyn Processe
         millions(cost.total_parameters),
         millions(cost.trainable_parameters)
     ));
-    let beside = match peak(setup, size) {
+    let beside = match setup.peak_bytes(size) {
         Some(peak) => format!("; an update needs about {}", bytes(peak)),
         None => " (and the activations of a batch)".to_owned(),
     };

@@ -86,7 +86,7 @@ impl PackedTokens {
     /// # Errors
     ///
     /// [`PackedFault::Block`] for a damaged block, [`PackedFault::Read`] if the system refuses.
-    pub(crate) fn verify(&self) -> Result<(), PackedError> {
+    pub fn verify(&self) -> Result<(), PackedError> {
         let blocks = (self.table.len() / CRC) as u64;
         (0..blocks)
             .into_par_iter()
