@@ -21,7 +21,7 @@ mod strategy;
 pub(crate) use dashboard::{
     dashboard_is_shown, leave_dashboard, resume_dashboard, suspend_dashboard,
 };
-pub use faults::{Faults, TooManyFaults};
+pub use faults::{Faults, MOST, TooManyFaults, WINDOW};
 pub use journal::{evaluations, judged, last_checkpoint};
 pub(crate) use plain::duration;
 pub use progress::{Outcome, Progress};
