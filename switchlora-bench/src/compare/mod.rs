@@ -50,7 +50,7 @@ pub fn compare(
 ) -> Result<Comparison> {
     let mut contents = Contents::default();
     let opened = grid.variants.iter();
-    let opened = opened.map(|variant| Opened::new(grid, variant, backend, &mut contents));
+    let opened = opened.map(|variant| Opened::new(grid, variant, backend, trains, &mut contents));
     let opened: Vec<_> = opened.collect::<Result<_>>()?;
     let trials = out.join("trials");
     if !trains && !trials.is_dir() {
