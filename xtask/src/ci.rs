@@ -11,7 +11,7 @@ use std::time::Instant;
 ///
 /// Burn is compiled once for each set of features that a command selects. Lints and documentation share one set, and so do
 /// the last three steps: the whole needs a sixth fewer compilations than with the smallest set for each.
-const STEPS: [(&str, &str); 14] = [
+const STEPS: [(&str, &str); 15] = [
     ("format", "fmt --all --check"),
     ("imports run one way", "run -p xtask -- arrows"),
     ("promises name their tests", "run -p xtask -- promises"),
@@ -23,7 +23,9 @@ const STEPS: [(&str, &str); 14] = [
         "lints, with all features",
         "clippy --workspace --all-targets --all-features -- -D warnings",
     ),
-    ("tests", "test --workspace"),
+    // Without the programs of `examples/`: the lints have checked them, and `switchlora-core/tests/examples.rs` runs their code.
+    ("tests", "test --workspace --lib --bins --tests"),
+    ("code of the documentation", "test --workspace --doc"),
     (
         "several processes",
         "test --workspace --features switchlora-train/mpi --test distributed",

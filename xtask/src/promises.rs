@@ -1,7 +1,7 @@
 //! `cargo xtask promises`: checks that each promise of `docs/promises.md` names tests that exist.
 //!
 //! A promise is a row of a table. It holds at least one link whose text is the name of a test and whose target is the file
-//! with that test: ``[`a_switch_changes_nothing`](../switchlora-core/tests/laws.rs)``.
+//! with that test: ``[`a_switch_changes_nothing`](../switchlora-core/tests/core/laws.rs)``.
 
 use anyhow::{Context, Result, bail};
 use proc_macro2::{TokenStream, TokenTree};
