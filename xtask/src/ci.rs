@@ -11,7 +11,7 @@ use std::time::Instant;
 ///
 /// Burn is compiled once for each set of features that a command selects. Lints and documentation share one set, and so do
 /// the last three steps: the whole needs a sixth fewer compilations than with the smallest set for each.
-const STEPS: [(&str, &str); 15] = [
+const STEPS: [(&str, &str); 14] = [
     ("format", "fmt --all --check"),
     ("imports run one way", "run -p xtask -- arrows"),
     ("promises name their tests", "run -p xtask -- promises"),
@@ -24,11 +24,13 @@ const STEPS: [(&str, &str); 15] = [
         "clippy --workspace --all-targets --all-features -- -D warnings",
     ),
     // Without the programs of `examples/`: the lints have checked them, and `switchlora-core/tests/examples.rs` runs their code.
-    ("tests", "test --workspace --lib --bins --tests"),
-    ("code of the documentation", "test --workspace --doc"),
     (
-        "several processes",
-        "test --workspace --features switchlora-train/mpi --test distributed",
+        "tests",
+        "test --workspace --features switchlora-train/mpi --lib --bins --tests",
+    ),
+    (
+        "code of the documentation",
+        "test --workspace --features switchlora-train/mpi --doc",
     ),
     (
         "documentation, with all features",
@@ -65,19 +67,36 @@ const STEPS: [(&str, &str); 15] = [
     ),
 ];
 
+/// What adds the tests of several processes to the others. A machine without MPI runs the others.
+const WITH_MPI: &str = " --features switchlora-train/mpi";
+
+/// What they need.
+const MPI: &str = "MPI (mpicc, mpirun; with it libclang)";
+
 /// Runs every step. Stops at the first that fails.
 pub fn run() -> Result<()> {
+    let mpi = has_mpi();
     for (name, command) in STEPS {
-        match missing(command) {
+        let mut command = command.to_owned();
+        if !mpi && command.contains(WITH_MPI) {
+            eprintln!("== {name}: without several processes, this machine has no {MPI}");
+            command = command.replace(WITH_MPI, "");
+        }
+        match missing(&command, mpi) {
             Some(missing) => eprintln!("== {name}: left out, this machine has no {missing}"),
-            None => step(name, command)?,
+            None => step(name, &command)?,
         }
     }
     Ok(())
 }
 
+fn has_mpi() -> bool {
+    let works = |program| Command::new(program).arg("--version").output().is_ok();
+    ["mpicc", "mpirun"].into_iter().all(works)
+}
+
 /// Returns what a command needs and this machine lacks.
-fn missing(command: &str) -> Option<&'static str> {
+fn missing(command: &str, mpi: bool) -> Option<&'static str> {
     if compiles_for_cuda(command) {
         let known = std::env::var_os(NVRTC).is_some();
         return (!known).then_some("SWITCHLORA_NVRTC (a folder of CUDA with NVRTC and headers)");
@@ -86,10 +105,8 @@ fn missing(command: &str) -> Option<&'static str> {
     if runs && command.contains("wgpu") && !gpu_features().contains(&"wgpu") {
         return Some("Vulkan loader (libvulkan.so.1)");
     }
-    let with_mpi = command.contains("/mpi") || command.contains("--all-features");
-    let lacks = |program| Command::new(program).arg("--version").output().is_err();
-    if with_mpi && ["mpicc", "mpirun"].into_iter().any(lacks) {
-        return Some("MPI (mpicc, mpirun; with it libclang)");
+    if command.contains("--all-features") && !mpi {
+        return Some(MPI);
     }
     let mut deny = cargo();
     deny.args(["deny", "--version"]);
