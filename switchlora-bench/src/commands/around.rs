@@ -1,9 +1,9 @@
 //! `switchlora-bench around`: what a switch costs, by the losses around it.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::path::PathBuf;
-use switchlora_bench::around::{Around as Found, AroundJob, Window};
+use switchlora_bench::around::{Around as Found, AroundJob, Window, csv, table};
 use switchlora_bench::compare::Grid;
 use switchlora_bench::embedded_tokens;
 use switchlora_train::backend::{BackendKind, run_on};
@@ -27,7 +27,7 @@ pub struct Around {
     /// Backend to run on.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendKind,
-    /// Folder for around.json.
+    /// Folder for around.csv. One that is there is not overwritten.
     #[arg(long, default_value = "bench/around", value_parser = flags::path())]
     out: PathBuf,
 }
@@ -44,6 +44,13 @@ impl Around {
         std::fs::create_dir_all(&self.out)
             .with_context(|| format!("cannot make {}", self.out.display()))?;
         let _alone = RunDirectory::open(&self.out)?;
+        let path = self.out.join("around.csv");
+        if path.exists() {
+            bail!(
+                "{} is there: give another folder with --out, or delete it",
+                path.display()
+            );
+        }
         let mut all: Vec<Found> = Vec::new();
         for &seed in &grid.seeds {
             let window = Window {
@@ -55,42 +62,15 @@ impl Around {
             tell(format_args!("seed {seed}"));
             for found in run_on(backend, 0, job)?? {
                 match all.iter_mut().find(|one| one.variant == found.variant) {
-                    Some(one) => one.differences.extend(found.differences),
+                    Some(one) => one.branches.extend(found.branches),
                     None => all.push(found),
                 }
             }
         }
-        let path = self.out.join("around.json");
-        durable::write(&path, &serde_json::to_vec(&all)?)
+        durable::write(&path, &csv(&all)?)
             .with_context(|| format!("cannot write {}", path.display()))?;
         answer(table(&all, self.updates as usize))?;
         tell(format_args!("every difference is in {}", path.display()));
         Ok(true)
     }
-}
-
-/// Mean differences in thousandths of a nat, in windows that double.
-fn table(all: &[Found], updates: usize) -> String {
-    let mut windows = Vec::new();
-    let mut begin = 1;
-    while begin < updates {
-        let end = (2 * begin).max(begin + 4).min(updates);
-        windows.push(begin..end);
-        begin = end;
-    }
-    let mut text = String::from("| variant | vectors |");
-    for window in &windows {
-        text += &format!(" updates {} to {} |", window.start, window.end - 1);
-    }
-    text += "\n| --- | ---: |";
-    text += &" ---: |".repeat(windows.len());
-    for row in all {
-        text += &format!("\n| {} | {} |", row.variant, row.switches);
-        for window in &windows {
-            let (mean, error) = row.mean(window.clone());
-            text += &format!(" {:+.2} ± {:.2} |", 1e3 * mean, 1e3 * error);
-        }
-    }
-    text += "\n\nLoss with the switch minus loss without it, in thousandths of a nat a token, mean and standard error.\n";
-    text
 }

@@ -6,7 +6,6 @@ use super::report;
 use super::results::{Measured, Traffic, UpdateTime, computed, sent_in_update};
 use super::training::LinkedResult;
 use crate::cells::{Cell, Found};
-use crate::report::ranked;
 use crate::suites::{Progress, machine, measured, text};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -42,6 +41,9 @@ pub fn measure(plan: &Plan, command: &str, say: impl Fn(&str)) -> Result<Measure
     let counted: Vec<Case> = each.collect();
     let first = plan.processes.first().copied().unwrap_or(2);
     let timed = cases(&plan.timed, first);
+    for case in counted.iter().chain(&timed) {
+        plan.check(case)?;
+    }
     let mut runner = Runner {
         cells,
         tokens: text(&plan.out, &say)?,
@@ -77,14 +79,6 @@ pub fn measure(plan: &Plan, command: &str, say: impl Fn(&str)) -> Result<Measure
     }
     report::write(&plan.out, &results)?;
     Ok(results)
-}
-
-impl Case {
-    /// For people.
-    fn name(&self) -> String {
-        let method = ranked(self.method.name(), self.rank);
-        format!("{method} on {}, {} processes", self.model, self.processes)
-    }
 }
 
 /// Runs trainings, or reads their results.

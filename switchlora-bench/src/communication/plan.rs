@@ -3,10 +3,13 @@
 use super::isolation::Tools;
 use super::network::Wire;
 use crate::cells::Cell;
+use crate::report::ranked;
+use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use switchlora_train::backend::BackendKind;
 use switchlora_train::experiment::{Experiment, Method, Precision, ReLoraSettings};
 use switchlora_train::processes::Moments;
+use switchlora_train::training::Setup;
 
 /// Updates of the shorter of the two trainings whose difference is counted.
 const SHORT: u64 = 2;
@@ -54,6 +57,14 @@ pub(super) struct Case {
     pub processes: usize,
 }
 
+impl Case {
+    /// For people.
+    pub(super) fn name(&self) -> String {
+        let method = ranked(self.method.name(), self.rank);
+        format!("{method} on {}, {} processes", self.model, self.processes)
+    }
+}
+
 impl Plan {
     /// The methods on a model, each at every rank if it has one. `default` is the model's own rank.
     pub(super) fn cases(
@@ -86,6 +97,14 @@ impl Plan {
         cases
     }
 
+    /// Refuses what the trainer would refuse, before the first training.
+    pub(super) fn check(&self, case: &Case) -> Result<()> {
+        let experiment = self.experiment(case, SHORT, Path::new("text.tokens"));
+        Setup::new(experiment, None)
+            .map(|_| ())
+            .with_context(|| case.name())
+    }
+
     /// The two trainings whose difference is the traffic of [`updates`](Self::updates).
     pub(super) fn counted(&self, case: &Case, tokens: &Path) -> [Cell; 2] {
         [SHORT, SHORT + self.updates].map(|steps| self.cell(case, Wire::Counted, steps, tokens))
@@ -98,30 +117,79 @@ impl Plan {
 
     fn cell(&self, case: &Case, wire: Wire, steps: u64, tokens: &Path) -> Cell {
         Cell::Processes {
-            experiment: Experiment {
-                method: case.method,
-                model: case.model.clone(),
-                rank: case.rank,
-                steps,
-                batch_size: self.batch_size,
-                sequence_length: self.sequence_length,
-                data: vec![tokens.to_path_buf()],
-                backend: self.backend,
-                reduce: self.reduce,
-                moments: self.moments,
-                eval_every: 0,
-                eval_sequences: case.processes as u64,
-                checkpoint_every: 0,
-                // A restart sends nothing.
-                relora: ReLoraSettings {
-                    cycle: Some(steps),
-                    ..ReLoraSettings::default()
-                },
-                ..Experiment::default()
-            },
+            experiment: self.experiment(case, steps, tokens),
             processes: case.processes,
             wire,
             tools: self.tools.clone(),
+        }
+    }
+
+    fn experiment(&self, case: &Case, steps: u64, tokens: &Path) -> Experiment {
+        Experiment {
+            method: case.method,
+            model: case.model.clone(),
+            rank: case.rank,
+            steps,
+            batch_size: self.batch_size,
+            sequence_length: self.sequence_length,
+            data: vec![tokens.to_path_buf()],
+            backend: self.backend,
+            reduce: self.reduce,
+            moments: self.moments,
+            eval_every: 0,
+            eval_sequences: case.processes as u64,
+            checkpoint_every: 0,
+            // A restart sends nothing.
+            relora: ReLoraSettings {
+                cycle: Some(steps),
+                ..ReLoraSettings::default()
+            },
+            ..Experiment::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_trainer_refuses_is_refused_before_the_first_training_by_its_case() {
+        let refusal = |rank, batch_size, sequence_length| {
+            let plan = Plan {
+                models: vec!["tiny".to_owned()],
+                ranks: vec![rank],
+                methods: vec![Method::SwitchLora],
+                timed: Vec::new(),
+                processes: vec![2],
+                wires: Vec::new(),
+                backend: BackendKind::Flex,
+                reduce: Precision::F32,
+                moments: Moments::Whole,
+                batch_size,
+                sequence_length,
+                updates: 1,
+                tools: Tools {
+                    trainer: PathBuf::new(),
+                    as_user: false,
+                },
+                out: PathBuf::new(),
+            };
+            let case = plan.cases("tiny", 32, &plan.methods, 2).remove(0);
+            plan.check(&case).err().map(|error| format!("{error:#}"))
+        };
+        assert_eq!(refusal(32, 1, 64), None);
+        for (refused, key) in [
+            (refusal(900, 1, 64), "rank"),
+            (refusal(0, 1, 64), "rank"),
+            (refusal(32, 0, 64), "batch_size"),
+            (refusal(32, 1, 0), "sequence_length"),
+        ] {
+            let said = refused.unwrap_or_default();
+            assert!(
+                said.starts_with("switchlora") && said.contains(key),
+                "{key}: {said}"
+            );
         }
     }
 }

@@ -197,24 +197,40 @@ fn what_a_switch_costs_is_measured_from_one_state_on_the_same_batches() {
     ];
     let output = place.bench(&around);
     assert!(output.status.success(), "{}", said(&output));
-    let found: Value =
-        serde_json::from_slice(&fs::read(place.path("out/around.json")).unwrap()).unwrap();
-    let of = |index: usize| found[index]["differences"].as_array().unwrap().clone();
-    assert_eq!(of(0).len(), 2);
+    let written = fs::read_to_string(place.path("out/around.csv")).unwrap();
+    let rows: Vec<Vec<&str>> = written
+        .lines()
+        .map(|line| line.split(',').collect())
+        .collect();
+    assert_eq!(
+        rows[0][..5],
+        ["variant", "seed", "at", "vectors", "update 0"]
+    );
+    assert_eq!(rows.len(), 1 + 3 * 2);
+    let of = |variant: &str| -> Vec<&[&str]> {
+        let rows = rows.iter().filter(|row| row[0] == variant);
+        rows.map(|row| &row[1..]).collect()
+    };
     // The same switch twice is the same. Another reset shows when the counterparts move again, after five updates.
-    assert_eq!(of(0), of(1));
-    assert_ne!(of(0), of(2));
-    for (plain, kept) in of(0).iter().zip(of(2)) {
+    assert_eq!(of("as it is"), of("again"));
+    for ((plain, kept), at) in of("as it is").iter().zip(of("kept")).zip(["4", "9"]) {
+        assert_eq!(plain[..2], ["1", at]);
+        assert!(plain[2].parse::<u64>().unwrap() > 0);
+        let (plain, kept) = (&plain[3..], &kept[3..]);
         // The loss of the update that switches is computed before it, and a switch does not change what the layer
         // computes.
-        assert_eq!(plain[0], 0.0);
-        assert_eq!(
-            plain.as_array().unwrap()[..6],
-            kept.as_array().unwrap()[..6]
-        );
+        assert_eq!(plain[0], "0.0000000");
+        assert_eq!(plain[..6], kept[..6]);
         assert_ne!(plain[8], kept[8]);
     }
-    assert!(found[0]["switches"].as_u64().unwrap() > 0);
+    let again = place.bench(&around);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(
+        said(&again).contains("around.csv is there: give another folder with --out"),
+        "{}",
+        said(&again)
+    );
+    fs::remove_file(place.path("out/around.csv")).unwrap();
     fs::write(
         place.path("grid.toml"),
         grid("[[variant]]\nname = \"other\"\nrank = 3\n"),

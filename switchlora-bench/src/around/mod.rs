@@ -5,13 +5,16 @@
 //! difference of the two losses, update by update, is what the switch did. Each variant of a grid makes that switch in
 //! its own way.
 
+mod report;
+
+pub use report::{csv, table};
+
 use crate::cells::{is_embedded, read_text};
 use crate::compare::{Grid, Variant};
 use anyhow::{Context, Result, bail};
 use burn::data::dataloader::DataLoader;
 use burn::optim::Optimizer;
 use burn::tensor::backend::AutodiffBackend;
-use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::path::PathBuf;
 use switchlora_core::{MethodConfig, SwitchSchedule};
@@ -34,23 +37,35 @@ pub struct Window {
 }
 
 /// The differences that one variant's switches made.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Around {
     /// The variant.
     pub variant: String,
-    /// Loss with the switch minus loss without it, in nats a token: a row for each branch, a column for each update.
-    /// The first column is 0, since the loss of an update is computed before it.
-    pub differences: Vec<Vec<f64>>,
+    /// One for each place of each training.
+    pub branches: Vec<Branch>,
     /// Vectors exchanged by each switch.
     pub switches: usize,
+}
+
+/// The differences that one switch made.
+#[derive(Clone, Debug)]
+pub struct Branch {
+    /// Seed of the training.
+    pub seed: u64,
+    /// Updates before the switch.
+    pub at: u64,
+    /// Loss with the switch minus loss without it, in nats a token, for each update. The first is 0, since the loss of an
+    /// update is computed before it.
+    pub differences: Vec<f64>,
 }
 
 impl Around {
     /// Mean and standard error, over the branches, of the mean difference in these columns.
     pub fn mean(&self, columns: Range<usize>) -> (f64, f64) {
         let width = columns.len() as f64;
-        let rows = self.differences.iter();
-        let means = rows.map(|row| row[columns.clone()].iter().sum::<f64>() / width);
+        let branches = self.branches.iter();
+        let means =
+            branches.map(|branch| branch.differences[columns.clone()].iter().sum::<f64>() / width);
         let means: Vec<f64> = means.collect();
         let count = means.len() as f64;
         let mean = means.iter().sum::<f64>() / count;
@@ -197,7 +212,7 @@ impl Job for AroundJob {
         let mut batches = loader.iter();
         let empty = |(variant, _): &(String, MethodConfig)| Around {
             variant: variant.clone(),
-            differences: Vec::new(),
+            branches: Vec::new(),
             switches: 0,
         };
         let mut found: Vec<Around> = self.variants.iter().map(empty).collect();
@@ -213,11 +228,12 @@ impl Job for AroundJob {
                 let switching = with_schedule(method, SwitchSchedule::fixed(INTERVAL));
                 let methods = [&switching, &resting(method)];
                 let (with, switches) = self.branch(&training, methods, &device)?;
-                let difference = with
-                    .iter()
-                    .zip(&without)
-                    .map(|(with, without)| with - without);
-                found.differences.push(difference.collect());
+                let pairs = with.iter().zip(&without);
+                found.branches.push(Branch {
+                    seed: setup.experiment.seed,
+                    at,
+                    differences: pairs.map(|(with, without)| with - without).collect(),
+                });
                 found.switches = switches;
             }
         }
