@@ -9,8 +9,8 @@ use std::time::Instant;
 
 /// Name and cargo command of each step, cheap ones first.
 ///
-/// Burn is compiled once for each set of features that a command selects. Lints and documentation share one set, and so do
-/// the last three steps: the whole needs a sixth fewer compilations than with the smallest set for each.
+/// Burn is compiled once for each set of features that a command selects. Lints and documentation share one set, as do
+/// tests and the code of the documentation, and the last three steps: the whole needs a sixth fewer compilations than with the smallest set for each.
 const STEPS: [(&str, &str); 14] = [
     ("format", "fmt --all --check"),
     ("imports run one way", "run -p xtask -- arrows"),

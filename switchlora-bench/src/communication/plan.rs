@@ -99,6 +99,7 @@ impl Plan {
 
     /// Refuses what the trainer would refuse, before the first training.
     pub(super) fn check(&self, case: &Case) -> Result<()> {
+        // The text is not opened for this.
         let experiment = self.experiment(case, SHORT, Path::new("text.tokens"));
         Setup::new(experiment, None)
             .map(|_| ())

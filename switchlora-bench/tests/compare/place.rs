@@ -86,6 +86,14 @@ warm_start = 2
         command.output().unwrap()
     }
 
+    /// The program fails, and says `part`.
+    pub fn refused(&self, arguments: &[&str], part: &str) {
+        let output = self.bench(arguments);
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(part), "no {part:?} in: {said}");
+    }
+
     pub fn compare(&self) -> Output {
         self.bench(&["compare", "grid.toml", "--backend", "flex", "--out", "out"])
     }

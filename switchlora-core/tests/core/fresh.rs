@@ -1,7 +1,8 @@
 //! Candidates that are drawn when they enter: the pool that has no end and takes no memory.
 
+use super::bits::parameters;
 use burn::backend::Autodiff;
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Param;
 use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::{ElementConversion, Tensor};
 use burn_flex::Flex;
@@ -63,19 +64,6 @@ impl Run {
         }
     }
 
-    fn bits(&self) -> Vec<u32> {
-        struct Bits(Vec<u32>);
-        impl ModuleVisitor<B> for Bits {
-            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-                let values = param.val().into_data();
-                self.0.extend(values.iter::<f32>().map(f32::to_bits));
-            }
-        }
-        let mut bits = Bits(Vec::new());
-        self.layer.visit(&mut bits);
-        bits.0
-    }
-
     fn record(&self) -> OptimizerRecord {
         Optimizer::<Layer, B>::to_record(&self.optimizer).0
     }
@@ -106,11 +94,11 @@ proptest! {
             if pools.entered().iter().any(|&entered| entered > spare) {
                 break;
             }
-            prop_assert_eq!(pools.bits(), fresh.bits());
+            prop_assert_eq!(parameters(&pools.layer), parameters(&fresh.layer));
         }
         // Now a vector of the pool has entered that had left, and a new one here.
         prop_assert!(pools.entered().iter().any(|&entered| entered > spare));
-        prop_assert_ne!(pools.bits(), fresh.bits());
+        prop_assert_ne!(parameters(&pools.layer), parameters(&fresh.layer));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The laws a switch obeys, on random shapes, for every selection, pool and way to decide.
 
+use super::bits::parameters;
 use burn::backend::Autodiff;
-use burn::module::{AutodiffModule, Module, Param};
+use burn::module::{AutodiffModule, Param};
 use burn::nn::Linear;
 use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -204,19 +205,6 @@ fn sides(layer: &SwitchLoraLinear<B>) -> [Vec<f32>; 2] {
 
 fn record<B: AutodiffBackend>(optimizer: &Method<B>) -> OptimizerRecord {
     Optimizer::<SwitchLoraLinear<B>, B>::to_record(optimizer).0
-}
-
-fn parameters<M: Module<B>>(module: &M) -> Vec<Vec<u32>> {
-    struct All(Vec<Vec<u32>>);
-    impl burn::module::ModuleVisitor<B> for All {
-        fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<B, D>>) {
-            self.0
-                .push(values(param.val()).into_iter().map(f32::to_bits).collect());
-        }
-    }
-    let mut all = All(Vec::new());
-    module.visit(&mut all);
-    all.0
 }
 
 proptest! {

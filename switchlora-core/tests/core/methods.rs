@@ -1,7 +1,8 @@
 //! The laws that ReLoRA, GaLore, Muon and the variants of SwitchLoRA obey, for every way to decide about an update.
 
+use super::bits::parameters;
 use burn::backend::Autodiff;
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Param;
 use burn::nn::Linear;
 use burn::optim::{GradientsParams, Optimizer};
 use burn::tensor::{Tensor, TensorData};
@@ -131,19 +132,6 @@ fn record(optimizer: &Optimized) -> OptimizerRecord {
 
 fn values<const D: usize>(tensor: Tensor<B, D>) -> Vec<f32> {
     tensor.into_data().iter::<f32>().collect()
-}
-
-fn parameters(layer: &Layer) -> Vec<Vec<u32>> {
-    struct All(Vec<Vec<u32>>);
-    impl ModuleVisitor<B> for All {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-            self.0
-                .push(values(param.val()).into_iter().map(f32::to_bits).collect());
-        }
-    }
-    let mut all = All(Vec::new());
-    layer.visit(&mut all);
-    all.0
 }
 
 proptest! {

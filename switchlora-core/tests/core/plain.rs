@@ -1,7 +1,8 @@
 //! The method on plain weights is the method on layers: the same losses and factors, and a weight that is their sum.
 
+use super::bits::parameters;
 use burn::backend::Autodiff;
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Linear, LinearConfig, LinearLayout};
 use burn::optim::{GradientsParams, Optimizer};
@@ -180,19 +181,6 @@ fn distance(a: Tensor<Flex, 2>, b: Tensor<Flex, 2>) -> f32 {
     (a - b).abs().max().into_scalar()
 }
 
-fn values<M: Module<B>>(module: &M) -> Vec<u32> {
-    struct Bits(Vec<u32>);
-    impl ModuleVisitor<B> for Bits {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-            let data = param.val().into_data();
-            self.0.extend(data.iter::<f32>().map(f32::to_bits));
-        }
-    }
-    let mut bits = Bits(Vec::new());
-    module.visit(&mut bits);
-    bits.0
-}
-
 fn bits(matrix: Tensor<Flex, 2>) -> Vec<u32> {
     matrix.into_data().iter::<f32>().map(f32::to_bits).collect()
 }
@@ -227,7 +215,7 @@ proptest! {
     fn a_switch_and_a_restart_write_no_weight(case in case()) {
         let (model, mut optimizer) = case.start();
         let (model, _) = case.train(model, &mut optimizer, 0..7);
-        let before = values(&model);
+        let before = parameters(&model);
         let mut factors = optimizer.inner_mut().held_layers(&model).unwrap();
         let mut model = model;
         for update in 7..14 {
@@ -235,7 +223,7 @@ proptest! {
             let gradients = model.forward(x).square().mean().backward();
             let gradients = GradientsParams::from_grads(gradients, &model);
             model = optimizer.step(0.0, model, gradients);
-            prop_assert_eq!(values(&model), before.clone());
+            prop_assert_eq!(parameters(&model), before.clone());
             let now = optimizer.inner_mut().held_layers(&model).unwrap();
             let moved = factors.iter().zip(&now).any(|(before, now)| {
                 bits(before.a.value.clone()) != bits(now.a.value.clone())
@@ -260,7 +248,7 @@ proptest! {
                 assert_eq!(optimizer.skipped(), 1);
             }
             let (model, losses) = case.train(model, &mut optimizer, 6..14);
-            (values(&model), losses)
+            (parameters(&model), losses)
         };
         prop_assert_eq!(run(true), run(false));
     }
@@ -276,7 +264,7 @@ proptest! {
         let mut other = other.load_record(record);
         let (resumed, again) = case.train(resumed, &mut other, 7..15);
         prop_assert_eq!(losses, again);
-        prop_assert_eq!(values(&resumed), values(&expected));
+        prop_assert_eq!(parameters(&resumed), parameters(&expected));
         let paths = |record: OptimizerRecord| record.factors.into_iter().map(|f| f.path).collect::<Vec<_>>();
         prop_assert_eq!(paths(other.to_record().0), ["up", "down"]);
     }
@@ -297,7 +285,7 @@ proptest! {
                 }
                 model = optimizer.step(1e-2, model, gradients);
             }
-            values(&model)
+            parameters(&model)
         };
         prop_assert_eq!(train(true), train(false));
     }
