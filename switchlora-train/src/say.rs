@@ -74,12 +74,15 @@ pub fn tell_part(text: impl Display) {
     print(Line::Err(text.to_string()));
 }
 
-/// Writes a line of a command's result on standard output.
+/// Writes a line of a command's result on standard output, if this process speaks.
 ///
 /// # Errors
 ///
 /// It cannot be written.
 pub fn answer(line: impl Display) -> Result<(), Unwritten> {
+    if is_silent() {
+        return Ok(());
+    }
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     Ok(out.flush()?)

@@ -32,32 +32,6 @@ fn one_line(place: &Place, status: i32, arguments: &str, parts: &[&str]) {
 }
 
 #[test]
-fn one_of_several_processes_that_cannot_talk_says_what_to_do_and_the_others_are_silent() {
-    let place = Place::new();
-    // What a launcher sets whose MPI is not the program's.
-    let started = |rank: &str| {
-        let mut program = place.program("train --model model.json");
-        program.env("PMI_SIZE", "4").env("PMI_RANK", rank);
-        program.output().unwrap()
-    };
-    let advice = match cfg!(feature = "mpi") {
-        true => "another MPI",
-        false => "--features mpi",
-    };
-    let (first, second) = (started("0"), started("1"));
-    assert_eq!(
-        (first.status.code(), second.status.code()),
-        (Some(2), Some(2))
-    );
-    let said = stderr(&first);
-    assert!(
-        said.contains("4 processes") && said.contains(advice),
-        "{said}"
-    );
-    assert_eq!((said.lines().count(), stderr(&second).as_str()), (1, ""));
-}
-
-#[test]
 fn choices_that_make_no_sense_are_refused_by_name() {
     let place = Place::new();
     one_line(&place, 2, "--model 13b", &["13b", "130m"]);

@@ -16,7 +16,7 @@ mod tokenize;
 mod train;
 
 use crate::backend::cuda;
-use crate::processes::launch;
+use crate::processes::{launch, wait_for_turn};
 use crate::say;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -71,13 +71,24 @@ enum Command {
 pub fn main() -> ExitCode {
     cuda::provide();
     // Of processes that mpirun starts with the same arguments, one speaks.
-    say::be_silent(launch::is_follower());
-    let parsed = Cli::try_parse();
-    let cli = parsed.unwrap_or_else(|error| match say::is_silent() {
-        true => std::process::exit(error.exit_code()),
-        false => error.exit(),
-    });
-    cli.run()
+    say::be_silent(launch::follower().is_some());
+    match Cli::try_parse() {
+        Ok(cli) => cli.run(),
+        // --help
+        Err(answer) if say::is_silent() && !answer.use_stderr() => ExitCode::SUCCESS,
+        Err(error) => {
+            speak_in_turn();
+            error.exit()
+        }
+    }
+}
+
+/// Speaks from now on. One of several processes that is silent still has not joined the others, and waits for its turn.
+fn speak_in_turn() {
+    if let (true, Some(rank)) = (say::is_silent(), launch::follower()) {
+        wait_for_turn(rank);
+        say::be_silent(false);
+    }
 }
 
 impl Cli {
@@ -89,6 +100,7 @@ impl Cli {
             if say::reader_has_gone(&error) {
                 return ExitCode::SUCCESS;
             }
+            speak_in_turn();
             ExitCode::from(exit::report(&error))
         })
     }

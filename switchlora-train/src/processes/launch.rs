@@ -26,9 +26,10 @@ fn launched(variable: impl Fn(&str) -> Option<String>) -> Option<(usize, usize)>
     })
 }
 
-/// Whether this is one of several processes and not the first of them.
-pub fn is_follower() -> bool {
-    launched(|name| std::env::var(name).ok()).is_some_and(|(size, rank)| size > 1 && rank > 0)
+/// The number of this process, if it is one of several and not the first of them.
+pub fn follower() -> Option<usize> {
+    let (size, rank) = launched(|name| std::env::var(name).ok())?;
+    (size > 1 && rank > 0).then_some(rank)
 }
 
 /// Joins the processes that were started with this one. `timeout` is how long one may leave the others waiting.

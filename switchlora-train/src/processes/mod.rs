@@ -25,6 +25,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 pub mod tree;
+mod turn;
 
 pub use agree::{Different, Elsewhere, agreed, any, busy, first, same};
 pub use alone::Alone;
@@ -32,6 +33,7 @@ pub use launch_error::LaunchError;
 pub use moments::Moments;
 pub use reduce::{gather, reduce};
 pub use streams::{To, send_streams, sum_streams};
+pub use turn::wait_for_turn;
 
 use std::fmt::Debug;
 use std::sync::Arc;

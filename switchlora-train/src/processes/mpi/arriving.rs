@@ -1,5 +1,6 @@
 //! Processes that wait for one that never arrives.
 
+use super::super::turn::turn;
 use crate::say::{be_silent, error, flush};
 use crate::signals::exit_now;
 use std::fmt;
@@ -11,10 +12,8 @@ use std::time::Duration;
 /// Dropped when it has.
 pub fn arriving(launched: usize, limit: Duration) -> Sender<()> {
     let (arrived, arriving) = channel();
-    // The first one that is there speaks: when it ends, the launcher ends the others.
-    let turn = Duration::from_secs(2) * launched.min(10) as u32;
     thread::spawn(move || {
-        if arriving.recv_timeout(limit + turn) == Err(RecvTimeoutError::Timeout) {
+        if arriving.recv_timeout(limit + turn(launched)) == Err(RecvTimeoutError::Timeout) {
             let seconds = limit.as_secs();
             speak(format_args!(
                 "MPI has not started within {seconds} s (--timeout): a process did not arrive"

@@ -39,10 +39,28 @@ pub struct Mpi {
     timeout: Duration,
     /// The machine of each process.
     machines: Vec<String>,
+    /// The first failure that another process has told.
+    told: OnceLock<Failure>,
     /// The first loss.
     lost: OnceLock<Lost>,
     /// A failure ends the processes.
     failed: AtomicBool,
+}
+
+/// What another process has told before it ended.
+struct Failure {
+    rank: usize,
+    lost: Lost,
+    heard: Instant,
+}
+
+impl Failure {
+    /// Whether it ends the exchange that still lacks the messages `coming`. One that the process took part in goes on: what
+    /// it has found out by it all find out, each for itself.
+    fn ends(&self, coming: &[(usize, Message)]) -> bool {
+        let lacks_its_part = coming.iter().any(|(rank, _)| *rank == self.rank);
+        lacks_its_part || self.heard.elapsed() > GRACE
+    }
 }
 
 /// All processes.
@@ -75,6 +93,7 @@ impl Mpi {
             world: Mutex::new(World(world)),
             timeout,
             machines: Vec::new(),
+            told: OnceLock::new(),
             lost: OnceLock::new(),
             failed: AtomicBool::new(false),
         };
@@ -132,14 +151,24 @@ impl Mpi {
         }
     }
 
-    /// The failure that another process has told, if one has.
-    fn failure(&self, world: &SimpleCommunicator) -> Option<Lost> {
-        let (rank, message) = taken(world, tag::FAILED)?;
-        Some(Lost::Failed {
-            rank,
-            name: self.name(rank),
-            message: String::from_utf8_lossy(&message).into_owned(),
-        })
+    /// Takes note of a failure that another process has told, if one has.
+    fn hear_of_failures(&self, world: &SimpleCommunicator) {
+        if self.told.get().is_some() {
+            return;
+        }
+        if let Some((rank, message)) = taken(world, tag::FAILED) {
+            let name = self.name(rank);
+            let message = String::from_utf8_lossy(&message).into_owned();
+            self.told.get_or_init(|| Failure {
+                rank,
+                lost: Lost::Failed {
+                    rank,
+                    name,
+                    message,
+                },
+                heard: Instant::now(),
+            });
+        }
     }
 
     /// Sends a short message to all others that nobody may wait for: it is never taken back.
@@ -217,13 +246,17 @@ impl Processes for Mpi {
         let sent = bytes(&mut going.iter().map(|(rank, _)| kept[*rank].len()));
         let mut wait = Wait::for_bytes(sent.max(bytes(&mut incoming.iter().copied())));
         let lost = loop {
+            // First: what its sender has sent before has come by then.
+            self.hear_of_failures(world);
             coming = under_way(coming);
             going = under_way(going);
             if coming.is_empty() && going.is_empty() {
                 return Ok(received);
             }
-            if let Some(failure) = self.failure(world) {
-                break failure;
+            if let Some(failure) = self.told.get()
+                && failure.ends(&coming)
+            {
+                break failure.lost.clone();
             }
             let others_give_up = || {
                 let any = world.any_process();
