@@ -66,9 +66,10 @@ impl Around {
                     None => all.push(found),
                 }
             }
+            // After each seed: the next one may fail.
+            durable::write(&path, &csv(&all)?)
+                .with_context(|| format!("cannot write {}", path.display()))?;
         }
-        durable::write(&path, &csv(&all)?)
-            .with_context(|| format!("cannot write {}", path.display()))?;
         answer(table(&all, self.updates as usize))?;
         tell(format_args!("every difference is in {}", path.display()));
         Ok(true)
