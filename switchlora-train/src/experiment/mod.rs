@@ -22,7 +22,7 @@ mod values;
 mod warm_start;
 
 pub use config::Experiment;
-pub use differences::Difference;
+pub use differences::{Change, Difference};
 pub use error::ExperimentError;
 pub use learning_rate::{LearningRateSchedule, RateRestarts};
 pub use read::overlaid;

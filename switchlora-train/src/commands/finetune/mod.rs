@@ -9,7 +9,7 @@ use super::train::{TrainArgs, end, train};
 use crate::checkpoint;
 use crate::commands::exit::Usage;
 use crate::commands::train::Stopping;
-use crate::experiment::Experiment;
+use crate::experiment::{Change, Experiment};
 use crate::model::LlamaConfig;
 use crate::model_source::ModelSource;
 use crate::processes::{Processes, first, launch};
@@ -148,31 +148,16 @@ fn check_same(asked: &Experiment, folder: &Path, finished: bool) -> Result<()> {
         return Ok(());
     }
     let recorded = Experiment::from_file(&config)?;
-    // Where it is computed does not matter; what is gone on with is compared by its content.
-    let free = |key: &str| {
-        let place = [
-            "backend",
-            "device",
-            "keep",
-            "moments",
-            "recompute",
-            "reduce",
-        ]
-        .contains(&key);
-        let path = [
-            "model",
-            "tokenizer",
-            "task.data",
-            "task.validation",
-            "task.patience",
-        ]
-        .contains(&key);
-        place || (path && !finished)
-    };
     let differences = recorded.differences(asked)?;
     let differences: Vec<_> = differences
         .iter()
-        .filter(|found| !free(&found.key))
+        .filter(|found| match found.change {
+            Change::Place => false,
+            // What is gone on with is compared by its content.
+            Change::Path => finished,
+            Change::Updates => finished || found.key != "task.patience",
+            Change::Training => true,
+        })
         .collect();
     if differences.is_empty() {
         return Ok(());

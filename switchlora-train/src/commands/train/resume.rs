@@ -3,42 +3,13 @@
 use super::TrainArgs;
 use crate::checkpoint::{self, Checkpoint, Found, Rejected};
 use crate::commands::exit::Usage;
-use crate::experiment::Experiment;
+use crate::experiment::{Change, Experiment};
 use crate::learner::{evaluations, last_checkpoint};
 use crate::run_directory::{CONFIG, RunDirectory, RunDirectoryError};
 use crate::say::{say, warn};
 use crate::training::Setup;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
-
-/// Keys that may change: they alter neither the meaning of the state nor the updates done so far.
-const FREE: [&str; 14] = [
-    "steps",
-    "eval_every",
-    "eval_sequences",
-    "checkpoint_every",
-    "keep",
-    "backend",
-    "device",
-    "reduce",
-    "moments",
-    "recompute",
-    "lr",
-    "projection_lr",
-    "clip",
-    "task.patience",
-];
-/// Tables of such keys.
-const FREE_TABLES: [&str; 1] = ["schedule."];
-/// Keys with paths. Their contents count, not their names, and so it is with a model that is a file or a folder:
-/// [`Resumed::check`] compares them.
-const PATHS: [&str; 5] = [
-    "tokenizer",
-    "data",
-    "validation",
-    "task.data",
-    "task.validation",
-];
 
 /// A run to go on with, locked by this process.
 pub(super) struct Resumed {
@@ -135,11 +106,10 @@ fn newest(out: &Path) -> Result<Option<Found>> {
 /// Prints the keys that have changed since the checkpoint. Refuses changes that alter the meaning of its state.
 fn changes(out: &Path, done: &Experiment, now: &Experiment) -> Result<()> {
     let changes = done.differences(now)?;
-    let free = |key: &str| {
-        let path = PATHS.contains(&key) || (key == "model" && Path::new(&now.model).exists());
-        path || FREE.contains(&key) || FREE_TABLES.iter().any(|table| key.starts_with(table))
-    };
-    let (free, refused): (Vec<_>, Vec<_>) = changes.into_iter().partition(|c| free(&c.key));
+    // What paths name is compared by `Resumed::check`.
+    let (refused, free): (Vec<_>, Vec<_>) = changes
+        .into_iter()
+        .partition(|found| found.change == Change::Training);
     if !refused.is_empty() {
         let refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
         bail!(Usage(format!(

@@ -46,7 +46,7 @@ const OTHERS: [(&[u8], &str, &str); 15] = [
     (
         b"SLTOKENS",
         "a packed token file",
-        "give it by its name, which must end in .tokens",
+        "it is encoded already: `train --data` and `eval --data` take it as it is, under a name that ends in .tokens",
     ),
 ];
 
