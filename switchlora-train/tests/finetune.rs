@@ -300,12 +300,19 @@ fn a_folder_of_other_settings_is_refused_and_seeds_come_to_those_that_are_there(
     fs::remove_dir_all(place.path("cola/seed-2")).unwrap();
     let output = run("--resume");
     assert!(output.status.success(), "{}", stderr(&output));
-    let taken = place.run("predict cola/seed-1 --task cola --data glue --out text.txt");
-    assert!(
-        stderr(&taken).contains("text.txt exists"),
-        "{}",
-        stderr(&taken)
-    );
+    // Before the work.
+    for (out, part) in [
+        ("text.txt", "text.txt exists"),
+        ("cola", "cola is a folder"),
+        ("none/p.tsv", "the folder none does not exist"),
+        ("text.txt --split test", "text.txt is no folder"),
+    ] {
+        let command = format!("predict cola/seed-1 --task cola --data glue --out {out}");
+        let refused = place.run(&command);
+        assert_eq!(refused.status.code(), Some(2), "{command}");
+        assert!(stderr(&refused).contains(part), "{}", stderr(&refused));
+        assert_eq!(refused.stdout, b"", "{command}");
+    }
 }
 
 #[test]

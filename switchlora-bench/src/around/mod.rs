@@ -60,8 +60,8 @@ pub struct Branch {
 }
 
 impl Around {
-    /// Mean and standard error, over the branches, of the mean difference in these columns.
-    pub fn mean(&self, columns: Range<usize>) -> (f64, f64) {
+    /// Mean and standard error, over the branches, of the mean difference in these columns. One branch has no error.
+    pub fn mean(&self, columns: Range<usize>) -> (f64, Option<f64>) {
         let width = columns.len() as f64;
         let branches = self.branches.iter();
         let means =
@@ -70,7 +70,8 @@ impl Around {
         let count = means.len() as f64;
         let mean = means.iter().sum::<f64>() / count;
         let squares: f64 = means.iter().map(|value| (value - mean).powi(2)).sum();
-        (mean, (squares / (count * (count - 1.0).max(1.0))).sqrt())
+        let error = (squares / (count * (count - 1.0))).sqrt();
+        (mean, (means.len() > 1).then_some(error))
     }
 }
 
@@ -126,6 +127,12 @@ impl AroundJob {
         {
             let updates = window.updates;
             bail!("{updates} updates after update {at} are not in a training of {steps}");
+        }
+        let full_rank = base.experiment.full_rank_updates();
+        if let Some(at) = window.at.iter().find(|at| **at <= full_rank) {
+            bail!(
+                "nothing switches after update {at}: the first {full_rank} are in full rank (warm_start)"
+            );
         }
         let embedded = match is_embedded(&base)? {
             true => embedded()?,

@@ -47,7 +47,10 @@ pub fn table(all: &[Around], updates: usize) -> String {
         text += &format!("\n| {} | {} |", row.variant, row.switches);
         for window in &windows {
             let (mean, error) = row.mean(window.clone());
-            text += &format!(" {:+.2} ± {:.2} |", 1e3 * mean, 1e3 * error);
+            text += &match error {
+                Some(error) => format!(" {:+.2} ± {:.2} |", 1e3 * mean, 1e3 * error),
+                None => format!(" {:+.2} |", 1e3 * mean),
+            };
         }
     }
     text += "\n\nLoss with the switch minus loss without it, in thousandths of a nat a token, mean and standard error.\n";

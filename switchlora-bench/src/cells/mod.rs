@@ -24,6 +24,7 @@ use std::process::Command;
 use switchlora_train::backend::{BackendKind, run_on};
 use switchlora_train::experiment::{Experiment, Method, Precision};
 use switchlora_train::hexadecimal;
+use switchlora_train::model::LlamaConfig;
 
 /// One measurement, with all settings that decide its result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,7 +119,8 @@ impl Cell {
         Ok(command)
     }
 
-    /// Name for output and for the file of the result. Ends with a hash of all settings.
+    /// Name for output and for the file of the result. Ends with a hash of all settings, and of the sizes of a model that is a
+    /// file.
     ///
     /// # Errors
     ///
@@ -146,7 +148,13 @@ impl Cell {
             Precision::F32 => "",
             Precision::Bf16 => "-frozen-bf16",
         };
-        let hash = hexadecimal(&Sha256::digest(serde_json::to_vec(self)?)[..4]);
+        let mut settings = serde_json::to_vec(self)?;
+        if LlamaConfig::preset(&experiment.model).is_none() {
+            // One that cannot be read fails when it is measured.
+            let sizes = LlamaConfig::resolve(&experiment.model).ok();
+            settings.extend(serde_json::to_vec(&sizes)?);
+        }
+        let hash = hexadecimal(&Sha256::digest(settings)[..4]);
         let backend = experiment.backend;
         Ok(format!(
             "{suite}-{backend}-{model}-{method}{precision}{frozen}-{hash}"

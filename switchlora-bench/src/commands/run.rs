@@ -113,6 +113,9 @@ impl Run {
                 row.reason.as_deref().unwrap_or(&row.backend)
             ));
         }
+        if settings.wants(Suite::Agreement) && results.agreement.is_empty() {
+            tell("agreement: nothing was compared; it takes two backends, or two precisions");
+        }
         tell(format_args!(
             "results.json, report.md and report.html are in {}",
             settings.out.display()

@@ -12,7 +12,8 @@ use switchlora_train::say::{answer, tell};
 /// Arguments of `spectrum`.
 #[derive(Args)]
 pub struct Spectrum {
-    /// Run directories (their newest checkpoints) or checkpoints.
+    /// Run directories (their newest checkpoints) or checkpoints. The change is that from what the run started from: random
+    /// weights, a Hugging Face folder, or the newest checkpoint of another run.
     #[arg(required = true, value_name = "RUN", value_parser = flags::path())]
     runs: Vec<PathBuf>,
     /// Backend that merges the factors; the singular values are computed on the host.
@@ -33,12 +34,12 @@ impl Spectrum {
         let jobs = self.runs.iter().map(|run| SpectrumJob::open(run));
         let jobs: Vec<_> = jobs.collect::<Result<_>>()?;
         let backend = self.backend.choose()?.backend;
+        std::fs::create_dir_all(&self.out)
+            .with_context(|| format!("cannot make {}", self.out.display()))?;
         let mut runs = Vec::new();
         for job in jobs {
             runs.push(run_on(backend, 0, job)??);
         }
-        std::fs::create_dir_all(&self.out)
-            .with_context(|| format!("cannot make {}", self.out.display()))?;
         let write = |name: &str, content: &[u8]| {
             let path = self.out.join(name);
             durable::write(&path, content)

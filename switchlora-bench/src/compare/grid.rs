@@ -224,6 +224,11 @@ impl Grid {
                 "`seed` is given by the comparison; use `seeds`".to_owned(),
             ));
         }
+        if table.contains_key("task") {
+            return Err(wrong(
+                "`task` is not compared here; use `switchlora-train glue` or `finetune`".to_owned(),
+            ));
+        }
         let experiment: Result<Experiment, _> = toml::Value::Table(table).try_into();
         let mut experiment =
             experiment.map_err(|error| wrong(error.to_string().trim_end().replace('\n', " ")))?;
@@ -289,6 +294,10 @@ mod tests {
             (format!("sweep_seed = 2\n{}", variant("")), "sweep_seed"),
             (variant("switch = { interval = 2 }"), "2 N"),
             (variant("seed = 3"), "`seed`"),
+            (
+                variant("task = { name = \"cola\", data = \"glue\" }"),
+                "`task`",
+            ),
             (variant("accumulation = 0"), "accumulation"),
             (
                 format!("{}[[variant]]\nname = \"x\"\n", variant("")),

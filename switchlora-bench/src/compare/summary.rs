@@ -145,7 +145,7 @@ pub struct Summary {
 impl Comparison {
     /// By how many percent the perplexity of a variant is above that of another one: mean over the seeds that both
     /// have, and the sample standard deviation. A seed is the same data in the same order for both, so that the
-    /// difference of seeds is not in this deviation.
+    /// difference of seeds is not in this deviation. `None` if one of the trainings diverged: the others alone are a choice.
     pub(super) fn above(&self, variant: &str, other: &str) -> Option<(f64, Option<f64>)> {
         let of_other = |seed: u64| {
             let mut runs = self.runs.iter();
@@ -154,9 +154,10 @@ impl Comparison {
         let pairs = self.runs.iter().filter(|run| run.variant == variant);
         let above = pairs.filter_map(|run| {
             let other = of_other(run.experiment.seed)?;
-            Some(100.0 * ((run.loss - other.loss).exp() - 1.0))
+            let both = run.loss.is_finite() && other.loss.is_finite();
+            Some(both.then(|| 100.0 * ((run.loss - other.loss).exp() - 1.0)))
         });
-        let above: Vec<f64> = above.filter(|percent| percent.is_finite()).collect();
+        let above: Vec<f64> = above.collect::<Option<_>>()?;
         let mean = (!above.is_empty()).then(|| mean(above.iter().copied()))?;
         Some((mean, deviation(&above)))
     }
@@ -221,6 +222,52 @@ fn deviation(values: &[f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn run(variant: &str, seed: u64, loss: f64) -> Run {
+        let experiment = Experiment {
+            seed,
+            steps: 1,
+            ..Experiment::default()
+        };
+        let curve = Curve {
+            backend: String::new(),
+            method: String::new(),
+            model: String::new(),
+            precision: String::new(),
+            rank: None,
+            lr: 1.0,
+            projection_lr: None,
+            tokens_per_update: 1,
+            losses: vec![loss],
+            seconds: Vec::new(),
+            switches: Vec::new(),
+            evaluations: vec![(1, loss)],
+        };
+        let trial = TrialResult {
+            curve,
+            peak_memory: None,
+            skipped: 0,
+            changes: Vec::new(),
+        };
+        Run::of(variant, &Cost::default(), experiment, trial)
+    }
+
+    #[test]
+    fn a_variant_is_compared_over_all_seeds_or_not_at_all() {
+        let compared = |losses: [[f64; 2]; 2]| {
+            let of = |variant, [one, two]: [f64; 2]| [run(variant, 1, one), run(variant, 2, two)];
+            let comparison = Comparison {
+                runs: [of("full", losses[0]), of("lora", losses[1])].concat(),
+                ..Comparison::default()
+            };
+            comparison.above("lora", "full")
+        };
+        let (mean, deviation) = compared([[4.0, 4.2], [4.1, 4.3]]).unwrap();
+        assert!((mean - 100.0 * 0.1_f64.exp_m1()).abs() < 1e-9 && deviation.unwrap() < 1e-9);
+        // Whichever diverges at a seed.
+        assert_eq!(compared([[4.0, f64::NAN], [4.1, 4.3]]), None);
+        assert_eq!(compared([[4.0, 4.2], [f64::INFINITY, 4.3]]), None);
+    }
 
     #[test]
     fn the_deviation_is_that_of_a_sample_and_one_value_has_none() {

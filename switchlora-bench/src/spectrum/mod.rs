@@ -14,9 +14,9 @@ use std::path::Path;
 use switchlora_core::{Spectrum, SwitchLoraConfig, SwitchLoraLinear};
 use switchlora_train::backend::Job;
 use switchlora_train::checkpoint::{self, Checkpoint};
-use switchlora_train::experiment::WarmStart;
 use switchlora_train::model::LlamaForCausalLm;
-use switchlora_train::model_source::load_model;
+use switchlora_train::model_source::{ModelSource, load_model};
+use switchlora_train::training::Setup;
 
 /// A singular value above this share of the largest counts as a direction.
 pub const SHARE: f64 = 0.01;
@@ -103,8 +103,8 @@ pub struct RunChange {
 pub struct SpectrumJob {
     name: String,
     checkpoint: Checkpoint,
-    /// Checkpoint from which the run started; `None` for random weights.
-    before: Option<Checkpoint>,
+    /// What the run started from; `None` for random weights.
+    start: Option<ModelSource>,
 }
 
 impl SpectrumJob {
@@ -112,21 +112,15 @@ impl SpectrumJob {
     ///
     /// # Errors
     ///
-    /// The run, or the run that it started from, has no intact checkpoint.
+    /// The run has no intact checkpoint, or what it started from cannot be read.
     pub fn open(path: &Path) -> Result<Self> {
         let checkpoint = checkpoint::resolve(path)?.checkpoint;
-        let before = match &checkpoint.state.experiment.warm_start {
-            Some(WarmStart::From(from)) => {
-                let found = checkpoint::resolve(from);
-                let found = found.context("the run it started from (warm_start)")?;
-                Some(found.checkpoint)
-            }
-            Some(WarmStart::Updates(_)) | None => None,
-        };
+        let start = Setup::start_of(&checkpoint.state.experiment)
+            .with_context(|| path.display().to_string())?;
         Ok(Self {
             name: path.display().to_string(),
             checkpoint,
-            before,
+            start,
         })
     }
 }
@@ -138,8 +132,8 @@ impl Job for SpectrumJob {
         type Model<B> = LlamaForCausalLm<<B as AutodiffBackend>::InnerBackend>;
         let state = &self.checkpoint.state;
         let seed = state.experiment.seed;
-        let start: Model<B> = match &self.before {
-            Some(before) => load_model(before, &device)?,
+        let start: Model<B> = match &self.start {
+            Some(start) => start.load_merged(&device)?,
             None => {
                 let method = SwitchLoraConfig {
                     factors: state.factors,

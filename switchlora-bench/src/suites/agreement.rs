@@ -14,15 +14,20 @@ const ANY_TF32: f64 = 1e-2;
 /// Tolerance of losses in bf16 against f32: bf16 keeps 8 bits of a product's operands.
 const ANY_BF16: f64 = 5e-2;
 
-/// Compares each training with its reference: the same method and model in f32 on the first backend.
+/// Compares each training with its reference: the same method and model in f32 on the first backend; in the same precision
+/// where none is in f32.
 pub(super) fn compare(results: &[CurveResult]) -> Vec<AgreementRow> {
     let mut rows = Vec::new();
     for result in results {
         let curve = &result.curve;
-        let reference = results.iter().find(|other| {
-            let same = (&other.curve.method, &other.curve.model) == (&curve.method, &curve.model);
-            same && other.curve.precision == "f32"
-        });
+        let of_precision = |precision: &str| {
+            results.iter().find(|other| {
+                let same =
+                    (&other.curve.method, &other.curve.model) == (&curve.method, &curve.model);
+                same && other.curve.precision == precision
+            })
+        };
+        let reference = of_precision("f32").or_else(|| of_precision(&curve.precision));
         if let Some(reference) = reference
             && !std::ptr::eq(reference, result)
         {
@@ -110,6 +115,16 @@ mod tests {
         assert_eq!(agrees, [true, false, false, true]);
         assert!(rows.iter().all(|row| row.reference == "flex"));
         assert_eq!(rows[1].largest_at, 2);
+    }
+
+    #[test]
+    fn where_nothing_is_in_f32_the_same_precision_is_compared() {
+        let rows = compare(&[
+            result("flex", "f32, frozen bf16", &[8.0, 7.0], "a"),
+            result("wgpu", "f32, frozen bf16", &[8.0, 7.1], "a"),
+        ]);
+        assert_eq!(rows.len(), 1);
+        assert!(rows[0].reference == "flex" && !rows[0].agrees);
     }
 
     #[test]

@@ -25,7 +25,7 @@ switch = { interval = 2, freeze = 1 }
 
 /// One training. JSON has null for a number that is not finite.
 #[derive(Debug, PartialEq)]
-struct Trained {
+pub struct Trained {
     losses: Vec<Option<f64>>,
     evaluations: Vec<(u64, Option<f64>)>,
     skipped: u64,
@@ -53,17 +53,17 @@ impl Trained {
 
 impl Place {
     /// The quoted path of a file.
-    fn quoted(&self, name: &str) -> String {
+    pub fn quoted(&self, name: &str) -> String {
         format!("{:?}", self.path(name))
     }
 
     /// The keys of an experiment on the small model.
-    fn keys(&self, more: &str) -> String {
+    pub fn keys(&self, more: &str) -> String {
         format!("model = {}\n{KEYS}{more}\n", self.quoted("model.json"))
     }
 
     /// Trains with the learner of `switchlora-train train`, into `folder`.
-    fn train(&self, folder: &str, keys: &str) -> Trained {
+    pub fn train(&self, folder: &str, keys: &str) -> Trained {
         let setup = Setup::new(toml::from_str(keys).unwrap(), None).unwrap();
         let text = Text::read(&setup, packed).unwrap();
         let out = self.path(folder);

@@ -3,6 +3,7 @@
 
 mod as_train;
 mod place;
+mod spectrum;
 
 use place::{Place, said};
 use serde_json::Value;
@@ -125,12 +126,6 @@ fn a_grid_that_cannot_be_run_is_one_line_and_a_failed_training_names_itself() {
 }
 
 #[test]
-fn the_spectrum_of_a_folder_that_is_no_run_says_so() {
-    let place = Place::new();
-    place.refused(&["spectrum", "nowhere"], "nowhere");
-}
-
-#[test]
 fn comparisons_of_two_lengths_become_one_table_and_one_figure() {
     let place = Place::new();
     let text = |steps: u64| {
@@ -227,6 +222,11 @@ fn what_a_switch_costs_is_measured_from_one_state_on_the_same_batches() {
     let part = "variant `other`: only the keys of [switch] may differ";
     place.refused(&around, part);
     fs::write(place.path("grid.toml"), grid("")).unwrap();
+    let warm = grid("").replace("rank = 10", "rank = 10\nwarm_start = 4");
+    fs::write(place.path("warm.toml"), warm).unwrap();
+    let part = "nothing switches after update 4: the first 4 are in full rank";
+    let warm = ["around", "warm.toml", "--at", "4", "9", "--updates", "9"];
+    place.refused(&warm, part);
     let part = "80 updates after update 19";
     place.refused(&["around", "grid.toml", "--at", "19"], part);
 }

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -89,16 +89,9 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
             args.task
         )));
     }
-    // A device is not replaced by a file.
-    if let Some(out) = args
-        .out
-        .as_ref()
-        .filter(|out| out.exists() && !out.is_dir())
-    {
-        bail!(Usage(format!(
-            "{} exists: choose another --out",
-            out.display()
-        )));
+    let test = args.split.filter(|split| split.is_test());
+    if let Some(out) = &args.out {
+        check_out(out, args.task, test)?;
     }
     let backend = args.backend.choose()?;
     let settings = TaskSettings {
@@ -143,7 +136,7 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
     }
     if let Some(out) = &args.out {
         let labels = predicted(&classifier, &scores);
-        let path = match (args.task, args.split.filter(|split| split.is_test())) {
+        let path = match (args.task, test) {
             (TaskName::Glue(task), Some(split)) => task.write_submission(split, &labels, out)?,
             (task, _) => {
                 write_file(out, &file_of(task, &classifier, &labels)?)?;
@@ -153,6 +146,41 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
         answer(format_args!("predictions: {}", path.display()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a place for the predictions where they could not be written, or would replace something.
+fn check_out(out: &Path, task: TaskName, test: Option<GlueSplit>) -> Result<(), Usage> {
+    let submission = match (task, test) {
+        (TaskName::Glue(task), Some(split)) => task.submission_file(split),
+        _ => None,
+    };
+    let shown = out.display();
+    let file = match submission {
+        Some(_) if out.exists() && !out.is_dir() => {
+            return Err(Usage(format!(
+                "{shown} is no folder: --out of a test split is one"
+            )));
+        }
+        Some(name) => out.join(name),
+        None if out.is_dir() => {
+            return Err(Usage(format!(
+                "{shown} is a folder: give --out the name of a file"
+            )));
+        }
+        None => out.to_path_buf(),
+    };
+    // A device is not replaced by a file.
+    if file.exists() {
+        let file = file.display();
+        return Err(Usage(format!("{file} exists: choose another --out")));
+    }
+    match out.parent().filter(|_| submission.is_none()) {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => Err(Usage(format!(
+            "{shown}: the folder {} does not exist",
+            folder.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a model that classifies texts and writes none.

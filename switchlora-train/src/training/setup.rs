@@ -137,6 +137,23 @@ impl Setup {
         })
     }
 
+    /// The weights that a new run of `experiment` starts from; `None` for random ones. Those of a run are of its newest
+    /// checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read, or what the experiment names is not there.
+    pub fn start_of(experiment: &Experiment) -> Result<Option<ModelSource>> {
+        let model = &experiment.model;
+        if !is_preset(experiment) && !Path::new(model).exists() {
+            bail!("the model it started from, {model}, is not there any more");
+        }
+        match experiment.task {
+            Some(_) => ModelSource::to_tune(model),
+            None => open_start(experiment, pretrained_folder(experiment)),
+        }
+    }
+
     /// Parameters, memory and traffic of the training by so many processes, in closed form, of each.
     pub fn cost(&self, processes: usize) -> Cost {
         let cost = self.experiment.cost(&self.model, &self.method);
