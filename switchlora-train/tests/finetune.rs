@@ -345,6 +345,48 @@ fn seeds_that_were_trained_on_different_texts_have_no_mean() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interrupt_between_two_seeds_ends_with_its_status_and_goes_on() {
+    let place = place();
+    let command = |seeds: &str| format!("{COLA} --epochs 1 --seeds {seeds} --out cola");
+    let mut child = place
+        .program(&command("1,2,3,4,5,6,7,8,9,10,11,12"))
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let summary = place.path("cola/seed-1/summary.json");
+    program::wait_until(|| summary.exists());
+    // SAFETY: the call takes numbers, and nobody has waited for the process.
+    unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!place.path("cola/results.json").exists());
+    let again = place.run(&format!("{} --resume", command("1,2")));
+    assert!(again.status.success(), "{}", stderr(&again));
+}
+
+#[test]
+fn numbers_of_any_size_are_learnt_and_a_large_loss_is_no_divergence() {
+    let place = place();
+    let rows: String = (0..60)
+        .map(|i| format!("{},{}\n", sentence(i).0, 1000 * (i % 9)))
+        .collect();
+    fs::write(place.path("large.csv"), format!("text,value\n{rows}")).unwrap();
+    let output = place.run(
+        "finetune --task custom --regression --data large.csv --validation large.csv --first text --label value \
+         --model model.json --epochs 1 --seeds 1,2 --out large",
+    );
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(
+        results(&place, "large")["seeds"].as_array().unwrap().len(),
+        2
+    );
+    let summary = fs::read(place.path("large/seed-1/summary.json")).unwrap();
+    let summary: Value = serde_json::from_slice(&summary).unwrap();
+    assert!(summary["validation_loss"].as_f64().unwrap() > 1e4);
+    assert_eq!(summary["validation_perplexity"], Value::Null);
+}
+
 #[test]
 fn patience_ends_a_run_that_gets_no_better() {
     let place = place();

@@ -59,12 +59,15 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// Whether this is better than `other`: a larger score where both have one that is a number, else a smaller loss.
+    /// Whether this is better than `other`: a larger score, a score rather than none, and without scores a smaller loss. One
+    /// that is no number is none, as it is when it is read again: JSON has no such numbers.
     pub fn is_better_than(&self, other: &Self) -> bool {
-        match (self.score, other.score) {
-            (Some(score), Some(other)) if !other.is_nan() => score > other,
-            (Some(score), Some(_)) if !score.is_nan() => true,
-            _ => self.loss < other.loss,
+        let score = |of: &Self| of.score.filter(|score| !score.is_nan());
+        match (score(self), score(other)) {
+            (Some(score), Some(other)) => score > other,
+            (Some(_), None) => true,
+            (None, Some(_)) => false,
+            (None, None) => self.loss < other.loss,
         }
     }
 }
@@ -106,6 +109,15 @@ mod tests {
         assert!(of(2.0, Some(-0.1)).is_better_than(&of(1.0, nan)));
         assert!(!of(1.0, nan).is_better_than(&of(2.0, Some(-0.1))));
         assert!(of(1.0, nan).is_better_than(&of(2.0, nan)));
+        // What is read again decides as what was written.
+        for (one, other) in [(nan, Some(0.2)), (Some(0.2), nan), (nan, nan)] {
+            let (one, other) = (of(1.0, one), of(2.0, other));
+            let read = |of: Evaluation| -> Evaluation {
+                serde_json::from_str(&serde_json::to_string(&of).unwrap()).unwrap()
+            };
+            let (again, others) = (read(one), read(other));
+            assert_eq!(again.is_better_than(&others), one.is_better_than(&other));
+        }
     }
 
     /// The `state.json` of a run as earlier programs wrote it, with fewer and shorter lists and less space.

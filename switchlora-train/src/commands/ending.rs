@@ -6,6 +6,7 @@ use crate::checkpoint::Evaluation;
 use crate::durable;
 use crate::generation::{Sampling, generate};
 use crate::learner::{Outcome, Progress, Session, duration};
+use crate::model::Classifier;
 use crate::model_source::ModelSource;
 use crate::say::{flush, say};
 use crate::signals::INTERRUPTED;
@@ -117,14 +118,23 @@ pub(super) fn finish(
 /// Why a run of which all updates are done has failed all the same; `None` if it has not.
 fn diverged(session: &Session, progress: &Progress) -> Option<Diverged> {
     let loss = progress.evaluation?.loss;
-    let best = match progress.best {
-        Some(Evaluation { step, loss, .. }) => format!(
+    let classifier = session.setup.model.classifier.as_ref();
+    let best = match (progress.best, classifier) {
+        (Some(Evaluation { step, loss, .. }), None) => format!(
             "The best checkpoint is that of update {step}, with a perplexity of {:.2}. ",
             loss.exp()
         ),
-        None => String::new(),
+        (Some(Evaluation { step, loss, .. }), Some(_)) => {
+            format!("The best checkpoint is that of update {step}, with a loss of {loss:.4}. ")
+        }
+        (None, _) => String::new(),
     };
-    (!loss.exp().is_finite()).then(|| Diverged {
+    // The loss of numbers is their mean square, in whatever unit.
+    let useful = match classifier.is_some_and(Classifier::is_regression) {
+        true => loss.is_finite(),
+        false => loss.exp().is_finite(),
+    };
+    (!useful).then(|| Diverged {
         steps: progress.step,
         loss,
         lr: session.setup.experiment.lr.unwrap_or_default(),
@@ -141,6 +151,8 @@ fn summary(
     let experiment = &session.setup.experiment;
     let cost = session.setup.cost(session.processes.size());
     let from = session.from.as_ref().map_or(0, |from| from.state.step);
+    let writes = session.setup.model.classifier.is_none();
+    let evaluation_of_text = progress.evaluation.filter(|_| writes);
     json!({
         "status": status,
         "method": experiment.method.name(),
@@ -153,7 +165,7 @@ fn summary(
         "tokens": session.setup.task.is_none().then(|| progress.step * experiment.tokens_per_update()),
         "train_loss": progress.loss,
         "validation_loss": progress.evaluation.map(|e| e.loss),
-        "validation_perplexity": progress.evaluation.map(|e| e.loss.exp()),
+        "validation_perplexity": evaluation_of_text.map(|e| e.loss.exp()),
         "validation_score": progress.evaluation.and_then(|e| e.score),
         "best": progress.best,
         "skipped": progress.skipped,

@@ -1,6 +1,7 @@
 //! Where a run is, and how it ended.
 
 use crate::checkpoint::{self, Evaluation, State};
+use crate::experiment::Experiment;
 use std::path::Path;
 
 /// Where a run is.
@@ -29,10 +30,22 @@ impl Progress {
         self.is_done_early || self.step >= steps && evaluated == Some(self.step)
     }
 
-    /// Where the run in `out` was when it wrote the checkpoint with `state`.
-    pub(super) fn of(state: &State, out: &Path) -> Self {
-        // The best checkpoint may have been removed, or set aside as damaged.
-        let kept = |best: &Evaluation| checkpoint::exists(out, best.step);
+    /// Takes note of an evaluation of a state that has a checkpoint, or is about to have one.
+    pub(super) fn found(&mut self, evaluation: Evaluation) {
+        let better = self
+            .best
+            .is_none_or(|best| evaluation.is_better_than(&best));
+        if evaluation.loss.is_finite() && better {
+            self.best = Some(evaluation);
+        }
+    }
+
+    /// Where the run in `out` was when it wrote the checkpoint with `state`. It goes on as `experiment`.
+    pub(super) fn of(state: &State, out: &Path, experiment: &Experiment) -> Self {
+        // The best checkpoint may have been removed, or set aside as damaged; and losses on other sequences say nothing of
+        // the ones to come.
+        let alike = state.experiment.eval_sequences == experiment.eval_sequences;
+        let kept = |best: &Evaluation| alike && checkpoint::exists(out, best.step);
         Self {
             step: state.step,
             skipped: state.skipped,

@@ -10,7 +10,7 @@ use super::saving::Writer;
 use crate::checkpoint::{Evaluation, Snapshot, State};
 use crate::data::{DataFault, TokenBatch};
 use crate::metrics::Scores;
-use crate::processes::{Different, any};
+use crate::processes::{Different, any, busy};
 use crate::training::{Evaluated, Report, Setup, Training, UpdateError};
 use anyhow::{Context, Result, anyhow};
 use burn::data::dataloader::DataLoader;
@@ -98,7 +98,7 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
     /// it can be, and the error says from which checkpoint the run can go on.
     pub fn train(&mut self, batches: Loader<B>) -> Result<()> {
         let ended = self.updates(&mut *batches.iter());
-        let ended = ended.and_then(|()| self.writer.settle(true));
+        let ended = ended.and_then(|()| self.written());
         ended.map_err(|error| self.keep(error))
     }
 
@@ -248,11 +248,9 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
             loss,
             score: scores.as_ref().map(Scores::mean),
         };
-        let best = self.progress.best;
-        let better = best.is_none_or(|best| found.is_better_than(&best));
         self.progress.evaluation = Some(found);
-        if saved && loss.is_finite() && better {
-            self.progress.best = Some(found);
+        if saved {
+            self.progress.found(found);
         }
         self.plan.journal.evaluation(found, scores.as_ref());
         let judged = match &scores {
@@ -276,7 +274,7 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
     /// Copies the state to the host. Also returns when that began.
     fn snapshot(&mut self) -> Result<(Snapshot, Instant)> {
         self.settle(0)?;
-        self.writer.settle(true)?;
+        self.written()?;
         if let Some(report) = &self.last_report {
             self.progress.loss = Some(report.get().loss);
         }
@@ -293,6 +291,13 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
         };
         let tokenizer = setup.tokenizer.shared_json();
         Ok((self.training.snapshot(state, tokenizer), began))
+    }
+
+    /// Waits until the checkpoint under way is written. The other processes wait as long as this one lives: its disk may be
+    /// slow.
+    fn written(&mut self) -> Result<()> {
+        let writer = &mut self.writer;
+        busy(self.training.processes(), || writer.settle(true))
     }
 
     fn write(&mut self, snapshot: Snapshot, began: Instant) -> Result<()> {
@@ -314,7 +319,7 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
             };
         }
         // A checkpoint and a verdict may still be pending. If they are bad too, the first error is reported.
-        let _ = self.writer.settle(true);
+        let _ = self.written();
         let _ = self.settle(0);
         let new = step > self.plan.start.step && self.writer.saved != Some(step);
         // What differs between processes is of no use. Whether it does cannot be asked any more if one is lost; nor can the
@@ -323,7 +328,7 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
             let saved = self
                 .snapshot()
                 .and_then(|(snapshot, began)| self.write(snapshot, began));
-            let _ = saved.and_then(|()| self.writer.settle(true));
+            let _ = saved.and_then(|()| self.written());
         }
         let again = self.plan.setup.again(&self.plan.out);
         match self.writer.saved {

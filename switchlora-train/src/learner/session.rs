@@ -11,7 +11,7 @@ use super::strategy::ByUpdates;
 use crate::backend::{BackendKind, Job};
 use crate::checkpoint::Checkpoint;
 use crate::data::DataFault;
-use crate::processes::Processes;
+use crate::processes::{Processes, first};
 use crate::quietly::panic_message;
 use crate::say::say;
 use crate::training::{Setup, Text, Training};
@@ -77,7 +77,7 @@ impl Job for Session {
             None => (Training::new(setup, &device)?, Progress::default()),
             Some(from) => (
                 Training::restore(setup, from, &**processes, &device)?,
-                Progress::of(&from.state, &self.out),
+                Progress::of(&from.state, &self.out, &setup.experiment),
             ),
         };
         let (dtype, moments) = (setup.experiment.reduce, setup.experiment.moments);
@@ -91,9 +91,16 @@ impl Job for Session {
         if start.step > 0 {
             // The state was saved before its evaluation.
             let done = evaluations(&path).pop();
-            start.evaluation = done
-                .filter(|done| done.step == start.step)
-                .or(start.evaluation);
+            let done = done.filter(|done| done.step == start.step);
+            start.evaluation = done.or(start.evaluation);
+            let before = self.from.as_ref().map(|from| &from.state.experiment);
+            let alike = before
+                .is_some_and(|before| before.eval_sequences == setup.experiment.eval_sequences);
+            // Only the first process has the journal for certain, and all count from the same evaluation.
+            let found = first(&**processes, || {
+                Ok(done.filter(|done| alike && done.loss.is_finite()))
+            })?;
+            found.into_iter().for_each(|found| start.found(found));
             journal.event(start.step, "resumed");
         }
         let start_step = start.step;

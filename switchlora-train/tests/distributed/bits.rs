@@ -1,6 +1,6 @@
 //! The same bits on any number of processes.
 
-use crate::launch::{alone, mpirun, signal, spawn, trained, updates};
+use crate::launch::{alone, mpirun, signal, spawn, trained, updates, with_task};
 use crate::program::{Place, stderr, stdout, train_arguments, wait_until};
 
 #[test]
@@ -32,14 +32,7 @@ fn one_two_and_four_processes_write_the_same_checkpoints() {
 
 #[test]
 fn a_fine_tuning_on_two_processes_has_the_bits_of_one() {
-    let place = Place::new();
-    let folder = place.path("glue/CoLA");
-    std::fs::create_dir_all(&folder).unwrap();
-    let line = |i: usize| format!("made\t{}\t\treport {} of the states\n", i % 2, i * 13 % 50);
-    for (file, range) in [("train", 0..50), ("dev", 50..83)] {
-        let lines: String = range.map(line).collect();
-        std::fs::write(folder.join(format!("{file}.tsv")), lines).unwrap();
-    }
+    let place = with_task();
     for method in ["full", "switchlora --plain"] {
         for (processes, accumulation) in [(1, 2), (2, 1)] {
             let arguments = format!(

@@ -1,6 +1,8 @@
 //! Processes that are killed, stopped or interrupted.
 
-use crate::launch::{alone, errors, mpirun, output_of, processes, signal, spawn, updates};
+use crate::launch::{
+    alone, errors, mpirun, output_of, processes, signal, spawn, updates, with_task,
+};
 use crate::program::{Place, stderr, stdout, train_arguments, wait_until};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -151,4 +153,24 @@ fn an_interrupt_of_mpirun_saves_and_the_run_goes_on() {
         .output()
         .unwrap();
     assert!(resumed.status.success(), "{}", stderr(&resumed));
+}
+
+#[test]
+fn an_interrupt_of_a_fine_tuning_with_seeds_left_ends_all_processes() {
+    let _alone = alone();
+    let place = with_task();
+    let arguments = "finetune --task cola --data glue --model model.json --method full --epochs 100000 --batch-size 4 \
+                     --backend flex --seeds 1,2 --timeout 20 --out cola";
+    let child = spawn(mpirun(&place, 2, arguments));
+    wait_until(|| updates(&place, "cola/seed-1") > 3);
+    let (_, last) = processes(&child)[1];
+    signal(last, libc::SIGINT);
+    let output = output_of(child);
+    assert!(
+        stdout(&output).contains("everything is saved"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(errors(&output).is_empty(), "{}", stderr(&output));
+    assert!(!place.path("cola/seed-2").exists());
 }

@@ -84,7 +84,10 @@ pub(super) fn tune(
             args.tuning.no_tui,
             processes.size(),
         );
-        let status = train(&run, processes, stopping, Instant::now())?;
+        // A request to stop between two runs stops the next one: more is to come.
+        let status = train(&run, processes, stopping, || {}, Instant::now())?;
+        // All stop, or none.
+        let status = first(all, || Ok(status))?;
         if status != 0 {
             return Ok(status);
         }

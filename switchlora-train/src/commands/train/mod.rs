@@ -43,15 +43,17 @@ pub fn run(mut args: TrainArgs) -> Result<ExitCode> {
     print_behind();
     let processes = launch::join(Duration::from_secs(args.timeout))?;
     args.processes = processes.size();
-    let ended = train(&args, &processes, &stopping, started);
+    let ended = train(&args, &processes, &stopping, || stopping.saved(), started);
     Ok(ExitCode::from(end(&*processes, ended)?))
 }
 
-/// Trains, together with the other processes. Returns the exit status.
+/// Trains, together with the other processes. Calls `saved` when nothing is left to be saved. Returns the exit status, which
+/// the first process decides; the others return 0 unless they fail.
 pub(super) fn train(
     args: &TrainArgs,
     processes: &Arc<dyn Processes>,
     stopping: &Stopping,
+    saved: impl FnOnce(),
     started: Instant,
 ) -> Result<u8> {
     let all = &**processes;
@@ -117,9 +119,7 @@ pub(super) fn train(
     };
     let ended = run_on(session.backend, session.device, session.clone())??;
     match (directory, ended) {
-        (Some(_locked), ended) => busy(all, || {
-            finish(&session, ended, started, || stopping.saved())
-        }),
+        (Some(_locked), ended) => busy(all, || finish(&session, ended, started, saved)),
         (None, Outcome::Failed(error, _)) => Err(error),
         (None, Outcome::Finished(_) | Outcome::Interrupted(_)) => Ok(0),
     }

@@ -57,15 +57,15 @@ pub(super) fn begin(args: &TrainArgs, out: &Path) -> Result<(Experiment, Resumed
         changes(out, done, &now)?;
     }
     let judged = evaluations(&out.join("metrics.jsonl")).pop();
-    if let Some(from) = &from
-        && from.state.step >= now.steps
-        && judged.is_some_and(|judged| judged.step >= from.state.step)
-    {
-        bail!(Usage(format!(
-            "{} has done all {} updates: give more --steps to go on",
-            out.display(),
-            from.state.step
-        )));
+    if let Some(from) = &from {
+        let done = from.state.step;
+        let judged = judged.is_some_and(|judged| judged.step >= done);
+        if done > now.steps || done == now.steps && judged {
+            bail!(Usage(format!(
+                "{} has done all {done} updates: give more --steps to go on",
+                out.display()
+            )));
+        }
     }
     let resumed = Resumed {
         directory,
