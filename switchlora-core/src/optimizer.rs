@@ -136,12 +136,16 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
     /// As [`prepare`](Self::prepare), which each update does too.
     ///
     /// The state belongs to parameters, by their ids: new parameters start fresh, as with Burn's optimizers. A record that
-    /// has just been loaded belongs to the module at whose paths its layers are.
+    /// has just been loaded belongs to the module at whose paths its layers are. Unlike moments, the slots, freezes and
+    /// candidates of a layer that the module lacks in an update are dropped, and drawn anew when it comes back.
+    ///
+    /// The state stays on the device where it was made. After the module has moved to another one, load the optimizer's own
+    /// record: `optimizer.load_record(optimizer.to_record())`.
     ///
     /// # Errors
     ///
     /// A loaded record was saved for another module, a layer has another shape than its state, two layers share a parameter,
-    /// or the method cannot train a layer.
+    /// the method cannot train a layer, or the device cannot hold the candidates.
     pub fn try_prepare(&mut self, module: &M) -> Result<(), StateError> {
         self.find_layers(module).map(drop)
     }
@@ -156,11 +160,15 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
     /// The layers of `module`, for which the method is prepared.
     fn find_layers(&mut self, module: &M) -> Result<Layers<B::InnerBackend>, StateError> {
         self.host.settle();
+        // A refused update may have been the first of a parameter: its moments are zero, as those of one without any.
+        let counts = &self.host.progress.counts;
+        self.moments.retain(|id, _| counts.contains_key(id));
         let named: Vec<Named<_>> = match &self.weights {
             Some(weights) => weights.of(module)?.into_iter().map(Named::inner).collect(),
             None => Vec::new(),
         };
         let layers = Layers::of(module).inner();
+        self.check_pools(module)?;
         self.restore_factors(module, &named)?;
         let layers = self.place(layers, named)?;
         layers.check()?;

@@ -133,19 +133,23 @@ pub(crate) fn read_moments<B: Backend>(
     moments: &HashMap<ParamId, Moments<B>>,
     counts: &HashMap<ParamId, Vec<u32>>,
 ) -> BTreeMap<String, MomentsRecord> {
-    let tensors = moments
-        .values()
-        .flat_map(|moments| [moments.first.clone(), moments.second.clone()]);
+    // Those without step counts are of an update that was refused.
+    let counted = || {
+        let all = moments.iter();
+        all.filter_map(|(id, moments)| Some((id, moments, counts.get(id)?)))
+    };
+    let tensors =
+        counted().flat_map(|(_, moments, _)| [moments.first.clone(), moments.second.clone()]);
     let mut read = read_all(tensors).into_iter();
     let mut next = || {
         read.next()
             .expect("two tensors for each parameter were read")
     };
-    let records = moments.keys().map(|id| {
+    let records = counted().map(|(id, _, counts)| {
         let record = MomentsRecord {
             first: next(),
             second: next(),
-            counts: counts.get(id).cloned().unwrap_or_default(),
+            counts: counts.clone(),
         };
         (id.serialize(), record)
     });

@@ -106,6 +106,15 @@ pub enum StateError {
         /// Path of the layer.
         path: String,
     },
+    /// Spare vectors in a dtype that the device has not.
+    #[error(
+        "the backend {backend} has no bf16, in which the spare vectors are to be kept on the device (pool_precision): keep \
+         them in host memory (pools), or in f32 or int8"
+    )]
+    NoBf16 {
+        /// The backend.
+        backend: String,
+    },
     /// A record whose parts do not belong together.
     #[error("the loaded state of the optimizer is damaged: {0}")]
     Damaged(String),

@@ -1,7 +1,7 @@
 //! The public operations of models. All of them have gradients under autodiff.
 
 use crate::registry::model;
-use crate::{Attention, Heads, Precision, Projection};
+use crate::{Adapter, Attention, Heads, Precision, Projection};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 
@@ -18,6 +18,11 @@ pub fn embedding<B: Backend>(weight: Tensor<B, 2>, tokens: Tensor<B, 1, Int>) ->
 ///
 /// If the shapes do not match.
 pub fn rms_norm<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 1>, epsilon: f64) -> Tensor<B, 2> {
+    let ([_, width], [entries]) = (x.dims(), weight.dims());
+    assert!(
+        width == entries,
+        "shapes of RMSNorm do not match: rows of {width} and a weight of {entries}"
+    );
     model(&x).rms_norm(x, weight, epsilon)
 }
 
@@ -27,6 +32,11 @@ pub fn rms_norm<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 1>, epsilon: f64)
 ///
 /// If the shapes do not match.
 pub fn swiglu<B: Backend>(gate: Tensor<B, 2>, up: Tensor<B, 2>) -> Tensor<B, 2> {
+    let (one, other) = (gate.dims(), up.dims());
+    assert!(
+        one == other,
+        "shapes of SwiGLU do not match: {one:?} and {other:?}"
+    );
     model(&gate).swiglu(gate, up)
 }
 
@@ -79,6 +89,12 @@ pub fn linear_cross_entropy<B: Backend>(
     targets: Tensor<B, 1, Int>,
     precision: Precision,
 ) -> Tensor<B, 1> {
+    let ([tokens, width], [inputs, _]) = (hidden.dims(), weight.dims());
+    let [given] = targets.dims();
+    assert!(
+        tokens == given && width == inputs,
+        "shapes of the cross-entropy do not match: {tokens} rows of {width}, a weight of {inputs} inputs, {given} targets"
+    );
     model(&hidden).linear_cross_entropy(hidden, weight, targets, precision)
 }
 
@@ -97,6 +113,26 @@ pub fn projections<B: Backend>(
     projections: Vec<Projection<B>>,
     precision: Precision,
 ) -> Vec<Tensor<B, 2>> {
+    let [_, width] = x.dims();
+    for projection in &projections {
+        let [inputs, outputs] = projection.weight.dims();
+        let fits = match &projection.adapter {
+            None => true,
+            Some(Adapter { a, b, .. }) => {
+                let [rank, _] = a.dims();
+                a.dims() == [rank, inputs] && b.dims() == [rank, outputs]
+            }
+        };
+        assert!(
+            width == inputs && fits,
+            "shapes of a projection do not match: rows of {width}, a weight of {inputs} inputs and {outputs} outputs, \
+             factors of {:?}",
+            projection
+                .adapter
+                .as_ref()
+                .map(|factors| [factors.a.dims(), factors.b.dims()]),
+        );
+    }
     model(&x).projections(x, projections, precision)
 }
 

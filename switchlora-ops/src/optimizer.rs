@@ -23,6 +23,14 @@ pub fn adamw<B: Backend>(
     rows: &AdamWRows,
     verdict: Option<Tensor<B, 1>>,
 ) -> (Tensor<B, 2>, Moments<B>) {
+    let (shape, given) = (parameter.dims(), gradient.dims());
+    let kept = moments
+        .as_ref()
+        .map(|moments| [moments.first.dims(), moments.second.dims()]);
+    assert!(
+        shape == given && kept.is_none_or(|kept| kept == [shape; 2]),
+        "shapes of AdamW do not match: a parameter {shape:?}, a gradient {given:?}, moments {kept:?}"
+    );
     optimizer(&parameter).adamw(parameter, gradient, moments, rows, verdict)
 }
 
@@ -42,11 +50,21 @@ pub fn gather_rows<B: Backend>(matrix: &Tensor<B, 2>, rows: &[usize]) -> Tensor<
 /// tensor shares the memory.
 ///
 /// A row outside of the matrix is an error of the caller: the backend panics, or the result is undefined.
+///
+/// # Panics
+///
+/// If the shapes do not match.
 pub fn scatter_rows<B: Backend>(
     matrix: Tensor<B, 2>,
     rows: &[usize],
     values: Tensor<B, 2>,
 ) -> Tensor<B, 2> {
+    let ([_, columns], given) = (matrix.dims(), values.dims());
+    assert!(
+        rows.is_empty() || given == [rows.len(), columns],
+        "{} rows of {columns} are to be written, the values are {given:?}",
+        rows.len()
+    );
     match rows.is_empty() {
         true => matrix,
         false => optimizer(&matrix).scatter_rows(matrix, rows, values),
@@ -65,6 +83,11 @@ pub fn sum_of_squares<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 1> {
 ///
 /// If the shapes do not match.
 pub fn matmul<B: Backend>(left: Tensor<B, 2>, right: Tensor<B, 2>) -> Tensor<B, 2> {
+    let ([_, inner], [inputs, _]) = (left.dims(), right.dims());
+    assert!(
+        inner == inputs,
+        "shapes of a product do not match: {inner} columns and {inputs} rows"
+    );
     optimizer(&left).matmul(left, right)
 }
 
@@ -80,6 +103,12 @@ pub fn add_product<B: Backend>(
     left: Tensor<B, 2>,
     right: Tensor<B, 2>,
 ) -> Tensor<B, 2> {
+    let ([k, n], [other, m]) = (left.dims(), right.dims());
+    let shape = weight.dims();
+    assert!(
+        k == other && shape == [n, m],
+        "shapes of a product do not match: {shape:?} and [{k}, {n}] by [{other}, {m}]"
+    );
     optimizer(&left).add_product(weight, left, right)
 }
 

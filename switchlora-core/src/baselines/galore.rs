@@ -249,12 +249,12 @@ impl<B: Backend> Planner<B> for GaLore<B> {
         _pools: &mut Pools<B>,
     ) -> Result<Vec<String>, StateError> {
         let first = !std::mem::replace(&mut self.prepared, true);
-        let named = layers.plain.iter().filter_map(|w| Some((w.id, w.rank?)));
-        let named: HashMap<ParamId, usize> = named.collect();
-        for (id, projection) in &self.projections {
-            let expected = named.get(id).copied().unwrap_or(self.config.rank);
-            if projection.dims()[0] != expected {
-                let found = projection.dims().to_vec();
+        // Those of weights that the module has not say nothing of the others.
+        for weight in &layers.plain {
+            let expected = weight.rank.unwrap_or(self.config.rank);
+            let projection = self.projections.get(&weight.id).map(Tensor::dims);
+            if let Some(found) = projection.filter(|[rank, _]| *rank != expected) {
+                let found = found.to_vec();
                 return Err(StateError::Projection { found, expected });
             }
         }

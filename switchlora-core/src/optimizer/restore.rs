@@ -6,12 +6,33 @@ use crate::plain::{HeldFactors, Named};
 use crate::planner::Kept;
 use crate::record::load_moments;
 use crate::state_error::StateError;
+use crate::step::{PoolPlacement, PoolPrecision};
+use crate::switching::SwitchLoraConfig;
 use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
-use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{DType, Tensor};
 use hashbrown::HashSet;
 
 impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
+    /// Checks that the device of `module` can hold the spare vectors.
+    pub(super) fn check_pools(&self, module: &M) -> Result<(), StateError> {
+        let in_bf16 = |config: &&SwitchLoraConfig| {
+            let switches = config.schedule.interval().is_some() && config.candidates.has_pools();
+            let on_device = config.pools == PoolPlacement::Device;
+            switches && on_device && config.pool_precision == PoolPrecision::Bf16
+        };
+        if self.fresh.factors().filter(in_bf16).is_none() {
+            return Ok(());
+        }
+        let device = device(module);
+        match B::supports_dtype(&device, DType::BF16) {
+            true => Ok(()),
+            false => Err(StateError::NoBf16 {
+                backend: B::name(&device),
+            }),
+        }
+    }
+
     /// Checks a loaded record, and brings the factors that it holds for plain weights, the `named` ones of `module`, to their
     /// device.
     pub(super) fn restore_factors(

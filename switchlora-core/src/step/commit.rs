@@ -14,7 +14,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use hashbrown::{HashMap, HashSet};
-use switchlora_ops::{Moments, adamw, add_product, matmul};
+use switchlora_ops::{Moments, adamw, add_product, gather_rows, matmul, scatter_rows};
 
 /// Carries out one planned update.
 pub(crate) struct Commit<'a, B: AutodiffBackend> {
@@ -203,7 +203,15 @@ impl<B: AutodiffBackend> Commit<'_, B> {
         let number = parameter.dims()[0];
         parameter = self.exchanged(parameter, &mut plan);
         if let Some(step) = plan.step.take() {
-            return self.stepped(id, parameter, step);
+            let frozen = &plan.frozen;
+            // They do not decay either.
+            let kept = (!frozen.is_empty() && self.here.weight_decay != 0.0)
+                .then(|| gather_rows(&parameter, frozen));
+            let moved = self.stepped(id, parameter, step);
+            return match kept {
+                Some(kept) => scatter_rows(moved, frozen, kept),
+                None => moved,
+            };
         }
         self.check(id, parameter.dims());
         let rate = self.rate(id);

@@ -126,7 +126,7 @@ impl<B: Backend> Velocities<B> {
     }
 
     /// The step of a parameter with this gradient, `[n, m]` both, relative to the learning rate. The velocities of the
-    /// rows in `reset` are zero before, and the rows in `frozen` do not move.
+    /// rows in `reset` are zero before, and the rows in `frozen` do not move, though their gradients enter the velocities.
     pub fn step(
         &mut self,
         id: ParamId,
@@ -147,6 +147,14 @@ impl<B: Backend> Velocities<B> {
         };
         self.all.insert(id, velocity);
         self.config.step(certain.zero_rows(moving, frozen))
+    }
+
+    /// Sets rows to zero in an update without a gradient.
+    pub fn reset(&mut self, id: ParamId, rows: &[usize]) {
+        if let Some(velocity) = self.all.remove(&id) {
+            let velocity = Guard::open().zero_rows(velocity, rows);
+            self.all.insert(id, velocity);
+        }
     }
 
     /// As plain data, by the text form of the parameter's id.

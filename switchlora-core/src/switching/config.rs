@@ -63,7 +63,7 @@ pub struct SwitchLoraConfig {
     /// Where the spare vectors are kept.
     pub pools: PoolPlacement,
     /// In how many bits the numbers of the spare vectors are kept. In fewer than 32 they are rounded; a switch is as exact as
-    /// ever, since the weight absorbs the values that enter.
+    /// ever, since the weight absorbs the values that enter. bf16 on the device needs a backend that has it.
     #[serde(default)]
     pub pool_precision: PoolPrecision,
     /// The constants of AdamW.

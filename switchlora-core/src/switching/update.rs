@@ -132,10 +132,14 @@ impl<B: Backend> Switching<B> {
         }
         if let Some(velocities) = &mut self.velocities {
             for (id, rows) in [(layer.a.id, &mut a), (layer.b.id, &mut b)] {
-                let gradient = gradients.remove::<B, 2>(id);
-                rows.step = gradient.map(|gradient| {
-                    velocities.step(id, gradient, &rows.zeroed_moments, &rows.frozen)
-                });
+                let stale = [&rows.zeroed_moments[..], &rows.zeroed_first].concat();
+                rows.step = match gradients.remove::<B, 2>(id) {
+                    Some(gradient) => Some(velocities.step(id, gradient, &stale, &rows.frozen)),
+                    None => {
+                        velocities.reset(id, &stale);
+                        None
+                    }
+                };
             }
         }
         plan.rows.insert(layer.a.id, a);

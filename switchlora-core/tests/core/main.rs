@@ -2,6 +2,7 @@
 //! `memory.rs` measures the memory of a process and `examples.rs` needs the backend's random numbers to itself, so that each
 //! of these is a program of its own.
 
+mod absent;
 mod bits;
 mod fresh;
 mod groups;

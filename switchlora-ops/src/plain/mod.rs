@@ -80,8 +80,8 @@ fn project<B: Backend>(
     precision: Precision,
 ) -> Tensor<B, 2> {
     let weight = match &projection.adapter {
-        // A frozen weight may have another dtype.
-        Some(_) => projection.weight.cast(x.dtype()),
+        // A frozen weight may have another dtype, and has no gradient whatever it requires.
+        Some(_) => projection.weight.detach().cast(x.dtype()),
         None => precision.round(projection.weight),
     };
     let base = precision.widen(linear(x.clone(), weight, None));

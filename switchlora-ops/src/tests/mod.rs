@@ -2,6 +2,7 @@
 //! with finite differences.
 
 pub(crate) mod close;
+mod shapes;
 
 use crate::check::case::Case;
 use crate::check::computed::{PLAIN, exactly, here, put_like};

@@ -49,7 +49,11 @@ impl HostPool {
     pub fn on_the_way<B: Backend>(&self, vectors: Tensor<B, 2>) -> Tensor<B, 2> {
         match self.vectors {
             Numbers::F32(_) | Numbers::Int8(..) => vectors,
-            Numbers::Bf16(_) => vectors.cast(DType::BF16),
+            // Else they are rounded when they arrive.
+            Numbers::Bf16(_) if B::supports_dtype(&vectors.device(), DType::BF16) => {
+                vectors.cast(DType::BF16)
+            }
+            Numbers::Bf16(_) => vectors,
         }
     }
 
