@@ -54,12 +54,15 @@ pub struct Resident {
     pub peak: u64,
 }
 
-/// Memory and swap space of the machine, in bytes. `None` where the system does not report them.
+/// Memory and swap space of the machine, or the limit of the container or job that this process is in, in bytes. `None`
+/// where the system does not report them.
 pub fn installed() -> Option<u64> {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
     let bytes = system.total_memory().saturating_add(system.total_swap());
-    Some(bytes).filter(|&bytes| bytes > 0)
+    let limit = system.cgroup_limits().map(|limits| limits.total_memory);
+    let limit = limit.filter(|&limit| limit > 0 && limit < system.total_memory());
+    Some(limit.unwrap_or(bytes)).filter(|&bytes| bytes > 0)
 }
 
 /// Measures the resident memory. `None` where the system does not report it (Linux does).

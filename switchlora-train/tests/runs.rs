@@ -72,6 +72,12 @@ fn a_run_trains_evaluates_saves_and_can_be_evaluated_and_continued_in_words() {
         "{}",
         stderr(&eval)
     );
+    for command in ["eval run --data text.txt", "generate run"] {
+        let refused = place.run(&format!("{command} --backend flex --device 7"));
+        assert_eq!(refused.status.code(), Some(2), "{command}");
+        let said = stderr(&refused);
+        assert!(said.contains("flex has no device 7"), "{said}");
+    }
     let generate = |seed| {
         stdout(&place.run(&format!(
             "generate run --prompt States --max-tokens 12 --seed {seed}"

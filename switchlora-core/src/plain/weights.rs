@@ -81,6 +81,7 @@ impl Weights {
         module.visit(&mut matrices);
         let mut found = matrices.found;
         let all = found.len();
+        let shared = shared(&found);
         match &self.rule {
             None => {
                 found.retain(|matrix| matrix.is_linear);
@@ -102,8 +103,13 @@ impl Weights {
             return Err(StateError::NothingNamed { rule, all });
         }
         found.iter().try_for_each(Named::check)?;
-        alone(&found)?;
-        Ok(found)
+        match found.iter().find_map(|weight| shared.get(&weight.id)) {
+            Some([first, second]) => Err(StateError::Shared {
+                first: first.clone(),
+                second: second.clone(),
+            }),
+            None => Ok(found),
+        }
     }
 
     /// What a person should know of the weights that the rule has named.
@@ -221,18 +227,15 @@ impl<B: AutodiffBackend> Named<B> {
     }
 }
 
-/// Checks that no two of these are one parameter.
-fn alone<B: Backend>(named: &[Named<B>]) -> Result<(), StateError> {
+/// The parameters that are in more than one place, with the modules of two.
+fn shared<B: Backend>(all: &[Named<B>]) -> HashMap<ParamId, [String; 2]> {
     let mut seen = HashMap::new();
-    for weight in named {
-        if let Some(first) = seen.insert(weight.id, weight.layer()) {
-            return Err(StateError::Shared {
-                first: first.to_owned(),
-                second: weight.layer().to_owned(),
-            });
-        }
-    }
-    Ok(())
+    let again = all.iter().filter_map(|weight| {
+        let first = seen.insert(weight.id, weight)?;
+        let places = [first, weight].map(|weight| weight.layer().to_owned());
+        Some((weight.id, places))
+    });
+    again.collect()
 }
 
 /// Collects every parameter of at least two dimensions.

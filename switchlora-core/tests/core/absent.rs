@@ -193,3 +193,21 @@ fn candidates_in_bf16_need_a_device_that_has_it_or_host_memory() {
     assert!(refused.contains("ndarray has no bf16"), "{refused}");
     assert!(train(PoolPlacement::Host).unwrap() > 0);
 }
+
+#[test]
+fn a_named_weight_that_another_module_has_too_is_refused_with_both_names() {
+    let mut model = pair();
+    model.two.weight = model.one.weight.clone();
+    let method = MethodConfig::new(Method::Lora, 2, SwitchSchedule::Never).unwrap();
+    let optimizer: MethodOptimizer<Pair<B>, B> = method.optimizer();
+    // The rule names one of them.
+    let rule = |path: &str, _: &[usize]| (path == "two.weight").then_some(2);
+    let refused = optimizer
+        .on_weights(Weights::matching(rule))
+        .try_prepare(&model);
+    let text = refused.unwrap_err().to_string();
+    assert!(
+        text.contains("one") && text.contains("two") && text.contains("share"),
+        "{text}"
+    );
+}

@@ -9,19 +9,25 @@ use std::path::Path;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig};
 
-/// Keeps what NVRTC compiles for card number `device` in the folder for caches, so that a program started again begins
-/// at once: compiling takes minutes. Does nothing if a backend is in use already.
+/// Keeps what NVRTC compiles in the folder for caches, so that a program started again begins at once: compiling takes
+/// minutes. Does nothing if a backend is in use already, or if the machine has cards of several kinds: code for one does not
+/// run on another, and CubeCL reads it back by name alone, whichever card asks.
 #[cfg(feature = "cuda")]
-pub(super) fn keep_compiled(device: usize) {
+pub(super) fn keep_compiled() {
+    use crate::backend::nvidia::nvidia_card;
     use cubecl::config::cache::CacheConfig;
+    use std::collections::BTreeSet;
 
     change(|settings| {
+        let kinds: BTreeSet<String> = (0..)
+            .map_while(nvidia_card)
+            .map(|card| card.capability)
+            .collect();
         if settings.compilation.cache.is_none()
-            && let Some(card) = super::nvidia::nvidia_card(device)
+            && let (Some(kind), 1) = (kinds.first(), kinds.len())
         {
-            // Code for one compute capability does not run on another.
             let folder = crate::cache_folder::cache_folder().join("kernels");
-            let folder = folder.join(format!("cuda-{}", card.capability));
+            let folder = folder.join(format!("cuda-{kind}"));
             settings.compilation.cache = Some(CacheConfig::File(folder));
         }
     });

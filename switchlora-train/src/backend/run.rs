@@ -37,7 +37,7 @@ pub fn run_on<J: Job>(
         }
         #[cfg(feature = "cuda")]
         BackendKind::Cuda => {
-            super::kernels::keep_compiled(device);
+            super::kernels::keep_compiled();
             Ok(job.run::<Autodiff<burn_cuda::Cuda>>(burn_cuda::CudaDevice::new(device)))
         }
         other => {

@@ -87,6 +87,7 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
         )));
     }
     let backend = args.backend.choose()?;
+    backend.backend.check_device(args.device, &[])?;
     let tokenizer = source.tokenizer(args.tokenizer.as_deref())?;
     let tokens = match args.data.is_empty() {
         true => {

@@ -85,6 +85,7 @@ pub fn run(args: GenerateArgs) -> Result<ExitCode> {
     let source = ModelSource::open(&args.model)?;
     refuse_classifier(&source)?;
     let backend = args.backend.choose()?;
+    backend.backend.check_device(args.device, &[])?;
     let job = Generate {
         tokenizer: source.tokenizer(args.tokenizer.as_deref())?,
         source,

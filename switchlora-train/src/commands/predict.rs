@@ -94,6 +94,7 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
         check_out(out, args.task, test)?;
     }
     let backend = args.backend.choose()?;
+    backend.backend.check_device(args.device, &[])?;
     let settings = TaskSettings {
         name: args.task,
         data: args.data.clone(),

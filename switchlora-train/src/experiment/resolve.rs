@@ -90,6 +90,16 @@ impl Experiment {
                 "nothing with a task: give the weights as --model",
             )?;
         }
+        if self.task.as_ref().is_some_and(|task| task.patience > 0) {
+            let (every, saved) = (self.eval_every, self.checkpoint_every);
+            // The best evaluation is that of a checkpoint, and patience counts from it.
+            check(
+                "checkpoint_every",
+                saved,
+                saved == every,
+                "eval_every, where a task has patience",
+            )?;
+        }
         self.check_sizes(model)?;
         self.resolve_restarts()?;
         self.resolve_warm_start(lr)?;

@@ -356,3 +356,18 @@ fn settings_that_a_run_is_too_short_for_are_named_and_defaults_never_are() {
     }
     assert!(remarks("steps = 50\nschedule = { warmup = 50 }").is_empty());
 }
+
+#[test]
+fn patience_needs_a_checkpoint_with_each_evaluation() {
+    let resolved = |saved: u64, patience: u64| {
+        let text = format!(
+            "eval_every = 10\ncheckpoint_every = {saved}\n[task]\nname = \"cola\"\ndata = \"glue\"\npatience = {patience}\n"
+        );
+        let experiment: Experiment = toml::from_str(&text).unwrap();
+        let resolved = experiment.resolve();
+        resolved.map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!((resolved(10, 3), resolved(40, 0)), (Ok(()), Ok(())));
+    let refused = resolved(40, 3).unwrap_err();
+    assert!(refused.contains("checkpoint_every is 40"), "{refused}");
+}

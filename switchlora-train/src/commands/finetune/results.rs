@@ -138,15 +138,25 @@ impl Results {
         })
     }
 
-    /// Mean and standard deviation over the seeds, of the mean of the task's metrics.
+    /// Mean and standard deviation over the seeds, of the mean of the task's metrics. A seed without one, as of a constant
+    /// there is no correlation, counts as zero among others.
     pub fn mean(&self, of: fn(&OfSeed) -> &OfEpoch) -> (f64, f64) {
         let values: Vec<f64> = self
             .seeds
             .iter()
             .map(|seed| of(seed).scores.mean())
             .collect();
-        mean_and_deviation(&values)
+        over_seeds(values)
     }
+}
+
+/// Mean and standard deviation, with zeros for values that are no number unless all are.
+fn over_seeds(mut values: Vec<f64>) -> (f64, f64) {
+    if !values.iter().all(|value| value.is_nan()) {
+        let none = values.iter_mut().filter(|value| value.is_nan());
+        none.for_each(|value| *value = 0.0);
+    }
+    mean_and_deviation(&values)
 }
 
 /// Whether the runs of two seeds differ in nothing else.
@@ -199,8 +209,7 @@ impl fmt::Display for Results {
         for metric in self.metrics() {
             let over = |of: fn(&OfSeed) -> &OfEpoch| {
                 let value = |seed: &OfSeed| of(seed).scores.get(metric).unwrap_or(f64::NAN);
-                let values: Vec<f64> = self.seeds.iter().map(value).collect();
-                mean_and_deviation(&values)
+                over_seeds(self.seeds.iter().map(value).collect())
             };
             let (last, best) = (over(|seed| &seed.last), over(|seed| &seed.best));
             if self.seeds.len() < 2 {
@@ -217,5 +226,16 @@ impl fmt::Display for Results {
             )?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::over_seeds;
+
+    #[test]
+    fn a_seed_without_a_score_counts_as_zero_among_others() {
+        assert_eq!(over_seeds(vec![0.5, f64::NAN, 1.0]).0, 0.5);
+        assert!(over_seeds(vec![f64::NAN; 2]).0.is_nan());
     }
 }

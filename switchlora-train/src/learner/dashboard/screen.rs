@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use system::Kept;
 
@@ -22,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 static SHOWN: AtomicBool = AtomicBool::new(false);
 /// The process is or was stopped (Ctrl-Z), and has not got the terminal back.
 static AWAY: AtomicBool = AtomicBool::new(false);
+/// The terminal is taken over again, or given back for good, by one thread at a time.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Whether the dashboard is on the screen.
 pub(crate) fn is_shown() -> bool {
@@ -72,6 +75,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         if is_raw() {
             leave();
         }
@@ -109,6 +113,11 @@ pub(crate) fn resume() {
     }
     std::thread::spawn(|| {
         system::wait_for_foreground();
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        // The run may have ended in the background.
+        if !is_shown() {
+            return;
+        }
         if AWAY.load(Ordering::SeqCst) {
             let _ = enable_raw_mode();
         }
