@@ -37,10 +37,14 @@ impl Traffic {
     }
 }
 
-/// The heading of a table. A model in a file has the file's name.
+/// The heading of a table. A model in a file has the file's name; with its folder if that is `config.json`, as of all models
+/// of Hugging Face.
 fn title(model: &str, processes: usize) -> String {
     let name = match model.strip_suffix(".json") {
-        Some(path) => path.rsplit('/').next().unwrap_or(path),
+        Some(path) => match path.rsplit('/').next().unwrap_or(path) {
+            "config" => path,
+            name => name,
+        },
         None => model,
     };
     format!("Model {name}, {processes} processes")
@@ -134,6 +138,7 @@ mod tests {
     fn a_model_in_a_file_has_the_name_of_the_file() {
         assert_eq!(title("/a/b/small.json", 4), "Model small, 4 processes");
         assert_eq!(title("60m", 2), "Model 60m, 2 processes");
+        assert_ne!(title("a/config.json", 2), title("b/config.json", 2));
     }
 
     #[test]

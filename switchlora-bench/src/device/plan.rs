@@ -30,6 +30,8 @@ struct Load {
     name: String,
     /// Flags of the batch size and the sequence length.
     batch: String,
+    /// Tokens of a sequence.
+    length: usize,
     /// An eighth of the hidden size.
     small_rank: usize,
     /// Too large to hold several methods at once.
@@ -55,9 +57,23 @@ impl Load {
             model: model.to_owned(),
             name: name.chars().map(clean).collect(),
             batch: format!("--batch-size {sequences} --sequence-length {length}"),
+            length,
             small_rank: (config.hidden_size / 8).max(1),
             alone,
         })
+    }
+}
+
+/// Numbers models of the same name, as files called config.json are.
+fn tell_apart(loads: &mut [Load]) {
+    for later in 1..loads.len() {
+        let (before, rest) = loads.split_at_mut(later);
+        let name = rest[0].name.clone();
+        let mut number = 2;
+        while before.iter().any(|load| load.name == rest[0].name) {
+            rest[0].name = format!("{name}-{number}");
+            number += 1;
+        }
     }
 }
 
@@ -69,9 +85,10 @@ impl Asked {
     /// A model cannot be read.
     pub fn pieces(&self, stage: Stage) -> Result<Vec<Piece>, LlamaConfigError> {
         let loads = self.models.iter();
-        let loads: Vec<Load> = loads
+        let mut loads: Vec<Load> = loads
             .map(|model| Load::new(model, self.quick))
             .collect::<Result<_, _>>()?;
+        tell_apart(&mut loads);
         Ok(match stage {
             Stage::Correct => self.correct(),
             Stage::Speed => self.speed(&loads),
@@ -260,13 +277,14 @@ impl Asked {
 
     /// One update with a batch, and with twice the batch if that fits, and so on.
     fn batches(&self, load: &Load, method: &str) -> Vec<Piece> {
-        let (backend, model) = (self.backend, &load.model);
+        let (backend, model, length) = (self.backend, &load.model, load.length);
         let precision = self.precisions()[0];
         let mut before = None;
         let piece = |sequences: usize| {
+            // The time of a switch is measured with a second optimizer, whose moments a training has not.
             let line = format!(
-                "step --json --backend {backend} --model {model} --precision {precision} --updates 1 \
-                 --methods {method} --batch-size {sequences} --sequence-length 256"
+                "step --json --backend {backend} --model {model} --precision {precision} --updates 1 --no-switch-time \
+                 --methods {method} --batch-size {sequences} --sequence-length {length}"
             );
             let name = format!("{}-{method}-{sequences}", load.name);
             let mut piece = Piece::new(Stage::Memory, name, Kind::Step, &line);

@@ -165,6 +165,11 @@ impl<S: Fn(&str)> Run<'_, S> {
         if limit < LEAST {
             return Ok(without(End::Late, "not begun"));
         }
+        // That of another command. What is measured cell by cell stays.
+        let stale = self.out.join(piece.folder()).join("suite/results.json");
+        if stale.exists() {
+            fs::remove_file(&stale).with_context(|| stale.display().to_string())?;
+        }
         measured(&self.out, piece, limit)
     }
 }

@@ -132,14 +132,12 @@ impl<B: AutodiffBackend> Lane<B> {
         times.forward.push(forward);
         times.backward.push(backward);
         match switches {
-            true => {
-                times.switching.push(optimizer);
-                times.switches.push(update.switches);
-            }
+            true => times.switching.push(optimizer),
             false => times.steady.push(optimizer),
         }
         if switches || self.switching.is_none() {
             times.update.push(forward + backward + optimizer);
+            times.switches.push(update.switches);
         }
         Ok(())
     }

@@ -25,10 +25,10 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
             return Ok(());
         }
         let device = device(module);
-        match B::supports_dtype(&device, DType::BF16) {
+        match B::InnerBackend::supports_dtype(&device, DType::BF16) {
             true => Ok(()),
             false => Err(StateError::NoBf16 {
-                backend: B::name(&device),
+                backend: B::InnerBackend::name(&device),
             }),
         }
     }

@@ -54,7 +54,7 @@ fn a_weight_that_is_replaced_gets_a_projection_of_its_own() {
 #[test]
 fn a_parameter_whose_first_update_was_refused_is_as_new_also_in_a_record() {
     for method in [Method::Full, Method::SwitchLora] {
-        let method = MethodConfig::new(method, 2, SwitchSchedule::fixed(4.0)).unwrap();
+        let method = MethodConfig::new(method, 2, SwitchSchedule::fixed(10.0)).unwrap();
         let new = || {
             let optimizer: MethodOptimizer<Pair<B>, B> = method.optimizer();
             let optimizer = optimizer.on_weights(Weights::linear(2));
@@ -88,12 +88,21 @@ fn copied(model: &Pair<B>, gradients: &GradientsParams) -> GradientsParams {
     copy
 }
 
-/// SwitchLoRA with orthogonal steps, which switches in every update.
-fn orthogonal() -> SwitchLoraConfig {
-    let mut method = SwitchLoraConfig::new(Some(4), SwitchSchedule::fixed(4.0)).unwrap();
-    method.orthogonal = Some(MuonConfig::default());
+/// SwitchLoRA that switches a vector of A in every update.
+fn switching() -> SwitchLoraConfig {
+    let mut method = SwitchLoraConfig::new(Some(4), SwitchSchedule::Never).unwrap();
     (method.freeze, method.sides) = (1, Sides::A);
+    method.schedule = SwitchSchedule::fixed(4.0);
     method
+}
+
+/// The same with orthogonal steps.
+fn orthogonal() -> SwitchLoraConfig {
+    let orthogonal = Some(MuonConfig::default());
+    SwitchLoraConfig {
+        orthogonal,
+        ..switching()
+    }
 }
 
 fn inputs(seed: usize) -> Tensor<B, 2> {
@@ -176,7 +185,7 @@ fn a_frozen_row_does_not_decay_where_steps_are_orthogonal() {
 fn candidates_in_bf16_need_a_device_that_has_it_or_host_memory() {
     type A = Autodiff<burn_ndarray::NdArray>;
     let train = |pools: PoolPlacement| {
-        let mut method = SwitchLoraConfig::new(Some(4), SwitchSchedule::fixed(4.0)).unwrap();
+        let mut method = switching();
         (method.pools, method.pool_precision) = (pools, PoolPrecision::Bf16);
         let mut layer: SwitchLoraLinear<A> = method.linear(8, 12).init(&Default::default());
         let mut optimizer: MethodOptimizer<SwitchLoraLinear<A>, A> = method.optimizer();
