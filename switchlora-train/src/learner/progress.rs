@@ -1,7 +1,6 @@
 //! Where a run is, and how it ended.
 
 use crate::checkpoint::{self, Evaluation, State};
-use crate::experiment::Experiment;
 use std::path::Path;
 
 /// Where a run is.
@@ -40,11 +39,10 @@ impl Progress {
         }
     }
 
-    /// Where the run in `out` was when it wrote the checkpoint with `state`. It goes on as `experiment`.
-    pub(super) fn of(state: &State, out: &Path, experiment: &Experiment) -> Self {
-        // The best checkpoint may have been removed, or set aside as damaged; and losses on other sequences say nothing of
-        // the ones to come.
-        let alike = state.experiment.eval_sequences == experiment.eval_sequences;
+    /// Where the run in `out` was when it wrote the checkpoint with `state`. `alike` says that its evaluations are of the same
+    /// sequences as those to come: else the best one says nothing of them.
+    pub(super) fn of(state: &State, out: &Path, alike: bool) -> Self {
+        // The best checkpoint may have been removed, or set aside as damaged.
         let kept = |best: &Evaluation| alike && checkpoint::exists(out, best.step);
         Self {
             step: state.step,

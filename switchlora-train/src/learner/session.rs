@@ -73,11 +73,14 @@ impl Job for Session {
         let (setup, processes) = (&self.setup, &self.processes);
         let (rank, size) = (processes.rank(), processes.size());
         let writes = rank == 0;
+        let alike = self.from.as_ref().is_some_and(|from| {
+            from.state.experiment.eval_sequences == setup.experiment.eval_sequences
+        });
         let (training, mut start) = match &self.from {
             None => (Training::new(setup, &device)?, Progress::default()),
             Some(from) => (
                 Training::restore(setup, from, &**processes, &device)?,
-                Progress::of(&from.state, &self.out, &setup.experiment),
+                Progress::of(&from.state, &self.out, alike),
             ),
         };
         let (dtype, moments) = (setup.experiment.reduce, setup.experiment.moments);
@@ -93,9 +96,6 @@ impl Job for Session {
             let done = evaluations(&path).pop();
             let done = done.filter(|done| done.step == start.step);
             start.evaluation = done.or(start.evaluation);
-            let before = self.from.as_ref().map(|from| &from.state.experiment);
-            let alike = before
-                .is_some_and(|before| before.eval_sequences == setup.experiment.eval_sequences);
             // Only the first process has the journal for certain, and all count from the same evaluation.
             let found = first(&**processes, || {
                 Ok(done.filter(|done| alike && done.loss.is_finite()))
