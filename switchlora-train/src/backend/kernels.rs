@@ -19,13 +19,15 @@ pub(super) fn keep_compiled() {
     use std::collections::BTreeSet;
 
     change(|settings| {
+        // The driver is asked only if its answer is needed.
+        if settings.compilation.cache.is_some() {
+            return;
+        }
         let kinds: BTreeSet<String> = (0..)
             .map_while(nvidia_card)
             .map(|card| card.capability)
             .collect();
-        if settings.compilation.cache.is_none()
-            && let (Some(kind), 1) = (kinds.first(), kinds.len())
-        {
+        if let (Some(kind), 1) = (kinds.first(), kinds.len()) {
             let folder = crate::cache_folder::cache_folder().join("kernels");
             let folder = folder.join(format!("cuda-{kind}"));
             settings.compilation.cache = Some(CacheConfig::File(folder));
