@@ -31,7 +31,9 @@ enum Act {
 
 use Act::{Close, Keys, Signals, SignalsAndClose};
 use Input::{Closed, Null, Terminal as Typed};
-use libc::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU};
+use libc::{
+    SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGSTOP, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU,
+};
 
 struct Case {
     dashboard: bool,
@@ -282,8 +284,8 @@ fn what_matters_fits_80_columns_and_a_terminal_of_any_size_is_no_reason_to_end()
         wait_until(|| updates(&run) > before + 10);
     }
     // Stopped and continued by others, and a terminal that no shell watches: Ctrl-Z must not stop it for good.
-    kill(&child.0, libc::SIGSTOP);
-    kill(&child.0, libc::SIGCONT);
+    kill(&child.0, SIGSTOP);
+    kill(&child.0, SIGCONT);
     terminal.press("\x1a");
     let before = updates(&run);
     wait_until(|| updates(&run) > before + 10);
@@ -291,6 +293,27 @@ fn what_matters_fits_80_columns_and_a_terminal_of_any_size_is_no_reason_to_end()
     assert_eq!(child.status().code(), Some(130));
     assert_eq!(summary(&run)["status"], "interrupted");
     wait_until(|| terminal.is_restored());
+}
+
+#[test]
+fn a_terminal_is_given_back_however_soon_a_run_ends_after_it_was_stopped() {
+    let place = Place::new();
+    for delay in [0, 3, 10, 30, 100, 200, 280, 310, 350, 600] {
+        let run = format!("run{delay}");
+        let flags = format!("{ENDLESS} --out {run}");
+        let (mut terminal, child) = training(&place, &flags, Start::default());
+        let mut child = Ended(child);
+        wait_until(|| updates(&place.path(&run)) > 2);
+        wait_until(|| terminal.text().contains("Learning rate"));
+        kill(&child.0, SIGSTOP);
+        kill(&child.0, SIGCONT);
+        terminal.press("\x1a");
+        sleep(Duration::from_millis(delay));
+        kill(&child.0, SIGINT);
+        assert_eq!(child.status().code(), Some(130), "{delay}");
+        wait_until(|| terminal.text().contains("everything is saved"));
+        wait_until(|| terminal.is_restored());
+    }
 }
 
 #[test]

@@ -84,6 +84,7 @@ impl Place {
 }
 
 /// Waits until `what` holds, which must be soon.
+#[track_caller]
 pub fn wait_until(what: impl Fn() -> bool) {
     let started = Instant::now();
     while !what() {

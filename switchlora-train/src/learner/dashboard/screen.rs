@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use system::Kept;
 
@@ -23,8 +23,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 static SHOWN: AtomicBool = AtomicBool::new(false);
 /// The process is or was stopped (Ctrl-Z), and has not got the terminal back.
 static AWAY: AtomicBool = AtomicBool::new(false);
-/// The terminal is taken over again, or given back for good, by one thread at a time.
+/// The terminal is taken over or given back by one thread at a time. burn-train, which gives it back when it ends, does not
+/// ask: see [`resume`].
 static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Whether the dashboard is on the screen.
 pub(crate) fn is_shown() -> bool {
@@ -75,9 +80,9 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = turn();
         if is_raw() {
-            leave();
+            give_back();
         }
         SHOWN.store(false, Ordering::SeqCst);
         if AWAY.swap(false, Ordering::SeqCst) {
@@ -91,40 +96,48 @@ impl Drop for Screen {
 
 /// Gives the terminal back without burn-train, which may be waiting for it.
 pub(crate) fn leave() {
+    let _turn = turn();
     if SHOWN.swap(false, Ordering::SeqCst) {
-        let _ = disable_raw_mode();
-        system::write_directly(b"\x1b[?1049l\x1b[?25h");
+        give_back();
     }
 }
 
 /// Gives the terminal back while the process is stopped.
 pub(crate) fn suspend() {
+    let _turn = turn();
     if is_shown() && !AWAY.swap(true, Ordering::SeqCst) {
         system::hide_output();
-        let _ = disable_raw_mode();
-        system::write_directly(b"\x1b[?1049l\x1b[?25h");
+        give_back();
     }
 }
 
+fn give_back() {
+    let _ = disable_raw_mode();
+    system::write_directly(b"\x1b[?1049l\x1b[?25h");
+}
+
 /// Takes the terminal over again after the process was stopped, once it is in the foreground.
+///
+/// The run may end meanwhile: burn-train then leaves raw mode, and its screen after that. Raw mode is entered last, so
+/// that either burn-train finds all of it to leave, or raw mode stays and says that [`Screen`] has to give it back.
 pub(crate) fn resume() {
     if !is_shown() {
         return;
     }
     std::thread::spawn(|| {
         system::wait_for_foreground();
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = turn();
         // The run may have ended in the background.
         if !is_shown() {
             return;
         }
-        if AWAY.load(Ordering::SeqCst) {
-            let _ = enable_raw_mode();
-        }
-        system::make_raw();
-        system::turn_signals_on();
+        AWAY.store(true, Ordering::SeqCst);
         system::write_directly(b"\x1b[?1049h\x1b[2J");
         system::show_output();
+        // A shell changes the mode while the process is stopped: raw mode is entered anew.
+        let _ = disable_raw_mode();
+        let _ = enable_raw_mode();
+        system::turn_signals_on();
         AWAY.store(false, Ordering::SeqCst);
         system::redraw();
     });
@@ -146,8 +159,6 @@ mod system {
     }
 
     pub fn turn_signals_on() {}
-
-    pub fn make_raw() {}
 
     pub fn is_in_foreground() -> bool {
         true

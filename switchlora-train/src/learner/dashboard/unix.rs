@@ -52,27 +52,16 @@ fn with_keys<T>(act: impl FnOnce(RawFd) -> T) -> Option<T> {
     Some(act(terminal.as_raw_fd()))
 }
 
-/// Changes the mode of the terminal.
-fn change(mode: impl FnOnce(&mut libc::termios)) {
-    // SAFETY: both calls only read and write the structure they are given, which lives on this stack.
-    with_keys(|keys| unsafe {
-        let mut now: libc::termios = std::mem::zeroed();
-        if libc::tcgetattr(keys, &mut now) == 0 {
-            mode(&mut now);
-            libc::tcsetattr(keys, libc::TCSANOW, &now);
-        }
-    });
-}
-
 /// Makes the terminal turn Ctrl-C, Ctrl-\ and Ctrl-Z into signals, in any mode.
 pub fn turn_signals_on() {
-    change(|mode| mode.c_lflag |= libc::ISIG);
-}
-
-/// A shell changes the mode while the process is stopped.
-pub fn make_raw() {
-    // SAFETY: the call only changes the structure it is given.
-    change(|mode| unsafe { libc::cfmakeraw(mode) });
+    // SAFETY: both calls only read and write the structure they are given, which lives on this stack.
+    with_keys(|keys| unsafe {
+        let mut mode: libc::termios = std::mem::zeroed();
+        if libc::tcgetattr(keys, &mut mode) == 0 {
+            mode.c_lflag |= libc::ISIG;
+            libc::tcsetattr(keys, libc::TCSANOW, &mode);
+        }
+    });
 }
 
 /// Whether the process may change the terminal. One in the background is stopped if it tries.
