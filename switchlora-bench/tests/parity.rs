@@ -225,6 +225,43 @@ fn a_loss_that_differs_fails_the_run() {
 }
 
 #[test]
+fn second_moments_a_tenth_off_fail_the_run_though_all_of_them_are_small() {
+    let spoiled = Spoiled::new();
+    let path = spoiled.path("switchlora_step60.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    let tensors = header.as_object().unwrap();
+    let seconds = tensors
+        .iter()
+        .filter(|(name, _)| name.ends_with("exp_avg_sq"));
+    for (_, tensor) in seconds {
+        let at = |end: usize| 8 + length + tensor["data_offsets"][end].as_u64().unwrap() as usize;
+        for value in bytes[at(0)..at(1)].chunks_exact_mut(4) {
+            let moment = f32::from_le_bytes(value.try_into().unwrap());
+            assert!(moment < 1e-4);
+            value.copy_from_slice(&(moment * 1.1).to_le_bytes());
+        }
+    }
+    fs::write(&path, bytes).unwrap();
+    let output = spoiled.parity();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("moments differ by 9.1e-2 of their norm"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_plain_replay_of_runs_without_factors_is_refused() {
+    let golden = fixtures();
+    let golden = golden.to_str().unwrap();
+    let output = bench(&["parity", "--plain", "--runs", "full", "--golden", golden]);
+    refused(&output, &["--plain", "none of --runs"]);
+}
+
+#[test]
 fn missing_files_are_named() {
     refused(
         &parity(Path::new("/nowhere/golden")),

@@ -42,6 +42,7 @@ pub mod check;
 mod cube;
 #[cfg(any(feature = "flex", feature = "wgpu", feature = "cuda"))]
 mod differentiable;
+mod dtypes;
 #[cfg(feature = "flex")]
 mod flex;
 mod host_read;

@@ -1,5 +1,6 @@
 //! The public operations of models. All of them have gradients under autodiff.
 
+use crate::dtypes::assert_equal;
 use crate::registry::model;
 use crate::{Adapter, Attention, Heads, Precision, Projection};
 use burn::tensor::backend::Backend;
@@ -16,13 +17,14 @@ pub fn embedding<B: Backend>(weight: Tensor<B, 2>, tokens: Tensor<B, 1, Int>) ->
 ///
 /// # Panics
 ///
-/// If the shapes do not match.
+/// If the shapes or dtypes do not match.
 pub fn rms_norm<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 1>, epsilon: f64) -> Tensor<B, 2> {
     let ([_, width], [entries]) = (x.dims(), weight.dims());
     assert!(
         width == entries,
         "shapes of RMSNorm do not match: rows of {width} and a weight of {entries}"
     );
+    assert_equal("RMSNorm", [x.dtype(), weight.dtype()]);
     model(&x).rms_norm(x, weight, epsilon)
 }
 
@@ -30,13 +32,14 @@ pub fn rms_norm<B: Backend>(x: Tensor<B, 2>, weight: Tensor<B, 1>, epsilon: f64)
 ///
 /// # Panics
 ///
-/// If the shapes do not match.
+/// If the shapes or dtypes do not match.
 pub fn swiglu<B: Backend>(gate: Tensor<B, 2>, up: Tensor<B, 2>) -> Tensor<B, 2> {
     let (one, other) = (gate.dims(), up.dims());
     assert!(
         one == other,
         "shapes of SwiGLU do not match: {one:?} and {other:?}"
     );
+    assert_equal("SwiGLU", [gate.dtype(), up.dtype()]);
     model(&gate).swiglu(gate, up)
 }
 
@@ -49,7 +52,7 @@ pub fn swiglu<B: Backend>(gate: Tensor<B, 2>, up: Tensor<B, 2>) -> Tensor<B, 2> 
 ///
 /// # Panics
 ///
-/// If the shapes do not match.
+/// If the shapes or dtypes do not match.
 pub fn causal_attention<B: Backend>(attention: Attention<B>, precision: Precision) -> Tensor<B, 2> {
     let Heads {
         queries,
@@ -71,6 +74,11 @@ pub fn causal_attention<B: Backend>(attention: Attention<B>, precision: Precisio
         "shapes of attention do not match: {tokens} queries, sequences of {length} positions, {:?}",
         attention.heads,
     );
+    let Attention {
+        q, k, v, tables, ..
+    } = &attention;
+    let dtypes = [q, k, v, &tables.cos, &tables.sin].map(|tensor| tensor.dtype());
+    assert_equal("attention", dtypes);
     model(&attention.q).causal_attention(attention, precision)
 }
 
@@ -82,7 +90,7 @@ pub fn causal_attention<B: Backend>(attention: Attention<B>, precision: Precisio
 ///
 /// # Panics
 ///
-/// If the shapes do not match.
+/// If the shapes or dtypes do not match.
 pub fn linear_cross_entropy<B: Backend>(
     hidden: Tensor<B, 2>,
     weight: Tensor<B, 2>,
@@ -95,6 +103,7 @@ pub fn linear_cross_entropy<B: Backend>(
         tokens == given && width == inputs,
         "shapes of the cross-entropy do not match: {tokens} rows of {width}, a weight of {inputs} inputs, {given} targets"
     );
+    assert_equal("the cross-entropy", [hidden.dtype(), weight.dtype()]);
     model(&hidden).linear_cross_entropy(hidden, weight, targets, precision)
 }
 
@@ -102,12 +111,14 @@ pub fn linear_cross_entropy<B: Backend>(
 ///
 /// `x: [tokens, d_input]`; each output is `[tokens, d_output]`. The operands of products have `precision`.
 ///
+/// A weight may have another dtype than `x`; it is rounded to that of the products' operands.
+///
 /// Compute layers that share an input in one call: their products are divided among the threads together, and their gradients
 /// of `x` are one sum.
 ///
 /// # Panics
 ///
-/// If the shapes do not match.
+/// If the shapes or dtypes do not match.
 pub fn projections<B: Backend>(
     x: Tensor<B, 2>,
     projections: Vec<Projection<B>>,
@@ -132,6 +143,9 @@ pub fn projections<B: Backend>(
                 .as_ref()
                 .map(|factors| [factors.a.dims(), factors.b.dims()]),
         );
+        if let Some(Adapter { a, b, .. }) = &projection.adapter {
+            assert_equal("a projection", [x.dtype(), a.dtype(), b.dtype()]);
+        }
     }
     model(&x).projections(x, projections, precision)
 }
@@ -142,7 +156,7 @@ pub fn projections<B: Backend>(
 ///
 /// # Panics
 ///
-/// If the shapes do not match.
+/// If the shapes or dtypes do not match.
 pub fn linear<B: Backend>(
     x: Tensor<B, 2>,
     weight: Tensor<B, 2>,

@@ -1,5 +1,6 @@
 //! The public operations of optimizers. They have no gradients: call them on the backend inside of autodiff.
 
+use crate::dtypes::assert_equal;
 use crate::registry::optimizer;
 use crate::{AdamWRows, Moments};
 use burn::tensor::Tensor;
@@ -10,12 +11,13 @@ use burn::tensor::backend::Backend;
 /// `m <- beta_1 m + (1 - beta_1) g`, `v <- beta_2 v + (1 - beta_2) g^2`, `p <- p remaining - rate m / (sqrt(v) + epsilon)`,
 /// with moments of zero if `moments` is `None`.
 ///
-/// `verdict: [1]` is one more factor of the gradient, known only on the device. A negative verdict refuses the update:
+/// `verdict: [1]` is one more factor of the gradient, known only on the device. A verdict that is negative or NaN refuses the update:
 /// parameter and moments stay as they are, bit for bit.
 ///
 /// # Panics
 ///
-/// If the shapes do not match, or if a list in `rows` is empty or names a row outside of the parameter.
+/// If shapes or dtypes do not match, if a list of values in `rows` has neither one value nor one for each row, or if a row is
+/// named that is outside of the parameter.
 pub fn adamw<B: Backend>(
     parameter: Tensor<B, 2>,
     gradient: Tensor<B, 2>,
@@ -31,6 +33,24 @@ pub fn adamw<B: Backend>(
         shape == given && kept.is_none_or(|kept| kept == [shape; 2]),
         "shapes of AdamW do not match: a parameter {shape:?}, a gradient {given:?}, moments {kept:?}"
     );
+    let rest = moments
+        .iter()
+        .flat_map(|of| [of.first.dtype(), of.second.dtype()]);
+    let rest = rest.chain(verdict.iter().map(|verdict| verdict.dtype()));
+    rest.chain([gradient.dtype()])
+        .for_each(|dtype| assert_equal("AdamW", [parameter.dtype(), dtype]));
+    for (name, values) in [
+        ("rates", &rows.rates),
+        ("epsilons", &rows.epsilons),
+        ("remaining", &rows.remaining),
+    ] {
+        assert!(
+            [1, shape[0]].contains(&values.len()),
+            "lists of AdamW do not match: {} {name} for {} rows",
+            values.len(),
+            shape[0]
+        );
+    }
     optimizer(&parameter).adamw(parameter, gradient, moments, rows, verdict)
 }
 
@@ -53,7 +73,7 @@ pub fn gather_rows<B: Backend>(matrix: &Tensor<B, 2>, rows: &[usize]) -> Tensor<
 ///
 /// # Panics
 ///
-/// If the shapes do not match.
+/// If the shapes or dtypes do not match.
 pub fn scatter_rows<B: Backend>(
     matrix: Tensor<B, 2>,
     rows: &[usize],
@@ -67,7 +87,10 @@ pub fn scatter_rows<B: Backend>(
     );
     match rows.is_empty() {
         true => matrix,
-        false => optimizer(&matrix).scatter_rows(matrix, rows, values),
+        false => {
+            assert_equal("rows that are written", [matrix.dtype(), values.dtype()]);
+            optimizer(&matrix).scatter_rows(matrix, rows, values)
+        }
     }
 }
 
@@ -81,13 +104,14 @@ pub fn sum_of_squares<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 1> {
 ///
 /// # Panics
 ///
-/// If the shapes do not match.
+/// If the shapes or dtypes do not match.
 pub fn matmul<B: Backend>(left: Tensor<B, 2>, right: Tensor<B, 2>) -> Tensor<B, 2> {
     let ([_, inner], [inputs, _]) = (left.dims(), right.dims());
     assert!(
         inner == inputs,
         "shapes of a product do not match: {inner} columns and {inputs} rows"
     );
+    assert_equal("a product", [left.dtype(), right.dtype()]);
     optimizer(&left).matmul(left, right)
 }
 
@@ -97,7 +121,7 @@ pub fn matmul<B: Backend>(left: Tensor<B, 2>, right: Tensor<B, 2>) -> Tensor<B, 
 ///
 /// # Panics
 ///
-/// If the shapes do not match.
+/// If the shapes or dtypes do not match.
 pub fn add_product<B: Backend>(
     weight: Tensor<B, 2>,
     left: Tensor<B, 2>,
@@ -109,6 +133,7 @@ pub fn add_product<B: Backend>(
         k == other && shape == [n, m],
         "shapes of a product do not match: {shape:?} and [{k}, {n}] by [{other}, {m}]"
     );
+    assert_equal("a product", [left.dtype(), right.dtype()]);
     optimizer(&left).add_product(weight, left, right)
 }
 
@@ -132,6 +157,62 @@ mod tests {
         let to: Vec<usize> = rows.iter().map(|row| count - 1 - row).collect();
         let written = scatter_rows(matrix.clone(), &to, read.clone());
         [matrix, read, written].map(values)
+    }
+
+    /// A parameter and its moments after an update with an infinite gradient in a frozen row, and after a refused one.
+    fn updated<B: Backend>() -> [Vec<f32>; 6] {
+        let device = Default::default();
+        let matrix = |rows: [[f32; 2]; 2]| Tensor::<B, 2>::from_data(rows, &device);
+        let rows = AdamWRows {
+            frozen: vec![1],
+            ..crate::check::optimizer::alike()
+        };
+        let gradient = matrix([[1.0, 2.0], [f32::INFINITY, f32::NAN]]);
+        let update = |verdict: f32| {
+            let moments = Moments {
+                first: matrix([[0.5; 2]; 2]),
+                second: matrix([[0.25; 2]; 2]),
+            };
+            let verdict = Tensor::from_data([verdict], &device);
+            let parameter = matrix([[1.0, 2.0], [3.0, 4.0]]);
+            adamw(
+                parameter,
+                gradient.clone(),
+                Some(moments),
+                &rows,
+                Some(verdict),
+            )
+        };
+        let (moved, moments) = update(1.0);
+        let (kept, old) = update(f32::NAN);
+        [
+            moved,
+            moments.first,
+            moments.second,
+            kept,
+            old.first,
+            old.second,
+        ]
+        .map(values)
+    }
+
+    fn sees_only_what_is_finite<B: Backend>() {
+        let [moved, first, second, kept, old_first, old_second] = updated::<B>();
+        let all = [&moved, &first, &second];
+        assert!(
+            all.iter().all(|list| list.iter().all(|x| x.is_finite())),
+            "{all:?}"
+        );
+        assert_ne!(moved[0], 1.0);
+        assert_eq!(kept, [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!([old_first, old_second], [vec![0.5; 4], vec![0.25; 4]]);
+    }
+
+    #[test]
+    fn neither_a_frozen_row_nor_a_refused_update_sees_what_is_not_finite() {
+        sees_only_what_is_finite::<NdArray>();
+        #[cfg(feature = "flex")]
+        sees_only_what_is_finite::<burn_flex::Flex>();
     }
 
     proptest! {

@@ -1,6 +1,6 @@
 //! `switchlora-bench parity`: replays runs of the authors' program.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -54,6 +54,10 @@ impl Parity {
                 .collect(),
             false => runs,
         };
+        ensure!(
+            !runs.is_empty(),
+            "--plain replays runs with factors or projections, and none of --runs has any"
+        );
         let chosen = self.backend.choose()?;
         let backend = chosen.backend;
         let talk = std::io::stderr().is_terminal();

@@ -22,18 +22,19 @@ pub(super) fn compare_moments(
                 continue;
             }
             let theirs = file.floats(&key(what), &parameter.shape)?;
-            match ours {
+            let ours: Vec<f32> = match ours {
                 Some(ours) => {
                     let ours = if second { &ours.second } else { &ours.first };
-                    let ours = as_in_file(ours, parameter.transposed);
-                    report.moments.add(ours, theirs.iter().copied());
+                    as_in_file(ours, parameter.transposed)
                 }
                 // A parameter that was never updated has moments of zero.
-                None => {
-                    let zeros = std::iter::repeat(0.0);
-                    report.moments.add(zeros, theirs.iter().copied());
-                }
-            }
+                None => vec![0.0; theirs.len()],
+            };
+            report
+                .moments
+                .add(ours.iter().copied(), theirs.iter().copied());
+            let error = relative_error(&ours, theirs);
+            report.moment_error = Some(report.moment_error.map_or(error, |most| most.max(error)));
         }
         if file.has(&key("step")) {
             let ours = ours.map_or(&[][..], |ours| &ours.counts);
@@ -41,6 +42,30 @@ pub(super) fn compare_moments(
         }
     }
     Ok(())
+}
+
+/// The norm of the difference relative to the norm of `theirs`. Moments differ in size by orders of magnitude, and all second
+/// ones may be smaller than any absolute tolerance. Infinite if a number is not finite.
+fn relative_error(ours: &[f32], theirs: &[f32]) -> f64 {
+    let square = |x: f64| x * x;
+    let pairs = ours
+        .iter()
+        .zip(theirs)
+        .map(|(a, b)| (f64::from(*a), f64::from(*b)));
+    let (difference, size) = pairs.fold((0.0, 0.0), |(difference, size), (a, b)| {
+        (difference + square(a - b), size + square(b))
+    });
+    match difference == 0.0 {
+        true => 0.0,
+        false => {
+            let error = (difference / size).sqrt();
+            if error.is_finite() {
+                error
+            } else {
+                f64::INFINITY
+            }
+        }
+    }
 }
 
 /// A single count stands for any number of equal counts, as the count of a parameter for those of its rows.
@@ -63,4 +88,18 @@ fn compare_counts(
         report.deviation = Some(deviation);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::relative_error;
+
+    #[test]
+    fn small_moments_are_compared_by_their_own_size() {
+        assert_eq!(relative_error(&[3e-9, 4e-9], &[3e-9, 4e-9]), 0.0);
+        assert!((relative_error(&[3e-9, 5e-9], &[3e-9, 4e-9]) - 0.2).abs() < 1e-6);
+        assert_eq!(relative_error(&[0.0], &[0.0]), 0.0);
+        assert_eq!(relative_error(&[1e-9], &[0.0]), f64::INFINITY);
+        assert_eq!(relative_error(&[f32::NAN], &[1.0]), f64::INFINITY);
+    }
 }

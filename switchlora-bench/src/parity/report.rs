@@ -35,6 +35,8 @@ pub struct RunReport {
     pub pool_difference: Difference,
     /// Largest absolute difference of Adam's moments.
     pub moment_difference: Difference,
+    /// Largest difference of one tensor of moments, as a norm relative to that of the tensor.
+    pub moment_error: Option<f64>,
     /// Largest absolute difference of embeddings, norms and head.
     pub other_difference: Difference,
     /// The smallest share, over the states, of entries within 1e-4.
@@ -66,6 +68,8 @@ pub struct StateReport {
     pub pools: Difference,
     /// Adam's moments.
     pub moments: Difference,
+    /// Largest difference of one tensor of moments, as a norm relative to that of the tensor.
+    pub moment_error: Option<f64>,
     /// Embeddings, norms and head.
     pub other: Difference,
     /// Share of entries within 1e-4.
@@ -85,6 +89,7 @@ impl StateReport {
             b: none,
             pools: none,
             moments: none,
+            moment_error: None,
             other: none,
             share_within: None,
             deviation: None,
@@ -128,6 +133,7 @@ impl RunReport {
             b_difference: none,
             pool_difference: none,
             moment_difference: none,
+            moment_error: None,
             other_difference: none,
             share_within: None,
             gradient_difference: none,
@@ -144,6 +150,8 @@ impl RunReport {
         self.b_difference.join(&state.b);
         self.pool_difference.join(&state.pools);
         self.moment_difference.join(&state.moments);
+        let errors = [self.moment_error, state.moment_error];
+        self.moment_error = errors.into_iter().flatten().reduce(f64::max);
         self.other_difference.join(&state.other);
         state.share_within = state.all().share();
         let shares = [self.share_within, state.share_within];
@@ -186,7 +194,15 @@ impl RunReport {
                     tolerance.grad_norm,
                 )
             })
-            .or_else(|| self.states.iter().find_map(apart));
+            .or_else(|| self.states.iter().find_map(apart))
+            .or_else(|| {
+                let (found, most) = (self.moment_error?, tolerance.moments?);
+                (found > most).then(|| {
+                    format!(
+                        "moments differ by {found:.1e} of their norm, expected at most {most:.0e}"
+                    )
+                })
+            });
         self.pass = self.deviation.is_none();
         self
     }

@@ -14,16 +14,21 @@ pub struct Tolerance {
     pub grad_norm: Option<f64>,
     /// Least share of a state's entries with a difference of at most 1e-4.
     pub share: Option<f64>,
+    /// Relative tolerance of each tensor of moments, by norm.
+    pub moments: Option<f64>,
 }
 
 /// How much larger the differences may be where the operands of a product keep 11 bits (TF32).
 ///
 /// The judge is a replay on a CPU whose operands keep 8 bits: its losses differ by 0.0044 (SwitchLoRA), 0.0072 (fixed
 /// interval), 0.0064 (LoRA), 0.027 (full rank), 0.0028 (GaLore) and 0.018 (ReLoRA), and its switches are equal. With three
-/// more bits these are 8 times smaller on average, 0.0003 to 0.0034; an H100 has 0.0001 to 0.0013, and 0.015 with full rank,
-/// whose differences grow fastest. Forty times the tolerances of f32 are 0.002 with factors, 0.004 for GaLore and ReLoRA, and
+/// more bits these are 8 times smaller on average, 0.0003 to 0.0034; an H100 has 0.0001 to 0.0013, and up to 0.015 with
+/// full rank, whose differences grow fastest. Forty times the tolerances of f32 are 0.002 with factors, 0.004 for GaLore and ReLoRA, and
 /// 0.02 with full rank.
 const TF32: f64 = 40.0;
+
+/// In f32, ten updates differ by 3e-5 to 5e-5 and sixty by 2e-4 to 5e-4, by rounding, as losses do.
+const MOMENTS: f64 = 2e-3;
 
 impl Tolerance {
     /// These tolerances where the operands of a product keep 11 bits. The entries of states are not judged there.
@@ -32,6 +37,7 @@ impl Tolerance {
             loss: self.loss * TF32,
             grad_norm: self.grad_norm.map(|most| most * TF32),
             share: None,
+            moments: None,
         }
     }
 
@@ -47,21 +53,25 @@ impl Tolerance {
                 loss: 5e-5,
                 grad_norm: Some(1e-3),
                 share: Some(if fixed_interval { 0.99 } else { 0.999 }),
+                moments: Some(MOMENTS),
             },
             Method::GaLore | Method::ReLora => Self {
                 loss: 1e-4,
                 grad_norm: None,
                 share: None,
+                moments: None,
             },
             Method::Lora => Self {
                 loss: 5e-5,
                 grad_norm: None,
                 share: None,
+                moments: None,
             },
             Method::Full | Method::Muon => Self {
                 loss: 5e-4,
                 grad_norm: None,
                 share: None,
+                moments: None,
             },
         }
     }

@@ -120,8 +120,7 @@ fn timed<R: CubeRuntime, BT: BoolElement>(product: Product, mut each: impl FnMut
             first_seconds = began.elapsed().as_secs_f64();
             let found = values(first.slice([0..m.min(2), 0..n]));
             let most = exact.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
-            let differences = found.iter().zip(&exact).map(|(a, b)| (a - b).abs());
-            error = differences.fold(0.0, f64::max) / most;
+            error = largest_difference(&found, &exact) / most;
             for _ in 0..WARM_UP {
                 once()?;
             }
@@ -147,6 +146,18 @@ fn timed<R: CubeRuntime, BT: BoolElement>(product: Product, mut each: impl FnMut
     }
 }
 
+/// The largest difference of two lists, infinite if it is not a number or one list is longer.
+fn largest_difference(found: &[f64], exact: &[f64]) -> f64 {
+    if found.len() != exact.len() {
+        return f64::INFINITY;
+    }
+    let differences = found.iter().zip(exact).map(|(a, b)| (a - b).abs());
+    differences.fold(0.0, |most: f64, difference| match difference.is_nan() {
+        true => f64::INFINITY,
+        false => most.max(difference),
+    })
+}
+
 /// The first rows of a product, in f64.
 fn first_rows(left: &[f64], right: &[f64], rows: usize, n: usize, k: usize) -> Vec<f64> {
     let element = |row: usize, column: usize| -> f64 {
@@ -156,4 +167,23 @@ fn first_rows(left: &[f64], right: &[f64], rows: usize, n: usize, k: usize) -> V
     };
     let each = (0..rows).flat_map(|row| (0..n).map(move |column| (row, column)));
     each.map(|(row, column)| element(row, column)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::largest_difference;
+
+    #[test]
+    fn what_is_not_a_number_or_missing_is_an_infinite_difference() {
+        assert_eq!(largest_difference(&[1.0, 2.5], &[1.0, 2.0]), 0.5);
+        assert_eq!(
+            largest_difference(&[f64::NAN, 2.0], &[1.0, 2.0]),
+            f64::INFINITY
+        );
+        assert_eq!(
+            largest_difference(&[1.0, f64::NAN], &[1.0, 2.0]),
+            f64::INFINITY
+        );
+        assert_eq!(largest_difference(&[1.0], &[1.0, 2.0]), f64::INFINITY);
+    }
 }

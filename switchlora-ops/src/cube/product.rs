@@ -24,8 +24,8 @@ use std::sync::LazyLock;
 /// A variant of a product, by name.
 pub(crate) type Variant = (&'static str, Strategy);
 
-/// Sums in f32, whatever the dtype of the operands: `left right` over the last two dimensions, with equal dimensions before
-/// them.
+/// `left right` over the last two dimensions, with equal dimensions before them. On CUDA the sums are in f32, whatever the
+/// dtype of the operands; elsewhere they are Burn's.
 pub(super) fn product<B: Launch, const D: usize>(
     left: Tensor<B, D>,
     right: Tensor<B, D>,
@@ -34,6 +34,10 @@ pub(super) fn product<B: Launch, const D: usize>(
 }
 
 /// As [`product`], with the result rounded to `dtype`.
+///
+/// # Panics
+///
+/// If no kernel can compute these shapes on this device.
 pub(super) fn product_to<B: Launch, const D: usize>(
     left: Tensor<B, D>,
     right: Tensor<B, D>,
@@ -79,9 +83,8 @@ fn chosen<R: CubeRuntime>(
             Err(reason) => refused.push(format!("{name}: {reason}")),
         }
     }
-    // The last variant takes every shape.
-    unreachable!(
-        "no product of {rows:?} and {columns:?}: {}",
+    panic!(
+        "no kernel computes a product of {rows:?} and {columns:?} on this device; a smaller batch may help: {}",
         refused.join("; ")
     )
 }
@@ -132,7 +135,8 @@ pub(crate) fn by<R: CubeRuntime>(
     Ok(product)
 }
 
-/// The variants for a product `[m, k] [k, n]`, the best first; the last takes every shape.
+/// The variants for a product `[m, k] [k, n]`, the best first; the last takes every shape up to 65,535 products, 2 M rows and
+/// 0.5 M columns.
 fn preferred(m: usize, n: usize, k: usize) -> impl Iterator<Item = &'static Variant> {
     // Made once: a training asks a thousand times for each update.
     static ORDER: LazyLock<Vec<Variant>> = LazyLock::new(|| {

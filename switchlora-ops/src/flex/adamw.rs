@@ -47,7 +47,7 @@ impl AdamW<Flex> for Kernels {
             second: zeros(),
         });
         let factor = verdict.map_or(1.0, scalar);
-        if factor < 0.0 {
+        if factor.is_nan() || factor < 0.0 {
             return (parameter, moments);
         }
         let [mut first, mut second] = [moments.first, moments.second].map(owned);
@@ -118,7 +118,11 @@ fn update_row(
     let moments = first.iter_mut().zip(second);
     let values = parameter.iter_mut().zip(gradient).zip(moments);
     for ((parameter, gradient), (first, second)) in values {
-        let gradient = gradient * row.gradient;
+        // Zero is assigned, not multiplied: the gradient may be infinite or NaN.
+        let gradient = match row.gradient == 0.0 {
+            true => 0.0,
+            false => gradient * row.gradient,
+        };
         *first = *first * row.beta_1 + gradient * row.new;
         *second = *second * row.beta_2 + gradient * gradient * row.square;
         let change = *first * row.rate / (second.sqrt() + row.epsilon);

@@ -2,21 +2,22 @@
 
 use crate::check::optimizer::alike;
 use crate::{
-    Adapter, Precision, Projection, adamw, add_product, linear_cross_entropy, matmul, projections,
-    rms_norm, scatter_rows, swiglu,
+    AdamWRows, Adapter, Precision, Projection, adamw, add_product, linear_cross_entropy, matmul,
+    projections, rms_norm, scatter_rows, swiglu,
 };
 use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{DType, Int, Tensor};
 use burn_ndarray::NdArray;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+/// In f32, which is not the default of a device whose backend was used with f64 first.
 fn ones<B: Backend>(shape: [usize; 2]) -> Tensor<B, 2> {
-    Tensor::ones(shape, &Default::default())
+    Tensor::ones(shape, (&Default::default(), DType::F32))
 }
 
 fn refused<B: Backend>() {
-    let weight = |entries| Tensor::<B, 1>::ones([entries], &Default::default());
+    let weight = |entries| Tensor::<B, 1>::ones([entries], (&Default::default(), DType::F32));
     let targets = |count| Tensor::<B, 1, Int>::zeros([count], &Default::default());
     let adapter = |a, b| Projection {
         weight: ones::<B>([6, 5]),
@@ -27,7 +28,8 @@ fn refused<B: Backend>() {
         }),
     };
     let f32 = Precision::F32;
-    let cases: [(&str, &dyn Fn()); 11] = [
+    let other = |shape| ones::<B>(shape).cast(DType::F64);
+    let cases: [(&str, &dyn Fn()); 18] = [
         ("norm", &|| drop(rms_norm(ones([4, 6]), weight(3), 1e-6))),
         ("few rows of up", &|| {
             drop(swiglu(ones::<B>([8, 16384]), ones([1, 16384])))
@@ -75,6 +77,34 @@ fn refused<B: Backend>() {
         ("written", &|| {
             drop(scatter_rows(ones::<B>([4, 6]), &[1], ones([1, 5])))
         }),
+        ("rates", &|| {
+            let rates = AdamWRows {
+                rates: vec![0.1; 3],
+                ..alike()
+            };
+            drop(adamw(ones::<B>([4, 6]), ones([4, 6]), None, &rates, None))
+        }),
+        ("dtype of norm", &|| {
+            drop(rms_norm(other([4, 6]), weight(6), 1e-6))
+        }),
+        ("dtype of up", &|| drop(swiglu(ones([8, 5]), other([8, 5])))),
+        ("dtype of head", &|| {
+            let head = other([6, 9]);
+            drop(linear_cross_entropy(ones([4, 6]), head, targets(4), f32))
+        }),
+        ("dtype of factors", &|| {
+            drop(projections(
+                other([4, 6]),
+                vec![adapter([2, 6], [2, 5])],
+                f32,
+            ))
+        }),
+        ("dtype of gradient", &|| {
+            drop(adamw(ones([4, 6]), other([4, 6]), None, &alike(), None))
+        }),
+        ("dtype of written", &|| {
+            drop(scatter_rows(ones([4, 6]), &[1], other([1, 6])))
+        }),
     ];
     for (name, case) in cases {
         let refusal = catch_unwind(AssertUnwindSafe(case)).unwrap_err();
@@ -87,7 +117,7 @@ fn refused<B: Backend>() {
 }
 
 #[test]
-fn shapes_that_do_not_match_are_refused() {
+fn shapes_and_dtypes_that_do_not_match_are_refused() {
     refused::<NdArray>();
     refused::<Autodiff<NdArray>>();
     #[cfg(feature = "flex")]

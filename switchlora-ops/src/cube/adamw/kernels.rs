@@ -119,16 +119,17 @@ fn moments_at<N: Size>(
     #[comptime] mode: Mode,
 ) -> (Vector<f32, N>, Vector<f32, N>) {
     let factor = factor_of(verdict, mode);
-    let refused = factor < 0.0f32;
+    // False of a verdict that is not a number.
+    let accepted = factor >= 0.0f32;
     // Zero is assigned, not multiplied: the gradient may be infinite or NaN.
     let mut slope = Vector::<f32, N>::new(0.0f32);
-    if row.gradient != 0.0f32 && !refused {
+    if row.gradient != 0.0f32 && accepted {
         slope = gradient[at] * Vector::new(row.gradient * factor);
     }
     let mut mean = slope * Vector::new(decay.new);
     let mut square = slope * slope * Vector::new(decay.square);
     if comptime!(!mode.fresh) {
-        if refused {
+        if !accepted {
             mean = first[at];
             square = second[at];
         } else if row.kept != 0.0f32 {

@@ -1,4 +1,6 @@
 //! The causal softmax over rows of scores, in place: one cube per row, which reads only the scores that are not masked.
+//!
+//! A card holds more scores than 32 bits can count: the type of an index follows from their number.
 
 use crate::cube::launch::Launch;
 use crate::cube::reduce::{most_of_cube, sum_of_cube};
@@ -23,6 +25,7 @@ pub(in crate::cube) fn probabilities<B: Launch>(scores: Tensor<B, 4>) -> Tensor<
                     &client,
                     count,
                     dim,
+                    AddressType::from_len(rows * length),
                     scores.clone().into_array_arg(),
                     rows,
                     length,
@@ -57,6 +60,7 @@ pub(in crate::cube) fn probabilities_and_gradient<B: Launch>(
                     &client,
                     count,
                     dim,
+                    AddressType::from_len(rows * length),
                     scores.clone().into_array_arg(),
                     dweights.clone().into_array_arg(),
                     rows,
@@ -71,7 +75,7 @@ pub(in crate::cube) fn probabilities_and_gradient<B: Launch>(
     computed.map(tensor)
 }
 
-#[cube(launch_unchecked)]
+#[cube(launch_unchecked, address_type = "dynamic")]
 fn softmax_rows<E: Float>(
     scores: &mut Array<E>,
     rows: usize,
@@ -114,7 +118,7 @@ fn softmax_rows<E: Float>(
 }
 
 /// `dS = P (dP - sum(P dP))`. `P` replaces the scores, and `dS` replaces `dP`.
-#[cube(launch_unchecked)]
+#[cube(launch_unchecked, address_type = "dynamic")]
 fn softmax_rows_backward<E: Float>(
     scores: &mut Array<E>,
     dweights: &mut Array<E>,

@@ -126,9 +126,12 @@ impl On<'_> {
     }
 
     fn softmax(&self, length: usize, dtype: DType) {
-        let scores = || self.tensor([1, 1, length, length], dtype);
-        probabilities(scores());
-        probabilities_and_gradient(scores(), scores());
+        // The second has more scores than 32 bits can count.
+        for sequences in [1, (1 << 32) / (length * length) + 1] {
+            let scores = || self.tensor([sequences, 1, length, length], dtype);
+            probabilities(scores());
+            probabilities_and_gradient(scores(), scores());
+        }
     }
 
     /// As many tokens as columns: one kernel has a row of tokens, another a row of columns.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What makes a function a kernel.
-const MARK: &str = "#[cube(launch_unchecked)]";
+/// What makes a function a kernel, up to its options.
+const MARK: &str = "#[cube(launch_unchecked";
 
 /// Path and number of variants of each kernel.
 pub fn kernels() -> BTreeMap<String, usize> {
@@ -16,12 +16,19 @@ pub fn kernels() -> BTreeMap<String, usize> {
         let (all, known) = (text.matches("#[cube(launch"), text.matches(MARK));
         assert_eq!(all.count(), known.count(), "{}: a new kind", file.display());
         for kernel in text.split(MARK).skip(1) {
+            let (options, kernel) = kernel.split_once(")]").unwrap();
+            // Indices of 32 and of 64 bits.
+            let addresses = match options {
+                "" => 1,
+                ", address_type = \"dynamic\"" => 2,
+                options => panic!("how many variants does `{options}` make?"),
+            };
             let (_, signature) = kernel.split_once("fn ").unwrap();
             let (signature, _) = signature.split_once(") {").unwrap();
             let end = signature.find(['<', '(']).unwrap();
             kernels.insert(
                 format!("{module}::{}", &signature[..end]),
-                variants(signature),
+                addresses * variants(signature),
             );
         }
     }

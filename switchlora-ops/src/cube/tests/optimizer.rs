@@ -24,6 +24,7 @@ pub(super) fn adamw_is_that_of_tensor_operations_and_leaves_copies_alone<D: Devi
             // Refused at the first update, and at the second.
             ([&by_row, &by_row], [Some(-1.0), Some(0.5)]),
             ([&alike, &by_row], [None, Some(-1.0)]),
+            ([&by_row, &alike], [Some(0.5), Some(f32::NAN)]),
         ] {
             for held in [false, true] {
                 let expected = updated::<NdArray>(&PLAIN, DType::F32, shape, rows, verdicts, held);

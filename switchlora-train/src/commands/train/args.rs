@@ -124,7 +124,7 @@ pub struct TrainArgs {
     /// training has the same bits.
     #[arg(long, value_enum)]
     moments: Option<Moments>,
-    /// Activations that the backward pass computes again instead of keeping them: less memory, a quarter more time.
+    /// Activations that the backward pass computes again instead of keeping them: less memory, a fifth more time.
     #[arg(long, value_enum)]
     recompute: Option<Recompute>,
     /// Seconds that one of several processes may leave the others waiting; then they end.
