@@ -4,7 +4,13 @@ use crate::dtypes::assert_equal;
 use crate::registry::model;
 use crate::{Adapter, Attention, Heads, Precision, Projection};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{DType, Int, Tensor};
+
+/// Whether operands are read in the dtype that they have: kernels of our own read those of an `x` in f32, and a composed
+/// product rounds all of them in any precision but f32.
+fn reads_as_given<B: Backend>(x: &Tensor<B, 2>, precision: Precision) -> bool {
+    x.dtype() == DType::F32 || precision == Precision::F32
+}
 
 /// Embedding: the rows of `weight: [vocabulary, width]` that `tokens: [tokens]` name. Returns `[tokens, width]`.
 ///
@@ -103,7 +109,9 @@ pub fn linear_cross_entropy<B: Backend>(
         tokens == given && width == inputs,
         "shapes of the cross-entropy do not match: {tokens} rows of {width}, a weight of {inputs} inputs, {given} targets"
     );
-    assert_equal("the cross-entropy", [hidden.dtype(), weight.dtype()]);
+    if reads_as_given(&hidden, precision) {
+        assert_equal("the cross-entropy", [hidden.dtype(), weight.dtype()]);
+    }
     model(&hidden).linear_cross_entropy(hidden, weight, targets, precision)
 }
 
@@ -111,7 +119,7 @@ pub fn linear_cross_entropy<B: Backend>(
 ///
 /// `x: [tokens, d_input]`; each output is `[tokens, d_output]`. The operands of products have `precision`.
 ///
-/// A weight may have another dtype than `x`; it is rounded to that of the products' operands.
+/// A weight with factors may have another dtype than `x`; it is rounded to that of the products' operands.
 ///
 /// Compute layers that share an input in one call: their products are divided among the threads together, and their gradients
 /// of `x` are one sum.
@@ -143,8 +151,14 @@ pub fn projections<B: Backend>(
                 .as_ref()
                 .map(|factors| [factors.a.dims(), factors.b.dims()]),
         );
-        if let Some(Adapter { a, b, .. }) = &projection.adapter {
-            assert_equal("a projection", [x.dtype(), a.dtype(), b.dtype()]);
+        if reads_as_given(&x, precision) {
+            let given = x.dtype();
+            match &projection.adapter {
+                None => assert_equal("a projection", [given, projection.weight.dtype()]),
+                Some(Adapter { a, b, .. }) => {
+                    assert_equal("a projection", [given, a.dtype(), b.dtype()]);
+                }
+            }
         }
     }
     model(&x).projections(x, projections, precision)

@@ -35,7 +35,7 @@ pub struct RunReport {
     pub pool_difference: Difference,
     /// Largest absolute difference of Adam's moments.
     pub moment_difference: Difference,
-    /// Largest difference of one tensor of moments, as a norm relative to that of the tensor.
+    /// Largest difference of one tensor of moments, as a norm relative to that of the tensor; `null` also if it is infinite.
     pub moment_error: Option<f64>,
     /// Largest absolute difference of embeddings, norms and head.
     pub other_difference: Difference,
@@ -68,7 +68,7 @@ pub struct StateReport {
     pub pools: Difference,
     /// Adam's moments.
     pub moments: Difference,
-    /// Largest difference of one tensor of moments, as a norm relative to that of the tensor.
+    /// Largest difference of one tensor of moments, as a norm relative to that of the tensor; `null` also if it is infinite.
     pub moment_error: Option<f64>,
     /// Embeddings, norms and head.
     pub other: Difference,

@@ -12,7 +12,7 @@ use crossterm::terminal::{disable_raw_mode, enable_raw_mode, is_raw_mode_enabled
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use system::Kept;
@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 static SHOWN: AtomicBool = AtomicBool::new(false);
 /// The process is or was stopped (Ctrl-Z), and has not got the terminal back.
 static AWAY: AtomicBool = AtomicBool::new(false);
+/// How often the process was stopped by Ctrl-Z: a thread that waits to take the terminal over again is too late after the
+/// next time.
+static STOPS: AtomicUsize = AtomicUsize::new(0);
 /// The terminal is taken over or given back by one thread at a time. burn-train, which gives it back when it ends, does not
 /// ask: see [`resume`].
 static TURN: Mutex<()> = Mutex::new(());
@@ -70,9 +73,12 @@ impl Screen {
     pub fn enter(log: &Path) -> io::Result<Self> {
         say::flush(Some(PATIENCE));
         let log = File::options().append(true).create(true).open(log)?;
-        enable_raw_mode()?;
-        system::turn_signals_on();
         let kept = Kept::keep(&log);
+        if let Err(refused) = enable_raw_mode() {
+            kept.restore();
+            return Err(refused);
+        }
+        system::turn_signals_on();
         SHOWN.store(true, Ordering::SeqCst);
         Ok(Self { kept })
     }
@@ -90,6 +96,8 @@ impl Drop for Screen {
         }
         if !signals::terminal_is_gone() {
             self.kept.restore();
+            // burn-train may leave raw mode while signals are turned on in it.
+            self.kept.restore_mode();
         }
     }
 }
@@ -105,6 +113,7 @@ pub(crate) fn leave() {
 /// Gives the terminal back while the process is stopped.
 pub(crate) fn suspend() {
     let _turn = turn();
+    STOPS.fetch_add(1, Ordering::SeqCst);
     if is_shown() && !AWAY.swap(true, Ordering::SeqCst) {
         system::hide_output();
         give_back();
@@ -124,11 +133,12 @@ pub(crate) fn resume() {
     if !is_shown() {
         return;
     }
-    std::thread::spawn(|| {
+    let stops = STOPS.load(Ordering::SeqCst);
+    std::thread::spawn(move || {
         system::wait_for_foreground();
         let _turn = turn();
-        // The run may have ended in the background.
-        if !is_shown() {
+        // The run may have ended in the background, or the process is about to be stopped again.
+        if !is_shown() || STOPS.load(Ordering::SeqCst) != stops {
             return;
         }
         AWAY.store(true, Ordering::SeqCst);
@@ -156,6 +166,8 @@ mod system {
         }
 
         pub fn restore(&self) {}
+
+        pub fn restore_mode(&self) {}
     }
 
     pub fn turn_signals_on() {}

@@ -16,8 +16,11 @@ const PICTURE: Duration = Duration::from_millis(300);
 /// The terminal on standard output, while the dashboard is shown.
 static TERMINAL: Mutex<Option<OwnedFd>> = Mutex::new(None);
 
-/// Where standard error led before.
-pub struct Kept(Option<OwnedFd>);
+/// What the terminal and standard error were before.
+pub struct Kept {
+    error: Option<OwnedFd>,
+    mode: Option<libc::termios>,
+}
 
 impl Kept {
     pub fn keep(log: &File) -> Self {
@@ -27,13 +30,40 @@ impl Kept {
         if before.is_some() {
             point(libc::STDERR_FILENO, log.as_raw_fd());
         }
-        Self(before)
+        Self {
+            error: before,
+            mode: with_keys(mode_of).flatten(),
+        }
     }
 
     pub fn restore(&self) {
-        if let Some(before) = &self.0 {
+        if let Some(before) = &self.error {
             point(libc::STDERR_FILENO, before.as_raw_fd());
         }
+    }
+
+    /// Gives the terminal its mode back if it reads keys one by one.
+    pub fn restore_mode(&self) {
+        let Some(before) = self.mode else { return };
+        if before.c_lflag & libc::ICANON == 0 || !is_in_foreground() {
+            return;
+        }
+        with_keys(|keys| {
+            let is_raw = |now: libc::termios| now.c_lflag & libc::ICANON == 0;
+            if mode_of(keys).is_some_and(is_raw) {
+                // SAFETY: the call only reads the structure it is given.
+                unsafe { libc::tcsetattr(keys, libc::TCSANOW, &before) };
+            }
+        });
+    }
+}
+
+/// The mode of a terminal.
+fn mode_of(keys: RawFd) -> Option<libc::termios> {
+    // SAFETY: the call writes into the structure, which lives on this stack.
+    unsafe {
+        let mut mode: libc::termios = std::mem::zeroed();
+        (libc::tcgetattr(keys, &mut mode) == 0).then_some(mode)
     }
 }
 
@@ -54,12 +84,11 @@ fn with_keys<T>(act: impl FnOnce(RawFd) -> T) -> Option<T> {
 
 /// Makes the terminal turn Ctrl-C, Ctrl-\ and Ctrl-Z into signals, in any mode.
 pub fn turn_signals_on() {
-    // SAFETY: both calls only read and write the structure they are given, which lives on this stack.
-    with_keys(|keys| unsafe {
-        let mut mode: libc::termios = std::mem::zeroed();
-        if libc::tcgetattr(keys, &mut mode) == 0 {
+    with_keys(|keys| {
+        if let Some(mut mode) = mode_of(keys) {
             mode.c_lflag |= libc::ISIG;
-            libc::tcsetattr(keys, libc::TCSANOW, &mode);
+            // SAFETY: the call only reads the structure it is given.
+            unsafe { libc::tcsetattr(keys, libc::TCSANOW, &mode) };
         }
     });
 }
