@@ -11,8 +11,8 @@ use burn::tensor::backend::Backend;
 /// `m <- beta_1 m + (1 - beta_1) g`, `v <- beta_2 v + (1 - beta_2) g^2`, `p <- p remaining - rate m / (sqrt(v) + epsilon)`,
 /// with moments of zero if `moments` is `None`.
 ///
-/// `verdict: [1]` is one more factor of the gradient, known only on the device. A verdict that is negative or NaN refuses the update:
-/// parameter and moments stay as they are, bit for bit.
+/// `verdict: [1]` is one more factor of the gradient, known only on the device. A verdict that is negative or NaN
+/// refuses the update: parameter and moments stay as they are, bit for bit.
 ///
 /// # Panics
 ///

@@ -55,16 +55,11 @@ fn relative_error(ours: &[f32], theirs: &[f32]) -> f64 {
     let (difference, size) = pairs.fold((0.0, 0.0), |(difference, size), (a, b)| {
         (difference + square(a - b), size + square(b))
     });
-    match difference == 0.0 {
-        true => 0.0,
-        false => {
-            let error = (difference / size).sqrt();
-            if error.is_finite() {
-                error
-            } else {
-                f64::INFINITY
-            }
-        }
+    let error = (difference / size).sqrt();
+    match (difference == 0.0, error.is_finite()) {
+        (true, _) => 0.0,
+        (false, true) => error,
+        (false, false) => f64::INFINITY,
     }
 }
 

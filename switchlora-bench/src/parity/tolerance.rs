@@ -23,8 +23,8 @@ pub struct Tolerance {
 /// The judge is a replay on a CPU whose operands keep 8 bits: its losses differ by 0.0044 (SwitchLoRA), 0.0072 (fixed
 /// interval), 0.0064 (LoRA), 0.027 (full rank), 0.0028 (GaLore) and 0.018 (ReLoRA), and its switches are equal. With three
 /// more bits these are 8 times smaller on average, 0.0003 to 0.0034; an H100 has 0.0001 to 0.0013, and up to 0.015 with
-/// full rank, whose differences grow fastest. Forty times the tolerances of f32 are 0.002 with factors, 0.004 for GaLore and ReLoRA, and
-/// 0.02 with full rank.
+/// full rank, whose differences grow fastest. Forty times the tolerances of f32 are 0.002 with factors, 0.004 for GaLore
+/// and ReLoRA, and 0.02 with full rank.
 const TF32: f64 = 40.0;
 
 /// In f32, ten updates differ by 3e-5 to 5e-5 and sixty by 2e-4 to 5e-4, by rounding, as losses do.

@@ -1,8 +1,9 @@
 //! Matrix products on CubeCL backends: Burn's kernels, on CUDA chosen without trying them out.
 //!
-//! Burn times about twenty variants of each product the first time it meets its shape. On CUDA each variant is compiled for
-//! one to two seconds, so that a training of a small model began after almost six minutes. Here the variant follows from the shape, by what was
-//! measured; the next in the list is taken if one cannot compute it. `SWITCHLORA_PRODUCT=name` puts another first.
+//! Burn times about twenty variants of each product the first time it meets its shape. On CUDA each variant is compiled
+//! for one to two seconds, so that a training of a small model began after almost six minutes. Here the variant follows
+//! from the shape, by what was measured; the next in the list is taken if one cannot compute it.
+//! `SWITCHLORA_PRODUCT=name` puts another first.
 
 use super::launch::Launch;
 use super::runtime::Products;
