@@ -76,4 +76,4 @@ pub use optimizer::{adamw, add_product, gather_rows, matmul, scatter_rows, sum_o
 pub use plain::rotate;
 pub use precision::{Precision, UnknownPrecision};
 pub use projection::{Adapter, Projection};
-pub use registry::{computes_at_once, in_pool, reads_share_memory};
+pub use registry::{computes_at_once, in_pool, is_composed, reads_share_memory};

@@ -122,7 +122,8 @@ pub fn linear_cross_entropy<B: Backend>(
 /// A weight with factors may have another dtype than `x`; it is rounded to that of the products' operands.
 ///
 /// Compute layers that share an input in one call: their products are divided among the threads together, and their gradients
-/// of `x` are one sum.
+/// of `x` are one sum. So the outputs belong to one backward pass: after one from some of them, another from the rest finds
+/// no gradients.
 ///
 /// # Panics
 ///

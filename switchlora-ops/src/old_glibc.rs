@@ -9,6 +9,10 @@
 #[unsafe(no_mangle)]
 extern "C" fn hypotf(x: f32, y: f32) -> f32 {
     let (x, y) = (f64::from(x), f64::from(y));
+    // Infinite even if the other side is not a number.
+    if x.is_infinite() || y.is_infinite() {
+        return f32::INFINITY;
+    }
     (x * x + y * y).sqrt() as f32
 }
 
@@ -16,12 +20,11 @@ extern "C" fn hypotf(x: f32, y: f32) -> f32 {
 #[unsafe(no_mangle)]
 extern "C" fn hypot(x: f64, y: f64) -> f64 {
     let (x, y) = (x.abs(), y.abs());
-    // Infinite even if the other side is not a number.
     if x.is_infinite() || y.is_infinite() {
         return f64::INFINITY;
     }
     let (long, short) = if x < y { (y, x) } else { (x, y) };
-    if long == 0.0 {
+    if long == 0.0 && short == 0.0 {
         return 0.0;
     }
     let ratio = short / long;
@@ -49,8 +52,11 @@ mod tests {
         ] {
             assert_eq!(black_box(x).hypot(y), length);
         }
-        assert!(
-            black_box(f64::NAN).hypot(1.0).is_nan() && black_box(1.0_f64).hypot(f64::NAN).is_nan()
-        );
+        for number in [1.0, 0.0] {
+            assert!(black_box(f64::NAN).hypot(number).is_nan());
+            assert!(black_box(number).hypot(f64::NAN).is_nan());
+        }
+        assert_eq!(black_box(f32::INFINITY).hypot(f32::NAN), f32::INFINITY);
+        assert!(black_box(0.0_f32).hypot(f32::NAN).is_nan());
     }
 }

@@ -51,7 +51,9 @@ pub fn computes_at_once<B: Backend>(device: &B::Device) -> bool {
 /// its time. If another thread of the process is in the pool, `work` runs on the calling thread, with the same result; so it
 /// does on a backend without a pool: GPU backends queue operations per thread.
 ///
-/// `work` must not wait for another call of this function.
+/// `work` must not wait for another call of this function. Nor must a thread of another rayon pool call it for work that
+/// backpropagates: while it waits for a part of a kernel, rayon may give it another such work, which then waits for the
+/// first one's graph.
 pub fn in_pool<B: Backend, R: Send>(work: impl FnOnce() -> R + Send) -> R {
     #[cfg(feature = "flex")]
     if known::<B>().is_some_and(|known| known.has_pool) {
@@ -110,11 +112,18 @@ pub(crate) struct Known {
     has_pool: bool,
 }
 
-/// The kernels that compute `dtype` on `B`, if there are any and the environment does not turn them off.
-pub(crate) fn kernels<B: Backend>(dtype: DType) -> Option<&'static Known> {
+/// Whether `SWITCHLORA_PLAIN=1` turns our kernels off, so that every operation is composed of Burn's.
+pub fn is_composed() -> bool {
     static IS_OFF: LazyLock<bool> =
         LazyLock::new(|| std::env::var_os("SWITCHLORA_PLAIN").is_some_and(|value| value == "1"));
-    (dtype == DType::F32 && !*IS_OFF).then(known::<B>).flatten()
+    *IS_OFF
+}
+
+/// The kernels that compute `dtype` on `B`, if there are any and the environment does not turn them off.
+pub(crate) fn kernels<B: Backend>(dtype: DType) -> Option<&'static Known> {
+    (dtype == DType::F32 && !is_composed())
+        .then(known::<B>)
+        .flatten()
 }
 
 fn known<B: Backend>() -> Option<&'static Known> {

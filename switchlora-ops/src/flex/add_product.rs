@@ -16,6 +16,12 @@ impl AddProduct<Flex> for Kernels {
         left: Tensor<Flex, 2>,
         right: Tensor<Flex, 2>,
     ) -> Tensor<Flex, 2> {
+        let dtype = weight.dtype();
+        if !matches!(dtype, DType::F32 | DType::BF16) {
+            // Rare, and rounded once as well.
+            let weight = weight.cast(DType::F32);
+            return self.add_product(weight, left, right).cast(dtype);
+        }
         let (mut weight, left, right) = (owned(weight), contiguous(left), contiguous(right));
         let [_, columns] = rows_and_columns(&weight);
         let (left, right) = (slice(&left), slice(&right));

@@ -4,7 +4,7 @@ use super::matrix::Matrix;
 use super::thin;
 use crate::primitive::{primitive, tensor};
 use burn::tensor::ops::FloatTensorOps;
-use burn::tensor::{Bytes, DType, Element, FloatDType, Int, Shape, Tensor};
+use burn::tensor::{Bytes, DType, Element, FloatDType, Int, IntDType, Shape, Tensor};
 use burn_flex::{Flex, FlexTensor, Layout};
 
 /// `tensor` with contiguous elements. Copies only if they are not.
@@ -81,10 +81,11 @@ pub(super) fn matrix(tensor: &FlexTensor) -> Matrix<'_> {
     }
 }
 
-/// `tensor` without negative strides, as [`matrix`] needs it. Copies only if it has some.
+/// `tensor` without negative strides and without those of 0 of a broadcast tensor, as [`matrix`] needs it. Copies only if
+/// it has some.
 pub(super) fn forwards(tensor: Tensor<Flex, 2>) -> FlexTensor {
     let tensor = primitive(tensor);
-    match tensor.layout().strides().iter().all(|&stride| stride >= 0) {
+    match tensor.layout().strides().iter().all(|&stride| stride > 0) {
         true => tensor,
         false => tensor.to_contiguous(),
     }
@@ -108,6 +109,10 @@ pub(super) fn fresh<const D: usize>(elements: Vec<f32>, shape: [usize; D]) -> Te
 
 /// Token ids, stored as integers of any width.
 pub(super) fn indices(tokens: Tensor<Flex, 1, Int>) -> Vec<usize> {
+    let tokens = match tokens.dtype() {
+        DType::I32 | DType::U32 | DType::I64 => tokens,
+        _ => tokens.cast(IntDType::I64),
+    };
     let tokens = in_order(tokens.into_primitive());
     match tokens.dtype() {
         DType::I32 => indices_of::<i32>(&tokens),

@@ -2,6 +2,8 @@
 //! with finite differences.
 
 pub(crate) mod close;
+#[cfg(feature = "flex")]
+mod layouts;
 mod shapes;
 
 use crate::check::case::Case;
