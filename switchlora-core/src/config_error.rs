@@ -29,6 +29,16 @@ pub enum ConfigError {
         /// What is allowed.
         expected: &'static str,
     },
+    /// A setting that another one leaves without a meaning.
+    #[error("{setting} means nothing with {with}: {reason}")]
+    Together {
+        /// The setting.
+        setting: &'static str,
+        /// The other one.
+        with: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
     /// Every vector of a layer is live, so that none is left to switch with.
     #[error(
         "rank is {rank}, expected 1 to {}: {layer} maps {} inputs to {} outputs, and with a rank of {} or more no vector \

@@ -168,9 +168,12 @@ impl Cost {
         }
     }
 
-    /// The same with the frozen weights, which are all parameters that are not trained, kept in `precision`.
+    /// The same with the frozen weights, which are all parameters that are not trained, kept in `precision`. Not of
+    /// [plain weights](Self::with_plain_weights), of which none is frozen.
     pub fn with_frozen(self, precision: Precision) -> Self {
-        let frozen = self.total_parameters - self.trainable_parameters;
+        let frozen = self
+            .total_parameters
+            .saturating_sub(self.trainable_parameters);
         let saved = match precision {
             Precision::F32 => 0,
             Precision::Bf16 => NUMBER / 2,
@@ -195,7 +198,7 @@ impl Cost {
     }
 
     /// The same with orthogonal steps for the factors, which take one velocity in place of two moments and the step
-    /// counts. AdamW trains `others` parameters.
+    /// counts. AdamW trains `others` parameters. Before [plain weights](Self::with_plain_weights).
     pub fn with_orthogonal_factors(self, others: u64) -> Self {
         let factors = self.trainable_parameters - others;
         Self {

@@ -107,6 +107,10 @@ impl LayerRecord {
             (&self.candidates_a, &self.scales_a),
             (&self.candidates_b, &self.scales_b),
         ];
+        damaged_unless(
+            self.candidates_a.is_some() == self.candidates_b.is_some(),
+            || "one side of a layer has a pool and the other has none".to_owned(),
+        )?;
         for (pool, scales) in pools {
             if let Some(pool) = pool {
                 is_matrix("a pool", pool)?;

@@ -106,6 +106,10 @@ impl<O> ClipGradNorm<O> {
     /// `squares: [gradients]` has the [sum of squares](crate::gradient_squares) of every one of them, in the order of
     /// the module's walk. `exchange` sends the parameters that have been updated here to the other processes, and returns the
     /// module with those that they have updated. It is called once in each update, also in a refused one.
+    ///
+    /// What follows from the moments of a factor needs them in every process: candidates by the
+    /// [gradient](crate::Candidates::Gradient) and vectors that leave by their [gain](crate::Selection::Gain) do not work
+    /// here, nor do [weights](crate::MethodOptimizer::on_weights) whose factors the optimizer holds.
     pub fn step_among<M, B>(
         &mut self,
         learning_rate: LearningRate,
@@ -157,9 +161,15 @@ impl<O> ClipGradNorm<O> {
         let mut sum = SumOfSquares::<B>::of(&gradients);
         module.visit(&mut sum);
         own.into_iter().for_each(|id| sum.add::<2>(id));
-        let guard = match sum.squares.len() {
-            0 => Guard::open(),
-            _ => self.decide(Tensor::cat(sum.squares, 0).sum(), loss),
+        let squares = match (sum.squares.is_empty(), &loss) {
+            (false, _) => Some(Tensor::cat(sum.squares, 0).sum()),
+            // Without a gradient the loss decides alone.
+            (true, Some(loss)) => Some(loss.zeros_like()),
+            (true, None) => None,
+        };
+        let guard = match squares {
+            Some(squares) => self.decide(squares, loss),
+            None => Guard::open(),
         };
         if guard.is_refused() {
             return module;

@@ -71,7 +71,7 @@ pub(crate) struct RowPlan<B: Backend> {
     pub zeroed_first: Vec<usize>,
     /// Rows whose step count becomes zero before AdamW.
     pub zeroed_counts: Vec<usize>,
-    /// Rows that do not move in this update.
+    /// Rows whose gradient counts as zero in this update: without a first moment they do not move.
     pub frozen: Vec<usize>,
     /// How steps are counted.
     pub counts: StepCounts,

@@ -10,7 +10,7 @@ use crate::step::{AdamWConfig, MuonConfig, PoolPlacement, PoolPrecision};
 use serde::{Deserialize, Serialize};
 use switchlora_ops::Precision;
 
-/// `N`: updates for which the counterpart of a switched vector does not move (Section 3.2).
+/// `N`: updates for which the gradient of a switched vector's counterpart counts as zero (Section 3.2).
 pub const FREEZE: u32 = 5;
 
 /// The whole method.
@@ -26,7 +26,8 @@ pub struct SwitchLoraConfig {
     pub alpha: f64,
     /// When vectors are switched.
     pub schedule: SwitchSchedule,
-    /// `N`, updates for which the counterpart of a switched vector does not move.
+    /// `N`, updates for which the gradient of a switched vector's counterpart counts as zero. It does not move then, unless its
+    /// moments [stay](Self::reset_moments).
     pub freeze: u32,
     /// Which vectors are switched.
     pub selection: Selection,
@@ -39,19 +40,21 @@ pub struct SwitchLoraConfig {
     /// Whether the step count of a switched vector's counterpart becomes zero.
     #[serde(default = "yes")]
     pub reset_counts: bool,
-    /// Whether the second moment and the step count of a switched vector's counterpart stay in any case, so that only
+    /// Whether the second moment and the step count of a switched vector's counterpart stay in any case, so that at most
     /// its first moment is reset. The size of its steps is then known, and they grow as the first moment does.
     #[serde(default)]
     pub keep_second_moments: bool,
     /// Updates over which the learning rate of a switched vector's counterpart rises from zero, counted from the
-    /// switch; 0 for none. It goes by the step count, so it needs [`reset_counts`](Self::reset_counts).
+    /// switch; 0 for none. It goes by the step count, so it needs [`reset_counts`](Self::reset_counts), and is refused with
+    /// [`keep_second_moments`](Self::keep_second_moments).
     #[serde(default)]
     pub warmup: u32,
     /// Where the vectors that a switch brings in come from.
     #[serde(default)]
     pub candidates: Candidates,
     /// Orthogonal steps for the factors, with these settings, in place of AdamW's. A velocity is reset where the
-    /// moments would be; there are no second moments and no step counts.
+    /// moments would be; there are no second moments and no step counts. What goes by them is refused: a warmup, selection by
+    /// gain, candidates by the gradient.
     #[serde(default)]
     pub orthogonal: Option<MuonConfig>,
     /// How the factors start, and the distribution of the spare vectors: with plain LoRA's, those of B are zero too.
@@ -136,11 +139,39 @@ impl SwitchLoraConfig {
             in_range("ratio", ratio, positive, "more than 0 and finite")?;
             in_range("total", total as f64, total > 0, "at least 1 update")?;
         }
+        self.validate_together()?;
         validate_alpha(self.alpha)?;
         if let Some(orthogonal) = &self.orthogonal {
             orthogonal.validate()?;
         }
         self.adamw.validate()
+    }
+
+    /// Refuses settings that would be ignored because of others.
+    fn validate_together(&self) -> Result<(), ConfigError> {
+        let orthogonal = (
+            "orthogonal",
+            "orthogonal steps have a velocity, and no moments",
+        );
+        let kept = ("keep_second_moments", "the step counts stay too");
+        let gain = self.selection == Selection::Gain;
+        let gradient = self.candidates == Candidates::Gradient;
+        let warmup = self.warmup > 0;
+        let steps = self.orthogonal.is_some();
+        let wrong = [
+            (gain && steps, "selection = gain", orthogonal),
+            (gradient && steps, "candidates = gradient", orthogonal),
+            (warmup && steps, "warmup", orthogonal),
+            (warmup && self.keep_second_moments, "warmup", kept),
+        ];
+        match wrong.into_iter().find(|(holds, ..)| *holds) {
+            None => Ok(()),
+            Some((_, setting, (with, reason))) => Err(ConfigError::Together {
+                setting,
+                with,
+                reason,
+            }),
+        }
     }
 
     /// Configuration of a layer of this method; add a bias or an initializer with its own builders.
@@ -174,6 +205,18 @@ mod tests {
         assert!(SwitchLoraConfig::new(Some(8), SwitchSchedule::fixed(10.0)).is_ok());
         let ratio = wrong(None, SwitchSchedule::decaying(40.0, 0.0, 100));
         assert!(ratio.to_string().contains("ratio"), "{ratio}");
+        for change in [
+            (|config| config.selection = Selection::Gain) as fn(&mut SwitchLoraConfig),
+            |config| config.candidates = Candidates::Gradient,
+            |config| config.warmup = 3,
+        ] {
+            let mut config = SwitchLoraConfig::new(Some(8), schedule).unwrap();
+            change(&mut config);
+            assert_eq!(config.validate(), Ok(()));
+            config.orthogonal = Some(MuonConfig::default());
+            let error = config.validate().unwrap_err().to_string();
+            assert!(error.contains("means nothing with orthogonal"), "{error}");
+        }
         for interval in [f64::NAN, f64::INFINITY, -1.0, 0.0] {
             let error = wrong(None, SwitchSchedule::fixed(interval)).to_string();
             assert!(error.contains("interval"), "{error}");

@@ -10,8 +10,8 @@ use crate::step::AdamWConfig;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-/// The rows of each layer, those that gain least first; in their own order where nothing is known yet. Waits for the
-/// device.
+/// The rows of each layer, those that gain least first; in their own order where nothing is known yet. A vector whose moment
+/// is zero has just been reset: it counts as one that gains most. Waits for the device.
 pub(super) fn orders<B: Backend>(update: &Update<'_, B>, adamw: &AdamWConfig) -> Vec<Vec<usize>> {
     let layers = &update.layers.lora;
     let sides = layers.iter().map(|layer| {
@@ -29,7 +29,10 @@ pub(super) fn orders<B: Backend>(update: &Update<'_, B>, adamw: &AdamWConfig) ->
             let count = counts.get(row).or(counts.first()).copied();
             let t = count.unwrap_or_default().max(1) as i32;
             let correction = (1.0 - adamw.beta_2.powi(t)).sqrt() / (1.0 - adamw.beta_1.powi(t));
-            f64::from(share) * correction
+            match share {
+                0.0 => 1.0,
+                share => f64::from(share) * correction,
+            }
         });
         Some(corrected.collect())
     };

@@ -28,7 +28,8 @@ pub enum Candidates {
     Gradient,
     /// The next of a pool without end: each vector is drawn when it enters, as those of a pool are at the start, and one
     /// that leaves is forgotten, since the weight has absorbed it. Nothing is kept, so the state is LoRA's and the step
-    /// counts. Until a pool would have come round once, the training is that with the pool, to the bit.
+    /// counts. Until a pool would have come round once, the training is that with a pool in f32, to the bit, where vectors
+    /// leave in their order or by their gain.
     Fresh,
 }
 

@@ -101,7 +101,7 @@ impl SideState {
         }
     }
 
-    /// Rows that do not move in this update.
+    /// Rows whose gradient counts as zero in this update.
     pub fn frozen_rows(&self) -> impl Iterator<Item = usize> {
         let frozen = self.frozen.iter().enumerate();
         frozen.filter(|(_, left)| **left > 0).map(|(row, _)| row)
@@ -177,6 +177,11 @@ impl LayerState {
         if self.a.spare.is_empty() {
             return Default::default();
         }
+        if sides == Sides::Both && self.a.row == self.b.row {
+            // Where one side had walked alone: neither could go on.
+            let rank = self.a.live.len();
+            self.b.row = ((self.a.row as usize + rank / 2) % rank) as u32;
+        }
         let (a, b) = match choice {
             Choice::Contiguous => {
                 let [a, b] = sides.of(count.min(self.available(sides)));
@@ -206,8 +211,8 @@ impl LayerState {
             Sides::B => return rank as usize - self.a.frozen_rows().count(),
         }
         let ahead = |from: &SideState, to: &SideState| {
-            let gap = i64::from(to.row) - from.frozen_rows().count() as i64 - i64::from(from.row);
-            gap.rem_euclid(rank) as usize
+            let gap = (i64::from(to.row) - i64::from(from.row)).rem_euclid(rank) as usize;
+            gap.saturating_sub(from.frozen_rows().count())
         };
         ahead(&self.a, &self.b).min(ahead(&self.b, &self.a))
     }
@@ -240,6 +245,9 @@ impl LayerState {
         let movable: Vec<usize> = (0..self.a.live.len())
             .filter(|&row| self.a.frozen[row] == 0 && self.b.frozen[row] == 0)
             .collect();
+        // Else A would leave nothing for B, and no pair would be exchanged.
+        let both = count_a > 0 && count_b > 0;
+        let most = movable.len() / if both { 2 } else { 1 };
         let mut free = |side: &SideState, count: usize, taken: &[usize]| {
             let rows = movable.iter().copied().filter(|row| !taken.contains(row));
             let rows: Vec<usize> = rows.collect();
@@ -251,10 +259,9 @@ impl LayerState {
             let positions = index::sample(rng, side.spare.len(), count).into_vec();
             rows.into_iter().zip(positions).collect::<Vec<_>>()
         };
-        let mut a = free(&self.a, count_a, &[]);
+        let mut a = free(&self.a, count_a.min(most), &[]);
         // A row that A has just taken freezes its counterpart, so B may not take that one.
         let taken: Vec<usize> = a.iter().map(|pair| pair.0).collect();
-        let both = count_a > 0 && count_b > 0;
         let b = free(&self.b, if both { a.len() } else { count_b }, &taken);
         if both {
             a.truncate(b.len());
@@ -337,6 +344,44 @@ mod tests {
                 state.a.tick();
                 state.b.tick();
             }
+        }
+
+        #[test]
+        fn both_sides_exchange_where_either_could_take_every_row(rank in 2usize..12, kind in 0..3, update in 0u64..9) {
+            let mut state = LayerState::new(2 * rank, 3 * rank, rank);
+            let order: Vec<usize> = (0..rank).collect();
+            let choice = match kind {
+                0 => Choice::Random { seed: 1, layer: 2, update },
+                1 => Choice::Ordered(&order),
+                _ => Choice::Contiguous,
+            };
+            let (a, b) = state.switch(rank, 0, choice, Sides::Both);
+            prop_assert_eq!([a.rows.len(), b.rows.len()], [rank / 2; 2]);
+        }
+
+        #[test]
+        fn a_walk_that_one_side_has_gone_alone_goes_on_with_both(
+            rank in 2usize..12, alone in prop::collection::vec(0usize..4, 0..20), counts in prop::collection::vec(1usize..4, 20),
+        ) {
+            let mut state = LayerState::new(2 * rank, 3 * rank, rank);
+            let tick = |state: &mut LayerState| {
+                state.a.tick();
+                state.b.tick();
+            };
+            for count in alone {
+                state.switch(count, 2, Choice::Contiguous, Sides::A);
+                tick(&mut state);
+            }
+            let mut exchanged = 0;
+            for count in counts {
+                let before = state.clone();
+                let (a, b) = state.switch(count, 2, Choice::Contiguous, Sides::Both);
+                prop_assert!(a.rows.iter().all(|row| before.a.frozen[*row] == 0 && !b.rows.contains(row)));
+                prop_assert!(b.rows.iter().all(|row| before.b.frozen[*row] == 0));
+                exchanged += a.rows.len();
+                tick(&mut state);
+            }
+            prop_assert!(exchanged > 0);
         }
 
         #[test]

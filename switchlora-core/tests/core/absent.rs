@@ -88,6 +88,19 @@ fn copied(model: &Pair<B>, gradients: &GradientsParams) -> GradientsParams {
     copy
 }
 
+#[test]
+fn a_loss_that_is_no_number_refuses_an_update_without_gradients_too() {
+    let method = MethodConfig::new(Method::Full, 2, SwitchSchedule::Never).unwrap();
+    let optimizer: MethodOptimizer<Pair<B>, B> = method.optimizer();
+    let mut optimizer = ClipGradNorm::new(1.0, optimizer);
+    let mut model = pair();
+    for (loss, skipped) in [(f32::NAN, 1), (1.0, 1), (f32::INFINITY, 2)] {
+        let loss = Tensor::from_data([loss], &Default::default());
+        model = optimizer.step_with_loss(0.01, model, GradientsParams::new(), loss);
+        assert_eq!(optimizer.skipped(), skipped);
+    }
+}
+
 /// SwitchLoRA that switches a vector of A in every update.
 fn switching() -> SwitchLoraConfig {
     let mut method = SwitchLoraConfig::new(Some(4), SwitchSchedule::Never).unwrap();

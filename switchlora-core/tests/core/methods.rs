@@ -59,8 +59,18 @@ fn case() -> impl Strategy<Value = Case> {
                 let layers = &mut method.layers;
                 (layers.freeze, layers.schedule) = (1, SwitchSchedule::fixed(2.0));
                 (layers.selection, layers.candidates, layers.warmup) = variant;
-                layers.orthogonal = (every > 2).then(MuonConfig::default);
-                layers.keep_second_moments = flag;
+                if every > 2 {
+                    layers.orthogonal = Some(MuonConfig::default());
+                    // What goes by moments means nothing then.
+                    layers.warmup = 0;
+                    if layers.selection == Selection::Gain {
+                        layers.selection = Selection::Contiguous;
+                    }
+                    if layers.candidates == Candidates::Gradient {
+                        layers.candidates = Candidates::Fresh;
+                    }
+                }
+                layers.keep_second_moments = flag && layers.warmup == 0;
             }
             method.layer_rate = if flag { 3.0 } else { 1.0 };
             method.layers.adamw.decay_matrices_only = flag;

@@ -107,6 +107,7 @@ fn layers() -> impl Strategy<Value = SwitchLoraConfig> {
                 adamw,
                 seed,
             )| {
+                let candidates = Candidates::ALL[seed as usize % 3];
                 SwitchLoraConfig {
                     rank,
                     alpha,
@@ -121,9 +122,10 @@ fn layers() -> impl Strategy<Value = SwitchLoraConfig> {
                     reset_moments: moments,
                     reset_counts: counts,
                     keep_second_moments: lora,
-                    warmup: u32::from(host) * 3,
-                    orthogonal: host.then(MuonConfig::default),
-                    candidates: Candidates::ALL[seed as usize % 3],
+                    warmup: if host && !lora { 3 } else { 0 },
+                    orthogonal: (!host && candidates != Candidates::Gradient)
+                        .then(MuonConfig::default),
+                    candidates,
                     factors: if lora {
                         FactorInit::Lora
                     } else {
