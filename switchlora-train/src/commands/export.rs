@@ -1,13 +1,13 @@
 //! `export`: writes a model, adapters merged, as a Hugging Face folder that `transformers` loads.
 
 use crate::commands::exit::Usage;
-use crate::data::Tokenizer;
+use crate::data::{DataError, Tokenizer};
 use crate::experiment::flags;
 use crate::huggingface::{Card, Export, FileType, check_place, write};
 use crate::learner::evaluations;
 use crate::model_source::ModelSource;
 use crate::say::answer;
-use crate::training::after_last;
+use crate::training::around_texts;
 use anyhow::{Result, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ pub fn run(args: ExportArgs) -> Result<ExitCode> {
         dtype: args.dtype,
         tokenizer: &tokenizer,
         ends: &source.text_ends(&tokenizer),
-        card: card(&source, &tokenizer, &name.to_string_lossy(), args.dtype),
+        card: card(&source, &tokenizer, &name.to_string_lossy(), args.dtype)?,
     };
     let bytes = write(&args.out, &export, args.force)?;
     answer(format_args!(
@@ -76,7 +76,12 @@ pub fn run(args: ExportArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn card(source: &ModelSource, tokenizer: &Tokenizer, name: &str, dtype: FileType) -> String {
+fn card(
+    source: &ModelSource,
+    tokenizer: &Tokenizer,
+    name: &str,
+    dtype: FileType,
+) -> Result<String, DataError> {
     let state = match source {
         ModelSource::Checkpoint(checkpoint) => Some(&checkpoint.state),
         ModelSource::Pretrained(_) => None,
@@ -87,15 +92,9 @@ fn card(source: &ModelSource, tokenizer: &Tokenizer, name: &str, dtype: FileType
         .and(run)
         .map(|run| evaluations(&run.join("metrics.jsonl")));
     let done = state.map_or(0, |state| state.step);
-    let record = tokenizer.record();
-    let around = source.config().classifier.as_ref().map(|classifier| {
-        let end = record.end.clone();
-        [
-            record.begin.clone(),
-            end.clone(),
-            after_last(&end, classifier.pad),
-        ]
-    });
+    let classifier = source.config().classifier.as_ref();
+    let around = classifier.map(|classifier| around_texts(tokenizer, classifier.pad));
+    let around = around.transpose()?;
     let card = Card {
         around,
         name: name.to_owned(),
@@ -111,5 +110,5 @@ fn card(source: &ModelSource, tokenizer: &Tokenizer, name: &str, dtype: FileType
         prompt_as_is: tokenizer.record().beside.files().next().is_some()
             || matches!(source, ModelSource::Pretrained(_)),
     };
-    card.render()
+    Ok(card.render())
 }

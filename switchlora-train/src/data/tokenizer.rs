@@ -46,6 +46,8 @@ pub struct Tokenizer {
     /// The ids that `transformers` puts around a text.
     frame: Frame,
     begin_of_text: Option<u32>,
+    /// The token for padding that the files beside it, or its class, name.
+    pad: Option<u32>,
     end: End,
     cuts: OnceLock<Cuts>,
     pub(super) words: Words,
@@ -110,18 +112,10 @@ impl Tokenizer {
     /// The id that fills rows of a batch, below `vocabulary`: the token for padding that the folder of the tokenizer names, or
     /// that has a usual name; else the end-of-text token.
     pub fn padding(&self, vocabulary: usize) -> u32 {
-        let named = self.record.beside.keys(TOKENIZER_CONFIG);
-        let named = named.get("pad_token").and_then(|token| match token {
-            serde_json::Value::String(name) => Some(name.clone()),
-            other => Some(other.get("content")?.as_str()?.to_owned()),
-        });
-        let usual = ["<pad>", "[PAD]", "<|pad|>", "<|padding|>"].map(ToOwned::to_owned);
-        let ids = named
-            .into_iter()
-            .chain(usual)
-            .filter_map(|name| self.inner.token_to_id(&name));
-        ids.into_iter()
-            .find(|&id| (id as usize) < vocabulary)
+        let usual = ["<pad>", "[PAD]", "<|pad|>", "<|padding|>"];
+        let usual = usual.iter().filter_map(|name| self.inner.token_to_id(name));
+        let mut ids = self.pad.into_iter().chain(usual);
+        ids.find(|&id| (id as usize) < vocabulary)
             .unwrap_or_else(|| self.end_of_text())
     }
 

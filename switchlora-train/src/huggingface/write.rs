@@ -48,6 +48,9 @@ pub struct Export<'a> {
 pub fn write(out: &Path, export: &Export, replace: bool) -> Result<u64, ExportError> {
     let out = std::path::absolute(out).map_err(|reason| refused(out, reason))?;
     check_place(&out, replace)?;
+    if let Some(folder) = out.parent() {
+        fs::create_dir_all(folder).map_err(|reason| refused(folder, reason))?;
+    }
     let beside = |suffix| hidden(&out, suffix).map_err(|reason| refused(&out, reason));
     let (writing, replaced) = (beside("writing")?, beside("replaced")?);
     let lock = Lock::attempt(&beside("lock")?).map_err(|reason| refused(&out, reason))?;
@@ -166,6 +169,9 @@ fn config_json(export: &Export) -> Value {
     config["torch_dtype"] = json!(export.dtype.name());
     config["use_cache"] = json!(true);
     let record = export.tokenizer.record();
+    if let Some(class) = record.beside.class_of_config() {
+        config["tokenizer_class"] = json!(class);
+    }
     if record.of_model {
         let carried = record.beside.keys(CONFIG);
         for key in ["bos_token_id", "eos_token_id", "pad_token_id"] {

@@ -99,6 +99,9 @@ impl ChatTemplate {
             template.render(context! {
                 messages,
                 add_generation_prompt => asks,
+                // What transformers passes where nothing is given: templates ask whether they are none.
+                tools => (),
+                documents => (),
                 bos_token => self.begin.as_str(),
                 eos_token => self.end.as_str(),
             })
@@ -153,6 +156,12 @@ mod tests {
             error.starts_with("the chat template") && !error.contains('\n'),
             "{error}"
         );
+        let tools =
+            "{% if tools is not none %}{{ tools[0].name }}{% endif %}{{ messages | length }}";
+        let rendered = template(tools)
+            .unwrap()
+            .render(&messages(&[("user", "a")]), true);
+        assert_eq!(rendered.unwrap(), "1");
         let last = template("{{ messages[-1].content }}{{ add_generation_prompt }}").unwrap();
         let apart = last.apart(&messages(&[("user", "a"), ("assistant", "b")]));
         assert!(matches!(apart, Err(ChatError::Apart)));

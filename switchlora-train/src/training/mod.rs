@@ -45,7 +45,7 @@ pub use observer::{Observer, Phase};
 pub(crate) use pass::{Pass, loss};
 pub use report::{Report, scalar};
 pub use setup::{Setup, SetupError};
-pub use task::{Baselines, Encoded, Task, WrongTask, after_last, largest};
+pub use task::{Baselines, Encoded, Task, WrongTask, around_texts, largest};
 pub use text::{Text, packed};
 pub use too_large::TooLarge;
 pub use update::{Optim, Training, Update, UpdateError};

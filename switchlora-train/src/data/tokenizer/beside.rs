@@ -1,6 +1,7 @@
 //! The small files beside a `tokenizer.json`, which say how `transformers` uses it and the model.
 
 use super::super::DataError;
+use super::class::of_config;
 use crate::lenient_json::{object, read_at_most};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -111,6 +112,19 @@ impl Beside {
         [GENERATION, CONFIG]
             .into_iter()
             .find_map(|name| Some((ids(self.keys(name).get(key)?)?, name)))
+    }
+
+    /// The class of the tokenizer in `transformers`, where there are files that do not name it themselves: that which
+    /// `config.json` decides, so that another `config.json` beside them has to name it.
+    pub fn class_of_config(&self) -> Option<String> {
+        let settings = self.keys(TOKENIZER_CONFIG);
+        if self.0.is_empty() || settings.contains_key("tokenizer_class") {
+            return None;
+        }
+        Some(match of_config(&self.keys(CONFIG)) {
+            "" => "PreTrainedTokenizerFast".to_owned(),
+            name => name.to_owned(),
+        })
     }
 
     /// The vocabulary size of the model in the folder.

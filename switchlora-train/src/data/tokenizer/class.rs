@@ -93,7 +93,12 @@ impl Class {
 
 /// The class that `AutoTokenizer` chooses: the one that the files name, else that of the model's type.
 pub(super) fn class(settings: &Map<String, Value>, config: &Map<String, Value>) -> Class {
-    let named = |keys: &Map<String, Value>| keys.get("tokenizer_class")?.as_str().map(Class::named);
+    let named = settings.get("tokenizer_class").and_then(Value::as_str);
+    Class::named(named.unwrap_or_else(|| of_config(config)))
+}
+
+/// The name of the class that `config.json` decides; empty for one without rules of its own.
+pub(super) fn of_config(config: &Map<String, Value>) -> &str {
     let by_type = || match config.get("model_type").and_then(Value::as_str) {
         Some("llama" | "mistral" | "mixtral" | "phi3") => "LlamaTokenizer",
         Some("code_llama") => "CodeLlamaTokenizer",
@@ -105,6 +110,6 @@ pub(super) fn class(settings: &Map<String, Value>, config: &Map<String, Value>) 
         Some("t5" | "mt5") => "T5Tokenizer",
         _ => "",
     };
-    let class = named(settings).or_else(|| named(config));
-    class.unwrap_or_else(|| Class::named(by_type()))
+    let named = config.get("tokenizer_class").and_then(Value::as_str);
+    named.unwrap_or_else(by_type)
 }

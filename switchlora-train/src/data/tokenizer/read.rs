@@ -123,6 +123,7 @@ impl Tokenizer {
             bos,
             eos,
             class_eos,
+            pad,
             changes,
         } = applied;
         let frame = match frame {
@@ -170,6 +171,7 @@ impl Tokenizer {
             }),
             frame,
             begin_of_text: bos,
+            pad,
             end: said,
             cuts: OnceLock::new(),
             words: Words::default(),

@@ -35,6 +35,8 @@ pub(super) struct Applied {
     pub eos: Option<u32>,
     /// The end-of-text token of the class, if no file names one.
     pub class_eos: Option<u32>,
+    /// The token for padding.
+    pub pad: Option<u32>,
     /// Every change of how texts are encoded.
     pub changes: Vec<String>,
 }
@@ -76,6 +78,7 @@ pub(super) fn apply(beside: &Beside, tokenizer: &mut Tokenizer) -> Applied {
     };
     let id = |key: &str| tokenizer.token_to_id(&named(key)?);
     applied.bos = id("bos_token");
+    applied.pad = id("pad_token");
     match settings.contains_key("eos_token") {
         true => applied.eos = id("eos_token"),
         false => applied.class_eos = id("eos_token"),

@@ -222,3 +222,62 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_token_for_padding_is_the_one_that_transformers_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, json: Value| {
+        fs::write(folder.path().join(name), json.to_string()).unwrap();
+    };
+    fs::write(folder.path().join(TOKENIZER), EMBEDDED).unwrap();
+    let padding = || {
+        let tokenizer = Tokenizer::from_file(folder.path()).unwrap();
+        let pad = tokenizer.padding(tokenizer.vocab_size());
+        (pad, tokenizer.token(pad).unwrap())
+    };
+    put(TOKENIZER_CONFIG, json!({"eos_token": "<|endoftext|>"}));
+    assert_eq!(padding().0, 0, "the end of a text");
+    // Older folders: this file wins.
+    put(
+        "special_tokens_map.json",
+        json!({"pad_token": {"content": "a"}}),
+    );
+    assert_eq!(padding().1, "a");
+    put(
+        TOKENIZER_CONFIG,
+        json!({"eos_token": "<|endoftext|>", "pad_token": "b"}),
+    );
+    assert_eq!(padding().1, "a");
+    put(
+        TOKENIZER_CONFIG,
+        json!({"eos_token": "<|endoftext|>", "pad_token": "b", "added_tokens_decoder": {}}),
+    );
+    assert_eq!(padding().1, "b");
+}
+
+#[test]
+fn where_only_config_json_says_the_class_it_is_named_for_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, json: Value| {
+        fs::write(folder.path().join(name), json.to_string()).unwrap();
+    };
+    fs::write(folder.path().join(TOKENIZER), EMBEDDED).unwrap();
+    let class = || Beside::of_folder(folder.path()).unwrap().class_of_config();
+    assert_eq!(class(), None, "nothing is carried");
+    put(CONFIG, json!({"model_type": "gpt2"}));
+    assert_eq!(class().as_deref(), Some("GPT2Tokenizer"));
+    put(TOKENIZER_CONFIG, json!({"model_max_length": 1024}));
+    assert_eq!(class().as_deref(), Some("GPT2Tokenizer"));
+    put(
+        CONFIG,
+        json!({"model_type": "gpt2", "tokenizer_class": "LlamaTokenizer"}),
+    );
+    assert_eq!(class().as_deref(), Some("LlamaTokenizer"));
+    put(CONFIG, json!({"model_type": "strange"}));
+    assert_eq!(class().as_deref(), Some("PreTrainedTokenizerFast"));
+    put(
+        TOKENIZER_CONFIG,
+        json!({"tokenizer_class": "LlamaTokenizer"}),
+    );
+    assert_eq!(class(), None, "the file says it itself");
+}

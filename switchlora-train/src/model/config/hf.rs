@@ -90,6 +90,11 @@ impl LlamaConfig {
             .filter(|problem| !problems.mention(problem.key));
         let other: Vec<_> = other.collect();
         problems.0.extend(other);
+        let pad = config.classifier.as_ref().map_or(0, |one| one.pad as usize);
+        if pad >= config.vocab_size && !problems.mention("vocab_size") {
+            let expected = format_args!("an id below vocab_size, {}", config.vocab_size);
+            problems.add("pad_token_id", pad, expected);
+        }
         if !(problems.mention("hidden_size") || problems.mention("num_attention_heads")) {
             let (found, expected) = (
                 map.get("head_dim").unwrap_or(&Value::Null),

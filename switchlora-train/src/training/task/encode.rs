@@ -14,6 +14,14 @@ pub struct Encoded {
     pub cut: usize,
 }
 
+impl Encoded {
+    /// Identifies examples to train on and to evaluate on, as a checkpoint records them.
+    pub fn fingerprint([train, held_out]: &[Self; 2]) -> String {
+        let of = |encoded: &Self| encoded.examples.fingerprint();
+        format!("{} {}", of(train), of(held_out))
+    }
+}
+
 impl Task {
     /// The examples to train on and those to evaluate on, as tokens, at most `length` of them.
     ///
@@ -21,26 +29,40 @@ impl Task {
     ///
     /// The tokenizer refuses a text, or has no chat template for a conversation.
     pub fn encode(&self, tokenizer: &Tokenizer, pad: u32, length: usize) -> Result<[Encoded; 2]> {
-        let frame = Frame::of(tokenizer, pad, length);
+        let frame = Frame::of(tokenizer, pad, length)?;
         let [train, held_out] = &self.texts;
         Ok([frame.encode(train)?, frame.encode(held_out)?])
     }
 }
 
-/// What ends the last text, where `end` ends a document: nothing if that would be taken for padding.
-pub fn after_last(end: &[u32], pad: u32) -> Vec<u32> {
-    match end.contains(&pad) {
-        true => Vec::new(),
-        false => end.to_vec(),
-    }
+/// The ids before the first text, between two, and after the last: those around documents in pre-training. If what ends a
+/// document also pads, a line end is between two texts and nothing after the last: `transformers` reads the class at the last
+/// token that is no padding, and older versions (4.45) at the one before the first token for padding.
+///
+/// # Errors
+///
+/// The tokenizer refuses a line end.
+pub fn around_texts(tokenizer: &Tokenizer, pad: u32) -> Result<[Vec<u32>; 3], DataError> {
+    let record = tokenizer.record();
+    let (begin, end) = (record.begin.clone(), record.end.clone());
+    Ok(match end.contains(&pad) {
+        true => {
+            let mut between = tokenizer.encode("\n")?;
+            between.retain(|id| *id != pad);
+            [begin, between, Vec::new()]
+        }
+        false => [begin, end.clone(), end],
+    })
 }
 
 /// How texts become tokens: what is around them, and how many there may be.
 struct Frame<'a> {
     tokenizer: &'a Tokenizer,
+    /// What begins and what ends a document.
     begin: &'a [u32],
     end: &'a [u32],
-    /// See [`after_last`].
+    /// See [`around_texts`].
+    between: Vec<u32>,
     last: Vec<u32>,
     pad: u32,
     length: usize,
@@ -48,16 +70,18 @@ struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     /// Texts are framed as documents are in pre-training.
-    fn of(tokenizer: &'a Tokenizer, pad: u32, length: usize) -> Self {
+    fn of(tokenizer: &'a Tokenizer, pad: u32, length: usize) -> Result<Self, DataError> {
         let record = tokenizer.record();
-        Self {
+        let [_, between, last] = around_texts(tokenizer, pad)?;
+        Ok(Self {
             tokenizer,
             begin: &record.begin,
             end: &record.end,
-            last: after_last(&record.end, pad),
+            between,
+            last,
             pad,
             length,
-        }
+        })
     }
 
     fn encode(&self, texts: &Texts) -> Result<Encoded> {
@@ -77,12 +101,12 @@ impl<'a> Frame<'a> {
         Ok(Encoded { examples, cut })
     }
 
-    /// `begin first end second last`; of texts that are too long, the longer one is cut.
+    /// `begin first between second last`; of texts that are too long, the longer one is cut.
     fn example(&self, example: &Example, cut: &mut usize) -> Result<Row, DataError> {
         let mut first = self.tokenizer.encode(&example.first)?;
         let second = example.second.as_deref();
         let mut second = second.map(|text| self.tokenizer.encode(text)).transpose()?;
-        let between = second.as_ref().map_or(0, |_| self.end.len());
+        let between = second.as_ref().map_or(0, |_| self.between.len());
         let around = self.begin.len() + between + self.last.len();
         let most = self.length.saturating_sub(around).max(1);
         let count = first.len() + second.as_ref().map_or(0, Vec::len);
@@ -104,7 +128,7 @@ impl<'a> Frame<'a> {
         }
         let mut ids = [self.begin, &first].concat();
         if let Some(second) = second {
-            ids.extend(self.end);
+            ids.extend(&self.between);
             ids.extend(second);
         }
         ids.extend(&self.last);
@@ -150,11 +174,21 @@ impl<'a> Frame<'a> {
         let (begin, prompt, mut answer) = match (dialogue, template) {
             (Dialogue::Pair { prompt, answer }, _) => {
                 let answer = [&encode(answer)?, self.end].concat();
-                (self.begin, encode(prompt)?, answer)
+                // As a prompt begins when the model writes: where no token begins a document, the end of the one before does.
+                let begin = match self.begin.is_empty() {
+                    true => self.end,
+                    false => self.begin,
+                };
+                (begin, encode(prompt)?, answer)
             }
             (Dialogue::Chat(messages), Some(template)) => {
                 let (prompt, answer) = template.apart(messages)?;
-                (&[][..], encode(&prompt)?, encode(&answer)?)
+                // The whole is one text, as for transformers: alone, an answer may begin with other tokens.
+                let alone = encode(&prompt)?;
+                let mut prompt = encode(&(prompt + &answer))?;
+                let common = alone.iter().zip(&prompt).take_while(|(a, b)| a == b);
+                let answer = prompt.split_off(common.count());
+                (&[][..], prompt, answer)
             }
             (Dialogue::Chat(_), None) => return Err(ChatError::NoTemplate.into()),
         };
@@ -195,7 +229,7 @@ mod tests {
     }
 
     fn frame(tokenizer: &Tokenizer, pad: u32, length: usize) -> Frame<'_> {
-        Frame::of(tokenizer, pad, length)
+        Frame::of(tokenizer, pad, length).unwrap()
     }
 
     proptest! {
@@ -218,10 +252,11 @@ mod tests {
             let row = frame.example(&example, &mut cut).unwrap();
             prop_assert_eq!(row.target, Target::Class(1));
             let tokens = |count| tokenizer.encode(&words(count)).unwrap();
+            let between = if padded { vec![end] } else { tokenizer.encode("\n").unwrap() };
             let all = [Some(tokens(first)), second.map(tokens)].into_iter().flatten().collect::<Vec<_>>();
             let last: &[u32] = if padded { &[end] } else { &[] };
-            let whole = [all.join(&end), last.to_vec()].concat();
-            let around = all.len() - 1 + last.len();
+            let whole = [all.join(&between[..]), last.to_vec()].concat();
+            let around = between.len() * (all.len() - 1) + last.len();
             match whole.len() <= length.max(around + 1) {
                 true => {
                     let whole = if whole.is_empty() { vec![end] } else { whole };
@@ -231,10 +266,12 @@ mod tests {
                     prop_assert_eq!((row.ids.len(), cut), (length.max(around + 1), 1));
                     // Neither text is longer than its share unless the other one is shorter.
                     if let [first, second] = &all[..] {
-                        let place = row.ids.iter().position(|&id| id == end).unwrap();
-                        let kept = [place, row.ids.len() - place - 1 - last.len()];
+                        let place = row.ids.windows(between.len()).position(|ids| ids == between);
+                        let place = place.unwrap();
+                        let then = place + between.len();
+                        let kept = [place, row.ids.len() - then - last.len()];
                         prop_assert_eq!(&row.ids[..kept[0]], &first[..kept[0]]);
-                        prop_assert_eq!(&row.ids[place + 1..place + 1 + kept[1]], &second[..kept[1]]);
+                        prop_assert_eq!(&row.ids[then..then + kept[1]], &second[..kept[1]]);
                         let most = kept[0] + kept[1];
                         for (kept, all) in kept.into_iter().zip([first, second]) {
                             prop_assert!(kept == all.len() || kept >= most / 2);
@@ -263,8 +300,10 @@ mod tests {
                 prop_assert_eq!(kept.len(), learnt.len());
             }
             let before = tokenizer.encode(&texts[0]).unwrap();
-            prop_assert!(before.ends_with(&row.ids[..start]) || (before.is_empty() && row.ids[..start] == [end]));
-            prop_assert_eq!(cut == 0, kept.len() == learnt.len() && start >= before.len());
+            // As a prompt begins when the model writes.
+            prop_assert_eq!(row.ids[0], end);
+            prop_assert!(before.ends_with(&row.ids[1..start]));
+            prop_assert_eq!(cut == 0, kept.len() == learnt.len() && start > before.len());
         }
     }
 }

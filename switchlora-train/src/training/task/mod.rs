@@ -4,7 +4,7 @@ mod baselines;
 mod encode;
 
 pub use baselines::Baselines;
-pub use encode::{Encoded, after_last};
+pub use encode::{Encoded, around_texts};
 
 use crate::experiment::{TaskName, TaskSettings};
 use crate::metrics::{Metric, Scores};
