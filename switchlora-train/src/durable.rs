@@ -4,7 +4,7 @@
 //! with one warning: `is_missing` says which errors mean that. Any other error is one.
 
 use crate::say::warn;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -66,19 +66,29 @@ fn without_flush(flushed: io::Result<()>) -> io::Result<()> {
 }
 
 /// Writes a temporary file, flushes it, renames it to `path`, and flushes the folder. A reader of `path` gets the old
-/// or the new content, never a part.
+/// or the new content, never a part. So it does while several processes write it: the last one that renames wins.
 ///
 /// # Errors
 ///
 /// The system's error; the old content is still there.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    let beside = hidden(path, "writing")?;
+    // Each process has a file of its own.
+    let beside = hidden(path, &format!("{}.{TEMPORARY}", std::process::id()))?;
     let attempt = || -> io::Result<()> {
         write_flushed(&beside, content)?;
         fs::rename(&beside, path)
     };
     attempt().inspect_err(|_| _ = fs::remove_file(&beside))?;
     sync_folder_of(path)
+}
+
+/// Ends the name of a temporary file.
+const TEMPORARY: &str = "writing";
+
+/// Whether `entry` is the name of a temporary file of [`write()`] for the file `name`: a process was killed while it wrote.
+pub(crate) fn is_temporary(entry: &OsStr, name: &str) -> bool {
+    let entry = entry.to_string_lossy();
+    entry.starts_with(&format!(".{name}.")) && entry.ends_with(&format!(".{TEMPORARY}"))
 }
 
 /// Writes a file and flushes it to the disk.
@@ -261,7 +271,10 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"new");
 
         // A folder blocks the name of the temporary file.
-        fs::create_dir(folder.path().join(".config.toml.writing")).unwrap();
+        let beside = format!(".config.toml.{}.writing", std::process::id());
+        assert!(is_temporary(beside.as_ref(), "config.toml"));
+        assert!(!is_temporary(beside.as_ref(), "state.json"));
+        fs::create_dir(folder.path().join(beside)).unwrap();
         assert!(write(&path, b"newer").is_err());
         assert_eq!(fs::read(&path).unwrap(), b"new");
     }

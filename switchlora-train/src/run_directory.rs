@@ -4,6 +4,7 @@
 //! The process id in the file only serves the error message of a second process.
 
 use crate::advice::advice;
+use crate::durable;
 use crate::lock::{Attempt, Lock};
 use crate::say::warn;
 use std::fs;
@@ -122,7 +123,7 @@ impl RunDirectory {
             .filter_map(Result::ok)
             .map(|entry| entry.file_name());
         // A process killed right after its start leaves these files.
-        let ours = |name: &std::ffi::OsString| name == LOCK || name == ".config.toml.writing";
+        let ours = |name: &std::ffi::OsString| name == LOCK || durable::is_temporary(name, CONFIG);
         if !names.any(|name| !ours(&name)) {
             return check_writable(path).map_err(|reason| system(path, reason));
         }

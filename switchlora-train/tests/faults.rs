@@ -137,7 +137,7 @@ fn every_method_resumes_bit_for_bit_on_each_cpu_backend() {
     let place = Place::new();
     fs::write(
         place.path("random.toml"),
-        "[switch]\nselection = \"random\"\n",
+        "[switch]\nselection = \"random\"\nwarmup = 6\n",
     )
     .unwrap();
     fs::write(
@@ -158,7 +158,7 @@ fn every_method_resumes_bit_for_bit_on_each_cpu_backend() {
         "keep_second_moments = true\ncandidates = \"gradient\"\nselection = \"gain\"\nfixed = true";
     fs::write(
         place.path("variants.toml"),
-        format!("[switch]\nwarmup = 6\n{variants}\n"),
+        format!("[switch]\n{variants}\n"),
     )
     .unwrap();
     let runs = [
@@ -627,4 +627,28 @@ fn a_file_of_tokens_that_vanishes_or_is_cut_under_a_run_ends_it_after_a_checkpoi
         };
         assert_eq!(tokens(harm), tokens(&whole));
     }
+}
+
+#[test]
+fn a_folder_that_is_moved_under_its_run_ends_it_and_the_state_is_saved() {
+    let place = Place::new();
+    let mut child = place.program(&train_arguments(
+        "--out run --steps 100000 --checkpoint-every 50",
+    ));
+    let child = child.stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = child.spawn().unwrap();
+    let journal = place.path("run/metrics.jsonl");
+    wait_until(|| fs::metadata(&journal).is_ok_and(|journal| journal.len() > 0));
+    fs::rename(place.path("run"), place.path("moved")).unwrap();
+    let output = child.wait_with_output().unwrap();
+    failed(
+        &output,
+        &[
+            "run was moved or removed",
+            "Everything up to update",
+            "--out run --resume",
+        ],
+    );
+    assert_eq!(program::sorted(&place.path("run/checkpoints")).len(), 1);
+    assert!(place.path("moved/config.toml").exists());
 }

@@ -285,7 +285,8 @@ fn a_folder_of_other_settings_is_refused_and_seeds_come_to_those_that_are_there(
             "{flags}: {said}"
         );
     }
-    let output = run("--seeds 2 --resume");
+    // Where it is computed, and in which order, makes no other setting.
+    let output = run("--seeds 2 --resume --recompute layers");
     assert!(output.status.success(), "{}", stderr(&output));
     let seeds = results(&place, "cola");
     let seeds: Vec<_> = seeds["seeds"]
@@ -295,6 +296,13 @@ fn a_folder_of_other_settings_is_refused_and_seeds_come_to_those_that_are_there(
         .map(|seed| seed["seed"].as_u64())
         .collect();
     assert_eq!(seeds, [Some(1), Some(2)]);
+    // What is finished does not need the model that it began with.
+    let model = place.path("model.json");
+    let sizes = fs::read(&model).unwrap();
+    fs::remove_file(&model).unwrap();
+    let output = run("--seeds 1,2 --resume");
+    assert!(output.status.success(), "{}", stderr(&output));
+    fs::write(model, sizes).unwrap();
     // A folder whose runs were deleted is begun again.
     fs::remove_dir_all(place.path("cola/seed-1")).unwrap();
     fs::remove_dir_all(place.path("cola/seed-2")).unwrap();
@@ -335,7 +343,15 @@ fn seeds_that_were_trained_on_different_texts_have_no_mean() {
                 .replace("made\t2", "made\t0"),
         )
         .unwrap();
-        let output = run("1,2");
+        // What is finished is not shown as the result of other texts.
+        let finished = run("1");
+        assert_eq!(finished.status.code(), Some(2), "{}", stdout(&finished));
+        let said = stderr(&finished);
+        assert!(
+            said.contains("the texts are not those that cola/seed-1"),
+            "{said}"
+        );
+        let output = run("2");
         assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
         let said = stderr(&output);
         let seeds = "seeds 1 and 2 in cola were trained on different texts";

@@ -362,3 +362,41 @@ fn a_run_goes_on_with_its_command_although_that_names_what_its_method_has_no_use
     let resumed = place.run(&train_arguments(&format!("{command} --steps 14 --resume")));
     assert!(resumed.status.success(), "{}", stderr(&resumed));
 }
+
+#[test]
+fn a_run_that_was_ended_before_its_summary_gets_it_and_one_that_goes_on_has_none() {
+    let place = Place::new();
+    let begun = place.train("--out run");
+    assert!(begun.status.success(), "{}", stderr(&begun));
+    let summary = place.path("run/summary.json");
+    let whole: Value = serde_json::from_slice(&std::fs::read(&summary).unwrap()).unwrap();
+    let resume = |flags: &str| place.run(&format!("train --out run --resume {flags}"));
+    let done = resume("");
+    assert_eq!(done.status.code(), Some(2));
+    assert!(stderr(&done).contains("has done all"), "{}", stderr(&done));
+    let journal = place.journal("run");
+    std::fs::remove_file(&summary).unwrap();
+    let ended = resume("");
+    assert!(ended.status.success(), "{}", stderr(&ended));
+    let again: Value = serde_json::from_slice(&std::fs::read(&summary).unwrap()).unwrap();
+    for key in ["status", "steps", "validation_loss", "best"] {
+        assert_eq!(whole[key], again[key], "{key}");
+    }
+    assert_eq!(journal, place.journal("run"));
+}
+
+#[test]
+fn a_run_without_a_checkpoint_does_not_go_on_as_another_one() {
+    let place = Place::new();
+    let begun = place.train("--out run");
+    assert!(begun.status.success(), "{}", stderr(&begun));
+    std::fs::remove_dir_all(place.path("run/checkpoints")).unwrap();
+    std::fs::remove_file(place.path("run/metrics.jsonl")).unwrap();
+    std::fs::remove_file(place.path("run/summary.json")).unwrap();
+    let other = place.run("train --out run --resume --method full");
+    assert_eq!(other.status.code(), Some(2));
+    let said = stderr(&other);
+    assert!(said.contains("--resume cannot change method"), "{said}");
+    let same = place.run("train --out run --resume --keep 3");
+    assert!(same.status.success(), "{}", stderr(&same));
+}

@@ -369,4 +369,6 @@ fn the_plan_of_the_papers_models_has_the_papers_numbers() {
     );
     one_line(&place, 2, "plan --model 1b --rank 0", &["rank"]);
     one_line(&place, 2, "plan --methods sgd", &["sgd", "switchlora"]);
+    let huge = "plan --batch-size 4294967295 --sequence-length 4294967295";
+    one_line(&place, 2, huge, &["sequence_length"]);
 }

@@ -38,7 +38,8 @@ pub fn exists(run: &Path, step: u64) -> bool {
 ///
 /// # Errors
 ///
-/// [`CheckpointError::NoneValid`] if there are checkpoints and all are damaged.
+/// [`CheckpointError::NoneValid`] if there are checkpoints and all are damaged; [`CheckpointError::Read`] if the system
+/// refuses to open a file of the newest, which says nothing about what it holds.
 pub fn newest_valid(run: &Path) -> Result<Option<Found>, CheckpointError> {
     let mut rejected = Vec::new();
     for (_, path) in list(run)?.into_iter().rev() {
@@ -48,6 +49,11 @@ pub fn newest_valid(run: &Path) -> Result<Option<Found>, CheckpointError> {
                     checkpoint,
                     rejected,
                 }));
+            }
+            // What it holds is not known, and an older one would take its place.
+            Err(Fault::Unreadable { file, reason }) if is_refused(&reason) => {
+                let path = path.join(file);
+                return Err(CheckpointError::Read { path, reason });
             }
             Err(fault) => rejected.push(Rejected { path, fault }),
         }
@@ -59,6 +65,22 @@ pub fn newest_valid(run: &Path) -> Result<Option<Found>, CheckpointError> {
             tried: rejected,
         }),
     }
+}
+
+/// Whether an error is one of the process or the connection, and not of the file: another attempt may succeed.
+fn is_refused(reason: &io::Error) -> bool {
+    #[cfg(unix)]
+    let exhausted = [libc::EMFILE, libc::ENFILE, libc::ENOMEM];
+    #[cfg(not(unix))]
+    let exhausted: [i32; 0] = [];
+    matches!(
+        reason.kind(),
+        io::ErrorKind::PermissionDenied
+            | io::ErrorKind::StaleNetworkFileHandle
+            | io::ErrorKind::TimedOut
+    ) || reason
+        .raw_os_error()
+        .is_some_and(|number| exhausted.contains(&number))
 }
 
 /// Opens the checkpoint at `path`, or the newest valid one if `path` is a run directory.

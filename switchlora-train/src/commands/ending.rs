@@ -14,12 +14,24 @@ use crate::training::Setup;
 use anyhow::{Result, anyhow};
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long the last lines of a run that was asked to stop may take to be printed.
 const LAST_LINES: Duration = Duration::from_secs(2);
+
+/// Name of the summary.
+pub(super) const SUMMARY: &str = "summary.json";
+
+/// The number of updates after which the run in `folder` has come to its end; `None` if its summary does not say so.
+pub(super) fn concluded(folder: &Path) -> Option<u64> {
+    let summary = std::fs::read(folder.join(SUMMARY)).ok()?;
+    let summary: Value = serde_json::from_slice(&summary).ok()?;
+    let status = summary["status"].as_str();
+    let steps = summary["steps"].as_u64();
+    steps.filter(|_| matches!(status, Some("finished" | "diverged")))
+}
 
 /// All updates are done, and the model is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +60,7 @@ pub(super) fn finish(
     let seconds = started.elapsed().as_secs_f64();
     let conclude = |progress: &Progress, status: &str| {
         let summary = summary(session, progress, status, seconds);
-        write_file(&session.out.join("summary.json"), &format!("{summary:#}\n"))
+        write_file(&session.out.join(SUMMARY), &format!("{summary:#}\n"))
     };
     let progress = match ended {
         Outcome::Failed(error, progress) => {
@@ -142,12 +154,7 @@ fn diverged(session: &Session, progress: &Progress) -> Option<Diverged> {
     })
 }
 
-fn summary(
-    session: &Session,
-    progress: &Progress,
-    status: &str,
-    seconds: f64,
-) -> serde_json::Value {
+fn summary(session: &Session, progress: &Progress, status: &str, seconds: f64) -> Value {
     let experiment = &session.setup.experiment;
     let cost = session.setup.cost(session.processes.size());
     let from = session.from.as_ref().map_or(0, |from| from.state.step);

@@ -113,6 +113,9 @@ pub fn run(args: EvalArgs) -> Result<ExitCode> {
     let eval = Eval { source, text };
     let loss = run_on(backend.backend, args.device, eval)??;
     answer(format_args!("loss {loss:.6}  perplexity {:.4}", loss.exp()))?;
+    if loss.is_nan() {
+        bail!("the loss is not a number: the weights of this model are of no use");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -83,12 +83,18 @@ pub fn run(args: PlanArgs) -> Result<ExitCode> {
     };
     let plan = match args.batch_size.zip(args.sequence_length) {
         None => plan,
-        Some((size, length)) => plan.with_batch(Batch {
-            size: size as usize,
-            sequence_length: length as usize,
-            recompute: args.recompute,
-            precision: args.precision,
-        }),
+        Some((size, length)) => {
+            let experiment = Experiment {
+                batch_size: size as usize,
+                sequence_length: length as usize,
+                recompute: args.recompute,
+                precision: args.precision,
+                steps: 1,
+                ..Experiment::default()
+            };
+            experiment.check_sizes(&config)?;
+            plan.with_batch(Batch::of(&experiment))
+        }
     };
     match args.json {
         true => answer(format_args!("{:#}", plan.to_json()))?,

@@ -267,7 +267,8 @@ pub enum DataError {
 
     /// The weights of the files are unusable.
     #[error(
-        "weights are {found:?}, expected one number above 0 for each of {files} files, each with at least one sequence"
+        "weights are {found:?}, expected one number above 0 for each of {files} packed files, each with at least one sequence; \
+         text that is not packed is one file"
     )]
     Weights {
         /// The weights.

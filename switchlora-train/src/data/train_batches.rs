@@ -266,7 +266,7 @@ mod tests {
         for wrong in [&[1.0][..], &[1.0, 0.0], &[1.0, 1.0, 1.0]] {
             let batches = TrainBatches::new(windows.clone(), 8, 5).unwrap();
             let error = batches.with_weights(wrong).unwrap_err().to_string();
-            assert!(error.contains("2 files"), "{error}");
+            assert!(error.contains("2 packed files"), "{error}");
         }
     }
 

@@ -44,7 +44,7 @@ pub struct Experiment {
     pub seed: u64,
     /// Training text: files, folders and patterns of documents, or packed files; the embedded text if empty.
     pub data: Vec<PathBuf>,
-    /// Validation set, in the same forms; the last 5 % of `data` if empty.
+    /// Validation set, in the same forms. If empty, the last 5 % of each file of plain text, or of all that is packed.
     pub validation: Vec<PathBuf>,
     /// A weight for each packed file of `data`; their lengths if empty.
     pub weights: Vec<f64>,

@@ -32,7 +32,39 @@ impl Experiment {
             muon: self.muon,
             layer_rate: self.layer_rate(),
         };
-        config.validate().map(|()| config)
+        config.validate()?;
+        self.validate_others(&config)?;
+        Ok(config)
+    }
+
+    /// Checks the settings of the other methods too: the experiment is stored with them, and one of them may be chosen next.
+    fn validate_others(&self, config: &MethodConfig) -> Result<(), ConfigError> {
+        let mut other = config.clone();
+        other.galore.rank = other.galore.rank.max(1);
+        other.layers.schedule = self.schedule();
+        Method::ALL.into_iter().try_for_each(|method| {
+            other.method = method;
+            other.layers.alpha = self.alpha(method);
+            other.validate()
+        })
+    }
+
+    /// The scale of the factors of a method, times the rank.
+    fn alpha(&self, method: Method) -> f64 {
+        match method {
+            Method::ReLora => self.relora.alpha,
+            _ => self.switch.alpha,
+        }
+    }
+
+    /// When vectors are switched, if they are.
+    fn schedule(&self) -> SwitchSchedule {
+        let switch = &self.switch;
+        let total = self.steps - self.full_rank_updates();
+        match switch.fixed {
+            true => SwitchSchedule::fixed(switch.interval),
+            false => SwitchSchedule::decaying(switch.interval, switch.ratio, total.max(1)),
+        }
     }
 
     /// The learning rate of projections as a factor of the other's. Exactly 1 where they are equal.
@@ -45,17 +77,12 @@ impl Experiment {
 
     fn layers(&self) -> SwitchLoraConfig {
         let switch = &self.switch;
-        let total = self.steps - self.full_rank_updates();
         SwitchLoraConfig {
             rank: self.rank.and_then(|rank| self.method.rank(rank)),
-            alpha: match self.method {
-                Method::ReLora => self.relora.alpha,
-                _ => switch.alpha,
-            },
-            schedule: match (self.method.switches(), switch.fixed) {
-                (false, _) => SwitchSchedule::Never,
-                (true, true) => SwitchSchedule::fixed(switch.interval),
-                (true, false) => SwitchSchedule::decaying(switch.interval, switch.ratio, total),
+            alpha: self.alpha(self.method),
+            schedule: match self.method.switches() {
+                false => SwitchSchedule::Never,
+                true => self.schedule(),
             },
             freeze: switch.freeze,
             selection: switch.selection,

@@ -177,6 +177,7 @@ impl Experiment {
         }
         self.lr = self.lr.or(other.lr);
         self.rank = self.rank.or(other.rank);
+        self.tokenizer = self.tokenizer.take().or_else(|| other.tokenizer.clone());
         self.schedule.warmup = self.schedule.warmup.or(other.schedule.warmup);
         self.warm_start_lr = self.warm_start_lr.or(other.warm_start_lr);
         let (relora, theirs) = (&mut self.relora, &other.relora);

@@ -19,7 +19,7 @@ impl Experiment {
     /// # Errors
     ///
     /// The key of the largest size of a product that is too large.
-    pub(super) fn check_sizes(&self, model: &LlamaConfig) -> Result<(), ExperimentError> {
+    pub fn check_sizes(&self, model: &LlamaConfig) -> Result<(), ExperimentError> {
         let length = self.sequence_length as u64;
         if length > LENGTH {
             let expected = format!("1 to {LENGTH}");

@@ -265,6 +265,23 @@ fn numbers_that_a_file_cannot_hold_are_refused_by_their_key_in_any_table_of_any_
             }
         }
     }
+    for (table, key, value) in [
+        ("switch", "interval", "9.0"),
+        ("switch", "ratio", "0.0"),
+        ("relora", "cycle", "0"),
+        ("relora", "keep", "5.0"),
+        ("galore", "gap", "0"),
+        ("galore", "scale", "-1.0"),
+        ("muon", "momentum", "7.0"),
+        ("muon", "iterations", "0"),
+    ] {
+        for method in Method::ALL {
+            refused(
+                &format!("method = \"{method}\"\n[{table}]\n{key} = {value}"),
+                key,
+            );
+        }
+    }
     refused("lr = 1e-60", "lr");
     refused("lr = 1e60", "lr");
     refused("[switch]\nfreeze = 4294967295", "freeze");

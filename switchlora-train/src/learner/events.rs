@@ -26,9 +26,11 @@ pub(super) struct Events<B: AutodiffBackend> {
 }
 
 impl<B: AutodiffBackend> Events<B> {
+    /// Events of a run whose last evaluation was after `judged` updates.
     pub fn new(
         processor: SupervisedTrainingEventProcessor<Components<B>>,
         experiment: &Experiment,
+        judged: u64,
     ) -> Self {
         let steps = experiment.steps;
         let every = match experiment.eval_every {
@@ -39,7 +41,7 @@ impl<B: AutodiffBackend> Events<B> {
             processor,
             steps: steps as usize,
             stretches: steps.div_ceil(every.max(1)) as usize,
-            stretch: 1,
+            stretch: (judged / every.max(1)) as usize + 1,
         }
     }
 

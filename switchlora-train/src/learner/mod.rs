@@ -10,6 +10,7 @@ mod faults;
 mod journal;
 mod log;
 mod metrics;
+mod no_logger;
 mod plain;
 mod progress;
 mod run;

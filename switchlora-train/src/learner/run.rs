@@ -12,7 +12,7 @@ use crate::data::{DataFault, TokenBatch};
 use crate::metrics::Scores;
 use crate::processes::{Different, any, busy};
 use crate::training::{Evaluated, Report, Setup, Training, UpdateError};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::backend::AutodiffBackend;
 use burn::train::Interrupter;
@@ -113,6 +113,7 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
             if self.is_asked_to_stop()? {
                 return Ok(());
             }
+            self.updated = Instant::now();
         }
         while self.progress.step < experiment.steps && !self.is_done_early() {
             self.update(batches)?;
@@ -129,6 +130,7 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
                 stop = self.is_asked_to_stop()?;
             }
             if save || stop {
+                self.is_in_place()?;
                 self.save()?;
             }
             // Evaluating and saving do not count for the throughput of the next update.
@@ -138,6 +140,18 @@ impl<'a, B: AutodiffBackend> Run<'a, B> {
             if stop {
                 break;
             }
+        }
+        Ok(())
+    }
+
+    /// Refuses to go on where the folder of the run is not what it was: its journal goes nowhere.
+    fn is_in_place(&self) -> Result<()> {
+        let out = &self.plan.out;
+        if self.plan.writes && !out.join("metrics.jsonl").exists() {
+            bail!(
+                "{} was moved or removed while the run trained, with its journal and its older checkpoints",
+                out.display()
+            );
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use super::dashboard::{self, Dashboard, Position, dashboard_is_shown};
 use super::journal::{Journal, evaluations};
 use super::log::{LOG, log_to};
 use super::metrics::ReportMetric;
+use super::no_logger::NoMetricLogger;
 use super::plain::PlainRenderer;
 use super::progress::{Outcome, Progress};
 use super::run::Plan;
@@ -147,7 +148,7 @@ impl Job for Session {
             .num_epochs(1)
             .with_application_logger(None)
             .with_interrupter(self.interrupter.clone())
-            .with_metric_logger(burn::train::logger::InMemoryMetricLogger::new())
+            .with_metric_logger(NoMetricLogger)
             .with_training_strategy(TrainingStrategy::Custom(Arc::new(strategy)));
         let of_tokens = setup.model.classifier.is_none();
         let supervised = ReportMetric::of_updates(of_tokens)

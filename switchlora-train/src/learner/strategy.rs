@@ -39,7 +39,8 @@ impl<B: AutodiffBackend> SupervisedLearningStrategy<Components<B>> for ByUpdates
         SupervisedTrainingEventProcessor<Components<B>>,
     ) {
         let experiment = &self.plan.setup.experiment;
-        let events = Events::new(components.event_processor, experiment);
+        let judged = self.plan.start.evaluation.map_or(0, |last| last.step);
+        let events = Events::new(components.event_processor, experiment, judged);
         let mut training = self.training.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(training) = training.take() else {
             return (learner.model(), events.processor);

@@ -32,6 +32,8 @@ pub struct Setup {
     /// The weights that a new training starts from, the factors of a run merged. Random ones, drawn from the experiment's
     /// seed, if there are none.
     pub start: Option<ModelSource>,
+    /// How to go on, as the end of a sentence, where it is not `--out ... --resume`.
+    pub again: Option<String>,
 }
 
 /// The model does not fit the tokenizer or the sequence length.
@@ -134,6 +136,7 @@ impl Setup {
             method,
             tokenizer,
             start,
+            again: None,
         })
     }
 
@@ -165,10 +168,8 @@ impl Setup {
 
     /// How to go on with the run in `out`, as the end of a sentence.
     pub fn again(&self, out: &Path) -> String {
-        match self.task {
-            Some(_) => "the same command and --resume".to_owned(),
-            None => format!("--out {} --resume", out.display()),
-        }
+        let usual = || format!("--out {} --resume", out.display());
+        self.again.clone().unwrap_or_else(usual)
     }
 
     /// The method of the state after `step` updates: full rank while the warm start lasts.

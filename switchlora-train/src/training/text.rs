@@ -91,8 +91,8 @@ impl Text {
                 ));
             }
         }
+        let sha256 = Encoded::fingerprint(&encoded);
         let [train, held_out] = encoded.map(|encoded| Arc::new(encoded.examples));
-        let sha256 = format!("{} {}", train.fingerprint(), held_out.fingerprint());
         let size = experiment.batch_size;
         Ok(Self {
             train: TrainBatches::of_examples(train, size, experiment.seed)?,

@@ -26,15 +26,16 @@ fn divided_moments_give_the_bits_of_whole_ones() {
         "lora",
         "switchlora",
         "switchlora --config variants.toml",
-        "switchlora --candidates fresh --recompute layers --warm-start 5",
+        "switchlora --config warmup.toml --candidates fresh --recompute layers --warm-start 5",
         "relora --cycle 5",
         "galore --gap 5",
         "muon",
     ];
     for method in methods {
         let place = Place::new();
-        let variants = "[switch]\northogonal = true\nwarmup = 3\n[adamw]\nweight_decay = 0.1\n";
+        let variants = "[switch]\northogonal = true\n[adamw]\nweight_decay = 0.1\n";
         std::fs::write(place.path("variants.toml"), variants).unwrap();
+        std::fs::write(place.path("warmup.toml"), "[switch]\nwarmup = 3\n").unwrap();
         let flags = format!("--method {method}");
         trained(&place, 1, &format!("{flags} --accumulation 4 --out whole"));
         for (processes, accumulation) in [(2, 2), (4, 1)] {

@@ -6,17 +6,17 @@ mod results;
 pub use args::{FinetuneArgs, Tuning};
 
 use super::train::{TrainArgs, end, train};
-use crate::checkpoint;
+use crate::checkpoint::{self, Checkpoint};
 use crate::commands::exit::Usage;
 use crate::commands::train::Stopping;
 use crate::experiment::{Change, Experiment};
 use crate::model::LlamaConfig;
-use crate::model_source::ModelSource;
+use crate::model_source::{ModelSource, trained_tokenizer};
 use crate::processes::{Processes, first, launch};
 use crate::quietly::report_panics;
 use crate::run_directory::CONFIG;
 use crate::say::{answer, print_behind, say};
-use crate::training::Task;
+use crate::training::{Encoded, Task};
 use anyhow::{Context, Result, bail};
 pub use results::{OfEpoch, OfSeed, RESULTS, Results};
 use std::path::{Path, PathBuf};
@@ -43,11 +43,18 @@ pub fn run(args: FinetuneArgs) -> Result<ExitCode> {
         Some(out) => Ok(out.clone()),
         None => free_folder(&args),
     });
-    let tuned = out.and_then(|out| tune(&args, &out, &processes, &stopping));
+    let tuned = out.and_then(|out| {
+        let again = match &args.tuning.out {
+            Some(_) => "the same command and --resume".to_owned(),
+            None => format!("the same command and --out {} --resume", out.display()),
+        };
+        tune(&args, &out, &again, &processes, &stopping)
+    });
     Ok(ExitCode::from(end(&*processes, tuned)?))
 }
 
-/// Fine-tunes once for each seed, in folders of `out`, and writes and prints the results. Returns the exit status.
+/// Fine-tunes once for each seed, in folders of `out`, and writes and prints the results. Returns the exit status. `again`
+/// says how to go on, as the end of a sentence.
 ///
 /// # Errors
 ///
@@ -55,10 +62,11 @@ pub fn run(args: FinetuneArgs) -> Result<ExitCode> {
 pub(super) fn tune(
     args: &FinetuneArgs,
     out: &Path,
+    again: &str,
     processes: &Arc<dyn Processes>,
     stopping: &Stopping,
 ) -> Result<u8> {
-    let experiment = planned(args, processes.size())?;
+    let (experiment, task) = planned(args, out, processes.size())?;
     let all = &**processes;
     first(all, || check_folder(args, out))?;
     for &seed in &args.tuning.seeds {
@@ -71,6 +79,9 @@ pub(super) fn tune(
             let saved = checkpoint::list(&folder).is_ok_and(|all| !all.is_empty());
             let finished = Results::is_finished(&folder);
             check_same(&experiment, &folder, finished)?;
+            if finished {
+                check_text(&task, &folder)?;
+            }
             Ok((finished, saved || folder.join(CONFIG).exists()))
         })?;
         if finished {
@@ -83,6 +94,7 @@ pub(super) fn tune(
             began,
             args.tuning.no_tui,
             processes.size(),
+            again,
         );
         // A request to stop between two runs stops the next one: more is to come.
         let status = train(&run, processes, stopping, || {}, Instant::now())?;
@@ -101,7 +113,7 @@ pub(super) fn tune(
 }
 
 /// The experiment of all seeds, whose updates follow from the number of examples.
-fn planned(args: &FinetuneArgs, processes: usize) -> Result<Experiment> {
+fn planned(args: &FinetuneArgs, out: &Path, processes: usize) -> Result<(Experiment, Task)> {
     let mut experiment = args.experiment()?;
     let Some(settings) = &experiment.task else {
         bail!("the experiment has no task");
@@ -129,10 +141,52 @@ fn planned(args: &FinetuneArgs, processes: usize) -> Result<Experiment> {
         .warmup
         .unwrap_or(experiment.steps.saturating_mul(6) / 100);
     experiment.schedule.warmup = Some(warmup);
-    let model = started(&experiment.model)?;
+    let model = match started(&experiment.model) {
+        Ok(model) => model,
+        // What has begun does not need the model that it began with.
+        Err(error) => {
+            let (model, of) = begun(out, seeds).ok_or(error)?;
+            if std::path::absolute(&experiment.model)? == Path::new(&of) {
+                experiment.model = of;
+            }
+            model
+        }
+    };
     let longest = model.max_position_embeddings.min(LONGEST);
     experiment.sequence_length = args.tuning.sequence_length.unwrap_or(longest);
-    Ok(experiment.resolve_for(&model)?.0)
+    Ok((experiment.resolve_for(&model)?.0, task))
+}
+
+/// The sizes of the model of which every seed has a checkpoint in `out`, and where it was.
+pub(super) fn begun(out: &Path, seeds: &[u64]) -> Option<(LlamaConfig, String)> {
+    let state = |seed: &u64| newest(&out.join(format!("seed-{seed}")));
+    let all: Option<Vec<_>> = seeds.iter().map(state).collect();
+    let state = all?.pop()?.state;
+    Some((state.model, state.experiment.model))
+}
+
+/// The newest checkpoint of the run in `folder`.
+fn newest(folder: &Path) -> Option<Checkpoint> {
+    let (_, path) = checkpoint::list(folder).ok()?.pop()?;
+    Checkpoint::open(&path).ok()
+}
+
+/// Refuses examples other than those of the finished run in `folder`: its results would be taken for theirs.
+fn check_text(task: &Task, folder: &Path) -> Result<()> {
+    let Some(from) = newest(folder) else {
+        return Ok(());
+    };
+    let state = &from.state;
+    let tokenizer = trained_tokenizer(&from)?;
+    let pad = tokenizer.padding(state.model.vocab_size);
+    let encoded = task.encode(&tokenizer, pad, state.experiment.sequence_length)?;
+    if Encoded::fingerprint(&encoded) != state.data_sha256 {
+        bail!(Usage(format!(
+            "the texts are not those that {} was trained with: give those, or choose another --out",
+            folder.display()
+        )));
+    }
+    Ok(())
 }
 
 /// The sizes of the model to start from.

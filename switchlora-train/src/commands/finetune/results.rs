@@ -3,7 +3,7 @@
 use super::FinetuneArgs;
 use crate::checkpoint::{self, Evaluation};
 use crate::commands::ending::write_file;
-use crate::experiment::Experiment;
+use crate::experiment::{Change, Difference, Experiment};
 use crate::learner::{judged, last_checkpoint};
 use crate::metrics::{Metric, Scores, mean_and_deviation};
 use crate::run_directory::CONFIG;
@@ -159,11 +159,12 @@ fn over_seeds(mut values: Vec<f64>) -> (f64, f64) {
     mean_and_deviation(&values)
 }
 
-/// Whether the runs of two seeds differ in nothing else.
+/// Whether the runs of two seeds differ in nothing else but where they were computed.
 fn same_but_seed(out: &Path, one: u64, other: u64) -> Result<bool> {
     let config = |seed: u64| Experiment::from_file(&out.join(format!("seed-{seed}")).join(CONFIG));
     let differences = config(one)?.differences(&config(other)?)?;
-    Ok(differences.iter().all(|found| found.key == "seed"))
+    let alike = |found: &Difference| found.key == "seed" || found.change == Change::Place;
+    Ok(differences.iter().all(alike))
 }
 
 /// Refuses seeds that were trained on different texts: their mean would say nothing. The files may have changed between one

@@ -2,11 +2,12 @@
 
 mod table;
 
-use super::finetune::{FinetuneArgs, RESULTS, Results, Tuning, started, tune};
+use super::finetune::{FinetuneArgs, RESULTS, Results, Tuning, begun, started, tune};
 use super::train::{Stopping, end};
 use crate::commands::ending::write_file;
 use crate::commands::exit::Usage;
 use crate::experiment::flags;
+use crate::home::expanded;
 use crate::metrics::Scores;
 use crate::processes::{Processes, launch};
 use crate::quietly::report_panics;
@@ -60,8 +61,14 @@ fn all(args: &GlueArgs, processes: &Arc<dyn Processes>, stopping: &Stopping) -> 
         .unwrap_or_else(|| PathBuf::from("runs/glue"));
     let models = named(&args.models)?;
     // A model or a folder that is missing is known before hours of training.
-    for (_, model) in &models {
-        started(model)?;
+    for (name, model) in &models {
+        let begun = |task: &GlueTask| {
+            let folder = out.join(name).join(task.name());
+            begun(&folder, &args.tuning.seeds).is_some()
+        };
+        if !args.tasks.iter().all(begun) {
+            started(model)?;
+        }
     }
     for &task in &args.tasks {
         baselines(args, task)?;
@@ -74,7 +81,7 @@ fn all(args: &GlueArgs, processes: &Arc<dyn Processes>, stopping: &Stopping) -> 
             let mut tuning = args.tuning.clone();
             tuning.resume = true;
             let args = FinetuneArgs::of_glue(task, args.data.clone(), model.clone(), tuning);
-            let status = tune(&args, &folder, processes, stopping)?;
+            let status = tune(&args, &folder, "the same command", processes, stopping)?;
             if status != 0 {
                 return Ok(status);
             }
@@ -100,6 +107,7 @@ fn named(models: &[String]) -> Result<Vec<(String, String)>> {
             }
         };
         let plain = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
+        let model = expanded(Path::new(model)).map_err(|reason| Usage(reason.to_string()))?;
         if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
             bail!(Usage(format!(
                 "{name:?} is no name for a model and its folder: give letters, digits, - and _ in --model NAME=MODEL"
@@ -110,7 +118,7 @@ fn named(models: &[String]) -> Result<Vec<(String, String)>> {
                 "two models are called {name:?} in the table: give them names with --model NAME=MODEL"
             )));
         }
-        all.push((name.to_owned(), model.to_owned()));
+        all.push((name.to_owned(), model.to_string_lossy().into_owned()));
     }
     Ok(all)
 }

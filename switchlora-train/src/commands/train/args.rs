@@ -93,7 +93,7 @@ pub struct TrainArgs {
     /// a cache), or files packed by `tokenize` (.tokens). The embedded State of the Union addresses unless given.
     #[arg(long, num_args = 1.., value_parser = flags::text_path())]
     data: Option<Vec<PathBuf>>,
-    /// Validation set, in the same forms; the last 5 % of --data unless given.
+    /// Validation set, in the same forms. Unless given, the last 5 % of each file of plain text, or of all that is packed.
     #[arg(long, num_args = 1.., value_parser = flags::text_path())]
     validation: Option<Vec<PathBuf>>,
     /// A weight for each packed file of --data; their lengths unless given.
@@ -160,16 +160,22 @@ pub struct TrainArgs {
     #[arg(skip)]
     #[serde(skip)]
     pub(super) processes: usize,
+    /// How to go on, as the end of a sentence, where it is not with these arguments.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub(super) again: Option<String>,
 }
 
 impl TrainArgs {
-    /// A run of an experiment in the folder `out`, new or to `resume`, by so many processes.
+    /// A run of an experiment in the folder `out`, new or to `resume`, by so many processes. `again` says how to go on, as
+    /// the end of a sentence.
     pub fn of(
         experiment: Experiment,
         out: PathBuf,
         resume: bool,
         no_tui: bool,
         processes: usize,
+        again: &str,
     ) -> Self {
         Self {
             base: Some(experiment),
@@ -177,6 +183,7 @@ impl TrainArgs {
             resume,
             no_tui,
             processes,
+            again: Some(again.to_owned()),
             ..Self::default()
         }
     }

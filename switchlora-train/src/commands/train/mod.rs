@@ -10,7 +10,7 @@ pub(super) use stopping::Stopping;
 
 use crate::backend::{Choice, device_names, run_on};
 use crate::checkpoint::Checkpoint;
-use crate::commands::ending::{finish, write_file};
+use crate::commands::ending::{SUMMARY, finish, write_file};
 use crate::commands::exit::{Usage, report, status};
 use crate::experiment::Experiment;
 use crate::learner::{Display, Outcome, Session};
@@ -65,7 +65,7 @@ pub(super) fn train(
         resumed = found;
         Ok((experiment, from))
     })?;
-    let prepared = prepare(experiment, from, resumed.as_ref(), all);
+    let prepared = prepare(experiment, from, resumed.as_ref(), &args.again, all);
     let (setup, backend, device, mut from) = agreed(all, prepared)?;
     announce(&setup, &backend, all);
     let read = || {
@@ -91,6 +91,11 @@ pub(super) fn train(
                 resumed.check(&setup, &text.sha256)?;
                 let (opened, checkpoint) = resumed.into_parts(setup.experiment.keep)?;
                 from = checkpoint;
+                // It tells of an end that is not this one.
+                let old = opened.path().join(SUMMARY);
+                if old.exists() {
+                    std::fs::remove_file(&old).with_context(|| old.display().to_string())?;
+                }
                 opened
             }
             None => create(args, &setup.experiment)?,
@@ -130,6 +135,7 @@ fn prepare(
     experiment: Experiment,
     from: Option<PathBuf>,
     resumed: Option<&Resumed>,
+    again: &Option<String>,
     processes: &dyn Processes,
 ) -> Result<(Setup, Choice, usize, Option<Checkpoint>)> {
     let opened = match (resumed, from) {
@@ -141,6 +147,7 @@ fn prepare(
     };
     let restored = resumed.and_then(Resumed::checkpoint).or(opened.as_ref());
     let mut setup = Setup::new(experiment, restored)?;
+    setup.again.clone_from(again);
     let backend = setup.experiment.backend.choose()?;
     let kind = backend.backend;
     // The processes of a machine take its devices in turn.

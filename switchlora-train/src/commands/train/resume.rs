@@ -2,6 +2,7 @@
 
 use super::TrainArgs;
 use crate::checkpoint::{self, Checkpoint, Found, Rejected};
+use crate::commands::ending::concluded;
 use crate::commands::exit::Usage;
 use crate::experiment::{Change, Experiment};
 use crate::learner::{evaluations, last_checkpoint};
@@ -43,7 +44,11 @@ pub(super) fn begin(args: &TrainArgs, out: &Path) -> Result<(Experiment, Resumed
         }
         None => None,
     };
-    let done = from.as_ref().map(|from| from.state.experiment.clone());
+    let done = match &from {
+        Some(from) => Some(from.state.experiment.clone()),
+        // The run has begun, though nothing is saved yet.
+        None => Experiment::from_file(&config).ok(),
+    };
     let base = args
         .base
         .clone()
@@ -60,7 +65,9 @@ pub(super) fn begin(args: &TrainArgs, out: &Path) -> Result<(Experiment, Resumed
     if let Some(from) = &from {
         let done = from.state.step;
         let judged = judged.is_some_and(|judged| judged.step >= done);
-        if done > now.steps || done == now.steps && judged {
+        // Without a summary, the run was ended before it could write one.
+        let concluded = || concluded(out) == Some(done);
+        if done > now.steps || done == now.steps && judged && concluded() {
             bail!(Usage(format!(
                 "{} has done all {done} updates: give more --steps to go on",
                 out.display()

@@ -61,8 +61,7 @@ pub fn cached(
     let found = inputs(data)?;
     let plain = |input: &Input| input.form == Form::Text && input.compression == Compression::None;
     let bytes: u64 = found.iter().map(|input| input.bytes).sum();
-    // A pattern is always packed.
-    if bytes <= SMALL && found.iter().all(plain) && data.iter().all(|path| path.exists()) {
+    if bytes <= SMALL && found.iter().all(plain) {
         return Ok(None);
     }
     let folder = cache_folder();

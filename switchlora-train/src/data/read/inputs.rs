@@ -1,9 +1,10 @@
 //! Lists the input files in order, with form and compression.
 
 use super::super::DataError;
+use std::borrow::Cow;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// An input file.
 ///
@@ -90,7 +91,8 @@ fn without_number(extension: &str) -> &str {
 /// the name of a file.
 ///
 /// Paths keep their order; the files of a folder or pattern are sorted by name. In a folder, hidden files, empty files
-/// and links to folders are skipped; empty files that match a pattern are skipped too. So are, in a folder with JSON or
+/// and links to folders are skipped; hidden and empty files that match a pattern are skipped too, and folders that match
+/// one are read as if they were given. So are, in a folder with JSON or
 /// Parquet files, files that are about them: `README*`, `LICENSE*`, files of text that begin with `_`, and those that
 /// the `datasets` library writes beside its data.
 ///
@@ -169,15 +171,42 @@ fn matches(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut found: Vec<PathBuf> = found.collect::<Result<_, _>>().map_err(|error| {
         DataError::unreadable(error.path(), io::Error::other(error.to_string()))
     })?;
+    // The files of folders that `**` matches are matched themselves.
+    let takes_folders = !text.contains("**");
     let has_text = |path: &PathBuf| {
-        fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
+        fs::metadata(path).is_ok_and(|metadata| match metadata.is_dir() {
+            true => takes_folders && holds_text(path),
+            false => metadata.is_file() && metadata.len() > 0,
+        })
     };
-    found.retain(has_text);
+    let is_shown = shown_by(path);
+    found.retain(|path| is_shown(path) && has_text(path));
     found.sort();
     match found.is_empty() {
         true => Err(missing()),
         false => Ok(found),
     }
+}
+
+/// Whether a match of `pattern` is not hidden, as for a shell: what begins with a dot is matched by what begins with one.
+fn shown_by(pattern: &Path) -> impl Fn(&Path) -> bool {
+    fn names(path: &Path) -> impl Iterator<Item = Cow<'_, str>> {
+        path.components().filter_map(|part| match part {
+            Component::Normal(name) => Some(name.to_string_lossy()),
+            _ => None,
+        })
+    }
+    let is_hidden = |name: Cow<'_, str>| name.starts_with('.');
+    let is_literal = |name: &Cow<'_, str>| !name.contains(['*', '?', '[']);
+    let literal = names(pattern).take_while(is_literal).count();
+    let asks = names(pattern).skip(literal).any(is_hidden);
+    move |path| asks || !names(path).skip(literal).any(is_hidden)
+}
+
+/// Whether a folder has a file of data.
+fn holds_text(folder: &Path) -> bool {
+    let mut all = Vec::new();
+    walk(folder, &mut all).is_ok() && !divided(all).0.is_empty()
 }
 
 fn add_folder(folder: &Path, found: &mut Vec<Input>) -> Result<(), DataError> {
@@ -298,6 +327,17 @@ mod tests {
             names(&[folder.path().join("**/*.tx?")]),
             ["in/deep/c.txt", "x[1].txt", "z.txt"]
         );
+        // As a shell writes it out: no hidden files, and folders are read.
+        assert_eq!(
+            names(&[folder.path().join("in/*")]),
+            ["in/a.jsonl", "in/b.jsonl", "in/deep/c.txt"]
+        );
+        put("in/.cache/d.txt", "x");
+        assert_eq!(
+            names(&[folder.path().join("in/**/*")]),
+            ["in/a.jsonl", "in/b.jsonl", "in/deep/c.txt"]
+        );
+        assert_eq!(names(&[folder.path().join("in/.h*")]), ["in/.hidden"]);
         // A path that exists is a file even if it looks like a pattern.
         assert_eq!(names(&[folder.path().join("x[1].txt")]), ["x[1].txt"]);
         let error = |name: &str| inputs(&[folder.path().join(name)]).unwrap_err();
