@@ -24,6 +24,7 @@ pub mod device;
 mod files;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub mod kernels;
+mod median;
 pub mod operations;
 pub mod parity;
 pub mod report;

@@ -206,9 +206,11 @@ pub struct AgreementRow {
     pub precision: String,
     /// Number of updates compared.
     pub updates: u64,
-    /// Absolute difference of the first loss.
+    /// Absolute difference of the first loss; infinite (null in JSON) if one of the two is not finite.
+    #[serde(deserialize_with = "infinite")]
     pub first_loss: f64,
-    /// Largest absolute difference of a loss.
+    /// Largest absolute difference of a loss; infinite likewise.
+    #[serde(deserialize_with = "infinite")]
     pub largest: f64,
     /// Update with the largest difference, counted from 1.
     pub largest_at: u64,
@@ -232,6 +234,11 @@ pub struct Failure {
     pub cell: String,
     /// Reason of the failure.
     pub reason: String,
+}
+
+/// Reads null as infinity, which JSON does not have.
+pub(crate) fn infinite<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::INFINITY))
 }
 
 /// Reads null as NaN, which JSON does not have.

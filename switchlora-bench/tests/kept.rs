@@ -103,6 +103,38 @@ fn a_training_belongs_to_its_text_and_a_report_needs_trainings() {
     assert_eq!(trained("The first text has some words. "), 1);
     assert_eq!(trained("Another text has others, and more. "), 2);
     assert!(!folder.join("out/text.tokens").exists(), "nothing reads it");
+
+    // The text may move: what it holds decides.
+    let moved = GRID.replace("text.txt", "moved.txt");
+    assert_ne!(moved, GRID);
+    fs::write(folder.join("moved.toml"), moved).unwrap();
+    fs::rename(folder.join("text.txt"), folder.join("moved.txt")).unwrap();
+    done(folder, &compare("moved.toml", "out"));
+    let trials = fs::read_dir(folder.join("out/trials")).unwrap();
+    let trials: Vec<_> = trials.map(|file| file.unwrap().path()).collect();
+    assert_eq!(trials.len(), 2);
+
+    // A report without any training of the grid would replace one that has them.
+    let report = fs::read(folder.join("out/compare.json")).unwrap();
+    let other = GRID.replace("steps = 2", "steps = 3");
+    fs::write(
+        folder.join("other.toml"),
+        other.replace("text.txt", "moved.txt"),
+    )
+    .unwrap();
+    let only = |grid| [&compare(grid, "out")[..], &["--report"]].concat();
+    let none = refused(folder, &only("other.toml"));
+    assert!(
+        none.contains("no training in out is of this grid"),
+        "{none}"
+    );
+    // Nor does a damaged result let a report train.
+    for trial in trials {
+        fs::write(trial, "{").unwrap();
+    }
+    let damaged = refused(folder, &only("moved.toml"));
+    assert!(damaged.contains("is not a whole result"), "{damaged}");
+    assert_eq!(fs::read(folder.join("out/compare.json")).unwrap(), report);
 }
 
 #[test]

@@ -43,8 +43,6 @@ pub struct Around {
     pub variant: String,
     /// One for each place of each training.
     pub branches: Vec<Branch>,
-    /// Vectors exchanged by each switch.
-    pub switches: usize,
 }
 
 /// The differences that one switch made.
@@ -54,12 +52,20 @@ pub struct Branch {
     pub seed: u64,
     /// Updates before the switch.
     pub at: u64,
+    /// Vectors that it exchanged. Their expected number is seldom whole, and then a random number decides.
+    pub vectors: usize,
     /// Loss with the switch minus loss without it, in nats a token, for each update. The first is 0, since the loss of an
     /// update is computed before it.
     pub differences: Vec<f64>,
 }
 
 impl Around {
+    /// Mean number of vectors that a switch exchanged.
+    fn vectors(&self) -> f64 {
+        let all: usize = self.branches.iter().map(|branch| branch.vectors).sum();
+        all as f64 / self.branches.len() as f64
+    }
+
     /// Mean and standard error, over the branches, of the mean difference in these columns. One branch has no error.
     pub fn mean(&self, columns: Range<usize>) -> (f64, Option<f64>) {
         let width = columns.len() as f64;
@@ -220,11 +226,12 @@ impl Job for AroundJob {
         let empty = |(variant, _): &(String, MethodConfig)| Around {
             variant: variant.clone(),
             branches: Vec::new(),
-            switches: 0,
         };
         let mut found: Vec<Around> = self.variants.iter().map(empty).collect();
         let mut at = self.window.at.clone();
         at.sort_unstable();
+        // The same branch twice is not two measurements.
+        at.dedup();
         for at in at {
             while training.step() < at {
                 training.update(&mut batches, &mut ())?;
@@ -234,14 +241,14 @@ impl Job for AroundJob {
             for ((_, method), found) in self.variants.iter().zip(&mut found) {
                 let switching = with_schedule(method, SwitchSchedule::fixed(INTERVAL));
                 let methods = [&switching, &resting(method)];
-                let (with, switches) = self.branch(&training, methods, &device)?;
+                let (with, vectors) = self.branch(&training, methods, &device)?;
                 let pairs = with.iter().zip(&without);
                 found.branches.push(Branch {
                     seed: setup.experiment.seed,
                     at,
+                    vectors,
                     differences: pairs.map(|(with, without)| with - without).collect(),
                 });
-                found.switches = switches;
             }
         }
         Ok(found)

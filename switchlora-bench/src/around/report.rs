@@ -18,7 +18,7 @@ pub fn csv(all: &[Around]) -> Result<Vec<u8>> {
     writer.write_record(names.into_iter().chain(columns))?;
     for row in all {
         for branch in &row.branches {
-            let numbers = [branch.seed, branch.at, row.switches as u64].map(|n| n.to_string());
+            let numbers = [branch.seed, branch.at, branch.vectors as u64].map(|n| n.to_string());
             // An f32 near 4 has no more digits.
             let differences = branch.differences.iter().map(|value| format!("{value:.7}"));
             let cells = [row.variant.clone()].into_iter().chain(numbers);
@@ -44,7 +44,7 @@ pub fn table(all: &[Around], updates: usize) -> String {
     text += "\n| --- | ---: |";
     text += &" ---: |".repeat(windows.len());
     for row in all {
-        text += &format!("\n| {} | {} |", row.variant, row.switches);
+        text += &format!("\n| {} | {:.0} |", row.variant, row.vectors());
         for window in &windows {
             let (mean, error) = row.mean(window.clone());
             text += &match error {

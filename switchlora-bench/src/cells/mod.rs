@@ -154,6 +154,10 @@ impl Cell {
             let sizes = LlamaConfig::resolve(&experiment.model).ok();
             settings.extend(serde_json::to_vec(&sizes)?);
         }
+        // Composed operations have other times, and other last digits.
+        if switchlora_ops::is_composed() {
+            settings.extend(b"composed");
+        }
         let hash = hexadecimal(&Sha256::digest(settings)[..4]);
         let backend = experiment.backend;
         Ok(format!(

@@ -6,6 +6,7 @@ use super::report;
 use super::results::{Measured, Traffic, UpdateTime, computed, sent_in_update};
 use super::training::LinkedResult;
 use crate::cells::{Cell, Found};
+use crate::median::median;
 use crate::suites::{Progress, machine, measured, text};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -142,8 +143,7 @@ impl Runner {
     ) -> Result<UpdateTime> {
         let found = self.run(&plan.timed(case, wire, &self.tokens))?;
         // The first update connects the processes, and fills caches.
-        let mut seconds: Vec<f64> = found.seconds.into_iter().skip(1).collect();
-        seconds.sort_by(f64::total_cmp);
+        let seconds: Vec<f64> = found.seconds.into_iter().skip(1).collect();
         let method = case.method.name();
         let same = |row: &&Traffic| {
             let model = (&row.model, row.processes) == (&case.model, case.processes);
@@ -160,8 +160,8 @@ impl Runner {
             rank: case.rank,
             processes: case.processes,
             wire,
-            seconds: seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN),
             updates: seconds.len(),
+            seconds: median(seconds).unwrap_or(f64::NAN),
             link_seconds: bytes.zip(rate).map(|(bytes, rate)| bytes / rate),
         })
     }

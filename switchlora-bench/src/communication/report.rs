@@ -37,25 +37,42 @@ impl Traffic {
     }
 }
 
-/// The heading of a table. A model in a file has the file's name; with its folder if that is `config.json`, as of all models
-/// of Hugging Face.
-fn title(model: &str, processes: usize) -> String {
-    let name = match model.strip_suffix(".json") {
-        Some(path) => match path.rsplit('/').next().unwrap_or(path) {
-            "config" => path,
-            name => name,
-        },
-        None => model,
+/// The name of a model. One in a file has the file's name; with its folder if that is `config.json`, as of all models of
+/// Hugging Face, or if another one of `models` has that name too.
+fn name<'a>(model: &'a str, models: &[&'a str]) -> &'a str {
+    let Some(path) = model.strip_suffix(".json") else {
+        return model;
     };
-    format!("Model {name}, {processes} processes")
+    let short = |path: &'a str| path.rsplit('/').next().unwrap_or(path);
+    let others = models.iter().filter(|other| **other != model);
+    let mut others = others.map(|other| short(other.trim_end_matches(".json")));
+    match short(path) {
+        "config" => path,
+        name if others.any(|other| other == name) => path,
+        name => name,
+    }
+}
+
+/// Rows in tables, one for each model and number of processes.
+fn tables<'a, T>(
+    rows: &'a [T],
+    of: impl Fn(&'a T) -> (&'a str, usize),
+) -> Vec<(String, Vec<&'a T>)> {
+    let groups = groups(rows, of);
+    let models: Vec<&str> = groups.iter().map(|((model, _), _)| *model).collect();
+    let titled = |((model, processes), rows)| {
+        let name = name(model, &models);
+        (format!("Model {name}, {processes} processes"), rows)
+    };
+    groups.into_iter().map(titled).collect()
 }
 
 fn traffic_groups(rows: &[Traffic]) -> Vec<(String, Vec<&Traffic>)> {
-    groups(rows, |row| title(&row.model, row.processes))
+    tables(rows, |row| (&row.model, row.processes))
 }
 
 fn time_groups(rows: &[UpdateTime]) -> Vec<(String, Vec<&UpdateTime>)> {
-    groups(rows, |row| title(&row.model, row.processes))
+    tables(rows, |row| (&row.model, row.processes))
 }
 
 /// How many percent less than full-rank training a method sends; nothing for full-rank training itself.
@@ -136,9 +153,21 @@ mod tests {
 
     #[test]
     fn a_model_in_a_file_has_the_name_of_the_file() {
-        assert_eq!(title("/a/b/small.json", 4), "Model small, 4 processes");
-        assert_eq!(title("60m", 2), "Model 60m, 2 processes");
-        assert_ne!(title("a/config.json", 2), title("b/config.json", 2));
+        assert_eq!(name("/a/b/small.json", &["/a/b/small.json"]), "small");
+        assert_eq!(name("60m", &["60m"]), "60m");
+        assert_eq!(name("a/config.json", &["a/config.json"]), "a/config");
+
+        // Two files of one name are two models.
+        let rows = ["a/small.json", "b/small.json", "a/small.json"].map(|model| Traffic {
+            model: model.to_owned(),
+            ..traffic("full", None, 1)
+        });
+        let titles: Vec<_> = traffic_groups(&rows)
+            .into_iter()
+            .map(|(title, rows)| (title, rows.len()))
+            .collect();
+        assert_eq!(titles[0], ("Model a/small, 2 processes".to_owned(), 2));
+        assert_eq!(titles[1], ("Model b/small, 2 processes".to_owned(), 1));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::report::or_diverged;
 use super::summary::{Comparison, Summary};
+use super::tokens::same_validation;
 use crate::files::write_file;
 use crate::report::{Figure, Form, Line, Lines, written};
 use anyhow::{Context, Result, bail};
@@ -27,7 +28,8 @@ struct Length {
 ///
 /// # Errors
 ///
-/// A folder has no comparison with a result, two have the same length or different models, or a file cannot be written.
+/// A folder has no comparison with a result, two have the same length, different models or other validation text, or a file
+/// cannot be written.
 pub fn lengths(folders: &[PathBuf], out: &Path) -> Result<()> {
     let all = folders.iter().map(|folder| {
         let folder = folder.clone();
@@ -50,12 +52,17 @@ pub fn lengths(folders: &[PathBuf], out: &Path) -> Result<()> {
     for pair in all.windows(2) {
         let [one, other] = [&pair[0], &pair[1]];
         let folders = format!("{} and {}", one.folder.display(), other.folder.display());
-        let models = [one, other].map(|length| &length.comparison.runs[0].experiment.model);
-        if models[0] != models[1] {
+        let [a, b] = [one, other].map(|length| &length.comparison.runs[0].experiment);
+        if a.model != b.model {
             bail!(
                 "{folders} train different models, {} and {}",
-                models[0],
-                models[1]
+                a.model,
+                b.model
+            );
+        }
+        if !same_validation(a, b) {
+            bail!(
+                "{folders} are judged by different validation text: their perplexities say nothing beside each other"
             );
         }
         if one.tokens == other.tokens {

@@ -17,6 +17,7 @@ mod report;
 mod runner;
 mod search;
 mod summary;
+mod tokens;
 mod trainings;
 
 pub use grid::{Grid, GridError, Variant};
@@ -40,7 +41,8 @@ use switchlora_train::run_directory::RunDirectory;
 /// # Errors
 ///
 /// The tokenizer, model or warm start of a variant cannot be used, the machine's memory cannot hold a training, another
-/// process uses the folder, it cannot be written, or a training fails.
+/// process uses the folder, it cannot be written, or a training fails. If not `trains`: the folder has trainings, but none
+/// of this grid, or a damaged result.
 pub fn compare(
     grid: &Grid,
     backend: BackendKind,
@@ -105,7 +107,27 @@ pub fn compare(
         }
     }
     if !trains {
+        let found = comparison.runs.len() + comparison.sweep.len();
+        if found == 0 && has_results(&runner.trials)? {
+            bail!(
+                "no training in {} is of this grid on {}: check the grid and --backend",
+                out.display(),
+                backend.name()
+            );
+        }
         report::write(out, &comparison)?;
     }
     Ok(comparison)
+}
+
+/// Whether a folder has the result of any training.
+fn has_results(trials: &Path) -> Result<bool> {
+    let name = || trials.display().to_string();
+    for entry in fs::read_dir(trials).with_context(name)? {
+        let path = entry.with_context(name)?.path();
+        if path.extension().is_some_and(|kind| kind == "json") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

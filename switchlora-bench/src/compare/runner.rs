@@ -5,7 +5,7 @@ use super::grid::{Grid, Variant};
 use super::report::or_diverged;
 use super::summary::Run;
 use crate::cells::{Cell, Found, is_embedded};
-use crate::suites::{Progress, measured};
+use crate::suites::{Progress, measured, saved};
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use switchlora_core::cost::Cost;
 use switchlora_train::backend::BackendKind;
 use switchlora_train::checkpoint::MANIFEST;
 use switchlora_train::data::inputs;
-use switchlora_train::experiment::{Experiment, WarmStart};
+use switchlora_train::experiment::{Change, Experiment, WarmStart};
 use switchlora_train::hexadecimal;
 use switchlora_train::model::LlamaConfig;
 use switchlora_train::model_source::ModelSource;
@@ -71,7 +71,10 @@ impl Opened {
         for (what, paths) in data.into_iter().filter(|(_, paths)| !paths.is_empty()) {
             let paths = inputs(paths).with_context(name)?;
             let sum = files.of(paths.iter().map(|file| &*file.path))?;
-            contents.push(format!("{what} {sum}"));
+            // The same bytes are other documents in another form.
+            let mut forms: Vec<_> = paths.iter().map(|file| file.form).collect();
+            forms.dedup();
+            contents.push(format!("{what} {forms:?} {sum}"));
         }
         if LlamaConfig::preset(&experiment.model).is_none() {
             contents.push(format!("model {}", files.at(Path::new(&experiment.model))?));
@@ -93,9 +96,15 @@ impl Opened {
 
     /// File name of a training: method, seed, and a hash of the experiment and of [`contents`](Self::contents).
     ///
-    /// The hash has the keys that differ from their defaults only, so that a new key does not lose older results.
+    /// The hash has the keys that differ from their defaults only, so that a new key does not lose older results. Of what
+    /// lies in files it has the contents, not the paths: they may move.
     fn trial_name(&self, experiment: &Experiment) -> Result<String> {
-        let differences = Experiment::default().differences(experiment)?;
+        let mut experiment = experiment.clone();
+        if self.start.is_some() {
+            experiment.warm_start = None;
+        }
+        let mut differences = Experiment::default().differences(&experiment)?;
+        differences.retain(|key| key.change != Change::Path);
         let keys = differences.iter().map(|key| (&key.key, &key.is));
         let keys: Vec<_> = keys.collect();
         let key = serde_json::to_vec(&(FORMAT, keys, &self.contents))?;
@@ -122,7 +131,7 @@ impl<S: Fn(&str)> Runner<'_, S> {
     ///
     /// # Errors
     ///
-    /// The training fails, or its result cannot be saved.
+    /// The training fails, or its result cannot be saved. Where nothing trains, its result cannot be read.
     pub fn run(
         &mut self,
         variant: &str,
@@ -147,7 +156,10 @@ impl<S: Fn(&str)> Runner<'_, S> {
             },
             tokens: self.tokens.clone(),
         };
-        let found = measured(&kept, &cell, &mut self.progress).with_context(|| what.clone())?;
+        let found = match self.trains {
+            true => measured(&kept, &cell, &mut self.progress).with_context(|| what.clone())?,
+            false => saved(&kept)?,
+        };
         let Found::Trial(trial) = found else {
             bail!("{} is not a training of a comparison", kept.display());
         };

@@ -2,8 +2,10 @@
 
 use super::Grid;
 use super::search::{Rates, Search};
+use super::tokens::{same_tokens, same_validation};
 use crate::cells::TrialResult;
-use crate::results::{Curve, Machine};
+use crate::median::median;
+use crate::results::{Curve, Machine, infinite};
 use crate::spectrum::LayerChange;
 use serde::{Deserialize, Serialize};
 use switchlora_core::cost::Cost;
@@ -51,10 +53,6 @@ pub struct Run {
     pub changes: Vec<LayerChange>,
 }
 
-fn infinite<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-    Ok(Option::<f64>::deserialize(from)?.unwrap_or(f64::INFINITY))
-}
-
 impl Run {
     /// The run of a variant of this cost.
     pub(super) fn of(
@@ -87,15 +85,8 @@ impl Run {
     pub(super) fn milliseconds(&self) -> f64 {
         let seconds = &self.curve.seconds;
         let begins = std::iter::once(&0.0).chain(seconds);
-        let mut times: Vec<f64> = seconds
-            .iter()
-            .zip(begins)
-            .map(|(end, begin)| end - begin)
-            .collect();
-        times.sort_by(f64::total_cmp);
-        times
-            .get(times.len() / 2)
-            .map_or(f64::NAN, |time| time * 1e3)
+        let times = seconds.iter().zip(begins).map(|(end, begin)| end - begin);
+        median(times).map_or(f64::NAN, |time| time * 1e3)
     }
 }
 
@@ -145,7 +136,8 @@ pub struct Summary {
 impl Comparison {
     /// By how many percent the perplexity of a variant is above that of another one: mean over the seeds that both
     /// have, and the sample standard deviation. A seed is the same data in the same order for both, so that the
-    /// difference of seeds is not in this deviation. `None` if one of the trainings diverged: the others alone are a choice.
+    /// difference of seeds is not in this deviation. `None` if one of the trainings diverged, since the others alone are a
+    /// choice, or if they are not judged by the same tokens.
     pub(super) fn above(&self, variant: &str, other: &str) -> Option<(f64, Option<f64>)> {
         let of_other = |seed: u64| {
             let mut runs = self.runs.iter();
@@ -154,12 +146,20 @@ impl Comparison {
         let pairs = self.runs.iter().filter(|run| run.variant == variant);
         let above = pairs.filter_map(|run| {
             let other = of_other(run.experiment.seed)?;
-            let both = run.loss.is_finite() && other.loss.is_finite();
+            let both = run.loss.is_finite()
+                && other.loss.is_finite()
+                && same_validation(&run.experiment, &other.experiment);
             Some(both.then(|| 100.0 * ((run.loss - other.loss).exp() - 1.0)))
         });
         let above: Vec<f64> = above.collect::<Option<_>>()?;
         let mean = (!above.is_empty()).then(|| mean(above.iter().copied()))?;
         Some((mean, deviation(&above)))
+    }
+
+    /// Whether all variants read the same tokens.
+    pub(super) fn same_tokens(&self) -> bool {
+        let mut pairs = self.runs.windows(2);
+        pairs.all(|pair| same_tokens(&pair[0].experiment, &pair[1].experiment))
     }
 
     /// Computes the rows from the trainings so far.

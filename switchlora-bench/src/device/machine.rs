@@ -37,7 +37,28 @@ impl Card {
 
     /// Whether results of `other` belong in the same folder.
     pub fn is_same_device(&self, other: &Self) -> bool {
-        (&self.backend, &self.name) == (&other.backend, &other.name)
+        let of = |card: &Self| {
+            let driver = card.driver.clone();
+            (
+                card.backend.clone(),
+                card.name.clone(),
+                driver,
+                card.program.clone(),
+            )
+        };
+        of(self) == of(other)
+    }
+
+    /// The device, its driver and the program.
+    pub(super) fn measured_by(&self) -> String {
+        let driver = match &self.driver {
+            Some(driver) => format!(" (driver {driver})"),
+            None => String::new(),
+        };
+        format!(
+            "{} on {}{driver} by version {}",
+            self.backend, self.name, self.program
+        )
     }
 
     /// The first device of `backend`.

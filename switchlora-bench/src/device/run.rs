@@ -47,7 +47,8 @@ pub struct Verdict {
 ///
 /// # Errors
 ///
-/// A model cannot be read, another process uses the folder, it has the results of another device, or it cannot be written.
+/// A model cannot be read, another process uses the folder, it has the results of another device, driver or program, or it cannot be
+/// written.
 pub fn run(
     asked: &Asked,
     card: &Card,
@@ -179,7 +180,7 @@ fn write_report(out: &PathBuf) -> Result<()> {
     write_file(out, "report.md", text.as_bytes())
 }
 
-/// Refuses a folder with the results of another device: a report would show them as those of `card`.
+/// Refuses a folder with the results of another device, driver or program: a report would show them as those of `card`.
 fn only_of(card: &Card, out: &Path) -> Result<()> {
     let Ok(text) = fs::read(out.join("machine.json")) else {
         return Ok(());
@@ -188,12 +189,10 @@ fn only_of(card: &Card, out: &Path) -> Result<()> {
     let before: Option<Card> = serde_json::from_slice(&text).ok();
     if let Some(before) = before.filter(|before| !before.is_same_device(card)) {
         bail!(
-            "{} has results of {} on {}, and this is {} on {}: choose another folder with --out",
+            "{} has results of {}, and this is {}: choose another folder with --out",
             out.display(),
-            before.backend,
-            before.name,
-            card.backend,
-            card.name
+            before.measured_by(),
+            card.measured_by()
         );
     }
     Ok(())

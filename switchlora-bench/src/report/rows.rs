@@ -3,7 +3,7 @@
 /// Groups rows by a key; keys and rows stay in the order of their first occurrence.
 pub fn groups<'a, T, K: PartialEq>(
     rows: impl IntoIterator<Item = &'a T>,
-    key: impl Fn(&T) -> K,
+    key: impl Fn(&'a T) -> K,
 ) -> Vec<(K, Vec<&'a T>)> {
     let mut groups: Vec<(K, Vec<&T>)> = Vec::new();
     for row in rows {

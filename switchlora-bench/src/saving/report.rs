@@ -1,5 +1,6 @@
 //! The cost of checkpoints: one measurement, and the medians of several.
 
+use crate::median::median;
 use crate::report::Number;
 use askama::Template;
 use serde::Serialize;
@@ -53,9 +54,9 @@ impl Summary {
     pub fn of(reports: &[SavingReport]) -> Self {
         let alone: Vec<Duration> = reports.iter().flat_map(|r| r.alone.clone()).collect();
         let beside: Vec<Duration> = reports.iter().flat_map(|r| r.beside.clone()).collect();
-        let update_ms = median(alone.iter().copied().map(milliseconds));
+        let update_ms = middle(alone.iter().copied().map(milliseconds));
         let of = |value: fn(&SavingReport) -> Duration| {
-            median(reports.iter().map(|report| milliseconds(value(report))))
+            middle(reports.iter().map(|report| milliseconds(value(report))))
         };
         let added = reports.iter().map(|report| {
             let slower = report
@@ -68,9 +69,9 @@ impl Summary {
             checkpoints: reports.len(),
             bytes: reports.last().map_or(0, |report| report.bytes),
             update_ms,
-            update_beside_ms: median(beside.iter().copied().map(milliseconds)),
+            update_beside_ms: middle(beside.iter().copied().map(milliseconds)),
             waited_ms: of(|report| report.waited),
-            added_ms: median(added),
+            added_ms: middle(added),
             memory_ms: of(|report| report.memory),
             written_ms: of(|report| report.written),
             disk_ms: of(|report| report.disk),
@@ -104,10 +105,8 @@ fn milliseconds(time: Duration) -> f64 {
 }
 
 /// The median; not a number if there are no values.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+fn middle(values: impl Iterator<Item = f64>) -> f64 {
+    median(values).unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]

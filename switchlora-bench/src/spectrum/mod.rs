@@ -7,7 +7,7 @@ mod report;
 
 pub use report::{figure, table};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -47,6 +47,9 @@ pub fn changes<B: Backend>(
     let change = |((layer, start), (_, end)): (Projection<'_, B>, Projection<'_, B>)| {
         let change = end.effective_weight() - start.effective_weight();
         let spectrum = Spectrum::of(&change.into_data()).with_context(|| layer.clone())?;
+        if !spectrum.effective_rank().is_finite() {
+            bail!("{layer}: its change is too large for singular values");
+        }
         Ok(LayerChange {
             layer,
             effective_rank: spectrum.effective_rank(),

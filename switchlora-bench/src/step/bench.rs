@@ -143,10 +143,3 @@ pub fn check_batch(
         false => Err(StepError::Batch { batch, length }),
     }
 }
-
-/// The median; 0 without times.
-pub(super) fn median(times: impl Iterator<Item = f64>) -> f64 {
-    let mut times: Vec<f64> = times.collect();
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or_default()
-}

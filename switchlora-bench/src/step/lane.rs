@@ -1,8 +1,9 @@
 //! One of the methods that take turns: its training, its optimizers and the times of their phases.
 
-use super::bench::{StepBench, StepError, median};
+use super::bench::{StepBench, StepError};
 use super::method::{LEARNING_RATE, steady, timed};
 use super::report::{StepReport, microseconds};
+use crate::median::median;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use std::time::{Duration, Instant};
 use switchlora_core::{ClipGradNorm, Method, MethodConfig};
@@ -166,9 +167,9 @@ impl<B: AutodiffBackend> Lane<B> {
     }
 }
 
-/// The median, in milliseconds.
+/// The median, in milliseconds; 0 without times.
 fn milliseconds(times: &[Duration]) -> f64 {
-    median(times.iter().map(|time| time.as_secs_f64() * 1e3))
+    median(times.iter().map(|time| time.as_secs_f64() * 1e3)).unwrap_or_default()
 }
 
 /// Measures each phase, from the end of the phase before it until the device has finished its work.

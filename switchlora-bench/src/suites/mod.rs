@@ -16,5 +16,5 @@ mod planned;
 mod run;
 
 pub use planned::{Settings, Suite};
-pub(crate) use run::{Progress, measured};
+pub(crate) use run::{Progress, measured, saved};
 pub use run::{run, text};

@@ -71,6 +71,14 @@ impl Settings {
         self.suites.contains(&suite) || self.suites.contains(&Suite::All)
     }
 
+    /// The precision in which memory is measured: once, in f32 if that is among them.
+    fn memory_precision(&self) -> Precision {
+        match self.precisions[..] {
+            [only] => only,
+            _ => Precision::F32,
+        }
+    }
+
     /// The cells of the selected suites on `backends`.
     pub(super) fn cells(&self, backends: &[BackendKind], tokens: &Path) -> Vec<(Suite, Cell)> {
         let mut cells = Vec::new();
@@ -118,7 +126,7 @@ impl Settings {
                 cells.push((Suite::Step, cell));
             }
             for &method in &self.methods {
-                if self.wants(Suite::Memory) && precision == Precision::F32 {
+                if self.wants(Suite::Memory) && precision == self.memory_precision() {
                     let experiment = on(model, method);
                     cells.push((Suite::Memory, Cell::Memory { experiment }));
                 }

@@ -128,9 +128,7 @@ fn write(out: &Path, results: &Results) -> Result<()> {
 ///
 /// The process cannot be started, fails, or prints no result; or the result cannot be saved.
 pub(crate) fn measured(kept: &Path, cell: &Cell, progress: &mut Progress) -> Result<Found> {
-    if let Ok(text) = fs::read(kept)
-        && let Ok(found) = serde_json::from_slice(&text)
-    {
+    if let Ok(found) = saved(kept) {
         return Ok(found);
     }
     let began = Instant::now();
@@ -148,6 +146,17 @@ pub(crate) fn measured(kept: &Path, cell: &Cell, progress: &mut Progress) -> Res
         serde_json::from_str(line).context("a cell printed something other than its result")?;
     durable::write(kept, line.as_bytes()).with_context(|| kept.display().to_string())?;
     Ok(found)
+}
+
+/// Reads the saved result of a cell.
+///
+/// # Errors
+///
+/// There is none, it cannot be read, or it is damaged.
+pub(crate) fn saved(kept: &Path) -> Result<Found> {
+    let name = || kept.display().to_string();
+    let text = fs::read(kept).with_context(name)?;
+    serde_json::from_slice(&text).with_context(|| format!("{} is not a whole result", name()))
 }
 
 /// Path of the embedded text as a packed token file, which is written if it does not exist or is damaged.

@@ -160,6 +160,30 @@ fn comparisons_of_two_lengths_become_one_table_and_one_figure() {
     picture(&place.path("both/lengths.svg"));
     let part = "long and long both have trainings of 288 tokens";
     place.refused(&["lengths", "long", "long"], part);
+
+    // Another validation text is another scale.
+    place.text("other.txt", 89);
+    let other = text(9).replace("text.txt", "other.txt");
+    fs::write(place.path("grid.toml"), &other).unwrap();
+    let run = |out| place.bench(&["compare", "grid.toml", "--backend", "flex", "--out", out]);
+    assert!(run("other").status.success());
+    let part = "short and other are judged by different validation text";
+    place.refused(&["lengths", "short", "other"], part);
+    let report = fs::read_to_string(place.path("other/compare.md")).unwrap();
+    assert!(
+        report.contains("the same tokens in the same order"),
+        "{report}"
+    );
+    let mixed = other + "data = [\"text.txt\"]\n";
+    fs::write(place.path("grid.toml"), mixed).unwrap();
+    assert!(run("mixed").status.success());
+    let report = fs::read_to_string(place.path("mixed/compare.md")).unwrap();
+    assert!(report.contains("do not read the same tokens"), "{report}");
+    let muon = report
+        .lines()
+        .find(|line| line.starts_with("| muon"))
+        .unwrap();
+    assert_eq!(muon.split(" | ").nth(5), Some("–"), "{muon}");
 }
 
 #[test]

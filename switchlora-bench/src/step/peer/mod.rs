@@ -7,9 +7,10 @@ mod error;
 
 pub use error::PeerError;
 
-use super::bench::{StepBench, median};
+use super::bench::StepBench;
 use super::method::{INTERVAL, LEARNING_RATE};
 use super::report::{PEER, StepReport, microseconds};
+use crate::median::median;
 use serde::Deserialize;
 use serde_json::json;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -141,7 +142,7 @@ impl Peer {
     pub(super) fn reports(&self, bench: &StepBench) -> Vec<StepReport> {
         let of = |(index, &method): (usize, &Method)| {
             let phases = self.rounds.iter().filter_map(|round| round.get(index));
-            let of = |of: fn(&Phases) -> f64| median(phases.clone().map(of));
+            let of = |of: fn(&Phases) -> f64| median(phases.clone().map(of)).unwrap_or_default();
             let update = of(|p| p.update);
             let tokens = (bench.batch_size * bench.sequence_length) as f64;
             StepReport {
