@@ -797,6 +797,15 @@ fn what_is_in_place_of_a_model_is_said_in_one_line() {
             "{said}"
         );
     }
+    fs::create_dir(place.path("run")).unwrap();
+    fs::write(place.path("run/config.toml"), "").unwrap();
+    let output = place.run("train --model run --data text.txt");
+    let said = program::stderr(&output);
+    assert!(
+        said.contains("run is a run") && said.contains("--warm-start"),
+        "{said}"
+    );
+    assert_eq!(said.trim().lines().count(), 1, "{said}");
     let index = ("model.safetensors.index.json", pointer.to_owned());
     folder(&place, "index", &[config.clone(), tokenizer.clone(), index]);
     fs::remove_file(place.path("index/model.safetensors")).unwrap();

@@ -367,11 +367,29 @@ fn settings_that_a_run_is_too_short_for_are_named_and_defaults_never_are() {
             "method = \"galore\"\ngalore = { gap = 50 }",
             "galore.gap is 50",
         ),
+        (
+            "method = \"full\"\nrelora = { cycle = 5 }",
+            "[relora] means nothing to full",
+        ),
+        (
+            "method = \"muon\"\ngalore = { gap = 5 }",
+            "[galore] means nothing to muon",
+        ),
+        (
+            "method = \"lora\"\nswitch = { interval = 20.0 }",
+            "[switch] has keys that mean nothing to lora",
+        ),
+        (
+            "data = [\"a.txt\", \"b.txt\"]\nvalidation = [\"b.txt\"]",
+            "validation is text that is trained on",
+        ),
     ] {
         let said = remarks(&format!("steps = 50\n{table}"));
         assert!(said.len() == 1 && said[0].starts_with(key), "{said:?}");
     }
     assert!(remarks("steps = 50\nschedule = { warmup = 50 }").is_empty());
+    let lora = "method = \"lora\"\nswitch = { alpha = 2.0, orthogonal = true }";
+    assert!(remarks(lora).is_empty());
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::at_path::AtPath;
 use crate::checkpoint::Tensors;
 use crate::model::config::hf::{ADAPTER, SIZES, read_json};
 use crate::model::{LlamaConfig, LlamaForCausalLm, import};
+use crate::say::warn;
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
 use std::collections::BTreeMap;
@@ -55,6 +56,13 @@ impl Pretrained {
                 problems.push(Problem::Untied);
             }
             kept = fit(&config, found, &mut problems);
+        }
+        if path.join(ADAPTER).is_file() {
+            warn(format!(
+                "{} holds whole weights and an adapter (adapter_config.json), which is left out: to use it, merge it with \
+                 merge_and_unload of peft",
+                path.display()
+            ));
         }
         match problems.is_empty() {
             true => Ok(Self {

@@ -33,6 +33,16 @@ pub enum LlamaConfigError {
         /// The error of the operating system.
         reason: std::io::Error,
     },
+    /// The folder is a run of this program.
+    #[error(
+        "{path} is a run, not a Hugging Face folder: start from its weights with --warm-start {path}, or give a folder that \
+         export has made of it",
+        path = path.display()
+    )]
+    Run {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The folder holds an adapter, and not the model that it changes.
     #[error(
         "{path} holds an adapter of another model (adapter_config.json) and no config.json: merge the adapter into its \

@@ -4,6 +4,7 @@ use super::architecture::{INITIALIZER_RANGE, LlamaConfig, RMS_NORM_EPS};
 use super::error::{ConfigProblems, LARGEST_FILE, LlamaConfigError};
 use super::keys::Keys;
 use crate::lenient_json::{object, read_at_most};
+use crate::run_directory;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -143,6 +144,10 @@ pub(crate) fn read_json(path: &Path) -> Result<Map<String, Value>, LlamaConfigEr
     if !path.exists() && folder.join(ADAPTER).is_file() {
         let path = folder.to_path_buf();
         return Err(LlamaConfigError::Adapter { path });
+    }
+    if !path.exists() && folder.join(run_directory::CONFIG).is_file() {
+        let path = folder.to_path_buf();
+        return Err(LlamaConfigError::Run { path });
     }
     let path = path.to_path_buf();
     match read_at_most(&path, LARGEST_FILE) {
