@@ -92,7 +92,11 @@ fn a_training_takes_lines_of_json_packs_them_once_and_resumes() {
     train("--data a.tokens b.tokens --weights 3 1 --out weighted");
     let wrong = place
         .run("train --model model.json --data a.tokens b.tokens --weights 3 --sequence-length 24");
-    assert!(stderr(&wrong).contains("2 packed files"), "{}", stderr(&wrong));
+    assert!(
+        stderr(&wrong).contains("2 packed files"),
+        "{}",
+        stderr(&wrong)
+    );
 }
 
 /// The entries of the cache, and files of unfinished work.

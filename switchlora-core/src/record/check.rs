@@ -104,16 +104,20 @@ impl LayerRecord {
     /// Checks what the tensors need to be put on a device.
     fn check(&self) -> Result<(), StateError> {
         let pools = [
-            (&self.candidates_a, &self.scales_a),
-            (&self.candidates_b, &self.scales_b),
+            (&self.candidates_a, &self.scales_a, &self.state.a),
+            (&self.candidates_b, &self.scales_b, &self.state.b),
         ];
         damaged_unless(
             self.candidates_a.is_some() == self.candidates_b.is_some(),
             || "one side of a layer has a pool and the other has none".to_owned(),
         )?;
-        for (pool, scales) in pools {
+        for (pool, scales, side) in pools {
             if let Some(pool) = pool {
                 is_matrix("a pool", pool)?;
+                let (vectors, spare) = (pool.shape[0], side.spare.len());
+                damaged_unless(vectors == spare, || {
+                    format!("a pool of {vectors} vectors for {spare} spare vectors")
+                })?;
                 let (shape, scale): (&[usize], Option<&[usize]>) =
                     (&pool.shape, scales.as_ref().map(|scales| &scales.shape[..]));
                 let expected = (pool.dtype == DType::I8).then(|| [shape[0], 1]);

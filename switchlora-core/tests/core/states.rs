@@ -331,7 +331,7 @@ fn a_damaged_state_is_refused_before_anything_is_made_of_it() {
         optimizer.try_prepare(&model).unwrap_err().to_string()
     };
     type Damage = (&'static str, fn(&mut OptimizerRecord));
-    let damages: [Damage; 5] = [
+    let damages: [Damage; 7] = [
         ("no id", |record| {
             let moments = record.moments.pop_first().unwrap().1;
             record
@@ -344,6 +344,15 @@ fn a_damaged_state_is_refused_before_anything_is_made_of_it() {
         }),
         ("bytes", |record| {
             record.layers[0].candidates_a.as_mut().unwrap().shape[0] = 1 << 40
+        }),
+        ("a pool of 1 vectors", |record| {
+            let pool = record.layers[0].candidates_a.as_mut().unwrap();
+            let length = pool.shape[1];
+            let first: Vec<f32> = pool.iter::<f32>().take(length).collect();
+            *pool = TensorData::new(first, [1, length]);
+        }),
+        ("the other has none", |record| {
+            record.layers[0].candidates_b = None
         }),
         ("spare vectors", |record| record.layers[1].state.a.row = 4),
         ("spare vectors", |record| {
