@@ -179,7 +179,8 @@ fn each_device_has_a_folder_of_its_own_and_no_other_device_writes_there() {
     assert_eq!(refused.status.code(), Some(1));
     let text = said(&refused);
     assert!(
-        text.contains("has results of cuda on NVIDIA H100, and this is flex on")
+        text.contains("has results of cuda on NVIDIA H100")
+            && text.contains("and this is flex on")
             && text.contains("--out"),
         "{text}"
     );

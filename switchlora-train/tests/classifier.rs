@@ -159,15 +159,32 @@ fn an_exported_classifier_predicts_the_same_in_transformers() {
     };
     fs::write(folder.join("train.tsv"), lines(0..120)).unwrap();
     fs::write(folder.join("dev.tsv"), lines(120..160)).unwrap();
-    for method in ["full", "switchlora --rank 4 --lr 1e-2"] {
-        let out = method.split(' ').next().unwrap();
+    // Pairs: the second text decides.
+    let folder = place.path("glue/MRPC");
+    fs::create_dir_all(&folder).unwrap();
+    let pairs = |range: std::ops::Range<usize>| -> String {
+        let line = |i: usize| {
+            let label = usize::from(i % 3 != 1);
+            format!("{label}\t{i}\t{i}\tthe state of {i}\t{}\n", text(i))
+        };
+        let header = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n".to_owned();
+        header + &range.map(line).collect::<String>()
+    };
+    fs::write(folder.join("train.tsv"), pairs(0..120)).unwrap();
+    fs::write(folder.join("dev.tsv"), pairs(120..160)).unwrap();
+    for (task, method) in [
+        ("cola", "full"),
+        ("cola", "switchlora --rank 4 --lr 1e-2"),
+        ("mrpc", "full"),
+    ] {
+        let out = &format!("{task}-{}", method.split(' ').next().unwrap());
         let commands = [
             format!(
-                "finetune --task cola --data glue --model nano --method {method} --epochs 2 --out {out}"
+                "finetune --task {task} --data glue --model nano --method {method} --epochs 2 --out {out}"
             ),
             format!("export {out}/seed-1 --out {out}-hf"),
-            format!("predict {out}/seed-1 --task cola --data glue --out {out}.tsv"),
-            format!("predict {out}-hf --task cola --data glue --out {out}-hf.tsv"),
+            format!("predict {out}/seed-1 --task {task} --data glue --out {out}.tsv"),
+            format!("predict {out}-hf --task {task} --data glue --out {out}-hf.tsv"),
         ];
         for command in &commands {
             let output = place.run(command);
@@ -177,17 +194,25 @@ fn an_exported_classifier_predicts_the_same_in_transformers() {
         let ours = predicted(&format!("{out}.tsv"));
         assert_eq!(ours, predicted(&format!("{out}-hf.tsv")));
         let tokenizer = Tokenizer::embedded().unwrap();
-        // The tokens of a single text are those that the folder's tokenizer gives.
-        let texts: Vec<Vec<u32>> = (120..160)
-            .map(|i| tokenizer.encode(&text(i)).unwrap())
-            .collect();
+        // The tokens of a single text are those that the folder's tokenizer gives; a line end is between two.
+        let encode = |text: &str| tokenizer.encode(text).unwrap();
+        let tokens = |i: usize| match task {
+            "mrpc" => {
+                let first = format!("the state of {i}");
+                [encode(&first), encode("\n"), encode(&text(i))].concat()
+            }
+            _ => encode(&text(i)),
+        };
+        let texts: Vec<Vec<u32>> = (120..160).map(tokens).collect();
         let file = place.path("texts.json");
         fs::write(&file, json!(texts).to_string()).unwrap();
         let folder = place.path(&format!("{out}-hf"));
         let arguments = ["predict", folder.to_str().unwrap(), file.to_str().unwrap()];
         let output = script_of("classifier.py", &python, &arguments);
         let theirs: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let names = ["unacceptable", "acceptable"];
+        let config = fs::read(place.path(&format!("{out}-hf/config.json"))).unwrap();
+        let config: Value = serde_json::from_slice(&config).unwrap();
+        let names = ["0", "1"].map(|id| config["id2label"][id].as_str().unwrap());
         let ours: Vec<&str> = ours
             .lines()
             .skip(1)
@@ -200,12 +225,15 @@ fn an_exported_classifier_predicts_the_same_in_transformers() {
                 .iter()
                 .map(|n| n.as_str().unwrap())
                 .collect();
-            assert_eq!(ours, theirs, "{method}, {how}");
+            assert_eq!(ours, theirs, "{task}, {method}, {how}");
         }
         assert!(ours.contains(&names[0]) || ours.contains(&names[1]));
         // The card says how to use it.
         let card = predicted(&format!("{out}-hf/README.md"));
-        assert!(card.contains("text-classification") && card.contains("Fine-tuned for task cola"));
+        assert!(
+            card.contains("text-classification")
+                && card.contains(&format!("Fine-tuned for task {task}"))
+        );
         let code = card
             .split("```python\n")
             .nth(1)
