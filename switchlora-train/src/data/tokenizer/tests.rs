@@ -223,13 +223,19 @@ proptest! {
     }
 }
 
+/// A folder with the embedded tokenizer.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(TOKENIZER), EMBEDDED).unwrap();
+    folder
+}
+
 #[test]
 fn the_token_for_padding_is_the_one_that_transformers_takes() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let put = |name: &str, json: Value| {
         fs::write(folder.path().join(name), json.to_string()).unwrap();
     };
-    fs::write(folder.path().join(TOKENIZER), EMBEDDED).unwrap();
     let padding = || {
         let tokenizer = Tokenizer::from_file(folder.path()).unwrap();
         let pad = tokenizer.padding(tokenizer.vocab_size());
@@ -257,11 +263,10 @@ fn the_token_for_padding_is_the_one_that_transformers_takes() {
 
 #[test]
 fn where_only_config_json_says_the_class_it_is_named_for_another_one() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let put = |name: &str, json: Value| {
         fs::write(folder.path().join(name), json.to_string()).unwrap();
     };
-    fs::write(folder.path().join(TOKENIZER), EMBEDDED).unwrap();
     let class = || Beside::of_folder(folder.path()).unwrap().class_of_config();
     assert_eq!(class(), None, "nothing is carried");
     put(CONFIG, json!({"model_type": "gpt2"}));
