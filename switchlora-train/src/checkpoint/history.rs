@@ -29,6 +29,12 @@ pub fn list(run: &Path) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
     Ok(found)
 }
 
+/// The newest checkpoint of `run`, whose files are not read through; `None` if there is none that can be opened.
+pub fn newest(run: &Path) -> Option<Checkpoint> {
+    let (_, path) = list(run).ok()?.pop()?;
+    Checkpoint::open(&path).ok()
+}
+
 /// Whether `run` has a checkpoint of update `step`, valid or damaged.
 pub fn exists(run: &Path, step: u64) -> bool {
     folder::whole(&run.join(FOLDER), step).is_dir()

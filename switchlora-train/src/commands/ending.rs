@@ -24,10 +24,15 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 /// Name of the summary.
 pub(super) const SUMMARY: &str = "summary.json";
 
+/// The summary of the run in `folder`; null if there is none, or it is damaged.
+pub(super) fn summary_of(folder: &Path) -> Value {
+    let summary = std::fs::read(folder.join(SUMMARY)).unwrap_or_default();
+    serde_json::from_slice(&summary).unwrap_or_default()
+}
+
 /// The number of updates after which the run in `folder` has come to its end; `None` if its summary does not say so.
 pub(super) fn concluded(folder: &Path) -> Option<u64> {
-    let summary = std::fs::read(folder.join(SUMMARY)).ok()?;
-    let summary: Value = serde_json::from_slice(&summary).ok()?;
+    let summary = summary_of(folder);
     let status = summary["status"].as_str();
     let steps = summary["steps"].as_u64();
     steps.filter(|_| matches!(status, Some("finished" | "diverged")))

@@ -3,7 +3,7 @@
 use crate::backend::{BackendKind, Job, run_on};
 use crate::commands::ending::write_file;
 use crate::commands::exit::Usage;
-use crate::data::{ValidationBatches, check_ids};
+use crate::data::ValidationBatches;
 use crate::experiment::{TaskName, TaskSettings, flags};
 use crate::metrics::Scores;
 use crate::model::Classifier;
@@ -119,10 +119,7 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
         )));
     }
     let [_, encoded] = task.encode(&tokenizer, classifier.pad, length)?;
-    for row in encoded.examples.rows() {
-        let known = source.config().vocab_size;
-        check_ids(&row.ids, 0, known).map_err(|error| tokenizer.naming(error))?;
-    }
+    encoded.check_known(&tokenizer, source.config().vocab_size)?;
     if encoded.cut > 0 {
         let all = encoded.examples.count();
         answer(format_args!(

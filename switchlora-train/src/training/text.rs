@@ -4,7 +4,7 @@ use super::setup::Setup;
 use super::task::{Encoded, Task};
 use crate::data::pack::cached;
 use crate::data::{
-    DataError, Prepared, Tokenizer, TrainBatches, ValidationBatches, Windows, all_tokens, check_ids,
+    DataError, Prepared, Tokenizer, TrainBatches, ValidationBatches, Windows, all_tokens,
 };
 use crate::say::say;
 use anyhow::{Context, Result};
@@ -79,13 +79,11 @@ impl Text {
         let (experiment, tokenizer) = (&setup.experiment, &setup.tokenizer);
         let pad = tokenizer.padding(setup.model.vocab_size);
         let encoded = task.encode(tokenizer, pad, experiment.sequence_length)?;
-        for (Encoded { examples, cut }, what) in encoded.iter().zip(["train", "evaluate"]) {
-            let known = setup.model.vocab_size;
-            for row in examples.rows() {
-                check_ids(&row.ids, 0, known).map_err(|error| tokenizer.naming(error))?;
-            }
-            if *cut > 0 {
-                let (all, length) = (examples.count(), experiment.sequence_length);
+        for (part, what) in encoded.iter().zip(["train", "evaluate"]) {
+            part.check_known(tokenizer, setup.model.vocab_size)?;
+            let cut = part.cut;
+            if cut > 0 {
+                let (all, length) = (part.examples.count(), experiment.sequence_length);
                 say(format!(
                     "  text        {cut} of {all} examples to {what} on are cut to {length} tokens (--sequence-length)"
                 ));

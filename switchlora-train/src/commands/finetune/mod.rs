@@ -6,7 +6,7 @@ mod results;
 pub use args::{FinetuneArgs, Tuning};
 
 use super::train::{TrainArgs, end, train};
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint;
 use crate::commands::exit::Usage;
 use crate::commands::train::Stopping;
 use crate::experiment::{Change, Experiment};
@@ -19,6 +19,7 @@ use crate::say::{answer, print_behind, say};
 use crate::training::{Encoded, Task};
 use anyhow::{Context, Result, bail};
 pub use results::{OfEpoch, OfSeed, RESULTS, Results};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -69,6 +70,7 @@ pub(super) fn tune(
     let (experiment, task) = planned(args, out, processes.size())?;
     let all = &**processes;
     first(all, || check_folder(args, out))?;
+    let mut texts = HashMap::new();
     for &seed in &args.tuning.seeds {
         let folder = out.join(format!("seed-{seed}"));
         let experiment = Experiment {
@@ -80,7 +82,7 @@ pub(super) fn tune(
             let finished = Results::is_finished(&folder);
             check_same(&experiment, &folder, finished)?;
             if finished {
-                check_text(&task, &folder)?;
+                check_text(&task, &folder, &mut texts)?;
             }
             Ok((finished, saved || folder.join(CONFIG).exists()))
         })?;
@@ -159,28 +161,31 @@ fn planned(args: &FinetuneArgs, out: &Path, processes: usize) -> Result<(Experim
 
 /// The sizes of the model of which every seed has a checkpoint in `out`, and where it was.
 pub(super) fn begun(out: &Path, seeds: &[u64]) -> Option<(LlamaConfig, String)> {
-    let state = |seed: &u64| newest(&out.join(format!("seed-{seed}")));
+    let state = |seed: &u64| checkpoint::newest(&out.join(format!("seed-{seed}")));
     let all: Option<Vec<_>> = seeds.iter().map(state).collect();
     let state = all?.pop()?.state;
     Some((state.model, state.experiment.model))
 }
 
-/// The newest checkpoint of the run in `folder`.
-fn newest(folder: &Path) -> Option<Checkpoint> {
-    let (_, path) = checkpoint::list(folder).ok()?.pop()?;
-    Checkpoint::open(&path).ok()
-}
-
-/// Refuses examples other than those of the finished run in `folder`: its results would be taken for theirs.
-fn check_text(task: &Task, folder: &Path) -> Result<()> {
-    let Some(from) = newest(folder) else {
+/// Refuses examples other than those of the finished run in `folder`: its results would be taken for theirs. `texts` has
+/// the fingerprints of the examples by the tokenizer, so that they are encoded once for all seeds.
+fn check_text(task: &Task, folder: &Path, texts: &mut HashMap<String, String>) -> Result<()> {
+    let Some(from) = checkpoint::newest(folder) else {
         return Ok(());
     };
     let state = &from.state;
-    let tokenizer = trained_tokenizer(&from)?;
-    let pad = tokenizer.padding(state.model.vocab_size);
-    let encoded = task.encode(&tokenizer, pad, state.experiment.sequence_length)?;
-    if Encoded::fingerprint(&encoded) != state.data_sha256 {
+    let asked = match texts.get(&state.tokenizer_sha256) {
+        Some(known) => known.clone(),
+        None => {
+            let tokenizer = trained_tokenizer(&from)?;
+            let pad = tokenizer.padding(state.model.vocab_size);
+            let encoded = task.encode(&tokenizer, pad, state.experiment.sequence_length)?;
+            let found = Encoded::fingerprint(&encoded);
+            texts.insert(state.tokenizer_sha256.clone(), found.clone());
+            found
+        }
+    };
+    if asked != state.data_sha256 {
         bail!(Usage(format!(
             "the texts are not those that {} was trained with: give those, or choose another --out",
             folder.display()

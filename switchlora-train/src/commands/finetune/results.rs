@@ -2,14 +2,13 @@
 
 use super::FinetuneArgs;
 use crate::checkpoint::{self, Evaluation};
-use crate::commands::ending::write_file;
+use crate::commands::ending::{summary_of, write_file};
 use crate::experiment::{Change, Difference, Experiment};
 use crate::learner::{judged, last_checkpoint};
 use crate::metrics::{Metric, Scores, mean_and_deviation};
 use crate::run_directory::CONFIG;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::fmt;
 use std::path::Path;
 
@@ -54,9 +53,7 @@ pub struct OfEpoch {
 impl Results {
     /// Whether the run in `folder` has nothing left to do.
     pub fn is_finished(folder: &Path) -> bool {
-        let summary = std::fs::read(folder.join("summary.json")).unwrap_or_default();
-        let summary: Value = serde_json::from_slice(&summary).unwrap_or_default();
-        if summary["status"] == "finished" {
+        if summary_of(folder)["status"] == "finished" {
             return true;
         }
         // Ended after its last checkpoint and before its summary.
@@ -171,10 +168,11 @@ fn same_but_seed(out: &Path, one: u64, other: u64) -> Result<bool> {
 /// seed and the next.
 fn check_same_text(out: &Path, seeds: &[u64]) -> Result<()> {
     let text = |seed: u64| {
-        let (_, path) = checkpoint::list(&out.join(format!("seed-{seed}")))
-            .ok()?
-            .pop()?;
-        Some(checkpoint::Checkpoint::open(&path).ok()?.state.data_sha256)
+        Some(
+            checkpoint::newest(&out.join(format!("seed-{seed}")))?
+                .state
+                .data_sha256,
+        )
     };
     let mut known = seeds.iter().filter_map(|&seed| Some((seed, text(seed)?)));
     let Some((first, one)) = known.next() else {

@@ -66,8 +66,10 @@ fn all(args: &GlueArgs, processes: &Arc<dyn Processes>, stopping: &Stopping) -> 
             let folder = out.join(name).join(task.name());
             begun(&folder, &args.tuning.seeds).is_some()
         };
-        if !args.tasks.iter().all(begun) {
-            started(model)?;
+        if let Err(error) = started(model)
+            && !args.tasks.iter().all(begun)
+        {
+            return Err(error);
         }
     }
     for &task in &args.tasks {

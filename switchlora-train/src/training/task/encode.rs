@@ -1,7 +1,7 @@
 //! The examples of a task as tokens.
 
 use super::{Task, Texts};
-use crate::data::{DataError, Examples, Row, Target, Tokenizer};
+use crate::data::{DataError, Examples, Row, Target, Tokenizer, check_ids};
 use crate::tasks::{ChatError, ChatTemplate, Dialogue, Example, Label};
 use anyhow::Result;
 
@@ -15,6 +15,17 @@ pub struct Encoded {
 }
 
 impl Encoded {
+    /// Checks that a model of `vocabulary` tokens knows every id.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::NoEmbedding`] with the token that it does not know.
+    pub fn check_known(&self, tokenizer: &Tokenizer, vocabulary: usize) -> Result<(), DataError> {
+        self.examples.rows().iter().try_for_each(|row| {
+            check_ids(&row.ids, 0, vocabulary).map_err(|error| tokenizer.naming(error))
+        })
+    }
+
     /// Identifies examples to train on and to evaluate on, as a checkpoint records them.
     pub fn fingerprint([train, held_out]: &[Self; 2]) -> String {
         let of = |encoded: &Self| encoded.examples.fingerprint();
