@@ -60,6 +60,7 @@ mod step;
 mod svd;
 mod switching;
 mod tensor_data;
+mod trained;
 
 pub use baselines::{GaLoreConfig, MomentReset, ReLoraConfig};
 pub use config_error::ConfigError;

@@ -230,7 +230,10 @@ impl MethodConfig {
         check_layer_rate(self.layer_rate)?;
         match self.method {
             Method::Full | Method::Lora | Method::SwitchLora => Ok(()),
-            Method::ReLora => self.relora.validate(),
+            Method::ReLora => {
+                ReLoraConfig::validate_layers(&self.layers)?;
+                self.relora.validate()
+            }
             Method::GaLore => self.galore.validate(),
             Method::Muon => self.muon.validate(),
         }

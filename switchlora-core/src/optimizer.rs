@@ -11,6 +11,7 @@ use crate::planner::{After, Planner, Update};
 use crate::record::{OptimizerRecord, read_moments};
 use crate::state_error::StateError;
 use crate::step::{Commit, Groups, Guard, GuardedOptimizer, Here, Plan, Pools, Speculative, join};
+use crate::trained::check_trained;
 use burn::module::{AutodiffModule, ParamId};
 use burn::optim::{GradientsParams, LearningRate, MultiGradientsParams, Optimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
@@ -172,6 +173,7 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
         self.restore_factors(module, &named)?;
         let layers = self.place(layers, named)?;
         layers.check()?;
+        check_trained(module)?;
         self.restore(module, &layers)?;
         self.groups_of(module)?;
         let remarks = self.host.method.prepare(&layers, &mut self.pools)?;

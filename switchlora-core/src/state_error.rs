@@ -2,6 +2,7 @@
 
 use crate::config_error::{ConfigError, named};
 use crate::cost::LinearShape;
+use burn::tensor::DType;
 
 /// Why an optimizer cannot train a module.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -9,7 +10,8 @@ pub enum StateError {
     /// The method cannot train a layer.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Two layers have a parameter in common; a switch of one would change what the other computes.
+    /// Two layers or modules have a parameter in common; a step or switch of one would change what the other computes, or
+    /// not reach it.
     #[error(
         "{} and {} share a parameter: give each its own, with new ids",
         named(first),
@@ -99,12 +101,23 @@ pub enum StateError {
     },
     /// A weight that no update can add to.
     #[error(
-        "{} is quantized and cannot be trained: quantize after the training",
+        "{} is quantized and cannot be trained: quantize the merged model after the training",
         named(path)
     )]
     Quantized {
         /// Path of the layer.
         path: String,
+    },
+    /// A trained parameter of a dtype in which small steps are lost, or of another one than those before it.
+    #[error(
+        "{} is {found:?}: all that is trained must be f32, or all of it f64; products in bf16 are a precision of the layers",
+        named(path)
+    )]
+    Dtype {
+        /// Path of the parameter.
+        path: String,
+        /// Its dtype.
+        found: DType,
     },
     /// Spare vectors in a dtype that the device has not.
     #[error(

@@ -6,6 +6,9 @@ use faer::MatRef;
 /// Why a matrix has no singular value decomposition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SvdError {
+    /// It has not two dimensions.
+    #[error("it is not a matrix")]
+    NotAMatrix,
     /// Some entry is not a finite number.
     #[error("an entry is not finite")]
     NotFinite,
@@ -54,9 +57,12 @@ pub(crate) fn leading_vectors(matrix: &TensorData, count: usize) -> Result<Tenso
 }
 
 fn entries(matrix: &TensorData) -> Result<(Vec<f64>, [usize; 2]), SvdError> {
+    let &[rows, columns] = matrix.shape.as_slice() else {
+        return Err(SvdError::NotAMatrix);
+    };
     let values: Vec<f64> = matrix.iter::<f64>().collect();
     match values.iter().all(|value| value.is_finite()) {
-        true => Ok((values, [matrix.shape[0], matrix.shape[1]])),
+        true => Ok((values, [rows, columns])),
         false => Err(SvdError::NotFinite),
     }
 }
@@ -110,6 +116,8 @@ mod tests {
         let bad = TensorData::new(vec![1.0f32, f32::NAN, 0.0, 1.0], [2, 2]);
         assert_eq!(singular_values(&bad), Err(SvdError::NotFinite));
         assert_eq!(leading_vectors(&bad, 1).unwrap_err(), SvdError::NotFinite);
+        let cube = TensorData::zeros::<f32, _>([3, 5, 2]);
+        assert_eq!(singular_values(&cube), Err(SvdError::NotAMatrix));
         let zero = TensorData::zeros::<f32, _>([3, 5]);
         assert_eq!(singular_values(&zero).unwrap(), [0.0; 3]);
         assert_eq!(leading_vectors(&zero, 2).unwrap().shape.as_slice(), &[2, 3]);

@@ -5,7 +5,7 @@
 //! of the factors' moments become zero, so that the next cycle leaves the old subspace. The learning rate must be zero at
 //! these updates and rise again over the next few, as in the authors' scheduler. Between two restarts it is LoRA.
 
-use crate::config_error::{ConfigError, in_range};
+use crate::config_error::{ConfigError, in_range, insist};
 use crate::init::{Bounds, uniform};
 use crate::layers::{Layers, LoraLayer};
 use crate::optimizer::MethodOptimizer;
@@ -91,6 +91,22 @@ impl ReLoraConfig {
         in_range("keep", self.keep, share, "0 to 1")
     }
 
+    /// Checks that a restart has moments to reset.
+    ///
+    /// # Errors
+    ///
+    /// The `layers` are trained by orthogonal steps.
+    pub(crate) fn validate_layers(layers: &SwitchLoraConfig) -> Result<(), ConfigError> {
+        match layers.orthogonal {
+            None => Ok(()),
+            Some(_) => Err(ConfigError::Together {
+                setting: "orthogonal",
+                with: "ReLoRA",
+                reason: "a restart resets moments, and orthogonal steps have none",
+            }),
+        }
+    }
+
     /// Whether the factors are merged after update `update`, counted from 0.
     pub fn restarts_after(&self, update: u64) -> bool {
         update > 0 && update.is_multiple_of(self.cycle)
@@ -153,10 +169,9 @@ pub(crate) struct ReLora<B: Backend> {
 impl<B: Backend> ReLora<B> {
     /// The method before its first update.
     pub fn new(config: ReLoraConfig, layers: &SwitchLoraConfig, recorded: Recorded) -> Self {
+        insist("an optimizer", ReLoraConfig::validate_layers(layers));
         let layers = SwitchLoraConfig {
             schedule: SwitchSchedule::Never,
-            // A restart resets moments.
-            orthogonal: None,
             ..layers.clone()
         };
         Self {

@@ -7,6 +7,9 @@ use burn::tensor::backend::Backend;
 use switchlora_ops::{Adapter, Precision, Projection, projections};
 
 /// Applies `y = x (W + s AᵀB) + bias`. Created by [`SwitchLoraLinearConfig`](super::SwitchLoraLinearConfig).
+///
+/// Its own record keeps the scale. Formats of other programs (PyTorch, burn-store) have neither the scale nor this layer:
+/// load their weights into a [`Linear`] and [adapt](super::SwitchLoraLinearConfig::adapt) it.
 #[derive(Clone, Debug)]
 pub struct SwitchLoraLinear<B: Backend> {
     /// `W: [d_input, d_output]`. Frozen, in f32 or bf16, if there are factors; else trained, in f32.
@@ -79,7 +82,8 @@ impl<B: Backend> SwitchLoraLinear<B> {
 /// Applies several layers to the same `[..., d_input]`, giving `[..., d_output]` of each.
 ///
 /// Each output equals that of [`forward`](SwitchLoraLinear::forward). Layers of the same precision are computed together
-/// (see [`projections`]), which takes less time on a CPU: queries, keys and values, or the two halves of a gated MLP.
+/// (see [`projections`]), which takes less time on a CPU: queries, keys and values, or the two halves of a gated MLP. Their
+/// outputs belong to one backward pass: after one from some of them, another from the rest finds no gradients.
 pub fn forward_together<B: Backend, const D: usize, const N: usize>(
     layers: [&SwitchLoraLinear<B>; N],
     input: Tensor<B, D>,

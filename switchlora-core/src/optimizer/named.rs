@@ -99,7 +99,8 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
     }
 
     /// The ids of the gradients of held factors, `[rank, d_input]` and `[rank, d_output]` of one weight after the other. They
-    /// belong to no parameter of the module.
+    /// belong to no parameter of the module. Each process draws ids of its own, unless all have loaded the same record; the
+    /// order is the same for all.
     pub fn factor_ids(&self) -> Vec<ParamId> {
         self.held.ids()
     }

@@ -222,8 +222,11 @@ impl<B: Backend> Factors<B> {
             true => gradient.transpose(),
             false => gradient,
         };
-        let a = matmul(self.b.value.clone(), gradient.clone().transpose()) * self.scale;
-        let b = matmul(self.a.value.clone(), gradient) * self.scale;
+        // A part of a batch may have been computed on another device.
+        let device = gradient.device();
+        let on = |factor: &Factor<B>| factor.value.clone().to_device(&device);
+        let a = matmul(on(&self.b), gradient.clone().transpose()) * self.scale;
+        let b = matmul(on(&self.a), gradient) * self.scale;
         [a, b]
     }
 }
@@ -245,8 +248,15 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Project<'_, B::InnerBackend> {
         };
         let rows = gradient.dims()[0];
         let columns = gradient.shape().num_elements() / rows.max(1);
-        let [a, b] = factors.project(gradient.reshape([rows, columns]));
-        self.gradients.register(factors.a.id, a);
-        self.gradients.register(factors.b.id, b);
+        let projected = factors.project(gradient.reshape([rows, columns]));
+        for (id, part) in [factors.a.id, factors.b.id].into_iter().zip(projected) {
+            // Of a part of the batch that was projected before.
+            let before = self.gradients.remove::<B::InnerBackend, 2>(id);
+            let sum = match before {
+                Some(before) => before.to_device(&part.device()) + part,
+                None => part,
+            };
+            self.gradients.register(id, sum);
+        }
     }
 }

@@ -50,9 +50,10 @@ impl AdamWConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let (beta_1, beta_2) = (self.beta_1, self.beta_2);
         let (epsilon, decay) = (self.epsilon, self.weight_decay);
-        let moment = |beta: f64| (0.0..1.0).contains(&beta);
-        in_range("beta_1", beta_1, moment(beta_1), "0 to 1, without 1")?;
-        in_range("beta_2", beta_2, moment(beta_2), "0 to 1, without 1")?;
+        // In f32 it must not be 1: nothing could be corrected.
+        let moment = |beta: f64| (0.0..=0.999_999_9).contains(&beta);
+        in_range("beta_1", beta_1, moment(beta_1), "0 to 0.9999999")?;
+        in_range("beta_2", beta_2, moment(beta_2), "0 to 0.9999999")?;
         // In f32 neither zero nor infinite, also when it is multiplied by a bias correction.
         let held = (1e-30..=1e30).contains(&epsilon);
         in_range("epsilon", epsilon, held, "1e-30 to 1e30")?;

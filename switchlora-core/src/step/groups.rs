@@ -13,7 +13,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Group {
     /// Factor of the learning rate, beside that of [layers](crate::MethodOptimizer::with_layer_rate); 0 for parameters that
-    /// stay as they are.
+    /// take no steps. Factors still switch, which leaves the product as it is.
     pub rate: f64,
     /// Decoupled weight decay; `None` for that of the [AdamW](crate::AdamWConfig).
     pub weight_decay: Option<f64>,

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use std::marker::PhantomData;
 
-/// The sum of each parameter's gradients, on one device.
+/// The sum of each parameter's gradients, on the device of the parameter.
 pub(crate) fn join<M, B>(module: &M, gradients: MultiGradientsParams) -> GradientsParams
 where
     M: AutodiffModule<B>,
@@ -30,6 +30,8 @@ struct Join<B> {
 impl<B: AutodiffBackend> ModuleVisitor<B> for Join<B> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         if let Some((gradient, _)) = self.several.remove::<B::InnerBackend, D>(param.id) {
+            // Summed where its first part was, which is not where the parameter and its moments are.
+            let gradient = gradient.to_device(&param.lazy_device());
             self.joined.register(param.id, gradient);
         }
     }

@@ -74,10 +74,10 @@ pub(super) fn made<B: Backend>(
                 let norm = bound * (matrix.value.dims()[1] as f64 / 3.0).sqrt();
                 Some(leading(moments.first.clone(), count, norm, random))
             };
-            [
-                of(&layer.a, switch.a.rows.len(), bounds.a),
-                of(&layer.b, switch.b.rows.len(), bounds.b),
-            ]
+            let a = of(&layer.a, switch.a.rows.len(), bounds.a);
+            let b = of(&layer.b, switch.b.rows.len(), bounds.b);
+            [(a, bounds.a), (b, bounds.b)]
+                .map(|(vectors, bound)| Some(without_zeros(vectors?, bound, random)))
         }
         Candidates::Fresh => {
             let device = layer.a.value.device();
@@ -107,6 +107,20 @@ fn leading<B: Backend>(
     // Moments are small, and their cubes may be zero in f32.
     let again = unit(again);
     unit(matmul(again, moment)) * norm
+}
+
+/// The vectors `[count, length]` with a drawn one in the place of each that is zero, which would never learn beside a
+/// counterpart of zero: moments are zero where no gradient has come yet.
+fn without_zeros<B: Backend>(
+    vectors: Tensor<B, 2>,
+    bound: f64,
+    random: &mut impl Rng,
+) -> Tensor<B, 2> {
+    let [count, length] = vectors.dims();
+    let drawn = uniform(count, length, bound, random);
+    let drawn = Tensor::<B, 2>::from_data(drawn, &vectors.device()).cast(vectors.dtype());
+    let is_zero = vectors.clone().abs().max_dim(1).equal_elem(0.0); // [count, 1]
+    vectors.mask_where(is_zero.expand([count, length]), drawn)
 }
 
 /// Each row divided by its norm; a row of zeros stays.

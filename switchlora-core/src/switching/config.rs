@@ -154,6 +154,7 @@ impl SwitchLoraConfig {
             "orthogonal steps have a velocity, and no moments",
         );
         let kept = ("keep_second_moments", "the step counts stay too");
+        let counts = ("reset_counts = false", "no step count starts again");
         let gain = self.selection == Selection::Gain;
         let gradient = self.candidates == Candidates::Gradient;
         let warmup = self.warmup > 0;
@@ -163,6 +164,7 @@ impl SwitchLoraConfig {
             (gradient && steps, "candidates = gradient", orthogonal),
             (warmup && steps, "warmup", orthogonal),
             (warmup && self.keep_second_moments, "warmup", kept),
+            (warmup && !self.reset_counts, "warmup", counts),
         ];
         match wrong.into_iter().find(|(holds, ..)| *holds) {
             None => Ok(()),
@@ -217,6 +219,10 @@ mod tests {
             let error = config.validate().unwrap_err().to_string();
             assert!(error.contains("means nothing with orthogonal"), "{error}");
         }
+        let mut config = SwitchLoraConfig::new(Some(8), schedule).unwrap();
+        (config.warmup, config.reset_counts) = (3, false);
+        let error = config.validate().unwrap_err().to_string();
+        assert!(error.contains("means nothing with reset_counts"), "{error}");
         for interval in [f64::NAN, f64::INFINITY, -1.0, 0.0] {
             let error = wrong(None, SwitchSchedule::fixed(interval)).to_string();
             assert!(error.contains("interval"), "{error}");

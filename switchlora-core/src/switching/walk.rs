@@ -177,8 +177,8 @@ impl LayerState {
         if self.a.spare.is_empty() {
             return Default::default();
         }
-        if sides == Sides::Both && self.a.row == self.b.row {
-            // Where one side had walked alone: neither could go on.
+        if sides == Sides::Both {
+            // Where one side had walked alone they were too close for both to go on.
             let rank = self.a.live.len();
             self.b.row = ((self.a.row as usize + rank / 2) % rank) as u32;
         }
@@ -201,8 +201,9 @@ impl LayerState {
 
     /// The number of rows that both walks can take before one of them meets a frozen row of its side.
     ///
-    /// The rows of A that are frozen are the last ones that B has passed, and the other way round. Where one side switches
-    /// alone no row of it is ever frozen, but its walk stops before the rows whose counterparts still are.
+    /// The rows of A that are frozen are the last ones that B has passed, and the other way round, unless rows were chosen
+    /// otherwise before. Where one side switches alone no row of it is ever frozen, but its walk stops before the rows whose
+    /// counterparts still are.
     fn available(&self, sides: Sides) -> usize {
         let rank = self.a.live.len() as i64;
         match sides {
@@ -210,9 +211,11 @@ impl LayerState {
             Sides::A => return rank as usize - self.b.frozen_rows().count(),
             Sides::B => return rank as usize - self.a.frozen_rows().count(),
         }
+        let is_free = |row: usize| self.a.frozen[row] == 0 && self.b.frozen[row] == 0;
         let ahead = |from: &SideState, to: &SideState| {
-            let gap = (i64::from(to.row) - i64::from(from.row)).rem_euclid(rank) as usize;
-            gap.saturating_sub(from.frozen_rows().count())
+            let gap = (i64::from(to.row) - i64::from(from.row)).rem_euclid(rank);
+            let rows = (0..gap).map(|i| ((i64::from(from.row) + i) % rank) as usize);
+            rows.take_while(|&row| is_free(row)).count()
         };
         ahead(&self.a, &self.b).min(ahead(&self.b, &self.a))
     }

@@ -144,6 +144,28 @@ fn a_training_with_pools_goes_on_without_them() {
 }
 
 #[test]
+fn candidates_by_gradient_are_never_zero_even_where_no_gradient_has_come_yet() {
+    for rank in [2, 3] {
+        let mut run = Run::new(10, 12, &config(rank, Candidates::Gradient, 7));
+        for _ in 0..20 {
+            // Without input the gradients, and with them the moments, of A are zero.
+            let error = run
+                .layer
+                .forward(Tensor::<B, 2>::zeros([8, 10], &Default::default()));
+            let gradients = (error + 1.0).square().mean().backward();
+            let gradients = GradientsParams::from_grads(gradients, &run.layer);
+            run.layer = run.optimizer.step(0.01, run.layer.clone(), gradients);
+        }
+        assert!(run.entered().iter().all(|&entered| entered > 5));
+        for factor in [&run.layer.lora_a, &run.layer.lora_b] {
+            let largest = factor.as_ref().unwrap().val().abs().max_dim(1);
+            let least: f32 = largest.min().into_scalar();
+            assert!(least > 1e-3, "{least} at rank {rank}");
+        }
+    }
+}
+
+#[test]
 fn a_count_of_vectors_that_no_training_reaches_is_a_damaged_state() {
     let mut run = Run::new(10, 12, &config(4, Candidates::Fresh, 7));
     run.train(5);

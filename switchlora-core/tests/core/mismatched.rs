@@ -1,11 +1,11 @@
 //! An optimizer, a rule, a state and a module that do not belong together: refused, or remarked, and never a panic.
 
 use burn::backend::Autodiff;
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::optim::{GradientsAccumulator, GradientsParams, Optimizer};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Distribution, Tensor};
+use burn::tensor::{DType, Distribution, Tensor};
 use burn_flex::Flex;
 use switchlora_core::{
     Method, MethodConfig, MethodOptimizer, StateError, SwitchLoraConfig, SwitchLoraLinear,
@@ -62,6 +62,30 @@ fn of_all_steps(
         remarks.extend(optimizer.remarks());
     }
     (optimizer, model, remarks)
+}
+
+#[test]
+fn what_is_trained_twice_or_in_other_numbers_is_named() {
+    let refused = |model: &Plain<B>| {
+        let error = optimizer(Method::Full).try_prepare(model).unwrap_err();
+        error.to_string()
+    };
+    // A copy of a module has the ids of the first.
+    let mut model = Plain::new();
+    model.output = model.down.clone();
+    let said = refused(&model);
+    assert!(
+        said.contains("down.weight and layer output.weight"),
+        "{said}"
+    );
+    for dtype in [DType::BF16, DType::F64] {
+        let mut model = Plain::new();
+        let weight = model.down.weight.val().inner().cast(dtype);
+        model.down.weight = Param::from_tensor(Tensor::from_inner(weight));
+        let said = refused(&model);
+        let expected = format!("down.weight is {dtype:?}: all that is trained must be f32");
+        assert!(said.contains(&expected), "{said}");
+    }
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn layers() -> impl Strategy<Value = SwitchLoraConfig> {
                     reset_moments: moments,
                     reset_counts: counts,
                     keep_second_moments: lora,
-                    warmup: if host && !lora { 3 } else { 0 },
+                    warmup: if host && !lora && counts { 3 } else { 0 },
                     orthogonal: (!host && candidates != Candidates::Gradient)
                         .then(MuonConfig::default),
                     candidates,
@@ -255,6 +255,8 @@ fn names_a_field(reason: &ConfigError) -> bool {
         "scale",
         "d_input",
         "d_output",
+        "warmup",
+        "orthogonal",
     ];
     let text = reason.to_string();
     fields.iter().any(|field| text.contains(field))
