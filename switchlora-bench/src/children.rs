@@ -4,7 +4,9 @@
 //! ends, the system closes the pipe, and a child that [ends with its input](end_with_input) ends.
 
 use anyhow::{Context, Result};
+use std::fs;
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::process::{ChildStdin, Command, Output, Stdio};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -29,12 +31,15 @@ struct State {
     ending: bool,
     /// What it then says.
     last_words: Option<String>,
+    /// A folder that it then removes.
+    scratch: Option<PathBuf>,
 }
 
 static STATE: Mutex<State> = Mutex::new(State {
     running: None,
     ending: false,
     last_words: None,
+    scratch: None,
 });
 /// Wakes who waits for the child to have ended.
 static ENDED: Condvar = Condvar::new();
@@ -61,6 +66,12 @@ pub fn end_with_this_process() -> Result<()> {
 pub fn say_when_ended(words: String) {
     let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
     state.last_words = Some(words);
+}
+
+/// Sets the folder that this process removes when it is asked to stop, before it ends: no destructor runs then.
+pub fn remove_when_ended(scratch: PathBuf) {
+    let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+    state.scratch = Some(scratch);
 }
 
 /// Runs a command to its end. Returns what it printed.
@@ -136,7 +147,9 @@ fn end_after(id: u32, limit: Duration) {
     let waited = ENDED.wait_timeout_while(state, limit, runs);
     let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
     // With the state locked, so that the child has not been waited for and the number is its own.
-    if runs(&mut state) {
+    if let Some(child) = state.running.as_mut().filter(|child| child.id == id) {
+        // Where there is no signal to kill it, it ends with its input.
+        child.input = None;
         kill(id);
     }
 }
@@ -152,6 +165,10 @@ fn end_child() -> Option<String> {
     let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
     if let Some(child) = &state.running {
         kill(child.id);
+    }
+    if let Some(scratch) = state.scratch.take() {
+        // Another thread may write into it: what is made meanwhile stays.
+        let _ = fs::remove_dir_all(scratch);
     }
     state.last_words.take()
 }

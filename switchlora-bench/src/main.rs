@@ -10,7 +10,7 @@ use commands::Command;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use switchlora_bench::children;
-use switchlora_train::{backend::cuda, commands::threads, memory::Allocator, say};
+use switchlora_train::{backend::cuda, commands::threads, memory::Allocator, say, signals};
 
 /// Measures SwitchLoRA on Burn: parity with the authors' program, and the time of an update.
 #[derive(Parser)]
@@ -37,8 +37,9 @@ fn main() -> ExitCode {
     }
     // First: no other thread may run yet.
     cuda::provide();
+    signals::prepare();
     let arguments = Arguments::parse();
-    let ran = threads::check().map_err(anyhow::Error::from);
+    let ran = threads::start();
     let ran = ran.and_then(|()| children::end_with_this_process());
     let ran = ran.and_then(|()| match arguments.end_with_input {
         true => children::end_with_input(),

@@ -7,6 +7,7 @@ use crate::durable::is_missing;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Attempts to open a file that other processes remove. A file system without steady inode numbers must not make it endless.
 const ATTEMPTS: u32 = 100;
@@ -71,6 +72,11 @@ impl Lock {
             }
         }
         unreachable!("the last attempt returns")
+    }
+
+    /// Sets the time of modification of the file to now, as a sign that the holder works. Some file systems have no times.
+    pub fn touch(&self) {
+        let _ = self.file.set_modified(SystemTime::now());
     }
 
     /// Removes the file when the lock ends, on Unix.

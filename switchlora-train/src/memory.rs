@@ -60,9 +60,12 @@ pub fn installed() -> Option<u64> {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
     let bytes = system.total_memory().saturating_add(system.total_swap());
+    if bytes == 0 {
+        return None;
+    }
     let limit = system.cgroup_limits().map(|limits| limits.total_memory);
     let limit = limit.filter(|&limit| limit > 0 && limit < system.total_memory());
-    Some(limit.unwrap_or(bytes)).filter(|&bytes| bytes > 0)
+    Some(limit.unwrap_or(bytes))
 }
 
 /// Measures the resident memory. `None` where the system does not report it (Linux does).

@@ -31,6 +31,15 @@ impl ModelSource {
         if Pretrained::is_at(path) {
             return Ok(Self::Pretrained(Pretrained::open(path)?));
         }
+        Self::of_run(path)
+    }
+
+    /// [`open`](Self::open) of a checkpoint or a run directory. The weights are [held](Checkpoint::hold).
+    ///
+    /// # Errors
+    ///
+    /// `path` is neither, or what it holds cannot be used.
+    pub fn of_run(path: &Path) -> Result<Self> {
         let found = checkpoint::resolve_and_hold(path)?;
         for rejected in &found.rejected {
             let used = found.checkpoint.path().display();

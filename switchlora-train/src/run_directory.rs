@@ -34,6 +34,9 @@ pub enum RunDirectoryError {
     /// It contains something other than a run.
     #[error("{} exists and is not a run: choose another --out", .0.display())]
     NotEmpty(PathBuf),
+    /// A part of its path is a file.
+    #[error("{}: a part of this path is a file; choose another --out", .0.display())]
+    UnderAFile(PathBuf),
     /// It contains no run to resume.
     #[error("{} is not a run to resume: it has no {CONFIG} and no checkpoint", .0.display())]
     NoRun(PathBuf),
@@ -114,8 +117,12 @@ impl RunDirectory {
             Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
                 return check_writable(path).map_err(|reason| system(path, reason));
             }
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            // A file, and not a path that leads through one.
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory && path.exists() => {
                 return Err(RunDirectoryError::NotEmpty(path.to_path_buf()));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                return Err(RunDirectoryError::UnderAFile(path.to_path_buf()));
             }
             entries => entries.map_err(|reason| system(path, reason))?,
         };
@@ -179,7 +186,11 @@ fn check_writable(path: &Path) -> io::Result<()> {
         use std::os::unix::ffi::OsStrExt;
         let path = std::path::absolute(path)?;
         let folder = path.ancestors().find(|folder| folder.exists());
-        let folder = folder.unwrap_or(Path::new("/")).as_os_str().as_bytes();
+        let folder = folder.unwrap_or(Path::new("/"));
+        if !folder.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        let folder = folder.as_os_str().as_bytes();
         let folder = std::ffi::CString::new(folder)?;
         // SAFETY: the call reads the string, which ends in a zero and lives until the call returns.
         if unsafe { libc::access(folder.as_ptr(), libc::W_OK | libc::X_OK) } != 0 {

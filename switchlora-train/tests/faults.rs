@@ -408,6 +408,48 @@ fn a_run_resumes_from_its_directory_alone_wherever_it_is_started() {
     assert!(!place.path(".again.lock").exists());
 }
 
+#[test]
+fn a_log_that_cannot_be_written_is_told_and_the_run_goes_on() {
+    let place = Place::new();
+    assert!(place.train("--out run --steps 4").status.success());
+    let log = place.path("run/experiment.log");
+    fs::remove_file(&log).unwrap();
+    fs::create_dir(&log).unwrap();
+    let output = place.run("train --out run --resume --steps 8");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("experiment.log: cannot be written"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_may_not_grow_is_one_line_of_every_command() {
+    let place = Place::new();
+    assert!(place.train("--out run --steps 4").status.success());
+    let program = env!("CARGO_BIN_EXE_switchlora-train");
+    for (blocks, command) in [
+        (10, "tokenize --data text.txt --out text.tokens"),
+        (100, "export run --out model"),
+    ] {
+        let mut shell = std::process::Command::new("bash");
+        let output = shell
+            .current_dir(place.folder.path())
+            .args([
+                "-c",
+                &format!("ulimit -f {blocks}; exec {program} {command}"),
+            ])
+            .output()
+            .unwrap();
+        failed(&output, &["File too large", "ulimit -f"]);
+    }
+    let left: Vec<_> = program::sorted(place.folder.path());
+    assert!(
+        left.iter()
+            .all(|path| !path.to_string_lossy().contains(".writing")),
+        "{left:?}"
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn a_full_disk_ends_the_run_and_the_last_good_checkpoint_stays() {

@@ -184,6 +184,29 @@ fn every_method_learns_every_kind_of_task() {
             .all(|line| line.ends_with("\tfine") || line.ends_with("\tpoor")),
         "{file}"
     );
+    // Texts that nobody has labelled.
+    fs::write(
+        place.path("new.jsonl"),
+        "{\"text\": \"one\"}\n{\"text\": \"two\"}\n",
+    )
+    .unwrap();
+    let output =
+        place.run("predict 5/seed-1 --task custom --data new.jsonl --first text --out q.tsv");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        stdout(&output).contains("nothing to compare"),
+        "{}",
+        stdout(&output)
+    );
+    assert_eq!(
+        fs::read_to_string(place.path("q.tsv"))
+            .unwrap()
+            .lines()
+            .count(),
+        3
+    );
+    let asked = "predict 5/seed-1 --task custom --data new.jsonl --first text --label verdict";
+    assert_eq!(place.run(asked).status.code(), Some(2));
     let output = place.run("generate 6/seed-1 --prompt report --max-tokens 3");
     assert!(output.status.success(), "{}", stderr(&output));
 }

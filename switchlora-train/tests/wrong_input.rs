@@ -172,7 +172,12 @@ fn paths_that_name_nothing_are_refused_with_what_is_wrong_with_them() {
     assert!(home("eval ~/run --data=~/text.txt").status.success());
 
     one_line(&place, 2, "--out text.txt", &["text.txt", "--out"]);
-    one_line(&place, 2, "--out text.txt/run", &["text.txt/run", "--out"]);
+    one_line(
+        &place,
+        2,
+        "--out text.txt/run",
+        &["text.txt/run", "is a file", "--out"],
+    );
     one_line(
         &place,
         2,
@@ -191,6 +196,30 @@ fn paths_that_name_nothing_are_refused_with_what_is_wrong_with_them() {
         "tokenize --data text.txt --out none/x.tokens",
         &["none/x.tokens", "check the path"],
     );
+    // A model or run that is a file, or nothing.
+    one_line(
+        &place,
+        1,
+        "eval text.txt",
+        &["text.txt is a file", "folder"],
+    );
+    one_line(&place, 1, "generate nothing", &["nothing: no such run"]);
+    one_line(&place, 1, "--warm-start nothing", &["nothing: no such run"]);
+    one_line(
+        &place,
+        2,
+        "--out text.txt --resume",
+        &["text.txt is not a run"],
+    );
+    std::fs::write(place.path("runs"), "a file").unwrap();
+    one_line(&place, 1, "--data text.txt", &["runs", "is a file"]);
+    std::fs::remove_file(place.path("runs")).unwrap();
+    // A number below zero has its own message, and a prompt may begin like a flag.
+    one_line(&place, 2, "--lr -1e-3", &["lr is -0.001"]);
+    let held_out = "tokenize --data text.txt --out a.tokens --validation-share -0.5";
+    one_line(&place, 2, held_out, &["validation-share is -0.5"]);
+    let prompted = place.run("generate run --max-tokens 1 --prompt --item");
+    assert!(prompted.status.success(), "{}", stderr(&prompted));
     let number = u64::MAX.to_string() + "0";
     assert!(refused(&place, 2, &format!("--warm-start {number}")).contains("--warm-start"));
 }

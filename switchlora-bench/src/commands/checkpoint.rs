@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use std::fs;
 use std::path::PathBuf;
+use switchlora_bench::children;
 use switchlora_bench::saving::{SavingBench, Summary};
 use switchlora_bench::step::check_batch;
 use switchlora_train::backend::{BackendKind, run_on};
@@ -63,6 +64,7 @@ impl Checkpoint {
             .prefix(".bench-checkpoint-")
             .tempdir_in(&folder)
             .with_context(unmade)?;
+        children::remove_when_ended(own.path().to_path_buf());
         let bench = SavingBench {
             rank: self.rank.unwrap_or(config.default_rank()),
             config,

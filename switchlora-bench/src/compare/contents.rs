@@ -1,17 +1,21 @@
 //! Identifies the files that trainings read by their content, each read once however many variants name it.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use switchlora_train::hexadecimal;
 
 /// The hashes of the files that have been read.
 #[derive(Default)]
 pub(super) struct Contents {
-    files: HashMap<PathBuf, [u8; 32]>,
+    files: HashMap<PathBuf, (Stamp, [u8; 32])>,
 }
+
+/// Length and time of modification of a file.
+type Stamp = (u64, Option<SystemTime>);
 
 impl Contents {
     /// A hash of the contents of files, in this order. Their names and places do not matter.
@@ -37,17 +41,42 @@ impl Contents {
         self.of(files.iter().map(|file| &**file))
     }
 
+    /// Checks that no file has changed since it was read: a training that reads it now would have the name of another.
+    ///
+    /// # Errors
+    ///
+    /// A file has changed, or cannot be looked at.
+    pub fn unchanged(&self) -> Result<()> {
+        for (path, (before, _)) in &self.files {
+            if stamp(path)? != *before {
+                bail!(
+                    "{} has changed since this comparison began: start it again when nobody writes the file any more (what \
+                     has been trained on it before is trained anew)",
+                    path.display()
+                );
+            }
+        }
+        Ok(())
+    }
+
     fn of_file(&mut self, path: &Path) -> Result<[u8; 32]> {
-        if let Some(known) = self.files.get(path) {
+        if let Some((_, known)) = self.files.get(path) {
             return Ok(*known);
         }
+        // Before it is read, so that a change meanwhile is noticed.
+        let before = stamp(path)?;
         let mut hash = Sha256::new();
         let read = File::open(path).and_then(|mut file| std::io::copy(&mut file, &mut hash));
         read.with_context(|| path.display().to_string())?;
         let hash: [u8; 32] = hash.finalize().into();
-        self.files.insert(path.to_path_buf(), hash);
+        self.files.insert(path.to_path_buf(), (before, hash));
         Ok(hash)
     }
+}
+
+fn stamp(path: &Path) -> Result<Stamp> {
+    let metadata = fs::metadata(path).with_context(|| path.display().to_string())?;
+    Ok((metadata.len(), metadata.modified().ok()))
 }
 
 fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
@@ -66,6 +95,21 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_changes_or_vanishes_after_it_was_read_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("text");
+        fs::write(&path, "one").unwrap();
+        let mut contents = Contents::default();
+        contents.at(&path).unwrap();
+        contents.unchanged().unwrap();
+        fs::write(&path, "one and more").unwrap();
+        let said = contents.unchanged().unwrap_err().to_string();
+        assert!(said.contains("text has changed"), "{said}");
+        fs::remove_file(&path).unwrap();
+        assert!(contents.unchanged().is_err());
+    }
 
     #[test]
     fn contents_do_not_depend_on_names_and_a_file_is_read_once() {

@@ -70,6 +70,7 @@ pub fn compare(
         trials,
         trains,
         progress: Progress::new(grid.variants.len() * of_variant),
+        files: &contents,
         say: &say,
     };
     let mut comparison = Comparison {

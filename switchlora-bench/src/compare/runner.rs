@@ -57,7 +57,9 @@ impl Opened {
             setup.check_memory(backend, 1).with_context(name)?;
         }
         let mut contents = Vec::new();
-        if experiment.tokenizer.is_some() {
+        if let Some(tokenizer) = &experiment.tokenizer {
+            // Read once more, so that a change is noticed.
+            files.at(tokenizer)?;
             contents.push(format!("tokenizer {}", setup.tokenizer.sha256()));
         }
         // Without this mark, results have the name of trainings on all of the embedded text.
@@ -123,6 +125,8 @@ pub(super) struct Runner<'a, S> {
     /// Whether trainings without a result run.
     pub trains: bool,
     pub progress: Progress,
+    /// The files that the trainings read.
+    pub files: &'a Contents,
     pub say: &'a S,
 }
 
@@ -157,7 +161,7 @@ impl<S: Fn(&str)> Runner<'_, S> {
             tokens: self.tokens.clone(),
         };
         let found = match self.trains {
-            true => measured(&kept, &cell, &mut self.progress).with_context(|| what.clone())?,
+            true => self.trained(&kept, &cell).with_context(|| what.clone())?,
             false => saved(&kept)?,
         };
         let Found::Trial(trial) = found else {
@@ -169,6 +173,22 @@ impl<S: Fn(&str)> Runner<'_, S> {
         let line = format!("{what}: perplexity {perplexity}, {seconds:.0} s");
         (self.say)(&self.progress.ended(&line));
         Ok(Some(run))
+    }
+}
+
+impl<S> Runner<'_, S> {
+    /// The result at `kept`, or that of a training.
+    fn trained(&mut self, kept: &Path, cell: &Cell) -> Result<Found> {
+        if let Ok(found) = saved(kept) {
+            return Ok(found);
+        }
+        self.files.unchanged()?;
+        let found = measured(kept, cell, &mut self.progress)?;
+        self.files.unchanged().inspect_err(|_| {
+            // It may have read the changed file.
+            let _ = std::fs::remove_file(kept);
+        })?;
+        Ok(found)
     }
 }
 

@@ -117,7 +117,7 @@ impl SpectrumJob {
     ///
     /// The run has no intact checkpoint, or what it started from cannot be read.
     pub fn open(path: &Path) -> Result<Self> {
-        let checkpoint = checkpoint::resolve(path)?.checkpoint;
+        let checkpoint = checkpoint::resolve_and_hold(path)?.checkpoint;
         let start = Setup::start_of(&checkpoint.state.experiment)
             .with_context(|| path.display().to_string())?;
         Ok(Self {

@@ -37,9 +37,10 @@ pub fn device_names(backend: BackendKind) -> Vec<String> {
         BackendKind::Flex | BackendKind::Ndarray => {
             let cores = available_parallelism().map_or(1, usize::from);
             let has_units = Precision::Bf16.has_matrix_units_here();
-            let units = match backend == BackendKind::Flex && has_units {
-                true => ", matrix units for --precision bf16",
-                false => "",
+            let units = match (backend, has_units) {
+                (BackendKind::Flex, true) => ", matrix units for --precision bf16",
+                (BackendKind::Flex, false) => ", no matrix units for --precision bf16",
+                _ => "",
             };
             vec![format!("{}, {cores} cores{units}", processor())]
         }

@@ -74,6 +74,12 @@ pub enum CheckpointError {
         /// The system's error.
         reason: io::Error,
     },
+    /// There is nothing at the path.
+    #[error("{}: no such run or model: check the path", .0.display())]
+    Missing(PathBuf),
+    /// The path is a file.
+    #[error("{} is a file: give the folder of a run or model", .0.display())]
+    AFile(PathBuf),
     /// The path holds no checkpoint.
     #[error("no checkpoint in {}: give a run directory or one of its {FOLDER}/step-… folders", .0.display())]
     None(PathBuf),

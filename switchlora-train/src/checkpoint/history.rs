@@ -90,11 +90,7 @@ fn is_refused(reason: &io::Error) -> bool {
 }
 
 /// Opens the checkpoint at `path`, or the newest valid one if `path` is a run directory.
-///
-/// # Errors
-///
-/// There is no checkpoint, or it is damaged.
-pub fn resolve(path: &Path) -> Result<Found, CheckpointError> {
+fn resolve(path: &Path) -> Result<Found, CheckpointError> {
     if folder::step(path).is_some() || path.join(MANIFEST).exists() {
         let path = path.to_path_buf();
         if !path.is_dir() {
@@ -109,13 +105,20 @@ pub fn resolve(path: &Path) -> Result<Found, CheckpointError> {
     newest_valid(path)?.ok_or_else(|| CheckpointError::None(path.to_path_buf()))
 }
 
-/// As [`resolve`], with the weights [held](Checkpoint::hold). A run that is training removes checkpoints: if it removes the
-/// one that is being opened, the newest is chosen again.
+/// Opens the checkpoint at `path`, or the newest valid one if `path` is a run directory, and [holds](Checkpoint::hold) its
+/// weights. A run that is training removes checkpoints: if it removes the one that is being opened, the newest is chosen
+/// again.
 ///
 /// # Errors
 ///
 /// There is no checkpoint, or it is damaged.
 pub fn resolve_and_hold(path: &Path) -> Result<Found, CheckpointError> {
+    if path.is_file() {
+        return Err(CheckpointError::AFile(path.to_path_buf()));
+    }
+    if !path.exists() {
+        return Err(CheckpointError::Missing(path.to_path_buf()));
+    }
     loop {
         let before = list(path)?;
         let held = resolve(path).and_then(|mut found| match found.checkpoint.hold() {
@@ -125,10 +128,14 @@ pub fn resolve_and_hold(path: &Path) -> Result<Found, CheckpointError> {
                 Err(CheckpointError::Damaged(rejected))
             }
         });
-        match held {
+        let again = match &held {
             // A checkpoint that is named has no list; a run that is not training has always the same.
-            Err(_) if list(path)? != before => {}
-            held => return held,
+            Err(_) => list(path)? != before,
+            // An older one that is kept for its loss would take the place of the newest.
+            Ok(found) => found.rejected.iter().any(|gone| !gone.path.exists()),
+        };
+        if !again {
+            return held;
         }
     }
 }

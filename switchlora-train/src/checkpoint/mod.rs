@@ -29,7 +29,7 @@ mod write;
 
 pub use error::{CheckpointError, Fault, Rejected};
 pub use history::{
-    Found, exists, list, newest, newest_valid, prune, resolve, resolve_and_hold, set_aside, sweep,
+    Found, exists, list, newest, newest_valid, prune, resolve_and_hold, set_aside, sweep,
 };
 pub use manifest::MANIFEST;
 pub use open::Checkpoint;

@@ -3,6 +3,7 @@
 use super::manifest::{Hashing, Manifest};
 use super::tensors::{Tensors, read_tensors};
 use super::{FILES, FORMAT, Fault, MANIFEST, MODEL, OPTIMIZER, STATE, State, TOKENIZER, folder};
+use crate::regular_file;
 use std::borrow::Borrow;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
@@ -138,7 +139,7 @@ struct Format {
 }
 
 fn open(folder: &Path, file: &str) -> Result<File, Fault> {
-    File::open(folder.join(file)).map_err(|error| unread(file, error))
+    regular_file::open(&folder.join(file)).map_err(|error| unread(file, error))
 }
 
 fn read_whole(folder: &Path, manifest: &Manifest, file: &str) -> Result<Vec<u8>, Fault> {

@@ -64,11 +64,14 @@ fn is_of_arguments(cause: &(dyn Error + 'static)) -> bool {
             matches!(error, NotCompiled(_) | Apart { .. })
         })
         || holds(cause, |error| {
-            use RunDirectoryError::{Exists, NoRun, NotEmpty};
-            matches!(error, Exists(_) | NotEmpty(_) | NoRun(_))
+            use RunDirectoryError::{Exists, NoRun, NotEmpty, UnderAFile};
+            matches!(error, Exists(_) | NotEmpty(_) | NoRun(_) | UnderAFile(_))
         })
         || holds(cause, |error| {
-            matches!(error, ExportError::Exists(_) | ExportError::NotAModel(_))
+            matches!(
+                error,
+                ExportError::Exists(_) | ExportError::NotAModel(_) | ExportError::Others { .. }
+            )
         })
         || holds(cause, |error| {
             use BackendError::{NoPrecision, NoSuchDevice, NotCompiled};

@@ -24,16 +24,16 @@ pub struct GenerateArgs {
     model: PathBuf,
     /// Text to continue, encoded as `transformers` does for a folder, and as in the training for a run; an empty prompt
     /// begins a new text.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", allow_hyphen_values = true)]
     prompt: String,
     /// Most tokens to generate.
     #[arg(long, default_value_t = 128)]
     max_tokens: usize,
     /// Sampling temperature; 0 always takes the most probable token.
-    #[arg(long, default_value_t = 0.8, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.8, allow_hyphen_values = true)]
     temperature: f32,
     /// Sample from the smallest set of most probable tokens whose probabilities sum to at least this.
-    #[arg(long, default_value_t = 0.95, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.95, allow_hyphen_values = true)]
     top_p: f32,
     /// Seed of the random numbers.
     #[arg(long, default_value_t = 0)]

@@ -18,8 +18,11 @@ mod train;
 use crate::backend::cuda;
 use crate::processes::{launch, wait_for_turn};
 use crate::say;
+use crate::signals;
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Pre-train LLaMA models with SwitchLoRA.
@@ -70,15 +73,23 @@ enum Command {
 /// Call it first in `main`: no other thread may run yet.
 pub fn main() -> ExitCode {
     cuda::provide();
+    signals::prepare();
     // Of processes that mpirun starts with the same arguments, one speaks.
     say::be_silent(launch::follower().is_some());
-    match Cli::try_parse() {
+    match Cli::read(std::env::args_os()) {
         Ok(cli) => cli.run(),
         // --help
         Err(answer) if say::is_silent() && !answer.use_stderr() => ExitCode::SUCCESS,
-        Err(error) => {
+        Err(answer) => {
             speak_in_turn();
-            error.exit()
+            let printed = answer.print().and_then(|()| io::stdout().flush());
+            let failed = printed.map_err(|reason| anyhow::Error::from(say::Unwritten(reason)));
+            match failed {
+                Err(error) if !answer.use_stderr() && !say::reader_has_gone(&error) => {
+                    ExitCode::from(exit::report(&error))
+                }
+                _ => u8::try_from(answer.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from),
+            }
         }
     }
 }
@@ -92,10 +103,16 @@ fn speak_in_turn() {
 }
 
 impl Cli {
+    /// Reads the arguments of the program, its name first.
+    fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let command = train::with_defaults(Self::command());
+        let command = command.mut_subcommand("train", train::with_defaults);
+        Self::from_arg_matches(&command.try_get_matches_from(arguments)?)
+    }
+
     /// Runs the command. Prints an error as one line on standard error.
     pub fn run(self) -> ExitCode {
-        let result = threads::check().map_err(Into::into);
-        let result = result.and_then(|()| self.dispatch());
+        let result = threads::start().and_then(|()| self.dispatch());
         result.unwrap_or_else(|error| {
             if say::reader_has_gone(&error) {
                 return ExitCode::SUCCESS;

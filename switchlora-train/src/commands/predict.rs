@@ -41,7 +41,7 @@ pub struct PredictArgs {
     /// `custom`: the column of a second text.
     #[arg(long)]
     second: Option<String>,
-    /// `custom`: the column of the label [default: label].
+    /// `custom`: the column of the label [default: label, if there is one].
     #[arg(long)]
     label: Option<String>,
     /// A file to write the predictions to; of a test split of GLUE a folder, in which the file has the name and the form that
@@ -134,6 +134,9 @@ pub fn run(args: PredictArgs) -> Result<ExitCode> {
     let judged = task.judge(&scores).filter(|_| task.is_labelled());
     match judged.as_ref().map(Scores::to_string) {
         Some(judged) => answer(format_args!("loss {loss:.6}  {judged}"))?,
+        None if args.task == TaskName::Custom => answer(
+            "no column \"label\" (--label names another): nothing to compare the predictions with",
+        )?,
         None => answer("the labels of these examples are not published: nothing to compare with")?,
     }
     if let Some(out) = &args.out {

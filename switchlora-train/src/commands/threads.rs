@@ -1,6 +1,7 @@
 //! The number of threads that the environment asks for.
 
 use super::exit::Usage;
+use anyhow::{Context, Result};
 use std::thread::available_parallelism;
 
 /// The variable in which rayon looks for it.
@@ -8,15 +9,24 @@ const VARIABLE: &str = "RAYON_NUM_THREADS";
 /// So many threads may be asked for on any machine.
 const ALWAYS: usize = 1024;
 
-/// Refuses so many threads that starting them takes the machine's memory and minutes.
+/// Starts the threads that compute. Refuses so many that starting them takes the machine's memory and minutes.
 ///
 /// # Errors
 ///
-/// One line that says how many are possible.
-pub fn check() -> Result<(), Usage> {
+/// One line that says how many are possible, or that the system starts no more.
+pub fn start() -> Result<()> {
     let asked = std::env::var(VARIABLE).ok();
     let cores = available_parallelism().map_or(1, usize::from);
-    check_number(asked.as_deref(), cores)
+    check_number(asked.as_deref(), cores)?;
+    // Later a library would start them, and panic.
+    rayon::ThreadPoolBuilder::new()
+        .build_global()
+        .with_context(|| {
+            format!(
+                "cannot start the threads that compute: raise the limit of processes or memory (ulimit -u, ulimit -v, or that \
+                 of the container), or set {VARIABLE}"
+            )
+        })
 }
 
 fn check_number(asked: Option<&str>, cores: usize) -> Result<(), Usage> {

@@ -32,7 +32,7 @@ pub struct TokenizeArgs {
     #[arg(long, num_args = 1.., conflicts_with = "validation_share", value_parser = flags::path())]
     validation_data: Vec<PathBuf>,
     /// Share of the documents to hold out, between 0 and 1, chosen by a hash of their text.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     validation_share: Option<f64>,
     /// File for the held-out documents [default: NAME.validation.tokens beside NAME.tokens].
     #[arg(long, value_parser = flags::path())]

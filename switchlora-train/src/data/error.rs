@@ -167,7 +167,7 @@ pub enum DataError {
     },
 
     /// A file beside a tokenizer cannot be used.
-    #[error("{}: {reason}; correct the file", path.display())]
+    #[error("{}: {reason}", path.display())]
     BesideTokenizer {
         /// The file.
         path: PathBuf,

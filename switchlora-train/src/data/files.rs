@@ -1,6 +1,8 @@
 //! Reads a user's text files, and says exactly what is wrong with a file that is not text.
 
-use super::read::{BytesRead, Input, inputs, not_text, open};
+use super::read::{
+    BytesRead, Input, inputs, looks_like_json_lines, not_text, open, warn_of_json_lines,
+};
 use super::{DataError, Document};
 use std::io::Read;
 use std::path::PathBuf;
@@ -9,10 +11,18 @@ use std::slice;
 /// Reads the files at these paths, one document per file, in the order of [`inputs`].
 pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Document>, DataError> {
     let mut documents = Vec::new();
+    let mut unlike = Vec::new();
     for path in paths {
         let before = documents.len();
         for input in inputs(slice::from_ref(path))? {
-            documents.extend(read_file(&input)?);
+            let document = read_file(&input)?;
+            if document
+                .as_ref()
+                .is_some_and(|document| looks_like_json_lines(document.text.as_bytes()))
+            {
+                unlike.push(input.path);
+            }
+            documents.extend(document);
         }
         if documents.len() == before {
             let path = path.clone();
@@ -22,6 +32,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Document>, DataError> {
             });
         }
     }
+    warn_of_json_lines(&unlike);
     Ok(documents)
 }
 

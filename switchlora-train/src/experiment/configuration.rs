@@ -2,8 +2,8 @@
 
 use super::config::Experiment;
 use switchlora_core::{
-    AdamWConfig, ConfigError, FactorInit, GaLoreConfig, Method, MethodConfig, ReLoraConfig,
-    SwitchLoraConfig, SwitchSchedule,
+    AdamWConfig, ConfigError, FactorInit, GaLoreConfig, Method, MethodConfig, MuonConfig,
+    ReLoraConfig, SwitchLoraConfig, SwitchSchedule,
 };
 
 impl Experiment {
@@ -45,6 +45,7 @@ impl Experiment {
         Method::ALL.into_iter().try_for_each(|method| {
             other.method = method;
             other.layers.alpha = self.alpha(method);
+            other.layers.orthogonal = self.orthogonal(method);
             other.validate()
         })
     }
@@ -55,6 +56,11 @@ impl Experiment {
             Method::ReLora => self.relora.alpha,
             _ => self.switch.alpha,
         }
+    }
+
+    /// Orthogonal steps of the factors of a method, if it has them: a restart of ReLoRA resets moments.
+    fn orthogonal(&self, method: Method) -> Option<MuonConfig> {
+        (self.switch.orthogonal && method != Method::ReLora).then_some(self.muon)
     }
 
     /// When vectors are switched, if they are.
@@ -92,7 +98,7 @@ impl Experiment {
             keep_second_moments: switch.keep_second_moments,
             warmup: switch.warmup,
             candidates: switch.candidates,
-            orthogonal: (switch.orthogonal && self.method != Method::ReLora).then_some(self.muon),
+            orthogonal: self.orthogonal(self.method),
             factors: self.factors(),
             zero_weight: switch.zero_weight && self.method.switches(),
             pools: switch.pools,

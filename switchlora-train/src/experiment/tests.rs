@@ -406,3 +406,57 @@ fn patience_needs_a_checkpoint_with_each_evaluation() {
     let refused = resolved(40, 3).unwrap_err();
     assert!(refused.contains("checkpoint_every is 40"), "{refused}");
 }
+
+#[test]
+fn the_page_of_the_keys_has_each_with_its_default() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/experiment.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let cells = page.lines().filter_map(|line| {
+        let cells: Vec<_> = line
+            .split('|')
+            .map(|cell| cell.trim().trim_matches('`'))
+            .collect();
+        (cells.len() == 5).then(|| [cells[1], cells[2], cells[3]].map(ToOwned::to_owned))
+    });
+    let cells: Vec<[String; 3]> = cells.collect();
+    let all = serde_json::to_value(Experiment::default()).unwrap();
+    let mut keys = Vec::new();
+    for (key, value) in all.as_object().unwrap() {
+        match value.as_object() {
+            Some(table) => keys.extend(
+                table
+                    .iter()
+                    .map(|(inner, value)| (format!("{key}.{inner}"), value)),
+            ),
+            None => keys.push((key.clone(), value)),
+        }
+    }
+    keys.retain(|(key, _)| key != "task");
+    for (key, value) in &keys {
+        let row = cells.iter().find(|row| row[0] == *key);
+        let row = row.unwrap_or_else(|| panic!("{key} is not on the page"));
+        let default = match row[1].as_str() {
+            "" => serde_json::Value::Null,
+            text => serde_json::from_str(text).unwrap(),
+        };
+        assert_eq!(default, **value, "{key}");
+    }
+    for method in Method::ALL {
+        let rates = method.learning_rates();
+        let row = cells.iter().find(|row| row[0] == method.name()).unwrap();
+        let told = [&row[1], &row[2]].map(|rate| rate.parse::<f64>().unwrap());
+        assert_eq!(told, [rates.others, rates.layers], "{method}");
+    }
+    let known =
+        |name: &str| keys.iter().any(|(key, _)| key == name) || name.parse::<Method>().is_ok();
+    let unknown = cells.iter().filter(|row| {
+        !known(&row[0])
+            && row[0]
+                .chars()
+                .all(|c| c.is_alphanumeric() || "._".contains(c))
+    });
+    let unknown: Vec<_> = unknown
+        .filter(|row| !["key", "method"].contains(&row[0].as_str()))
+        .collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}

@@ -134,6 +134,18 @@ pub enum ExportError {
     /// Something else exists at the path; it is never replaced.
     #[error("{} exists and is not a Hugging Face folder: choose another --out", .0.display())]
     NotAModel(PathBuf),
+    /// A Hugging Face folder with files that an export does not write; they would be lost.
+    #[error(
+        "{} has more than a model, and all of it would be replaced: move {} away, or choose another --out",
+        path.display(),
+        listed(others)
+    )]
+    Others {
+        /// The folder.
+        path: PathBuf,
+        /// The names.
+        others: Vec<String>,
+    },
     /// Another process writes the folder.
     #[error("{} is being written by process {process}: wait for it to end, or choose another --out", path.display())]
     InUse {

@@ -2,17 +2,20 @@
 
 use super::numbers::FileType;
 use super::{FolderError, INDEX, Problem, WEIGHTS};
+use crate::advice::advice;
 use crate::checkpoint::read_header;
 use crate::git_lfs;
 use crate::lenient_json::{self, read_at_most};
+use crate::regular_file;
 use safetensors::Dtype;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 /// Bytes read and converted per step.
 const CHUNK: usize = 1 << 20;
+/// Bytes of a file that are no header's which a message shows.
+const BEGINNING: usize = 8;
 /// Largest accepted index, in bytes. An index has about a hundred bytes per tensor.
 const LARGEST_INDEX: u64 = 64 << 20;
 
@@ -89,6 +92,10 @@ fn hint(folder: &Path) -> &'static str {
         if name == "adapter_config.json" {
             return "; it holds an adapter: merge it into its model with merge_and_unload of peft, and save the result";
         }
+        if name.ends_with(".safetensors") {
+            hint = "; its weights have no model.safetensors.index.json, or another name: download that file too, or load the \
+                    model in transformers and save it again";
+        }
         let pickled = name.starts_with("pytorch_model") || name.ends_with(".pth");
         if pickled || name.ends_with(".gguf") || name.ends_with(".h5") || name.ends_with(".msgpack")
         {
@@ -134,20 +141,21 @@ fn add(
     problems: &mut Vec<Problem>,
 ) {
     let path = folder.join(name);
-    let header = File::open(&path).and_then(|file| {
-        let metadata = file.metadata()?;
-        match metadata.is_file() {
-            true => Ok((BufReader::new(file), metadata.len())),
-            false => Err(io::Error::other("is not a file")),
-        }
+    let header = regular_file::open(&path).and_then(|file| {
+        let length = file.metadata()?.len();
+        Ok((BufReader::new(file), length))
     });
-    let header = header.map_err(|error| error.to_string());
+    let with_advice = |error: io::Error| format!("{error}; {}", advice(&error));
+    let header = header.map_err(with_advice);
     let header = header.and_then(|(mut file, length)| {
-        let start = file.fill_buf().map_err(|error| error.to_string())?;
-        match git_lfs::is_pointer(start) {
-            true => Err(git_lfs::ADVICE.to_owned()),
-            false => read_header(file, length),
+        let start = file.fill_buf().map_err(with_advice)?;
+        if git_lfs::is_pointer(start) {
+            return Err(git_lfs::ADVICE.to_owned());
         }
+        let start = start[..start.len().min(BEGINNING)].escape_ascii().to_string();
+        read_header(file, length).map_err(|reason| {
+            format!("{reason}, it begins with \"{start}\": it is damaged or no safetensors file; copy or download it again")
+        })
     });
     let (metadata, start) = match header {
         Ok(header) => header,
@@ -183,7 +191,7 @@ impl Place {
     /// The system's error, or not enough memory.
     pub fn read(&self, dtype: FileType) -> io::Result<Vec<f32>> {
         let count: usize = self.shape.iter().product();
-        let mut file = File::open(&self.file)?;
+        let mut file = regular_file::open(&self.file)?;
         file.seek(SeekFrom::Start(self.offset))?;
         let mut values = Vec::new();
         values.try_reserve_exact(count)?;

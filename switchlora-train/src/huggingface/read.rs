@@ -2,15 +2,18 @@
 
 use super::files::{Place, places};
 use super::numbers::FileType;
-use super::{CONFIG, FolderError, Problem, TOKENIZER};
+use super::{CONFIG, FolderError, GENERATION, Problem, TOKENIZER};
+use crate::advice::advice;
 use crate::at_path::AtPath;
 use crate::checkpoint::Tensors;
+use crate::lenient_json::{object, read_at_most};
 use crate::model::config::hf::{ADAPTER, SIZES, read_json};
 use crate::model::{LlamaConfig, LlamaForCausalLm, import};
 use crate::say::warn;
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use switchlora_core::SwitchLoraConfig;
 
@@ -25,6 +28,9 @@ pub struct Pretrained {
     /// File, offset, shape and dtype of exactly the tensors that the model needs.
     places: BTreeMap<String, (Place, FileType)>,
 }
+
+/// Largest `generation_config.json`, in bytes. It has a few keys.
+const LARGEST: u64 = 1 << 20;
 
 impl Pretrained {
     /// Whether `path` is a folder with a `config.json`, valid or not, or with an adapter, which [`open`](Self::open) refuses.
@@ -45,6 +51,10 @@ impl Pretrained {
         let sized = !SIZES.iter().any(|key| problems.mention(key));
         let mut problems: Vec<_> = problems.0.into_iter().map(Problem::Key).collect();
         let mut found = places(path, &mut problems)?;
+        if let Some(reason) = damage(&path.join(GENERATION)) {
+            let file = GENERATION.to_owned();
+            problems.push(Problem::File { file, reason });
+        }
         let broken = problems.iter().any(|p| matches!(p, Problem::File { .. }));
         let mut kept = BTreeMap::new();
         if sized && !broken {
@@ -133,6 +143,16 @@ impl Pretrained {
         let model = LlamaForCausalLm::blank(&self.config, method, device);
         import::<B, _>(model, self.tensors()?)
             .map_err(|reason| FolderError::Names(AtPath::new(&self.path, reason)))
+    }
+}
+
+/// Why a file of JSON cannot be used; `None` if it can, or is not there.
+fn damage(path: &Path) -> Option<String> {
+    match read_at_most(path, LARGEST) {
+        Err(reason) if reason.kind() == ErrorKind::NotFound => None,
+        Err(reason) => Some(format!("{reason}; {}", advice(&reason))),
+        Ok(None) => Some(format!("has more than {LARGEST} bytes")),
+        Ok(Some(bytes)) => object(&bytes).err(),
     }
 }
 

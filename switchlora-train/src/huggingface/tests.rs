@@ -259,7 +259,7 @@ fn folders_without_weights_say_what_to_do() {
     fs::write(folder.path().join("pytorch_model.bin"), "").unwrap();
     assert!(refusal(folder.path()).contains("safe_serialization=True"));
     fs::create_dir(folder.path().join(WEIGHTS)).unwrap();
-    assert!(refusal(folder.path()).contains("is not a file"));
+    assert!(refusal(folder.path()).contains("is a directory"));
 }
 
 #[test]
@@ -286,6 +286,39 @@ fn only_a_model_is_replaced_and_only_when_asked() {
 }
 
 #[test]
+fn a_folder_with_more_than_a_model_is_not_replaced_and_a_link_leads_to_the_one_that_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = written(folder.path(), false, FileType::F32);
+    shard(&out, &config(false), |name| name.contains("layers.0"));
+    check_place(&out, true).unwrap();
+    fs::write(out.join("special_tokens_map.json"), "{}").unwrap();
+    check_place(&out, true).unwrap();
+    fs::create_dir(out.join(".git")).unwrap();
+    fs::write(out.join("notes.md"), "").unwrap();
+    let said = check_place(&out, true).unwrap_err().to_string();
+    assert!(said.contains("move .git, notes.md away"), "{said}");
+    fs::remove_dir(out.join(".git")).unwrap();
+    fs::remove_file(out.join("notes.md")).unwrap();
+    #[cfg(unix)]
+    {
+        let real = folder.path().join("real");
+        fs::rename(&out, &real).unwrap();
+        std::os::unix::fs::symlink(&real, &out).unwrap();
+        assert_eq!(written(folder.path(), true, FileType::F32), out);
+        assert!(out.is_symlink() && real.join(WEIGHTS).is_file());
+        assert!(!real.join(INDEX).exists());
+    }
+}
+
+#[test]
+fn generation_settings_that_are_no_json_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = written(folder.path(), false, FileType::F32);
+    fs::write(out.join(GENERATION), "nope").unwrap();
+    assert!(refusal(&out).contains("generation_config.json:"));
+}
+
+#[test]
 fn a_weight_beyond_f16_is_named_and_what_was_there_stays() {
     let folder = tempfile::tempdir().unwrap();
     let out = written(folder.path(), false, FileType::F32);
@@ -306,6 +339,34 @@ fn a_weight_beyond_f16_is_named_and_what_was_there_stays() {
     let error = write(&out, &export, true).unwrap_err().to_string();
     assert!(error.contains("model.norm.weight holds 100000"), "{error}");
     assert_eq!(fs::read(out.join(WEIGHTS)).unwrap(), before);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_model_that_a_killed_export_had_moved_away_is_put_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = written(folder.path(), false, FileType::F32);
+    let aside = folder.path().join(".model.replaced");
+    fs::rename(&out, &aside).unwrap();
+    let (config, tokenizer) = (config(false), Tokenizer::embedded().unwrap());
+    let mut export = Export {
+        config: &config,
+        tensors: &tensors(&config),
+        dtype: FileType::F32,
+        tokenizer: &tokenizer,
+        ends: &TextEnds::both(0),
+        card: "another".to_owned(),
+    };
+    assert!(matches!(
+        write(&out, &export, false),
+        Err(ExportError::Exists(_))
+    ));
+    assert_eq!(fs::read_to_string(out.join(CARD)).unwrap(), "# A model\n");
+    // Killed one step later, the new model is in its place.
+    fs::create_dir(&aside).unwrap();
+    export.card = "a third".to_owned();
+    write(&out, &export, true).unwrap();
+    assert_eq!(fs::read_to_string(out.join(CARD)).unwrap(), "a third");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 

@@ -2,10 +2,10 @@
 
 use super::numbers::FileType;
 use super::{
-    CARD, CONFIG, ExportError, GENERATION, TOKENIZER, TOKENIZER_CONFIG, TextEnds, WEIGHTS,
+    CARD, CONFIG, ExportError, GENERATION, INDEX, TOKENIZER, TOKENIZER_CONFIG, TextEnds, WEIGHTS,
 };
 use crate::checkpoint::{Tensors, header};
-use crate::data::Tokenizer;
+use crate::data::{Beside, Tokenizer};
 use crate::durable::{empty_folder, hidden, put_folder, sync, sync_folder, write_flushed};
 use crate::lock::{Attempt, Lock};
 use crate::model::LlamaConfig;
@@ -46,8 +46,9 @@ pub struct Export<'a> {
 ///
 /// Something is at `out` already, a weight overflows the dtype, or the system refuses. Then nothing has changed.
 pub fn write(out: &Path, export: &Export, replace: bool) -> Result<u64, ExportError> {
-    let out = std::path::absolute(out).map_err(|reason| refused(out, reason))?;
-    check_place(&out, replace)?;
+    // The folder that a link leads to, and not the link, is replaced.
+    let real = fs::canonicalize(out).or_else(|_| std::path::absolute(out));
+    let out = real.map_err(|reason| refused(out, reason))?;
     if let Some(folder) = out.parent() {
         fs::create_dir_all(folder).map_err(|reason| refused(folder, reason))?;
     }
@@ -59,6 +60,15 @@ pub fn write(out: &Path, export: &Export, replace: bool) -> Result<u64, ExportEr
         Attempt::Missing(_) => None,
         Attempt::Taken(process) => return Err(ExportError::InUse { path: out, process }),
     };
+    if replaced.exists() {
+        // A process was killed while it put its folder in the place of this one.
+        let restored = match out.exists() {
+            true => fs::remove_dir_all(&replaced),
+            false => fs::rename(&replaced, &out),
+        };
+        restored.map_err(|reason| refused(&replaced, reason))?;
+    }
+    check_place(&out, replace)?;
     let bytes = write_files(&writing, export).inspect_err(|_| {
         // Free the space of the incomplete folder.
         let _ = fs::remove_dir_all(&writing);
@@ -71,18 +81,43 @@ pub fn write(out: &Path, export: &Export, replace: bool) -> Result<u64, ExportEr
 ///
 /// # Errors
 ///
-/// [`ExportError::Exists`] for a Hugging Face folder without `replace`, [`ExportError::NotAModel`] for anything else
-/// that is not an empty folder.
+/// [`ExportError::Exists`] for a Hugging Face folder without `replace`, [`ExportError::Others`] for one with other files,
+/// [`ExportError::NotAModel`] for anything else that is not an empty folder.
 pub fn check_place(out: &Path, replace: bool) -> Result<(), ExportError> {
     if !out.exists() && !out.is_symlink() {
         return Ok(());
     }
     let is_empty = fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
-    let is_model = out.join(CONFIG).is_file() && out.join(WEIGHTS).is_file();
-    match (is_empty, is_model, replace) {
-        (true, ..) | (_, true, true) => Ok(()),
+    let has_weights = [WEIGHTS, INDEX].iter().any(|name| out.join(name).is_file());
+    match (is_empty, out.join(CONFIG).is_file() && has_weights, replace) {
+        (true, ..) => Ok(()),
+        (_, true, true) => check_replaced(out),
         (_, true, false) => Err(ExportError::Exists(out.to_path_buf())),
         _ => Err(ExportError::NotAModel(out.to_path_buf())),
+    }
+}
+
+/// Checks that a folder holds nothing but a model: what else is in it would be lost with it.
+fn check_replaced(out: &Path) -> Result<(), ExportError> {
+    let entries = fs::read_dir(out).map_err(|reason| refused(out, reason))?;
+    let mut others = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|reason| refused(out, reason))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let of_model = Beside::names().any(|own| own == name)
+            || [TOKENIZER, CARD, INDEX].contains(&&*name)
+            || name.ends_with(".safetensors");
+        if !of_model || entry.path().is_dir() {
+            others.push(name);
+        }
+    }
+    others.sort();
+    match others.is_empty() {
+        true => Ok(()),
+        false => Err(ExportError::Others {
+            path: out.to_path_buf(),
+            others,
+        }),
     }
 }
 

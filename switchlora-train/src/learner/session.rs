@@ -86,6 +86,7 @@ impl Job for Session {
         };
         let (dtype, moments) = (setup.experiment.reduce, setup.experiment.moments);
         let training = training.among(processes.clone(), dtype, moments);
+        training.begins_alike()?;
         let path = self.out.join("metrics.jsonl");
         let unwritten = || format!("cannot write {}", path.display());
         let journal = match writes {

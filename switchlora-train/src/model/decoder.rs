@@ -60,8 +60,9 @@ impl<B: Backend> DecoderLayer<B> {
     /// Applies the block to `[batch * length, hidden]`; the tables have `length` positions.
     pub fn forward(&self, x: Tensor<B, 2>, tables: &AttentionTables<B>) -> Tensor<B, 2> {
         let normed = self.input_layernorm.forward(x.clone());
-        let x = x + self.self_attn.forward(normed, tables);
+        // The new tensor first: it is added to in place.
+        let x = self.self_attn.forward(normed, tables) + x;
         let normed = self.post_attention_layernorm.forward(x.clone());
-        x + self.mlp.forward(normed)
+        self.mlp.forward(normed) + x
     }
 }

@@ -126,6 +126,13 @@ impl HostParameters {
         self.0.iter().map(|parameter| &parameter.data)
     }
 
+    /// CRC-32 of all values.
+    pub fn checksum(&self) -> u32 {
+        let mut sum = crc32fast::Hasher::new();
+        self.tensors().for_each(|data| sum.update(data.as_bytes()));
+        sum.finalize()
+    }
+
     /// The parameters by their names in a file.
     pub fn by_name(self) -> BTreeMap<String, HostParameter> {
         let parameters = self.0.into_iter();

@@ -21,23 +21,52 @@ pub struct Elsewhere;
 )]
 pub struct Different(String);
 
-/// Makes sure that `checksum` is the same on all processes.
+/// The processes of a training do not begin with the same weights.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{} other weights at the start than the others: let all read the same files, which nobody writes meanwhile, and be of \
+     the same build",
+    .0
+)]
+pub struct OtherStart(String);
+
+/// Makes sure that the `checksum` of a state is the same on all processes.
 ///
 /// # Errors
 ///
 /// [`Different`] names those that have another one than most, or [`Lost`].
 pub fn same(processes: &dyn Processes, checksum: u32) -> Result<()> {
+    match apart(processes, checksum)? {
+        None => Ok(()),
+        Some(who) => Err(Different(who).into()),
+    }
+}
+
+/// Makes sure that the `checksum` of the first weights is the same on all processes.
+///
+/// # Errors
+///
+/// [`OtherStart`] names those that have another one than most, or [`Lost`].
+pub fn same_start(processes: &dyn Processes, checksum: u32) -> Result<()> {
+    match apart(processes, checksum)? {
+        None => Ok(()),
+        Some(who) => Err(OtherStart(who).into()),
+    }
+}
+
+/// The processes that have another checksum than most, as the beginning of a sentence; `None` if all have the same.
+fn apart(processes: &dyn Processes, checksum: u32) -> Result<Option<String>, Lost> {
     let sums = gather(processes, checksum.to_le_bytes().to_vec())?;
     let alike = |sum: &Vec<u8>| sums.iter().filter(|other| *other == sum).count();
     let most = sums.iter().map(alike).max().unwrap_or(0);
     if most == sums.len() {
-        return Ok(());
+        return Ok(None);
     }
     let differing =
         (0..sums.len()).filter(|&rank| alike(&sums[rank]) < most || 2 * most <= sums.len());
     let names: Vec<_> = differing.map(|rank| processes.name(rank)).collect();
     let verb = if names.len() == 1 { "has" } else { "have" };
-    Err(Different(format!("{} {verb}", names.join(", "))).into())
+    Ok(Some(format!("{} {verb}", names.join(", "))))
 }
 
 /// Does work of unknown length, for which the others wait.

@@ -27,7 +27,7 @@ mod tests;
 pub mod tree;
 mod turn;
 
-pub use agree::{Different, Elsewhere, agreed, any, busy, first, same};
+pub use agree::{Different, Elsewhere, OtherStart, agreed, any, busy, first, same, same_start};
 pub use alone::Alone;
 pub use launch_error::LaunchError;
 pub use moments::Moments;

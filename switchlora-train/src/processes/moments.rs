@@ -12,6 +12,6 @@ pub enum Moments {
     #[default]
     Whole,
     /// Each process keeps those of its share of the parameters, updates these, and sends them to the others (stage 1 of ZeRO,
-    /// Rajbhandari et al., [arXiv 1910.02054](https://arxiv.org/abs/1910.02054)). The same as whole in a process alone.
+    /// Rajbhandari et al., arXiv 1910.02054). The same as whole in a process alone.
     Divided,
 }

@@ -268,6 +268,15 @@ fn processes_with_another_state_than_most_are_named() {
     );
     let error = compared(&[5, 7]).unwrap_err();
     assert!(error.starts_with("process 0, process 1 have"), "{error}");
+    let started = on_threads(3, |processes| {
+        let started = same_start(processes, [5, 7, 5][processes.rank()]);
+        started.map_err(|error| error.downcast::<OtherStart>().unwrap().to_string())
+    });
+    let error = started[0].clone().unwrap_err();
+    assert!(
+        error.starts_with("process 1 has other weights at the start"),
+        "{error}"
+    );
 }
 
 #[test]

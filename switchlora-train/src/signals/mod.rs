@@ -32,6 +32,13 @@ pub enum Signal {
     Continued,
 }
 
+/// What every program does first: a file beyond the limit of its size (`ulimit -f`) is an error of the write and not the end
+/// of the process, and signals that the parent held back arrive.
+pub fn prepare() {
+    #[cfg(unix)]
+    system::prepare();
+}
+
 /// Calls `handle`, on a thread of its own, with each signal. Call it once, before the program does any work.
 ///
 /// # Errors
@@ -88,12 +95,23 @@ mod system {
     /// Sent by terminals, service managers, batch systems (before they kill) and limits of time.
     const OTHERS: [i32; 6] = [SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU, SIGALRM];
 
+    pub fn prepare() {
+        set(SIGXFSZ, libc::SIG_IGN);
+        // SAFETY: the calls fill in and read a set on this stack.
+        unsafe {
+            let mut wanted: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&mut wanted);
+            for signal in [&KEYS[..], &OTHERS].concat() {
+                libc::sigaddset(&mut wanted, signal);
+            }
+            libc::pthread_sigmask(libc::SIG_UNBLOCK, &wanted, ptr::null_mut());
+        }
+    }
+
     pub fn listen(
         thread: thread::Builder,
         mut handle: impl FnMut(Signal) + Send + 'static,
     ) -> io::Result<()> {
-        // A file beyond the limit of its size is an error of the write, not the end of the process.
-        set(SIGXFSZ, libc::SIG_IGN);
         let wanted = [&KEYS[..], &OTHERS, &[SIGTSTP, SIGCONT]].concat();
         let mut signals = Signals::new(wanted.into_iter().filter(|&signal| !is_ignored(signal)))?;
         thread.spawn(move || {

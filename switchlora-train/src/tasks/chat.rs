@@ -3,15 +3,35 @@
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind, context};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// Who says it: `system`, `user` or `assistant`.
     pub role: String,
-    /// What is said.
+    /// What is said. In a file it may also be a list of texts, as that of messages with images, which are not read.
+    #[serde(deserialize_with = "texts")]
     pub content: String,
+}
+
+/// A text, or several as `[{"type": "text", "text": ...}]`, one after the other.
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(tag = "type", rename_all = "lowercase")]
+    enum Part {
+        Text { text: String },
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "content that is no text")]
+    enum Content {
+        One(String),
+        Parts(Vec<Part>),
+    }
+    Ok(match Content::deserialize(deserializer)? {
+        Content::One(text) => text,
+        Content::Parts(parts) => parts.into_iter().map(|Part::Text { text }| text).collect(),
+    })
 }
 
 /// The role whose last message is learnt.

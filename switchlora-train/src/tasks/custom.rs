@@ -1,6 +1,7 @@
 //! Labelled files of the user's own: TSV, CSV, JSON lines or Parquet with named columns.
 
 use super::TaskError;
+use super::example::{Example, Label};
 use super::place::Place;
 use super::table::{Cell, Spot, rows};
 use serde::{Deserialize, Serialize};
@@ -79,5 +80,42 @@ impl CustomTask {
             })
         };
         rows(path, &wanted)?.into_iter().map(example).collect()
+    }
+
+    /// Reads the texts of a file without labels.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), but that no label is looked for.
+    pub fn read_unlabelled(&self, path: &Path) -> Result<Vec<Example>, TaskError> {
+        let columns = [Some(&*self.first), self.second.as_deref()];
+        let wanted: Vec<&str> = columns.into_iter().flatten().collect();
+        let example = |row: super::table::Row| {
+            let place = row.place;
+            let mut texts = wanted.iter().zip(row.cells).map(|(column, cell)| {
+                let spot = Spot {
+                    path,
+                    place,
+                    column,
+                };
+                cell.into_text(&spot)
+            });
+            Ok(Example {
+                first: texts.next().transpose()?.unwrap_or_default(),
+                second: texts.next().transpose()?,
+                label: Label::Unknown,
+            })
+        };
+        rows(path, &wanted)?.into_iter().map(example).collect()
+    }
+
+    /// Whether `error` is that a file, from its first line on, has no column of labels.
+    pub fn lacks_labels(&self, error: &TaskError) -> bool {
+        match error {
+            TaskError::MissingColumn { place, column, .. } => {
+                *column == self.label && matches!(place, Place::Schema | Place::Line(1))
+            }
+            _ => false,
+        }
     }
 }

@@ -86,7 +86,7 @@ fn conversations(path: &Path, text: &str) -> Result<Vec<Dialogue>, TaskError> {
                     let said = error.to_string();
                     let said = said.split(" at line ").next().unwrap_or_default();
                     return Err(wrong(format!(
-                        "{said}, expected messages with role and content as texts"
+                        "expected messages with role and content as texts ({said})"
                     )));
                 }
             };

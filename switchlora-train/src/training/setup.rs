@@ -238,9 +238,15 @@ fn open_start(experiment: &Experiment, folder: Option<PathBuf>) -> Result<Option
         bail!(no_tokenizer(pretrained));
     }
     match (pretrained, &experiment.warm_start) {
+        (None, Some(WarmStart::From(path))) if Pretrained::is_at(path) => {
+            let path = path.display();
+            bail!(
+                "warm-start {path} is a Hugging Face folder, not a run: give it as the model (--model)"
+            )
+        }
         (None, Some(WarmStart::From(path))) => {
-            let found = checkpoint::resolve(path).context("the run to start from (warm-start)")?;
-            Ok(Some(ModelSource::Checkpoint(Box::new(found.checkpoint))))
+            let source = ModelSource::of_run(path);
+            Ok(Some(source.context("the run to start from (warm-start)")?))
         }
         (Some(pretrained), Some(WarmStart::From(path))) => bail!(
             "model {} and warm-start {} both have the weights to start from: give one of them",

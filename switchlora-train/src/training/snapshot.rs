@@ -5,7 +5,7 @@ use super::setup::Setup;
 use super::update::Training;
 use crate::checkpoint::{self, FORMAT, OptimizerState, Snapshot, State};
 use crate::model::{HostParameters, LlamaForCausalLm, parameter_names};
-use crate::processes::same;
+use crate::processes::{same, same_start};
 use anyhow::Result;
 use burn::module::AutodiffModule;
 use burn::optim::Optimizer;
@@ -39,6 +39,20 @@ impl Setup {
 }
 
 impl<B: AutodiffBackend> Training<B> {
+    /// Makes sure that all processes begin with the same weights.
+    ///
+    /// # Errors
+    ///
+    /// [`OtherStart`](crate::processes::OtherStart) or [`Lost`](crate::processes::Lost).
+    pub fn begins_alike(&self) -> Result<()> {
+        let processes = self.processes();
+        if processes.size() == 1 {
+            return Ok(());
+        }
+        let weights = HostParameters::read::<B::InnerBackend, _>(&self.model().valid());
+        same_start(processes, weights.checksum())
+    }
+
     /// Makes sure that all processes have the state of this `snapshot`, and brings the moments that others keep to the first one.
     ///
     /// # Errors

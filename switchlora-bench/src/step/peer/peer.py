@@ -1,11 +1,14 @@
 """The same updates in plain PyTorch: LLaMA by transformers, LoRA by peft, SwitchLoRA written plainly.
 
 Takes its configuration as one JSON argument, says in one line what it is, and then does one update of each method for each
-line it reads, answering with one line of times in milliseconds. It ends when its input does.
+line it reads, answering with one line of times in milliseconds. It ends when its input does, whatever it is doing.
 """
 
 import json
+import os
+import queue
 import sys
+import threading
 import time
 
 import torch
@@ -173,7 +176,16 @@ def rate(device, job):
     return f", {2 * size**3 / min(seconds) / 1e12:.0f} TFLOP/s"
 
 
+def read(rounds):
+    """Passes on the lines of standard input. At their end the process ends at once: who started it may have been killed."""
+    for line in sys.stdin:
+        rounds.put(line)
+    os._exit(0)
+
+
 def main():
+    rounds = queue.SimpleQueue()
+    threading.Thread(target=read, args=(rounds,), daemon=True).start()
     job = json.loads(sys.argv[1])
     torch.set_num_threads(job["threads"])
     device = "cuda" if job["cuda"] else "cpu"
@@ -188,7 +200,7 @@ def main():
     versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
     print(f"{versions}, {device}, {threads} threads{compiled}{rate(device, job)}", flush=True)
     shape = (job["batch_size"], job["sequence_length"])
-    for _ in sys.stdin:
+    while rounds.get():
         inputs, targets = (torch.randint(job["model"]["vocab_size"], shape, device=device) for _ in range(2))
         print(json.dumps([lane.update(inputs, targets) for lane in lanes]), flush=True)
 

@@ -89,11 +89,11 @@ pub struct Tuning {
     #[serde(skip)]
     pub sequence_length: Option<usize>,
     /// Peak learning rate [default: 3e-4 in full rank and for GaLore, 1e-3 for methods with factors].
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_hyphen_values = true)]
     #[serde(skip)]
     pub lr: Option<f64>,
     /// Peak learning rate of factors, and of the projections' weights in methods without factors; that of --lr unless given.
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_hyphen_values = true)]
     projection_lr: Option<f64>,
     /// How the learning rate falls after warmup, to zero.
     #[arg(long, value_enum, default_value = "linear")]

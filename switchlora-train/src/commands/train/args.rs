@@ -45,11 +45,11 @@ pub struct TrainArgs {
     #[arg(long)]
     sequence_length: Option<usize>,
     /// Peak learning rate; a default of the method unless given.
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_hyphen_values = true)]
     lr: Option<f64>,
     /// Peak learning rate of factors, and of the projections' weights in methods without factors; unless given, that of
     /// --lr, or a default of the method.
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_hyphen_values = true)]
     projection_lr: Option<f64>,
     /// How the learning rate falls after warmup.
     #[arg(long, value_enum)]

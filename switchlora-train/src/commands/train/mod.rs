@@ -1,11 +1,13 @@
 //! `train`: trains a model, from the first line it prints to the sample of text at the end.
 
 mod args;
+mod defaults;
 mod prepare;
 mod resume;
 mod stopping;
 
 pub use args::TrainArgs;
+pub(super) use defaults::with_defaults;
 pub(super) use stopping::Stopping;
 
 use crate::backend::{Choice, device_names, run_on};

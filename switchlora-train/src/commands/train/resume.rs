@@ -22,7 +22,10 @@ pub(super) struct Resumed {
 /// Locks the run in `out`, finds its newest valid checkpoint, and resolves which keys of its experiment change.
 pub(super) fn begin(args: &TrainArgs, out: &Path) -> Result<(Experiment, Resumed)> {
     let config = out.join(CONFIG);
-    let checkpoints = checkpoint::list(out)?;
+    let checkpoints = match out.is_file() {
+        true => Vec::new(),
+        false => checkpoint::list(out)?,
+    };
     if !config.exists() && checkpoints.is_empty() {
         return Err(RunDirectoryError::NoRun(out.to_path_buf()).into());
     }

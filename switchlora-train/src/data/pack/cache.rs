@@ -17,6 +17,7 @@ use crate::lock::{Attempt, Lock};
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -24,8 +25,10 @@ use std::time::{Duration, Instant, SystemTime};
 const SMALL: u64 = 32 << 20;
 /// Time between two looks at an entry that another process makes.
 const LOOK: Duration = Duration::from_millis(50);
-/// A process that has written nothing for this long has been stopped.
+/// A process that has shown no sign of life for this long has been stopped.
 const STOPPED: Duration = Duration::from_secs(30);
+/// Time between two signs of life. A process that resumes work reads for long before it writes.
+const SIGN: Duration = Duration::from_secs(5);
 
 /// A packed file in the cache.
 #[derive(Clone, Debug)]
@@ -87,7 +90,13 @@ pub fn cached(
             Turn::Own => Some(own(&path)),
         };
         if let Some(out) = out {
-            let packed = pack_alone(&packing(out.clone()), tokenizer, seen).and_then(|packed| {
+            let packing = packing(out.clone());
+            let work = || pack_alone(&packing, tokenizer, seen);
+            let packed = match &turn {
+                Turn::Lock(lock) => with_signs(lock, SIGN, work),
+                _ => work(),
+            };
+            let packed = packed.and_then(|packed| {
                 make_room(&path, tokenizer)?;
                 publish(&out, &path).map_err(|reason| DataError::unwritable(&path, reason))?;
                 Ok(packed)
@@ -107,7 +116,7 @@ enum Turn {
     /// Another process has made it.
     Made,
     /// This process makes it, and holds the lock until it is there.
-    Lock(#[allow(dead_code, reason = "held until drop")] Lock),
+    Lock(Lock),
     /// This process makes it under a name of its own.
     Own,
 }
@@ -171,29 +180,46 @@ fn others_work(path: &Path) -> bool {
     denied("writing") || denied("progress")
 }
 
-/// Watches whether the process that makes an entry still writes.
+/// Does `work`, and meanwhile touches the file of the lock `every` so often. A process that is stopped stops touching it.
+fn with_signs<T>(lock: &Lock, every: Duration, work: impl FnOnce() -> T) -> T {
+    // Dropped at the end of the work, also by a panic.
+    let (working, ended) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let beat = move || {
+            while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(every) {
+                lock.touch();
+            }
+        };
+        // Without the thread others may take this process for stopped, and pack the text too.
+        let _ = thread::Builder::new().spawn_scoped(scope, beat);
+        let done = work();
+        drop(working);
+        done
+    })
+}
+
+/// Watches whether the process that makes an entry shows signs of life: it touches its lock, or it writes.
 struct Stopped {
-    writing: Option<PathBuf>,
-    last: Option<(u64, SystemTime)>,
+    files: [Option<PathBuf>; 2],
+    last: [Option<(u64, SystemTime)>; 2],
     since: Instant,
 }
 
 impl Stopped {
     fn of(path: &Path) -> Self {
         Self {
-            writing: hidden(&shared(path), "writing").ok(),
-            last: None,
+            files: [lock_of(path).ok(), hidden(&shared(path), "writing").ok()],
+            last: [None, None],
             since: Instant::now(),
         }
     }
 
-    /// Whether nothing has been written for a long time.
+    /// Whether there has been no sign for a long time.
     fn look(&mut self) -> bool {
-        let metadata = self
-            .writing
-            .as_ref()
-            .and_then(|file| fs::metadata(file).ok());
-        let now = metadata.and_then(|file| Some((file.len(), file.modified().ok()?)));
+        let now = self.files.each_ref().map(|file| {
+            let metadata = fs::metadata(file.as_ref()?).ok()?;
+            Some((metadata.len(), metadata.modified().ok()?))
+        });
         if now != self.last {
             (self.last, self.since) = (now, Instant::now());
         }
@@ -213,5 +239,30 @@ fn of_cache(error: DataError) -> DataError {
             reason: Box::new(error),
         },
         false => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_works_without_writing_shows_signs_of_life() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("entry.tokens");
+        let Attempt::Held(lock) = Lock::attempt(&lock_of(&path).unwrap()).unwrap() else {
+            panic!("nobody else holds it");
+        };
+        let mut watch = Stopped::of(&path);
+        watch.look();
+        let first = watch.last;
+        with_signs(&lock, Duration::from_millis(1), || {
+            let began = Instant::now();
+            while watch.last == first && began.elapsed() < Duration::from_secs(60) {
+                thread::sleep(Duration::from_millis(1));
+                watch.look();
+            }
+        });
+        assert_ne!(watch.last, first);
     }
 }

@@ -310,11 +310,16 @@ impl<'a> Work<'a> {
                 first: first.unwrap_or_else(|| "no text at all".to_owned()),
             });
         }
+        // Both are whole before either has its name: until then another process can resume them.
+        let mut complete = Vec::new();
+        for writer in self.writers {
+            complete.push(writer.map(PackedWriter::complete).transpose()?);
+        }
         let mut tokens = [0; 2];
-        // The training file is completed last: if it exists, the work is done.
-        for (writer, count) in self.writers.into_iter().zip(&mut tokens).rev() {
-            if let Some(writer) = writer {
-                *count = writer.finish()?;
+        // The training file is renamed last: if it exists, the work is done.
+        for (file, count) in complete.into_iter().zip(&mut tokens).rev() {
+            if let Some(file) = file {
+                *count = file.publish()?;
             }
         }
         Progress::remove(&self.packing.out);

@@ -199,7 +199,16 @@ impl PackedWriter {
     ///
     /// [`PackedFault::Write`] if the system refuses. Then there is no new file, except that a complete file is there if
     /// only flushing the folder failed.
-    pub fn finish(mut self) -> Result<u64, PackedError> {
+    pub fn finish(self) -> Result<u64, PackedError> {
+        self.complete()?.publish()
+    }
+
+    /// As [`finish`](Self::finish), up to the renaming.
+    ///
+    /// # Errors
+    ///
+    /// [`PackedFault::Write`] if the system refuses.
+    pub(in crate::data) fn complete(mut self) -> Result<CompleteFile, PackedError> {
         self.check_complete()?;
         if !self.block.is_empty() {
             self.write_block()?;
@@ -219,11 +228,12 @@ impl PackedWriter {
         // Last, so that the file of a killed process has a header of zeros.
         write(&mut file, &path, 0, &header.encode())?;
         sync(&file).map_err(|reason| refused(&path, 0, reason))?;
-        drop(file);
-        half_written
-            .publish(&path)
-            .map_err(|reason| refused(&path, 0, reason))?;
-        Ok(header.count)
+        let count = header.count;
+        Ok(CompleteFile {
+            half_written,
+            path,
+            count,
+        })
     }
 
     fn check_complete(&self) -> Result<(), PackedError> {
@@ -243,6 +253,27 @@ impl PackedWriter {
         self.table.extend(crc.to_le_bytes());
         self.block.clear();
         written
+    }
+}
+
+/// A whole packed file on the disk, which has its temporary name still.
+#[derive(Debug)]
+pub(in crate::data) struct CompleteFile {
+    half_written: HalfWritten,
+    path: PathBuf,
+    count: u64,
+}
+
+impl CompleteFile {
+    /// Gives the file its name. Returns the number of tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`PackedFault::Write`] if the system refuses.
+    pub fn publish(self) -> Result<u64, PackedError> {
+        let (path, published) = (&self.path, self.half_written.publish(&self.path));
+        published.map_err(|reason| refused(path, 0, reason))?;
+        Ok(self.count)
     }
 }
 
@@ -326,6 +357,29 @@ mod tests {
         let writer = PackedWriter::create(&path, 9, [0; 32]).unwrap();
         assert_eq!(writer.finish().unwrap(), 0);
         assert_eq!(fs::read(&path).unwrap().len(), 84);
+    }
+
+    #[test]
+    fn a_file_that_is_whole_but_has_no_name_yet_is_resumed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.tokens");
+        let ids: Vec<u32> = (0..BLOCK + 9).map(|i| i % 9).collect();
+        let mut writer = PackedWriter::create(&path, 9, [0; 32]).unwrap();
+        writer.append(&ids[..7]).unwrap();
+        let state = writer.checkpoint().unwrap();
+        writer.append(&ids[7..]).unwrap();
+        drop(writer.complete().unwrap());
+        assert_eq!(names_in(folder.path()), [".a.tokens.writing"]);
+
+        let resumed = PackedWriter::resume(&path, 9, [0; 32], &state).unwrap();
+        let mut writer = resumed.unwrap();
+        writer.append(&ids[7..]).unwrap();
+        assert_eq!(writer.finish().unwrap(), ids.len() as u64);
+        let other = folder.path().join("b.tokens");
+        let mut writer = PackedWriter::create(&other, 9, [0; 32]).unwrap();
+        writer.append(&ids).unwrap();
+        writer.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), fs::read(&other).unwrap());
     }
 
     #[test]

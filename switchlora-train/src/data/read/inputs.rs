@@ -169,7 +169,8 @@ fn matches(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     }
     let found = glob::glob(&text).map_err(|_| missing())?;
     let mut found: Vec<PathBuf> = found.collect::<Result<_, _>>().map_err(|error| {
-        DataError::unreadable(error.path(), io::Error::other(error.to_string()))
+        let path = error.path().to_path_buf();
+        DataError::unreadable(&path, error.into())
     })?;
     // The files of folders that `**` matches are matched themselves.
     let takes_folders = !text.contains("**");

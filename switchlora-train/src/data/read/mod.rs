@@ -35,12 +35,16 @@ mod values;
 mod zstandard;
 
 use super::DataError;
+use crate::say::warn;
 pub(super) use inputs::companions;
 pub use inputs::{Compression, Form, Input, inputs};
 pub(super) use json::Json;
 pub use malformed::{Malformed, OnMalformed};
 pub(super) use open::{BytesRead, open};
 pub(super) use rows::Rows;
+use serde_json::{Map, Value};
+use std::io::BufRead;
+use std::path::PathBuf;
 pub(super) use text::{Text, not_text};
 
 /// Checks that each file can be read and is what its name says, by its first bytes; of a Parquet file, the column too. So
@@ -51,11 +55,55 @@ pub(super) use text::{Text, not_text};
 /// The errors of opening a file.
 pub(super) fn check(inputs: &[Input], field: &str) -> Result<(), DataError> {
     let read = BytesRead::default();
+    let mut unlike = Vec::new();
     for input in inputs {
         match input.form {
             Form::Parquet => drop(Rows::new(input, field, &read)?),
-            Form::Text | Form::Json | Form::Table => drop(open(input, &read)?),
+            Form::Text => {
+                let mut file = open(input, &read)?;
+                if file.fill_buf().is_ok_and(looks_like_json_lines) {
+                    unlike.push(input.path.clone());
+                }
+            }
+            Form::Json | Form::Table => drop(open(input, &read)?),
         }
     }
+    warn_of_json_lines(&unlike);
     Ok(())
+}
+
+/// Whether a text that begins with `start` has a JSON object in its first line.
+pub(super) fn looks_like_json_lines(start: &[u8]) -> bool {
+    let line = start.split(|&byte| byte == b'\n').next();
+    line.is_some_and(|line| serde_json::from_slice::<Map<String, Value>>(line).is_ok())
+}
+
+#[cfg(test)]
+#[test]
+fn only_a_text_whose_first_line_is_an_object_looks_like_json_lines() {
+    for (start, is_one) in [
+        ("{\"text\": \"a\"}\n{", true),
+        ("{\"text\": \"a\"}", true),
+        ("{curly} braces\n", false),
+        ("[1]\n", false),
+        ("\"a\"\n", false),
+        ("", false),
+    ] {
+        assert_eq!(looks_like_json_lines(start.as_bytes()), is_one, "{start}");
+    }
+}
+
+/// Warns of files of text that [look like](looks_like_json_lines) something else.
+pub(super) fn warn_of_json_lines(files: &[PathBuf]) {
+    let [first, others @ ..] = files else {
+        return;
+    };
+    let more = match others.len() {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    warn(format!(
+        "{}{more}: read as text, though it begins with a JSON object; let its name end in .jsonl to read a document a line",
+        first.display()
+    ));
 }

@@ -205,6 +205,9 @@ fn no_column(schema: &SchemaDescriptor, field: &str) -> String {
         .iter()
         .find(|top| top.name() == field && top.is_group());
     let Some(inner) = inner else {
+        if tops.is_empty() {
+            return "it has no columns".to_owned();
+        }
         let names = list(tops.iter().map(|top| top.name()));
         return format!(
             "it has no column {field:?}, its columns are {names}; choose one with --field"

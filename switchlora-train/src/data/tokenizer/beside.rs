@@ -2,6 +2,7 @@
 
 use super::super::DataError;
 use super::class::of_config;
+use crate::advice::advice;
 use crate::lenient_json::{object, read_at_most};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -54,6 +55,11 @@ const LARGEST: u64 = 128 << 20;
 pub struct Beside(BTreeMap<String, String>);
 
 impl Beside {
+    /// The names that these files have.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        FILES.into_iter()
+    }
+
     /// Reads the files of `folder`.
     ///
     /// A `config.json` or `generation_config.json` that is not JSON is left out: `transformers` uses the tokenizer without
@@ -66,19 +72,24 @@ impl Beside {
         let mut files = BTreeMap::new();
         for name in FILES {
             let path = folder.join(name);
-            let wrong = |reason: String| DataError::BesideTokenizer {
+            let refused = |reason: String| DataError::BesideTokenizer {
                 path: path.clone(),
                 reason,
             };
+            let wrong = |reason: String| refused(format!("{reason}; correct the file"));
             let bytes = match read_at_most(&path, LARGEST) {
                 Ok(Some(bytes)) => bytes,
                 Ok(None) => return Err(wrong(format!("has more than {LARGEST} bytes"))),
                 Err(reason) if reason.kind() == io::ErrorKind::NotFound => continue,
-                Err(reason) => return Err(wrong(format!("cannot be read ({reason})"))),
+                Err(reason) => {
+                    let advice = advice(&reason);
+                    return Err(refused(format!("cannot be read ({reason}); {advice}")));
+                }
             };
             let text = match name.ends_with(".json") {
                 true => match (object(&bytes), name) {
                     (Ok(keys), _) => without_places(name, keys, &bytes),
+                    // Whoever opens the model says what is wrong with it.
                     (Err(_), CONFIG | GENERATION) => continue,
                     (Err(reason), _) => return Err(wrong(reason)),
                 },

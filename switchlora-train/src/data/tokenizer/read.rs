@@ -9,6 +9,7 @@ use super::{DataError, Tokenizer, Words};
 use crate::git_lfs;
 use crate::quietly::caught;
 use crate::say::warn;
+use serde_json::Value;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -117,7 +118,7 @@ impl Tokenizer {
         });
         let read = read.unwrap_or_else(|panic| Err(panic.into()));
         let (inner, dropout, applied) =
-            read.map_err(|error: tokenizers::Error| malformed(error.to_string()))?;
+            read.map_err(|error: tokenizers::Error| malformed(fault(&json, error.to_string())))?;
         let Applied {
             frame,
             bos,
@@ -185,5 +186,33 @@ fn file_of(path: &Path) -> PathBuf {
     match path.is_dir() {
         true => path.join(TOKENIZER),
         false => path.to_path_buf(),
+    }
+}
+/// What is wrong with the JSON of a tokenizer, of which the reader says no more than that it knows none of its parts.
+fn fault(json: &[u8], said: String) -> String {
+    let Ok(Value::Object(parts)) = serde_json::from_slice(json) else {
+        return said;
+    };
+    if !said.contains("untagged enum") {
+        return said;
+    }
+    let named = [
+        "normalizer",
+        "pre_tokenizer",
+        "model",
+        "post_processor",
+        "decoder",
+    ];
+    let kinds = named.iter().filter_map(|part| {
+        let kind = parts.get(*part)?.get("type")?.as_str()?;
+        Some(format!("{part} {kind}"))
+    });
+    let kinds: Vec<_> = kinds.collect();
+    match kinds.is_empty() {
+        true => said,
+        false => format!(
+            "one of its parts is of a kind that is not known, or damaged: {}",
+            kinds.join(", ")
+        ),
     }
 }

@@ -116,6 +116,16 @@ fn a_file_that_is_not_a_tokenizer_is_refused() {
 }
 
 #[test]
+fn a_tokenizer_of_a_kind_that_is_not_known_has_its_parts_named() {
+    let other = altered(|value| value["normalizer"] = json!({"type": "Other"}));
+    let said = other.unwrap_err().to_string();
+    assert!(
+        said.contains("of a kind that is not known") && said.contains("normalizer Other"),
+        "{said}"
+    );
+}
+
+#[test]
 fn dropout_is_not_obeyed_and_a_text_always_has_the_same_tokens() {
     let tokenizer = altered(|value| value["model"]["dropout"] = json!(0.5)).unwrap();
     let text = "the Congress of the United States";

@@ -7,10 +7,10 @@ use super::cell::{Cell, Row};
 use super::column_chunk::read;
 use super::columns::find;
 use crate::quietly::caught;
+use crate::regular_file;
 use parquet::basic::{ConvertedType, LogicalType, Type as Physical};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::{ColumnDescriptor, SchemaDescriptor};
-use std::fs::File;
 use std::path::Path;
 
 /// The cells of the columns `wanted` of each row.
@@ -30,10 +30,7 @@ pub(super) fn rows(path: &Path, wanted: &[&str]) -> Result<Vec<Row>, TaskError> 
             brief(reason.strip_prefix("Parquet error: ").unwrap_or(&reason))
         ))
     };
-    let file = File::open(path).map_err(|reason| TaskError::unreadable(path, reason))?;
-    if file.metadata().is_ok_and(|file| file.is_dir()) {
-        return Err(wrong("it is a folder; give a file".to_owned()));
-    }
+    let file = regular_file::open(path).map_err(|reason| TaskError::unreadable(path, reason))?;
     let file = caught(|| SerializedFileReader::new(file).map_err(text));
     let file = file.flatten().map_err(damaged)?;
     let schema = file.metadata().file_metadata().schema_descr();
@@ -85,7 +82,7 @@ fn leaf(schema: &SchemaDescriptor, name: &str) -> Result<usize, String> {
         index.filter(|&index| columns[index].max_rep_level() == 0 && is_read(&columns[index]));
     index.ok_or_else(|| {
         let name = quoted(name);
-        format!("column {name} holds no strings, numbers or booleans; choose another column")
+        format!("column {name} holds no strings, booleans, whole numbers or floats of 32 or 64 bits; convert it, or choose another column")
     })
 }
 

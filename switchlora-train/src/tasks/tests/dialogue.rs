@@ -55,6 +55,10 @@ fn conversations_end_with_the_message_to_learn() {
         panic!("a conversation")
     };
     assert_eq!((messages.len(), messages[1].content.as_str()), (2, "4"));
+    let parts =
+        r#"{"role":"user","content":[{"type":"text","text":"2+"},{"type":"text","text":"2?"}]}"#;
+    let in_parts = read(&format!("{{\"messages\":[{parts},{assistant}]}}\n")).unwrap();
+    assert_eq!(in_parts, read_all);
     for (text, part) in [
         (
             format!("{{\"messages\":[{user}]}}"),
@@ -66,11 +70,15 @@ fn conversations_end_with_the_message_to_learn() {
         ),
         (
             "{\"messages\":[{\"role\":\"user\"}]}".to_owned(),
-            "line 1: missing field",
+            "line 1: expected messages with role and content as texts (missing field",
         ),
         (
             "{\"messages\":\"hello\"}".to_owned(),
-            "line 1: invalid type",
+            "line 1: expected messages with role and content as texts (invalid type",
+        ),
+        (
+            r#"{"messages":[{"role":"user","content":[{"type":"image"}]}]}"#.to_owned(),
+            "line 1: expected messages with role and content as texts (content that is no text",
         ),
     ] {
         let error = read(&text).unwrap_err();

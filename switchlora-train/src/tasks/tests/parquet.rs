@@ -113,7 +113,7 @@ fn a_fault_has_its_row() {
         ),
         (
             "REQUIRED INT32 label (DATE);",
-            "column \"label\" holds no strings, numbers or booleans",
+            "column \"label\" holds no strings, booleans, whole numbers or floats of 32 or 64 bits",
         ),
         (
             "OPTIONAL GROUP label { REQUIRED INT32 label; }",

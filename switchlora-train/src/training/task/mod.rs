@@ -108,7 +108,13 @@ impl Task {
                     true => Labels::Values,
                     false => Labels::Classes(labels.to_vec()),
                 };
-                known.examples(&task, data, task.read(data)?)?
+                match task.read(data) {
+                    // Texts that nobody has labelled yet.
+                    Err(error) if settings.label.is_none() && task.lacks_labels(&error) => {
+                        task.read_unlabelled(data)?
+                    }
+                    rows => known.examples(&task, data, rows?)?,
+                }
             }
             TaskName::Text => bail!(WrongTask::NoLabels),
         };
