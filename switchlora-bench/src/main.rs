@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     cuda::provide();
     signals::prepare();
     let arguments = Arguments::parse();
-    let ran = threads::start();
+    let ran = threads::start(arguments.command.threads());
     let ran = ran.and_then(|()| children::end_with_this_process());
     let ran = ran.and_then(|()| match arguments.end_with_input {
         true => children::end_with_input(),

@@ -145,8 +145,9 @@ impl<M: AutodiffModule<B>, B: AutodiffBackend> MethodOptimizer<M, B> {
     ///
     /// # Errors
     ///
-    /// A loaded record was saved for another module, a layer has another shape than its state, two layers share a parameter,
-    /// the method cannot train a layer, or the device cannot hold the candidates.
+    /// A loaded record was saved for another module, a layer has another shape than its state, a parameter that is
+    /// trained is in two places, quantized, or not of one dtype (f32 or f64) with all others, the method cannot train a layer,
+    /// or the device cannot hold the candidates.
     pub fn try_prepare(&mut self, module: &M) -> Result<(), StateError> {
         self.find_layers(module).map(drop)
     }

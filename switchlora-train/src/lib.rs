@@ -3,7 +3,8 @@
 //! One module for each idea: [`experiment`] is what a user chooses, [`data`] gives batches, [`model`] is LLaMA,
 //! [`training`] trains it update by update, in one or several [`processes`], [`learner`] runs that through burn-train with
 //! dashboard and checkpoints, [`tasks`] and [`metrics`] are what fine-tuning reads and is judged by, [`checkpoint`] keeps
-//! its state in a [`run_directory`], [`huggingface`] reads and writes Hugging Face folders, [`backend`] runs any of it on CPU or GPU, [`commands`] are the program's.
+//! its state in a [`run_directory`], [`huggingface`] reads and writes Hugging Face folders, [`backend`] runs any of it on
+//! CPU or GPU, [`commands`] are the program's.
 
 // `say` prints: `println!` panics when nobody reads any more.
 #![deny(clippy::print_stdout, clippy::print_stderr)]

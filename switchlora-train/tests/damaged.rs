@@ -286,3 +286,24 @@ fn without_a_whole_checkpoint_everything_that_was_tried_is_listed() {
         stderr(&output)
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn a_checkpoint_that_is_a_link_to_nothing_gives_the_one_before() {
+    let place = Place::new();
+    assert!(place.train("--out run").status.success());
+    let newest = checkpoint::list(&place.path("run"))
+        .unwrap()
+        .pop()
+        .unwrap()
+        .1;
+    fs::remove_dir_all(&newest).unwrap();
+    std::os::unix::fs::symlink("nowhere", &newest).unwrap();
+    let output = place.run("eval run --data text.txt");
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(
+        said.contains("step-00000012") && said.contains("using"),
+        "{said}"
+    );
+}

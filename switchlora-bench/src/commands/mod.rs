@@ -63,6 +63,14 @@ pub enum Command {
 }
 
 impl Command {
+    /// The number of CPU threads that the command was asked to compute with.
+    pub fn threads(&self) -> Option<usize> {
+        match self {
+            Self::Step(command) => command.threads,
+            _ => None,
+        }
+    }
+
     /// Runs the command. Returns whether its measurements are as expected.
     ///
     /// # Errors

@@ -3,7 +3,6 @@
 use anyhow::{Context, Result};
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
-use rayon::ThreadPoolBuilder;
 use std::io::IsTerminal;
 use switchlora_bench::step::{Peer, StepBench, StepJob, Table};
 use switchlora_core::{Candidates, PoolPrecision};
@@ -66,9 +65,9 @@ pub struct Step {
     /// Seed of the random weights and tokens.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// CPU threads, 1 to 1024 [default: the number of cores].
+    /// CPU threads, 1 to 1024 [default: RAYON_NUM_THREADS, else the number of cores].
     #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1024))]
-    threads: Option<usize>,
+    pub threads: Option<usize>,
     /// Also time the same updates in plain PyTorch, alternating with ours; needs a Python with torch, transformers and
     /// peft.
     #[arg(long)]
@@ -112,12 +111,7 @@ impl Step {
         let backend = self.backend.choose()?.backend;
         backend.check_device(0, &[self.precision, self.frozen])?;
         bench.validate()?;
-        let threads = self.threads.map_or_else(available_parallelism, Ok);
-        let threads = threads.context("the number of cores is unknown; give --threads")?;
-        ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global()
-            .context("cannot start the threads")?;
+        let threads = rayon::current_num_threads();
         let mut peer = match self.peer {
             true => {
                 let cuda = backend == BackendKind::Cuda;
@@ -150,8 +144,4 @@ impl Step {
         }
         Ok(true)
     }
-}
-
-fn available_parallelism() -> std::io::Result<usize> {
-    std::thread::available_parallelism().map(usize::from)
 }

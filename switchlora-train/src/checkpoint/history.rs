@@ -116,8 +116,13 @@ pub fn resolve_and_hold(path: &Path) -> Result<Found, CheckpointError> {
     if path.is_file() {
         return Err(CheckpointError::AFile(path.to_path_buf()));
     }
-    if !path.exists() {
-        return Err(CheckpointError::Missing(path.to_path_buf()));
+    match path.try_exists() {
+        Ok(true) => {}
+        Ok(false) => return Err(CheckpointError::Missing(path.to_path_buf())),
+        Err(reason) => {
+            let path = path.to_path_buf();
+            return Err(CheckpointError::Read { path, reason });
+        }
     }
     loop {
         let before = list(path)?;
@@ -132,7 +137,10 @@ pub fn resolve_and_hold(path: &Path) -> Result<Found, CheckpointError> {
             // A checkpoint that is named has no list; a run that is not training has always the same.
             Err(_) => list(path)? != before,
             // An older one that is kept for its loss would take the place of the newest.
-            Ok(found) => found.rejected.iter().any(|gone| !gone.path.exists()),
+            Ok(found) => {
+                let gone = |rejected: &Rejected| !rejected.path.exists();
+                found.rejected.iter().any(gone) && list(path)? != before
+            }
         };
         if !again {
             return held;

@@ -112,7 +112,7 @@ impl Cli {
 
     /// Runs the command. Prints an error as one line on standard error.
     pub fn run(self) -> ExitCode {
-        let result = threads::start().and_then(|()| self.dispatch());
+        let result = threads::start(None).and_then(|()| self.dispatch());
         result.unwrap_or_else(|error| {
             if say::reader_has_gone(&error) {
                 return ExitCode::SUCCESS;

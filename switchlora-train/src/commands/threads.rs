@@ -9,17 +9,19 @@ const VARIABLE: &str = "RAYON_NUM_THREADS";
 /// So many threads may be asked for on any machine.
 const ALWAYS: usize = 1024;
 
-/// Starts the threads that compute. Refuses so many that starting them takes the machine's memory and minutes.
+/// Starts the threads that compute: `number` of them, else as many as the environment asks for, else one for each core.
+/// Refuses so many that starting them takes the machine's memory and minutes. Call it once.
 ///
 /// # Errors
 ///
 /// One line that says how many are possible, or that the system starts no more.
-pub fn start() -> Result<()> {
+pub fn start(number: Option<usize>) -> Result<()> {
     let asked = std::env::var(VARIABLE).ok();
     let cores = available_parallelism().map_or(1, usize::from);
     check_number(asked.as_deref(), cores)?;
     // Later a library would start them, and panic.
     rayon::ThreadPoolBuilder::new()
+        .num_threads(number.unwrap_or_default())
         .build_global()
         .with_context(|| {
             format!(

@@ -20,6 +20,9 @@ use switchlora_core::SwitchLoraConfig;
 const HEAD: &str = "lm_head.weight";
 const EMBEDDING: &str = "model.embed_tokens.weight";
 
+/// Largest `generation_config.json`, in bytes. It has a few keys.
+const LARGEST: u64 = 1 << 20;
+
 /// A checked folder with a LLaMA that this program can build. Its weights are still on the disk.
 #[derive(Clone, Debug)]
 pub struct Pretrained {
@@ -28,9 +31,6 @@ pub struct Pretrained {
     /// File, offset, shape and dtype of exactly the tensors that the model needs.
     places: BTreeMap<String, (Place, FileType)>,
 }
-
-/// Largest `generation_config.json`, in bytes. It has a few keys.
-const LARGEST: u64 = 1 << 20;
 
 impl Pretrained {
     /// Whether `path` is a folder with a `config.json`, valid or not, or with an adapter, which [`open`](Self::open) refuses.

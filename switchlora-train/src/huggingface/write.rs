@@ -14,10 +14,14 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Weights converted per step.
 const CHUNK: usize = 1 << 18;
+/// Files that desktops leave in every folder that a person looks at.
+const OF_DESKTOPS: [&str; 3] = [".DS_Store", "desktop.ini", "Thumbs.db"];
+/// Links that may lead to one another.
+const LINKS: usize = 40;
 
 /// Contents of a folder.
 #[derive(Debug)]
@@ -46,9 +50,7 @@ pub struct Export<'a> {
 ///
 /// Something is at `out` already, a weight overflows the dtype, or the system refuses. Then nothing has changed.
 pub fn write(out: &Path, export: &Export, replace: bool) -> Result<u64, ExportError> {
-    // The folder that a link leads to, and not the link, is replaced.
-    let real = fs::canonicalize(out).or_else(|_| std::path::absolute(out));
-    let out = real.map_err(|reason| refused(out, reason))?;
+    let out = place(out).map_err(|reason| refused(out, reason))?;
     if let Some(folder) = out.parent() {
         fs::create_dir_all(folder).map_err(|reason| refused(folder, reason))?;
     }
@@ -60,13 +62,9 @@ pub fn write(out: &Path, export: &Export, replace: bool) -> Result<u64, ExportEr
         Attempt::Missing(_) => None,
         Attempt::Taken(process) => return Err(ExportError::InUse { path: out, process }),
     };
-    if replaced.exists() {
-        // A process was killed while it put its folder in the place of this one.
-        let restored = match out.exists() {
-            true => fs::remove_dir_all(&replaced),
-            false => fs::rename(&replaced, &out),
-        };
-        restored.map_err(|reason| refused(&replaced, reason))?;
+    if replaced.exists() && !out.exists() {
+        // A process was killed between the two renames.
+        fs::rename(&replaced, &out).map_err(|reason| refused(&replaced, reason))?;
     }
     check_place(&out, replace)?;
     let bytes = write_files(&writing, export).inspect_err(|_| {
@@ -77,6 +75,18 @@ pub fn write(out: &Path, export: &Export, replace: bool) -> Result<u64, ExportEr
     Ok(bytes)
 }
 
+/// The absolute path of a folder to write: of a link what it leads to, also where that is not there.
+fn place(out: &Path) -> io::Result<PathBuf> {
+    let mut path = std::path::absolute(out)?;
+    for _ in 0..LINKS {
+        match fs::read_link(&path) {
+            Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
+            Err(_) => break,
+        }
+    }
+    Ok(path)
+}
+
 /// Checks that a folder may be written at `out`.
 ///
 /// # Errors
@@ -84,6 +94,7 @@ pub fn write(out: &Path, export: &Export, replace: bool) -> Result<u64, ExportEr
 /// [`ExportError::Exists`] for a Hugging Face folder without `replace`, [`ExportError::Others`] for one with other files,
 /// [`ExportError::NotAModel`] for anything else that is not an empty folder.
 pub fn check_place(out: &Path, replace: bool) -> Result<(), ExportError> {
+    let out = &*place(out).map_err(|reason| refused(out, reason))?;
     if !out.exists() && !out.is_symlink() {
         return Ok(());
     }
@@ -106,6 +117,7 @@ fn check_replaced(out: &Path) -> Result<(), ExportError> {
         let name = entry.file_name().to_string_lossy().into_owned();
         let of_model = Beside::names().any(|own| own == name)
             || [TOKENIZER, CARD, INDEX].contains(&&*name)
+            || OF_DESKTOPS.contains(&&*name)
             || name.ends_with(".safetensors");
         if !of_model || entry.path().is_dir() {
             others.push(name);

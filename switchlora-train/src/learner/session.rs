@@ -10,7 +10,7 @@ use super::progress::{Outcome, Progress};
 use super::run::Plan;
 use super::strategy::ByUpdates;
 use crate::backend::{BackendKind, Job};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{self, Checkpoint};
 use crate::data::DataFault;
 use crate::processes::{Processes, first};
 use crate::quietly::panic_message;
@@ -186,9 +186,15 @@ impl Job for Session {
             .take();
         if let (Err(reason), None) = (launched, &ended) {
             let (reason, again) = (panic_message(&*reason), setup.again(&self.out));
-            return Err(anyhow!(
-                "the training broke off ({reason}); what was saved before is whole: go on with {again}"
-            ));
+            let saved = checkpoint::list(&self.out)
+                .ok()
+                .and_then(|mut all| all.pop());
+            return Err(match saved {
+                Some((step, _)) => anyhow!(
+                    "the training broke off ({reason}); the last checkpoint is of update {step}: go on with {again}"
+                ),
+                None => anyhow!("the training broke off ({reason}); there is no checkpoint"),
+            });
         }
         if let Some(Outcome::Failed(error, progress)) = &ended {
             journal.event(progress.step, &format!("{error:#}"));

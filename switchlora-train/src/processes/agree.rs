@@ -25,7 +25,7 @@ pub struct Different(String);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{} other weights at the start than the others: let all read the same files, which nobody writes meanwhile, and be of \
-     the same build",
+     the same build, with the same kind of processor and driver",
     .0
 )]
 pub struct OtherStart(String);

@@ -3,7 +3,7 @@
 use super::TaskError;
 use super::example::{Example, Label};
 use super::place::Place;
-use super::table::{Cell, Spot, rows};
+use super::table::{Cell, Spot, rows, some_object_has};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -109,11 +109,11 @@ impl CustomTask {
         rows(path, &wanted)?.into_iter().map(example).collect()
     }
 
-    /// Whether `error` is that a file, from its first line on, has no column of labels.
+    /// Whether `error` is that no row of a file has a label.
     pub fn lacks_labels(&self, error: &TaskError) -> bool {
         match error {
-            TaskError::MissingColumn { place, column, .. } => {
-                *column == self.label && matches!(place, Place::Schema | Place::Line(1))
+            TaskError::MissingColumn { path, column, .. } => {
+                *column == self.label && !some_object_has(path, column)
             }
             _ => false,
         }

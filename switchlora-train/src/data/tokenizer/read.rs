@@ -188,6 +188,7 @@ fn file_of(path: &Path) -> PathBuf {
         false => path.to_path_buf(),
     }
 }
+
 /// What is wrong with the JSON of a tokenizer, of which the reader says no more than that it knows none of its parts.
 fn fault(json: &[u8], said: String) -> String {
     let Ok(Value::Object(parts)) = serde_json::from_slice(json) else {

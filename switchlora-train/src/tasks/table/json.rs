@@ -23,6 +23,12 @@ pub(in crate::tasks) fn rows(
         .collect()
 }
 
+/// Whether an object has the field.
+pub(super) fn some_object_has(text: &str, field: &str) -> bool {
+    let object = |line| serde_json::from_str::<Map<String, Value>>(line);
+    lines(text).any(|(_, line)| object(line).is_ok_and(|object| object.contains_key(field)))
+}
+
 fn row(path: &Path, line: u64, text: &str, wanted: &[&str]) -> Result<Row, TaskError> {
     let not_json = |reason: String| TaskError::NotJson {
         path: path.to_path_buf(),

@@ -15,6 +15,16 @@ use super::TaskError;
 use super::file::read_text;
 use std::path::Path;
 
+/// Whether a file is one of JSON lines, of which each object has fields of its own, and one of them has this one.
+pub(super) fn some_object_has(path: &Path, field: &str) -> bool {
+    is_json(path) && read_text(path).is_ok_and(|text| json::some_object_has(&text, field))
+}
+
+fn is_json(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    ["jsonl", "ndjson", "json"].contains(&&*extension.to_ascii_lowercase())
+}
+
 /// The cells of the columns `wanted`, in this order, of each row. The end of the file's name gives its form.
 ///
 /// # Errors
@@ -25,7 +35,7 @@ pub(super) fn rows(path: &Path, wanted: &[&str]) -> Result<Vec<Row>, TaskError> 
     let rows = match &*extension.to_ascii_lowercase() {
         "tsv" => tsv::rows(path, &read_text(path)?, None, wanted, tsv::Short::Refused)?,
         "csv" => csv::rows(path, &read_text(path)?, wanted)?,
-        "jsonl" | "ndjson" | "json" => json::rows(path, &read_text(path)?, wanted)?,
+        _ if is_json(path) => json::rows(path, &read_text(path)?, wanted)?,
         "parquet" => parquet::rows(path, wanted)?,
         _ => {
             let path = path.to_path_buf();

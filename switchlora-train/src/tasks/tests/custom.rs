@@ -246,3 +246,30 @@ fn a_fault_has_its_file_and_line() {
         assert!(read(name).contains("it is a folder"), "{name}");
     }
 }
+
+#[test]
+fn a_file_lacks_labels_only_if_no_row_has_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let task = task(LabelKind::Classes);
+    let lacks = |name: &str, text: &str| {
+        let path = write(folder.path(), name, text);
+        task.lacks_labels(&task.read(&path).unwrap_err())
+    };
+    assert!(lacks("a.jsonl", "\n{\"text\":\"x\"}\n{\"text\":\"y\"}\n"));
+    assert!(!lacks(
+        "b.jsonl",
+        "{\"text\":\"x\"}\n{\"text\":\"y\",\"label\":1}\n"
+    ));
+    assert!(!lacks(
+        "c.jsonl",
+        "{\"text\":\"y\",\"label\":1}\n{\"text\":\"x\"}\n"
+    ));
+    assert!(!lacks("d.jsonl", "{\"label\":1}\n"));
+    assert!(lacks("e.csv", "text,other\nx,1\n"));
+    assert!(lacks("f.tsv", "text\tother\nx\t1\n"));
+    let rows = task
+        .read_unlabelled(&folder.path().join("a.jsonl"))
+        .unwrap();
+    assert!(rows.len() == 2 && rows.iter().all(|row| row.label == Label::Unknown));
+    assert_eq!(rows[1].first, "y");
+}
