@@ -21,7 +21,7 @@ use switchlora_train::training::Training;
 
 /// Updates before the first that counts.
 const WARM_UP: usize = 3;
-/// Number of kernels in the list.
+/// Number of kernels in the printed list.
 const LARGEST: usize = 10;
 /// How long the log must stay as it is to be whole.
 const QUIET: Duration = Duration::from_millis(500);
@@ -33,8 +33,9 @@ pub struct KernelReport {
     pub launches: f64,
     /// Milliseconds in kernels per update.
     pub milliseconds: f64,
-    /// The kernels that take the most time together, and the rest in one.
-    pub largest: Vec<KernelRow>,
+    /// All kernels, those that take the most time together first.
+    #[serde(alias = "largest")]
+    pub kernels: Vec<KernelRow>,
 }
 
 /// All launches of one kernel.
@@ -55,15 +56,23 @@ impl fmt::Display for KernelReport {
             f,
             "{launches:.0} launches, {milliseconds:.2} ms in kernels per update"
         )?;
-        for row in &self.largest {
-            let (launches, milliseconds) = (row.launches, row.milliseconds);
+        let mut line = |launches: f64, milliseconds: f64, name: &str| {
             write!(
                 f,
-                "\n{milliseconds:>10.3} ms {launches:>8.1} launches  {}",
-                row.name
-            )?;
+                "\n{milliseconds:>10.3} ms {launches:>8.1} launches  {name}"
+            )
+        };
+        let (largest, rest) = self.kernels.split_at(LARGEST.min(self.kernels.len()));
+        for row in largest {
+            line(row.launches, row.milliseconds, &row.name)?;
         }
-        Ok(())
+        match rest.len() {
+            0 => Ok(()),
+            count => {
+                let [launches, milliseconds] = together(rest);
+                line(launches, milliseconds, &format!("{count} others"))
+            }
+        }
     }
 }
 
@@ -143,26 +152,20 @@ fn report(log: &str, updates: usize) -> Result<KernelReport> {
     if kernels.is_empty() {
         bail!("the log of the kernels has no kernel: this backend has none");
     }
-    let mut largest: Vec<KernelRow> = kernels.into_values().collect();
-    largest.sort_by(|a, b| b.milliseconds.total_cmp(&a.milliseconds));
-    let sum = |rows: &[KernelRow], of: fn(&KernelRow) -> f64| rows.iter().map(of).sum::<f64>();
-    let (launches, milliseconds) = (
-        sum(&largest, |row| row.launches),
-        sum(&largest, |row| row.milliseconds),
-    );
-    let rest = largest.split_off(LARGEST.min(largest.len()));
-    if !rest.is_empty() {
-        largest.push(KernelRow {
-            name: format!("{} others", rest.len()),
-            launches: sum(&rest, |row| row.launches),
-            milliseconds: sum(&rest, |row| row.milliseconds),
-        });
-    }
+    let mut kernels: Vec<KernelRow> = kernels.into_values().collect();
+    kernels.sort_by(|a, b| b.milliseconds.total_cmp(&a.milliseconds));
+    let [launches, milliseconds] = together(&kernels);
     Ok(KernelReport {
         launches,
         milliseconds,
-        largest,
+        kernels,
     })
+}
+
+/// Launches and milliseconds of several kernels.
+fn together(kernels: &[KernelRow]) -> [f64; 2] {
+    let sum = |of: fn(&KernelRow) -> f64| kernels.iter().map(of).sum();
+    [sum(|row| row.launches), sum(|row| row.milliseconds)]
 }
 
 /// The milliseconds of a time as Rust's `Duration` prints it: `12.3µs`.
@@ -188,9 +191,9 @@ mod tests {
         let log = "| 1.5ms      | matmul\n| 500µs      | matmul\nnot a kernel\n| 40ns | add | f32\n| 2s | slow\n";
         let found = report(log, 2).unwrap();
         assert_eq!(found.launches, 2.0);
-        let names: Vec<_> = found.largest.iter().map(|row| row.name.as_str()).collect();
+        let names: Vec<_> = found.kernels.iter().map(|row| row.name.as_str()).collect();
         assert_eq!(names, ["slow", "matmul", "add | f32"]);
-        assert!((found.largest[1].milliseconds - 1.0).abs() < 1e-12);
+        assert!((found.kernels[1].milliseconds - 1.0).abs() < 1e-12);
         for time in [
             Duration::from_nanos(17),
             Duration::from_micros(1234),

@@ -114,14 +114,17 @@ mod tests {
         assert_eq!(read[0].as_bytes().as_ptr() as usize, address(&matrix));
         let before = read[0].to_vec::<f32>().unwrap();
         let zeros = Tensor::zeros([1, 4], &Default::default());
-        let written = crate::scatter_rows(matrix, &[1], zeros);
+        let written = crate::scatter_rows(matrix, &[1], zeros, None);
         assert_eq!(read[0].to_vec::<f32>().unwrap(), before);
         assert_ne!(written.to_data().to_vec::<f32>().unwrap(), before);
         // Nobody else has the memory any more: the next write is in place.
         drop(read);
         let place = address(&written);
         let ones = Tensor::ones([1, 4], &Default::default());
-        assert_eq!(address(&crate::scatter_rows(written, &[2], ones)), place);
+        assert_eq!(
+            address(&crate::scatter_rows(written, &[2], ones, None)),
+            place
+        );
     }
 
     #[cfg(feature = "flex")]
@@ -131,7 +134,7 @@ mod tests {
         let read = HostRead::default().register(matrix.clone()).execute();
         let copy = Tensor::from_data(read.into_iter().next().unwrap(), &Default::default());
         let zeros = Tensor::zeros([1, 4], &Default::default());
-        let written: Tensor<burn_flex::Flex, 2> = crate::scatter_rows(copy, &[0], zeros);
+        let written: Tensor<burn_flex::Flex, 2> = crate::scatter_rows(copy, &[0], zeros, None);
         assert_eq!(
             written.to_data().to_vec::<f32>().unwrap()[..5],
             [0., 0., 0., 0., 4.]

@@ -12,7 +12,7 @@
 //! | [`causal_attention`] | the scores are never kept; a CPU skips masked scores, a GPU runs one kernel between two products |
 //! | [`linear_cross_entropy`] | the logits of all tokens are never stored together |
 //! | [`projections`] | a third of the products of an adapter; sums of gradients; waking threads for each product |
-//! | [`adamw()`], [`sum_of_squares`], [`add_product`], [`matmul`] | passes over memory; on a GPU one launch per parameter |
+//! | [`adamw()`], [`sum_of_all_squares`], [`add_product`], [`add_products`], [`matmul`] | passes over memory; on a GPU one launch per parameter |
 //! | [`embedding()`] | copies of the whole table for the gradient of a few rows |
 //! | [`gather_rows`], [`scatter_rows`] | copies of whole matrices for a few of their rows |
 //! | [`HostRead`] | on a CPU the copy of what is read |
@@ -72,7 +72,10 @@ pub use logits::logits_together;
 pub use model::{
     causal_attention, embedding, linear, linear_cross_entropy, projections, rms_norm, swiglu,
 };
-pub use optimizer::{adamw, add_product, gather_rows, matmul, scatter_rows, sum_of_squares};
+pub use optimizer::{
+    adamw, add_product, add_products, gather_rows, matmul, scatter_rows, sum_of_all_squares,
+    sum_of_squares,
+};
 pub use plain::rotate;
 pub use precision::{Precision, UnknownPrecision};
 pub use projection::{Adapter, Projection};

@@ -88,15 +88,21 @@ pub(crate) trait Rows<B: Backend> {
         matrix: Tensor<B, 2>,
         rows: &[usize],
         values: Tensor<B, 2>,
+        verdict: Option<Tensor<B, 1>>,
     ) -> Tensor<B, 2>;
 }
 
-/// See [`sum_of_squares`](crate::sum_of_squares).
+/// See [`sum_of_squares`](crate::sum_of_squares) and [`sum_of_all_squares`](crate::sum_of_all_squares).
 pub(crate) trait SumOfSquares<B: Backend> {
     fn sum_of_squares(&self, x: Tensor<B, 2>) -> Tensor<B, 1>;
+
+    fn sum_of_all_squares(&self, all: Vec<Tensor<B, 2>>) -> Tensor<B, 1> {
+        let sums = all.into_iter().map(|x| self.sum_of_squares(x)).collect();
+        Tensor::cat(sums, 0).sum()
+    }
 }
 
-/// See [`add_product`](crate::add_product) and [`matmul`](crate::matmul()).
+/// See [`add_product`](crate::add_product), [`add_products`](crate::add_products) and [`matmul`](crate::matmul()).
 pub(crate) trait AddProduct<B: Backend> {
     fn matmul(&self, left: Tensor<B, 2>, right: Tensor<B, 2>) -> Tensor<B, 2> {
         left.matmul(right)
@@ -107,7 +113,25 @@ pub(crate) trait AddProduct<B: Backend> {
         weight: Tensor<B, 2>,
         left: Tensor<B, 2>,
         right: Tensor<B, 2>,
+        verdict: Option<Tensor<B, 1>>,
     ) -> Tensor<B, 2>;
+
+    fn add_products(
+        &self,
+        weight: Tensor<B, 2>,
+        pairs: [[Tensor<B, 2>; 2]; 2],
+        scale: f64,
+        verdict: Option<Tensor<B, 1>>,
+    ) -> Tensor<B, 2> {
+        let [left, right] = as_one(pairs);
+        self.add_product(weight, left, right * scale, verdict)
+    }
+}
+
+/// The factors of the sum of two products, as those of one.
+pub(crate) fn as_one<B: Backend>([a, b]: [[Tensor<B, 2>; 2]; 2]) -> [Tensor<B, 2>; 2] {
+    let ([left_a, right_a], [left_b, right_b]) = (a, b);
+    [[left_a, left_b], [right_a, right_b]].map(|parts| Tensor::cat(parts.into(), 0))
 }
 
 all_of! {

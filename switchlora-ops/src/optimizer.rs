@@ -67,7 +67,7 @@ pub fn gather_rows<B: Backend>(matrix: &Tensor<B, 2>, rows: &[usize]) -> Tensor<
 }
 
 /// Replaces the given rows of `matrix: [rows, columns]` by those of `values: [rows.len(), columns]`, in place if no other
-/// tensor shares the memory.
+/// tensor shares the memory. Nothing changes if `verdict: [1]`, which only the device knows, is negative or NaN.
 ///
 /// A row outside of the matrix is an error of the caller: the backend panics, or the result is undefined.
 ///
@@ -78,6 +78,7 @@ pub fn scatter_rows<B: Backend>(
     matrix: Tensor<B, 2>,
     rows: &[usize],
     values: Tensor<B, 2>,
+    verdict: Option<Tensor<B, 1>>,
 ) -> Tensor<B, 2> {
     let ([_, columns], given) = (matrix.dims(), values.dims());
     assert!(
@@ -89,7 +90,7 @@ pub fn scatter_rows<B: Backend>(
         true => matrix,
         false => {
             assert_equal("rows that are written", [matrix.dtype(), values.dtype()]);
-            optimizer(&matrix).scatter_rows(matrix, rows, values)
+            optimizer(&matrix).scatter_rows(matrix, rows, values, verdict)
         }
     }
 }
@@ -97,6 +98,20 @@ pub fn scatter_rows<B: Backend>(
 /// The sum of the squares of `x: [rows, columns]`, `[1]`. The same bits in every run, whichever threads are free.
 pub fn sum_of_squares<B: Backend>(x: Tensor<B, 2>) -> Tensor<B, 1> {
     optimizer(&x).sum_of_squares(x)
+}
+
+/// The sum of the squares of all `matrices: [rows, columns]`, which lie on one device, `[1]`. The same bits in every run. On a
+/// GPU one launch for each and two more.
+///
+/// # Panics
+///
+/// If there is no matrix, or their dtypes do not match.
+pub fn sum_of_all_squares<B: Backend>(matrices: Vec<Tensor<B, 2>>) -> Tensor<B, 1> {
+    let first = matrices.first().expect("a sum of at least one matrix");
+    for matrix in &matrices {
+        assert_equal("a sum of squares", [first.dtype(), matrix.dtype()]);
+    }
+    optimizer(first).sum_of_all_squares(matrices)
 }
 
 /// `left right` for `left: [n, k]` and `right: [k, m]`, `[n, m]`. On CUDA the kernel follows from the shape, where Burn would
@@ -117,7 +132,8 @@ pub fn matmul<B: Backend>(left: Tensor<B, 2>, right: Tensor<B, 2>) -> Tensor<B, 
 
 /// `weight + leftᵀ right` for `weight: [n, m]`, `left: [k, n]` and `right: [k, m]` with a small `k`.
 ///
-/// The sum is computed in the dtype of `left` and rounded once to the dtype of `weight`.
+/// The sum is computed in the dtype of `left` and rounded once to the dtype of `weight`. Nothing is added if `verdict: [1]`,
+/// which only the device knows, is negative or NaN.
 ///
 /// # Panics
 ///
@@ -126,7 +142,14 @@ pub fn add_product<B: Backend>(
     weight: Tensor<B, 2>,
     left: Tensor<B, 2>,
     right: Tensor<B, 2>,
+    verdict: Option<Tensor<B, 1>>,
 ) -> Tensor<B, 2> {
+    check_product(&weight, &left, &right);
+    optimizer(&left).add_product(weight, left, right, verdict)
+}
+
+/// Refuses shapes and dtypes of a product `leftᵀ right` that is no change of `weight`.
+fn check_product<B: Backend>(weight: &Tensor<B, 2>, left: &Tensor<B, 2>, right: &Tensor<B, 2>) {
     let ([k, n], [other, m]) = (left.dims(), right.dims());
     let shape = weight.dims();
     assert!(
@@ -134,7 +157,25 @@ pub fn add_product<B: Backend>(
         "shapes of a product do not match: {shape:?} and [{k}, {n}] by [{other}, {m}]"
     );
     assert_equal("a product", [left.dtype(), right.dtype()]);
-    optimizer(&left).add_product(weight, left, right)
+}
+
+/// `weight + scale (leftᵀ right + leftᵀ right)` for `weight: [n, m]` and two `pairs` of `left: [k, n]` and `right: [k, m]`, each
+/// with a small `k` of its own. On a GPU one launch, where [`add_product`] takes one pair and lets others be put together first.
+///
+/// # Panics
+///
+/// If the shapes or dtypes do not match.
+pub fn add_products<B: Backend>(
+    weight: Tensor<B, 2>,
+    pairs: [[Tensor<B, 2>; 2]; 2],
+    scale: f64,
+    verdict: Option<Tensor<B, 1>>,
+) -> Tensor<B, 2> {
+    for [left, right] in &pairs {
+        check_product(&weight, left, right);
+        assert_equal("two products", [pairs[0][0].dtype(), left.dtype()]);
+    }
+    optimizer(&pairs[0][0]).add_products(weight, pairs, scale, verdict)
 }
 
 #[cfg(test)]
@@ -155,7 +196,7 @@ mod tests {
         let matrix = Tensor::<B, 2>::from_data(data, &Default::default());
         let read = gather_rows(&matrix, rows);
         let to: Vec<usize> = rows.iter().map(|row| count - 1 - row).collect();
-        let written = scatter_rows(matrix.clone(), &to, read.clone());
+        let written = scatter_rows(matrix.clone(), &to, read.clone(), None);
         [matrix, read, written].map(values)
     }
 

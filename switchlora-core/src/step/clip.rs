@@ -4,14 +4,14 @@
 use super::deferred::Deferred;
 use super::guard::{Guard, GuardedOptimizer};
 use super::join::join;
-use super::squares::SumOfSquares;
+use super::squares::Matrices;
 use super::verdict::{decide_later, decide_now};
 use crate::config_error::{in_range, insist};
 use burn::module::AutodiffModule;
 use burn::optim::{GradientsParams, LearningRate, MultiGradientsParams, Optimizer};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use switchlora_ops::{computes_at_once, in_pool};
+use switchlora_ops::{computes_at_once, in_pool, sum_of_all_squares};
 
 /// Clips the norm over ALL gradients together, and refuses an update whose norm is not finite.
 ///
@@ -158,11 +158,11 @@ impl<O> ClipGradNorm<O> {
         O: GuardedOptimizer<M, B>,
     {
         let (gradients, own) = self.inner.own_gradients(&module, gradients);
-        let mut sum = SumOfSquares::<B>::of(&gradients);
-        module.visit(&mut sum);
-        own.into_iter().for_each(|id| sum.add::<2>(id));
-        let squares = match (sum.squares.is_empty(), &loss) {
-            (false, _) => Some(Tensor::cat(sum.squares, 0).sum()),
+        let mut all = Matrices::<B>::of(&gradients);
+        module.visit(&mut all);
+        own.into_iter().for_each(|id| all.add::<2>(id));
+        let squares = match (all.found.is_empty(), &loss) {
+            (false, _) => Some(sum_of_all_squares(all.found)),
             // Without a gradient the loss decides alone.
             (true, Some(loss)) => Some(loss.zeros_like()),
             (true, None) => None,

@@ -14,7 +14,9 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use hashbrown::{HashMap, HashSet};
-use switchlora_ops::{Moments, adamw, add_product, gather_rows, matmul, scatter_rows};
+use switchlora_ops::{
+    Moments, adamw, add_product, add_products, gather_rows, matmul, scatter_rows,
+};
 
 /// Carries out one planned update.
 pub(crate) struct Commit<'a, B: AutodiffBackend> {
@@ -117,6 +119,9 @@ impl<B: AutodiffBackend> Commit<'_, B> {
     ) -> Matrix<B> {
         match write {
             WeightWrite::AddProduct { left, right } => self.add(weight, left, right),
+            WeightWrite::AddProducts { pairs, scale } => {
+                add_products(weight, pairs, scale, self.guard.verdict())
+            }
             WeightWrite::Project {
                 gradient,
                 projection,
@@ -177,10 +182,9 @@ impl<B: AutodiffBackend> Commit<'_, B> {
         (Factor { id, value }, before)
     }
 
-    /// `weight + leftᵀ right`. If the update is refused a product of zeros is added, so that the weight changes in place.
+    /// `weight + leftᵀ right`, if the update happens; in place if nobody else holds the weight.
     fn add(&self, weight: Matrix<B>, left: Matrix<B>, right: Matrix<B>) -> Matrix<B> {
-        let left = self.guard.choose(left, Tensor::zeros_like);
-        add_product(weight, left, right)
+        add_product(weight, left, right, self.guard.verdict())
     }
 
     /// `parameter: [rows, columns]` with its replaced rows, which are taken out of `plan`.
@@ -209,7 +213,7 @@ impl<B: AutodiffBackend> Commit<'_, B> {
                 .then(|| gather_rows(&parameter, frozen));
             let moved = self.stepped(id, parameter, step);
             return match kept {
-                Some(kept) => scatter_rows(moved, frozen, kept),
+                Some(kept) => scatter_rows(moved, frozen, kept, None),
                 None => moved,
             };
         }

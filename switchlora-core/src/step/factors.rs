@@ -41,8 +41,8 @@ impl<B: Backend> Factors<B> {
         let on_a = Tensor::cat(vec![a_step, a], 0); // [2 rank, d_input]
         let on_b = Tensor::cat(vec![self.b.value.clone(), b_step], 0) * self.scale; // [2 rank, d_output]
         match self.outputs_first {
-            true => add_product(weight, on_b, on_a),
-            false => add_product(weight, on_a, on_b),
+            true => add_product(weight, on_b, on_a, None),
+            false => add_product(weight, on_a, on_b, None),
         }
     }
 }

@@ -9,7 +9,7 @@ use burn::module::{AutodiffModule, ParamId};
 use burn::optim::{GradientsParams, LearningRate, Optimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{BasicOps, Tensor};
-use switchlora_ops::{gather_rows, scatter_rows};
+use switchlora_ops::scatter_rows;
 
 /// An optimizer whose update can be scaled and refused by a decision that only the device may know yet.
 pub trait GuardedOptimizer<M: AutodiffModule<B>, B: AutodiffBackend>: Optimizer<M, B> {
@@ -116,8 +116,10 @@ impl<B: Backend> Guard<B> {
         match self {
             Self::Known { .. } => new,
             Self::Later { verdict, .. } => {
+                // First: the reading of rows would stand between the two operations, which are one launch.
+                let old = old(&new);
                 let accept = verdict.clone().greater_equal_elem(0.0).reshape([1; D]);
-                old(&new).mask_where(accept.expand(new.dims()), new)
+                old.mask_where(accept.expand(new.dims()), new)
             }
         }
     }
@@ -149,7 +151,6 @@ impl<B: Backend> Guard<B> {
         rows: &[usize],
         values: Tensor<B, 2>,
     ) -> Tensor<B, 2> {
-        let values = self.choose(values, |_| gather_rows(&matrix, rows));
-        scatter_rows(matrix, rows, values)
+        scatter_rows(matrix, rows, values, self.verdict())
     }
 }

@@ -28,6 +28,13 @@ pub(crate) enum WeightWrite<B: Backend> {
         /// `[k, d_output]`.
         right: Tensor<B, 2>,
     },
+    /// `W <- W + scale (leftᵀ right + leftᵀ right)`.
+    AddProducts {
+        /// Left and right, `[k, d_input]` and `[k, d_output]`.
+        pairs: [[Tensor<B, 2>; 2]; 2],
+        /// The factor of both.
+        scale: f64,
+    },
     /// AdamW on the gradient `[d_input, d_output]` projected to the rows of `projection`; the step is projected back.
     Project {
         /// The weight's gradient, `[d_input, d_output]`.

@@ -12,23 +12,23 @@ pub fn gradient_squares<M: AutodiffModule<B>, B: AutodiffBackend>(
     module: &M,
     gradients: &GradientsParams,
 ) -> Vec<Tensor<B::InnerBackend, 1>> {
-    let mut sum = SumOfSquares::<B>::of(gradients);
-    module.visit(&mut sum);
-    sum.squares
+    let mut all = Matrices::<B>::of(gradients);
+    module.visit(&mut all);
+    all.found.into_iter().map(sum_of_squares).collect()
 }
 
-/// Collects the sum of squares of each gradient, `[1]` each.
-pub(super) struct SumOfSquares<'a, B: AutodiffBackend> {
+/// Collects the gradients as matrices `[rows, columns]`.
+pub(super) struct Matrices<'a, B: AutodiffBackend> {
     gradients: &'a GradientsParams,
-    pub squares: Vec<Tensor<B::InnerBackend, 1>>,
+    pub found: Vec<Tensor<B::InnerBackend, 2>>,
 }
 
-impl<'a, B: AutodiffBackend> SumOfSquares<'a, B> {
-    /// Nothing yet of these gradients.
+impl<'a, B: AutodiffBackend> Matrices<'a, B> {
+    /// None yet of these gradients.
     pub fn of(gradients: &'a GradientsParams) -> Self {
         Self {
             gradients,
-            squares: Vec::new(),
+            found: Vec::new(),
         }
     }
 
@@ -37,13 +37,12 @@ impl<'a, B: AutodiffBackend> SumOfSquares<'a, B> {
         if let Some(gradient) = self.gradients.get::<B::InnerBackend, D>(id) {
             let rows = gradient.dims()[0].max(1);
             let columns = gradient.shape().num_elements() / rows;
-            self.squares
-                .push(sum_of_squares(gradient.reshape([rows, columns])));
+            self.found.push(gradient.reshape([rows, columns]));
         }
     }
 }
 
-impl<B: AutodiffBackend> ModuleVisitor<B> for SumOfSquares<'_, B> {
+impl<B: AutodiffBackend> ModuleVisitor<B> for Matrices<'_, B> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         self.add::<D>(param.id);
     }

@@ -38,7 +38,7 @@ pub(super) fn exchange<B: Backend>(
     [made_a, made_b]: [Option<Tensor<B, 2>>; 2],
 ) -> Writes<B> {
     let (a, b) = (&layer.a.value, &layer.b.value);
-    let (mut left, mut right) = (Vec::new(), Vec::new());
+    let (mut of_a, mut of_b) = (None, None);
     let (mut enter_a, mut enter_b) = (None, None);
     let mut stores = Vec::new();
     let has_pools = pools.is_some();
@@ -47,22 +47,29 @@ pub(super) fn exchange<B: Backend>(
         None => (None, None),
     };
     if let Some(side) = Side::of(&switch.a, a, b, pool_a, made_a) {
-        left.push(side.difference);
-        right.push(side.counterparts);
+        of_a = Some([side.difference, side.counterparts]);
         enter_a = Some((switch.a.rows.clone(), side.incoming));
         stores.extend(has_pools.then(|| write_back(index, 0, &switch.a, &side.outgoing)));
     }
     if let Some(side) = Side::of(&switch.b, b, a, pool_b, made_b) {
-        left.push(side.counterparts);
-        right.push(side.difference);
+        of_b = Some([side.counterparts, side.difference]);
         enter_b = Some((switch.b.rows.clone(), side.incoming));
         stores.extend(has_pools.then(|| write_back(index, 1, &switch.b, &side.outgoing)));
     }
-    Writes {
-        weight: WeightWrite::AddProduct {
-            left: Tensor::cat(left, 0),                 // [2 k, d_input]
-            right: Tensor::cat(right, 0) * layer.scale, // [2 k, d_output]
+    // [k, d_input] and [k, d_output] of each side
+    let weight = match (of_a, of_b) {
+        (Some(of_a), Some(of_b)) => WeightWrite::AddProducts {
+            pairs: [of_a, of_b],
+            scale: layer.scale,
         },
+        (Some([left, right]), None) | (None, Some([left, right])) => WeightWrite::AddProduct {
+            left,
+            right: right * layer.scale,
+        },
+        (None, None) => unreachable!("at least one vector is exchanged"),
+    };
+    Writes {
+        weight,
         a: enter_a,
         b: enter_b,
         pools: stores,
@@ -115,10 +122,15 @@ fn write_back<B: Backend>(
     outgoing: &Tensor<B, 2>,
 ) -> PoolWrite<B> {
     let (positions, rows): (Vec<_>, Vec<_>) = exchange.stores.iter().copied().unzip();
+    // Unless the pool came round within this update, it takes all of them in their order.
+    let vectors = match rows.iter().copied().eq(0..exchange.rows.len()) {
+        true => outgoing.clone(),
+        false => gather_rows(outgoing, &rows),
+    };
     PoolWrite {
         layer,
         side,
         positions,
-        vectors: gather_rows(outgoing, &rows),
+        vectors,
     }
 }

@@ -134,11 +134,34 @@ pub(crate) fn rows_and_sums<B: Backend>(
     let mut rows = vec![count - 1, 0, count / 2];
     rows.truncate(terms.min(count).min(3));
     let read = by.gather_rows(&matrix, &rows);
-    let written = by.scatter_rows(matrix.clone(), &rows, read.clone() * 2.0);
+    let written = by.scatter_rows(matrix.clone(), &rows, read.clone() * 2.0, None);
     let left = put::<B>(numbers(6, 1, [terms, count]), [terms, count], dtype);
     let right = put::<B>(numbers(6, 2, [terms, columns]), [terms, columns], dtype);
-    let sum = by.add_product(written.clone(), left, right);
+    let verdict = |value: f32| {
+        let data = TensorData::from([value]).convert_dtype(dtype);
+        Some(Tensor::from_data(data, (&Default::default(), dtype)))
+    };
+    // Refused, and accepted.
+    let kept = by.scatter_rows(written.clone(), &rows, read.clone(), verdict(-1.0));
+    let kept = by.scatter_rows(kept, &rows, read.clone(), verdict(f32::NAN));
+    let kept = by.add_product(kept, left.clone(), right.clone(), verdict(-1.0));
+    let judged = by.scatter_rows(written.clone(), &rows, read.clone() * 3.0, verdict(0.5));
+    let judged = by.add_product(judged, left.clone(), right.clone(), verdict(0.5));
+    let pairs = || {
+        [
+            [left.clone(), right.clone()],
+            [left.clone() * 2.0, right.clone()],
+        ]
+    };
+    let both = by.add_products(written.clone(), pairs(), 0.5, None);
+    let both = by.add_products(both, pairs(), 0.25, verdict(0.5));
+    let both = by.add_products(both, pairs(), 0.25, verdict(f32::NAN));
+    let sum = by.add_product(written.clone(), left, right, None);
     let squares: Tensor<B, 2> = by.sum_of_squares(sum.clone()).unsqueeze();
-    let all = [matrix, read, written, sum, squares];
+    let several = vec![sum.clone(), read.clone(), matrix.clone()];
+    let of_all: Tensor<B, 2> = by.sum_of_all_squares(several).unsqueeze();
+    let all = [
+        matrix, read, written, kept, judged, both, sum, squares, of_all,
+    ];
     all.map(values).into()
 }

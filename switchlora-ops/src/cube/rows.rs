@@ -1,11 +1,15 @@
 //! Reading and writing a few rows of a matrix.
 
 use super::launch::Launch;
-use super::tensors::{contiguous, elementwise, empty, owned, rows_and_columns, vector_size};
+use super::tensors::{
+    contiguous, elementwise, empty, is_accepted, owned, rows_and_columns, vector_size,
+};
 use crate::kernels::Kernels;
 use crate::operations::Rows;
 use crate::primitive::{primitive, tensor};
 use burn::tensor::{Shape, Tensor};
+use burn_cubecl::CubeRuntime;
+use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 impl<B: Launch> Rows<B> for Kernels {
@@ -48,42 +52,65 @@ impl<B: Launch> Rows<B> for Kernels {
         matrix: Tensor<B, 2>,
         rows: &[usize],
         values: Tensor<B, 2>,
+        verdict: Option<Tensor<B, 1>>,
     ) -> Tensor<B, 2> {
         let outputs = [(matrix.shape(), matrix.dtype())];
         let rows = numbers(rows);
-        let [scattered] = B::launch(
-            "scatter_rows",
-            [matrix, values].map(primitive),
-            outputs,
-            move |[matrix, values]| {
-                let (matrix, values) = (owned(matrix), contiguous(values));
-                let [_, columns] = rows_and_columns(&matrix);
-                let client = matrix.client.clone();
-                let size = vector_size(&client, columns);
-                let work = rows.len() * columns / size;
-                if work > 0 {
-                    let (count, dim) = elementwise(&client, work);
-                    let numbers = client.create_from_slice(u32::as_bytes(&rows));
-                    // SAFETY: units after the last row do nothing, and the caller names rows of the matrix.
-                    unsafe {
-                        scatter_rows::launch_unchecked::<B::Runtime>(
-                            &client,
-                            count,
-                            dim,
-                            size,
-                            matrix.clone().into_array_arg(),
-                            ArrayArg::from_raw_parts(numbers, rows.len()),
-                            values.into_array_arg(),
-                            columns / size,
-                            work,
-                        );
-                    }
-                }
-                [matrix]
-            },
-        );
+        let [matrix, values] = [matrix, values].map(primitive);
+        let [scattered] = match verdict.map(primitive) {
+            Some(verdict) => B::launch(
+                "scatter_rows_judged",
+                [matrix, values, verdict],
+                outputs,
+                move |[matrix, values, verdict]| [scattered(matrix, &rows, values, Some(verdict))],
+            ),
+            None => B::launch(
+                "scatter_rows",
+                [matrix, values],
+                outputs,
+                move |[matrix, values]| [scattered(matrix, &rows, values, None)],
+            ),
+        };
         tensor(scattered)
     }
+}
+
+/// `matrix` with the `values` in its `rows`.
+fn scattered<R: CubeRuntime>(
+    matrix: CubeTensor<R>,
+    rows: &[u32],
+    values: CubeTensor<R>,
+    verdict: Option<CubeTensor<R>>,
+) -> CubeTensor<R> {
+    let (matrix, values) = (owned(matrix), contiguous(values));
+    let [_, columns] = rows_and_columns(&matrix);
+    let client = matrix.client.clone();
+    let size = vector_size(&client, columns);
+    let work = rows.len() * columns / size;
+    if work > 0 {
+        let (count, dim) = elementwise(&client, work);
+        let numbers = client.create_from_slice(u32::as_bytes(rows));
+        let judged = verdict.is_some();
+        // Not read if there is no verdict.
+        let verdict = verdict.unwrap_or_else(|| values.clone());
+        // SAFETY: units after the last row do nothing, and the caller names rows of the matrix.
+        unsafe {
+            scatter_rows::launch_unchecked::<R>(
+                &client,
+                count,
+                dim,
+                size,
+                matrix.clone().into_array_arg(),
+                ArrayArg::from_raw_parts(numbers, rows.len()),
+                values.into_array_arg(),
+                verdict.into_array_arg(),
+                columns / size,
+                work,
+                judged,
+            );
+        }
+    }
+    matrix
 }
 
 fn numbers(rows: &[usize]) -> Vec<u32> {
@@ -109,10 +136,12 @@ fn scatter_rows<N: Size>(
     matrix: &mut Array<Vector<f32, N>>,
     rows: &Array<u32>,
     values: &Array<Vector<f32, N>>,
+    verdict: &Array<f32>,
     columns: usize,
     work: usize,
+    #[comptime] judged: bool,
 ) {
-    if ABSOLUTE_POS < work {
+    if ABSOLUTE_POS < work && is_accepted(verdict, judged) {
         let row = rows[ABSOLUTE_POS / columns] as usize;
         matrix[row * columns + ABSOLUTE_POS % columns] = values[ABSOLUTE_POS];
     }

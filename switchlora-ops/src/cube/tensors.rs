@@ -77,3 +77,13 @@ pub(super) fn cube_a_row<R: CubeRuntime>(
     let count = CubeCountSelection::new(client, rows as u32).cube_count();
     (count, CubeDim::new_1d(units as u32), units)
 }
+
+/// Whether a verdict, if there is one, lets an update happen: it is neither negative nor NaN.
+#[cube]
+pub(super) fn is_accepted(verdict: &Array<f32>, #[comptime] judged: bool) -> bool {
+    let mut accepted = true;
+    if comptime!(judged) {
+        accepted = verdict[0] >= 0.0;
+    }
+    accepted
+}

@@ -1,6 +1,6 @@
 //! Reading and writing a few rows of a matrix.
 
-use super::slices::{contiguous, fresh, owned, rows_and_columns, slice};
+use super::slices::{contiguous, fresh, owned, refuses, rows_and_columns, slice};
 use crate::kernels::Kernels;
 use crate::operations::Rows;
 use crate::primitive::tensor;
@@ -22,7 +22,11 @@ impl Rows<Flex> for Kernels {
         matrix: Tensor<Flex, 2>,
         rows: &[usize],
         values: Tensor<Flex, 2>,
+        verdict: Option<Tensor<Flex, 1>>,
     ) -> Tensor<Flex, 2> {
+        if verdict.is_some_and(refuses) {
+            return matrix;
+        }
         let (mut matrix, values) = (owned(matrix), contiguous(values));
         let [_, columns] = rows_and_columns(&matrix);
         let elements = matrix.storage_mut::<f32>();

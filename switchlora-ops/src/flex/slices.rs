@@ -61,6 +61,12 @@ pub(super) fn scalar(tensor: Tensor<Flex, 1>) -> f32 {
     slice(&contiguous(tensor))[0]
 }
 
+/// Whether a verdict refuses an update: it is negative or NaN.
+pub(super) fn refuses(verdict: Tensor<Flex, 1>) -> bool {
+    let verdict = scalar(verdict);
+    verdict.is_nan() || verdict < 0.0
+}
+
 /// A view of a matrix of f32, which may be transposed.
 pub(super) fn matrix(tensor: &FlexTensor) -> Matrix<'_> {
     let layout = tensor.layout();

@@ -58,8 +58,13 @@ impl<B: Backend> Rows<B> for Plain {
         mut matrix: Tensor<B, 2>,
         rows: &[usize],
         values: Tensor<B, 2>,
+        verdict: Option<Tensor<B, 1>>,
     ) -> Tensor<B, 2> {
         let columns = matrix.dims()[1];
+        let values = match verdict {
+            Some(verdict) => chosen(values, self.gather_rows(&matrix, rows), verdict),
+            None => values,
+        };
         let mut taken = 0;
         for (start, count) in runs(rows) {
             let values = values.clone().slice([taken..taken + count, 0..columns]);
@@ -84,7 +89,12 @@ impl<B: Backend> AddProduct<B> for Plain {
         weight: Tensor<B, 2>,
         left: Tensor<B, 2>,
         right: Tensor<B, 2>,
+        verdict: Option<Tensor<B, 1>>,
     ) -> Tensor<B, 2> {
+        let left = match verdict {
+            Some(verdict) => chosen(left.clone(), left.zeros_like(), verdict),
+            None => left,
+        };
         let (stored, dtype) = (weight.dtype(), left.dtype());
         let product = left.transpose().matmul(right);
         match stored == dtype {
@@ -103,12 +113,9 @@ fn judged<B: Backend>(
     rows: &AdamWRows,
     verdict: Tensor<B, 1>,
 ) -> (Tensor<B, 2>, Moments<B>) {
-    let accept = verdict.clone().greater_equal_elem(0.0).reshape([1, 1]);
-    let choose = |old: Tensor<B, 2>, new: Tensor<B, 2>| {
-        old.mask_where(accept.clone().expand(new.dims()), new)
-    };
+    let choose = |old, new| chosen(new, old, verdict.clone());
     let (old, kept) = (parameter.clone(), moments.clone());
-    let gradient = gradient * verdict.reshape([1, 1]);
+    let gradient = gradient * verdict.clone().reshape([1, 1]);
     let (parameter, moments) = plain.adamw(parameter, gradient, moments, rows, None);
     let kept = kept.unwrap_or_else(|| {
         // A parameter whose first update is refused gets moments of zero.
@@ -123,6 +130,12 @@ fn judged<B: Backend>(
         second: choose(kept.second, moments.second),
     };
     (choose(old, parameter), moments)
+}
+
+/// `new`, or `old` of the same shape if the verdict is negative or NaN.
+fn chosen<B: Backend>(new: Tensor<B, 2>, old: Tensor<B, 2>, verdict: Tensor<B, 1>) -> Tensor<B, 2> {
+    let accept = verdict.greater_equal_elem(0.0).reshape([1, 1]);
+    old.mask_where(accept.expand(new.dims()), new)
 }
 
 /// `matrix` with the given rows set to zero.

@@ -52,7 +52,7 @@ fn token_ids_may_be_integers_of_any_width() {
 fn a_product_is_added_to_a_weight_of_any_float_dtype() {
     let added = |dtype: DType| {
         let weight = numbers::<Flex, 2>([5, 4]).cast(dtype);
-        add_product(weight, numbers([2, 5]), numbers([2, 4]))
+        add_product(weight, numbers([2, 5]), numbers([2, 4]), None)
     };
     let expected = added(DType::F32);
     for dtype in [DType::F64, DType::F16, DType::BF16] {

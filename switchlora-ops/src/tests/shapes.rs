@@ -69,13 +69,18 @@ fn refused<B: Backend>() {
         }),
         ("product", &|| drop(matmul(ones::<B>([4, 6]), ones([5, 4])))),
         ("sum", &|| {
-            drop(add_product(ones::<B>([4, 6]), ones([2, 4]), ones([2, 5])))
+            drop(add_product(
+                ones::<B>([4, 6]),
+                ones([2, 4]),
+                ones([2, 5]),
+                None,
+            ))
         }),
         ("gradient", &|| {
             drop(adamw(ones::<B>([4, 6]), ones([3, 6]), None, &alike(), None))
         }),
         ("written", &|| {
-            drop(scatter_rows(ones::<B>([4, 6]), &[1], ones([1, 5])))
+            drop(scatter_rows(ones::<B>([4, 6]), &[1], ones([1, 5]), None))
         }),
         ("rates", &|| {
             let rates = AdamWRows {
@@ -103,7 +108,7 @@ fn refused<B: Backend>() {
             drop(adamw(ones([4, 6]), other([4, 6]), None, &alike(), None))
         }),
         ("dtype of written", &|| {
-            drop(scatter_rows(ones([4, 6]), &[1], other([1, 6])))
+            drop(scatter_rows(ones([4, 6]), &[1], other([1, 6]), None))
         }),
     ];
     for (name, case) in cases {

@@ -3,7 +3,7 @@
 
 use super::architecture::Architecture;
 use super::runtime::{Backend, Launched, NoDevice, Virtual};
-use crate::cube::add_product::add_thin_product;
+use crate::cube::add_product::{add_thin_product, add_thin_products};
 use crate::cube::attention::{Sizes, merge, probabilities, probabilities_and_gradient, split};
 use crate::cube::cross_entropy::losses_of_chunk;
 use crate::cube::sums::sum;
@@ -78,8 +78,13 @@ impl On<'_> {
         Kernels.swiglu(matrix(5), matrix(5));
         Kernels.swiglu_backward(matrix(5), matrix(5), matrix(5));
         let rows = Kernels.gather_rows(&matrix(5), &[1, 4]);
-        Kernels.scatter_rows(matrix(5), &[1, 4], rows);
-        add_thin_product(matrix(5), self.matrix([2, 5]), matrix(2));
+        for judged in [false, true] {
+            let verdict = || judged.then(|| self.tensor([1], DType::F32));
+            Kernels.scatter_rows(matrix(5), &[1, 4], rows.clone(), verdict());
+            add_thin_product(matrix(5), self.matrix([2, 5]), matrix(2), verdict());
+            let pair = || [self.matrix([2, 5]), matrix(2)];
+            add_thin_products(matrix(5), [pair(), pair()], 0.5, verdict());
+        }
         for squares in [false, true] {
             sum(primitive(matrix(1)), squares, 1.0);
         }
