@@ -148,9 +148,7 @@ fn end_after(id: u32, limit: Duration) {
     let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
     // With the state locked, so that the child has not been waited for and the number is its own.
     if let Some(child) = state.running.as_mut().filter(|child| child.id == id) {
-        // Where there is no signal to kill it, it ends with its input.
-        child.input = None;
-        kill(id);
+        kill(child);
     }
 }
 
@@ -163,8 +161,8 @@ fn end_child() -> Option<String> {
     }
     let waited = ENDED.wait_timeout_while(state, PATIENCE, |state| state.running.is_some());
     let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-    if let Some(child) = &state.running {
-        kill(child.id);
+    if let Some(child) = &mut state.running {
+        kill(child);
     }
     if let Some(scratch) = state.scratch.take() {
         // Another thread may write into it: what is made meanwhile stays.
@@ -173,14 +171,18 @@ fn end_child() -> Option<String> {
     state.last_words.take()
 }
 
+/// Kills a child that has not been waited for, so that the number is its own.
 #[cfg(unix)]
-fn kill(id: u32) {
-    // SAFETY: the call takes numbers only. The child has not been waited for, so that the number is its own.
-    unsafe { libc::kill(id as libc::pid_t, libc::SIGKILL) };
+fn kill(child: &mut Running) {
+    // SAFETY: the call takes numbers only.
+    unsafe { libc::kill(child.id as libc::pid_t, libc::SIGKILL) };
 }
 
+/// Where there is no signal that kills a child, it ends with its input.
 #[cfg(not(unix))]
-fn kill(_id: u32) {}
+fn kill(child: &mut Running) {
+    child.input = None;
+}
 
 /// Ends this process, from now on, when its standard input ends.
 ///

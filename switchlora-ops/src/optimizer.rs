@@ -3,8 +3,8 @@
 use crate::dtypes::assert_equal;
 use crate::registry::optimizer;
 use crate::{AdamWRows, Moments};
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Tensor};
 
 /// One AdamW update of `parameter: [rows, columns]`. Returns the new parameter and moments.
 ///
@@ -86,6 +86,7 @@ pub fn scatter_rows<B: Backend>(
         "{} rows of {columns} are to be written, the values are {given:?}",
         rows.len()
     );
+    check_verdict(matrix.dtype(), &verdict);
     match rows.is_empty() {
         true => matrix,
         false => {
@@ -145,7 +146,15 @@ pub fn add_product<B: Backend>(
     verdict: Option<Tensor<B, 1>>,
 ) -> Tensor<B, 2> {
     check_product(&weight, &left, &right);
+    check_verdict(left.dtype(), &verdict);
     optimizer(&left).add_product(weight, left, right, verdict)
+}
+
+/// Refuses a verdict in another dtype than what is computed in f32, whose kernels read it as they read that.
+fn check_verdict<B: Backend>(dtype: DType, verdict: &Option<Tensor<B, 1>>) {
+    if let (DType::F32, Some(verdict)) = (dtype, verdict) {
+        assert_equal("a verdict", [dtype, verdict.dtype()]);
+    }
 }
 
 /// Refuses shapes and dtypes of a product `leftᵀ right` that is no change of `weight`.
@@ -175,6 +184,7 @@ pub fn add_products<B: Backend>(
         check_product(&weight, left, right);
         assert_equal("two products", [pairs[0][0].dtype(), left.dtype()]);
     }
+    check_verdict(pairs[0][0].dtype(), &verdict);
     optimizer(&pairs[0][0]).add_products(weight, pairs, scale, verdict)
 }
 

@@ -7,7 +7,7 @@ use burn::tensor::backend::AutodiffBackend;
 use switchlora_ops::sum_of_squares;
 
 /// The sum of squares of each gradient of `module` that there is, `[1]` each, in the order of the walk, as
-/// [`ClipGradNorm`](crate::ClipGradNorm) adds them up.
+/// [`ClipGradNorm`](crate::ClipGradNorm) adds them up on a CPU.
 pub fn gradient_squares<M: AutodiffModule<B>, B: AutodiffBackend>(
     module: &M,
     gradients: &GradientsParams,
