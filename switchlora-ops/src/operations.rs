@@ -123,15 +123,16 @@ pub(crate) trait AddProduct<B: Backend> {
         scale: f64,
         verdict: Option<Tensor<B, 1>>,
     ) -> Tensor<B, 2> {
-        let [left, right] = as_one(pairs);
-        self.add_product(weight, left, right * scale, verdict)
+        let [left, right] = as_one(pairs, scale);
+        self.add_product(weight, left, right, verdict)
     }
 }
 
-/// The factors of the sum of two products, as those of one.
-pub(crate) fn as_one<B: Backend>([a, b]: [[Tensor<B, 2>; 2]; 2]) -> [Tensor<B, 2>; 2] {
+/// The factors of `scale` times the sum of two products, as those of one.
+pub(crate) fn as_one<B: Backend>([a, b]: [[Tensor<B, 2>; 2]; 2], scale: f64) -> [Tensor<B, 2>; 2] {
     let ([left_a, right_a], [left_b, right_b]) = (a, b);
-    [[left_a, left_b], [right_a, right_b]].map(|parts| Tensor::cat(parts.into(), 0))
+    let stacked = |one, other| Tensor::cat(vec![one, other], 0);
+    [stacked(left_a, left_b), stacked(right_a, right_b) * scale]
 }
 
 all_of! {

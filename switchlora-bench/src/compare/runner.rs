@@ -12,10 +12,9 @@ use std::path::{Path, PathBuf};
 use switchlora_core::cost::Cost;
 use switchlora_train::backend::BackendKind;
 use switchlora_train::checkpoint::MANIFEST;
-use switchlora_train::data::{Beside, inputs};
+use switchlora_train::data::{Tokenizer, inputs};
 use switchlora_train::experiment::{Change, Experiment, WarmStart};
 use switchlora_train::hexadecimal;
-use switchlora_train::huggingface::TOKENIZER;
 use switchlora_train::model::LlamaConfig;
 use switchlora_train::model_source::ModelSource;
 use switchlora_train::training::Setup;
@@ -61,7 +60,7 @@ impl Opened {
         if let Some(tokenizer) = &experiment.tokenizer {
             if trains {
                 // Read once more, so that a change is noticed.
-                files.of(read_with(tokenizer).iter().map(|file| &**file))?;
+                files.of(Tokenizer::files(tokenizer).iter().map(|file| &**file))?;
             }
             contents.push(format!("tokenizer {}", setup.tokenizer.sha256()));
         }
@@ -117,19 +116,6 @@ impl Opened {
         let (method, seed) = (experiment.method.name(), experiment.seed);
         Ok(format!("{method}-seed{seed}-{hash}"))
     }
-}
-
-/// The files that are read of a tokenizer: its own, and those beside it.
-fn read_with(tokenizer: &Path) -> Vec<PathBuf> {
-    let (file, folder) = match tokenizer.is_dir() {
-        true => (tokenizer.join(TOKENIZER), Some(tokenizer)),
-        false => (tokenizer.to_path_buf(), tokenizer.parent()),
-    };
-    let beside = folder
-        .into_iter()
-        .flat_map(|folder| Beside::names().map(|name| folder.join(name)));
-    let beside = beside.filter(|file| file.is_file());
-    [file].into_iter().chain(beside).collect()
 }
 
 /// Runs trainings, or reads their results.

@@ -5,6 +5,7 @@ use super::product::product;
 use super::tensors::{contiguous, elementwise, is_accepted, owned, rows_and_columns, vector_size};
 use crate::kernels::Kernels;
 use crate::operations::{AddProduct, as_one};
+use crate::plain::optimizer::chosen;
 use crate::primitive::{primitive, tensor};
 use burn::tensor::Tensor;
 use burn_cubecl::CubeRuntime;
@@ -36,11 +37,7 @@ impl<B: Launch> AddProduct<B> for Kernels {
             return add_thin_product(weight, left, right, verdict);
         }
         let left = match verdict {
-            Some(verdict) => {
-                let accept = verdict.greater_equal_elem(0.0).reshape([1, 1]);
-                left.zeros_like()
-                    .mask_where(accept.expand(left.dims()), left)
-            }
+            Some(verdict) => chosen(left.clone(), left.zeros_like(), verdict),
             None => left,
         };
         weight + product(left.transpose(), right)
@@ -58,8 +55,8 @@ impl<B: Launch> AddProduct<B> for Kernels {
         if weight.dtype() == a.dtype() && terms <= THIN {
             return add_thin_products(weight, pairs, scale as f32, verdict);
         }
-        let [left, right] = as_one(pairs);
-        self.add_product(weight, left, right * scale, verdict)
+        let [left, right] = as_one(pairs, scale);
+        self.add_product(weight, left, right, verdict)
     }
 }
 

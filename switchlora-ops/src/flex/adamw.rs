@@ -1,6 +1,6 @@
 //! AdamW: one pass over parameter, gradient and both moments.
 
-use super::slices::{contiguous, fresh, owned, scalar, slice};
+use super::slices::{contiguous, fresh, owned, refuses, scalar, slice};
 use crate::kernels::Kernels;
 use crate::operations::AdamW;
 use crate::primitive::tensor;
@@ -47,7 +47,7 @@ impl AdamW<Flex> for Kernels {
             second: zeros(),
         });
         let factor = verdict.map_or(1.0, scalar);
-        if factor.is_nan() || factor < 0.0 {
+        if refuses(factor) {
             return (parameter, moments);
         }
         let [mut first, mut second] = [moments.first, moments.second].map(owned);

@@ -1,6 +1,6 @@
 //! A product of thin matrices, added to a weight in f32 or in bf16 in place: what a switch does to a frozen weight.
 
-use super::slices::{contiguous, owned, refuses, rows_and_columns, slice};
+use super::slices::{contiguous, owned, refuses, rows_and_columns, scalar, slice};
 use super::thin::add_thin_product;
 use crate::kernels::Kernels;
 use crate::operations::AddProduct;
@@ -17,7 +17,7 @@ impl AddProduct<Flex> for Kernels {
         right: Tensor<Flex, 2>,
         verdict: Option<Tensor<Flex, 1>>,
     ) -> Tensor<Flex, 2> {
-        if verdict.is_some_and(refuses) {
+        if verdict.map(scalar).is_some_and(refuses) {
             return weight;
         }
         let dtype = weight.dtype();

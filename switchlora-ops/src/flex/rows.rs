@@ -1,6 +1,6 @@
 //! Reading and writing a few rows of a matrix.
 
-use super::slices::{contiguous, fresh, owned, refuses, rows_and_columns, slice};
+use super::slices::{contiguous, fresh, owned, refuses, rows_and_columns, scalar, slice};
 use crate::kernels::Kernels;
 use crate::operations::Rows;
 use crate::primitive::tensor;
@@ -24,7 +24,7 @@ impl Rows<Flex> for Kernels {
         values: Tensor<Flex, 2>,
         verdict: Option<Tensor<Flex, 1>>,
     ) -> Tensor<Flex, 2> {
-        if verdict.is_some_and(refuses) {
+        if verdict.map(scalar).is_some_and(refuses) {
             return matrix;
         }
         let (mut matrix, values) = (owned(matrix), contiguous(values));

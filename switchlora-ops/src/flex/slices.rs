@@ -62,8 +62,7 @@ pub(super) fn scalar(tensor: Tensor<Flex, 1>) -> f32 {
 }
 
 /// Whether a verdict refuses an update: it is negative or NaN.
-pub(super) fn refuses(verdict: Tensor<Flex, 1>) -> bool {
-    let verdict = scalar(verdict);
+pub(super) fn refuses(verdict: f32) -> bool {
     verdict.is_nan() || verdict < 0.0
 }
 

@@ -1,7 +1,7 @@
 //! Every operation composed of Burn's tensor operations: any backend, any dtype, with the gradients of autodiff.
 
 mod attention;
-mod optimizer;
+pub(crate) mod optimizer;
 
 pub use attention::rotate;
 

@@ -133,7 +133,11 @@ fn judged<B: Backend>(
 }
 
 /// `new`, or `old` of the same shape if the verdict is negative or NaN.
-fn chosen<B: Backend>(new: Tensor<B, 2>, old: Tensor<B, 2>, verdict: Tensor<B, 1>) -> Tensor<B, 2> {
+pub(crate) fn chosen<B: Backend>(
+    new: Tensor<B, 2>,
+    old: Tensor<B, 2>,
+    verdict: Tensor<B, 1>,
+) -> Tensor<B, 2> {
     let accept = verdict.greater_equal_elem(0.0).reshape([1, 1]);
     old.mask_where(accept.expand(new.dims()), new)
 }

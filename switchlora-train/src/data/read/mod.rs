@@ -78,21 +78,6 @@ pub(super) fn looks_like_json_lines(start: &[u8]) -> bool {
     line.is_some_and(|line| serde_json::from_slice::<Map<String, Value>>(line).is_ok())
 }
 
-#[cfg(test)]
-#[test]
-fn only_a_text_whose_first_line_is_an_object_looks_like_json_lines() {
-    for (start, is_one) in [
-        ("{\"text\": \"a\"}\n{", true),
-        ("{\"text\": \"a\"}", true),
-        ("{curly} braces\n", false),
-        ("[1]\n", false),
-        ("\"a\"\n", false),
-        ("", false),
-    ] {
-        assert_eq!(looks_like_json_lines(start.as_bytes()), is_one, "{start}");
-    }
-}
-
 /// Warns of files of text that [look like](looks_like_json_lines) something else.
 pub(super) fn warn_of_json_lines(files: &[PathBuf]) {
     let [first, others @ ..] = files else {
@@ -106,4 +91,23 @@ pub(super) fn warn_of_json_lines(files: &[PathBuf]) {
         "{}{more}: read as text, though it begins with a JSON object; let its name end in .jsonl to read a document a line",
         first.display()
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_text_whose_first_line_is_an_object_looks_like_json_lines() {
+        for (start, is_one) in [
+            ("{\"text\": \"a\"}\n{", true),
+            ("{\"text\": \"a\"}", true),
+            ("{curly} braces\n", false),
+            ("[1]\n", false),
+            ("\"a\"\n", false),
+            ("", false),
+        ] {
+            assert_eq!(looks_like_json_lines(start.as_bytes()), is_one, "{start}");
+        }
+    }
 }

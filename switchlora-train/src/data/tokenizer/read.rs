@@ -34,7 +34,7 @@ impl Tokenizer {
         let path = file_of(path.as_ref());
         let json = fs::read(&path).map_err(|reason| DataError::unreadable(&path, reason))?;
         let origin = path.display().to_string();
-        let folder = path.parent().filter(|_| path.ends_with(TOKENIZER));
+        let folder = asked(&path);
         if let Some(record) = folder.and_then(record::of_checkpoint) {
             return Self::recorded(&origin, json, record.as_ref());
         }
@@ -53,6 +53,17 @@ impl Tokenizer {
             ));
         }
         Ok(read)
+    }
+
+    /// The files that [`from_file`](Self::from_file) reads: the tokenizer, and those beside it that exist.
+    pub fn files(path: impl AsRef<Path>) -> Vec<PathBuf> {
+        let path = file_of(path.as_ref());
+        let beside = asked(&path).into_iter().flat_map(|folder| {
+            let files = Beside::names().map(|name| folder.join(name));
+            files.filter(|file| file.is_file())
+        });
+        let beside: Vec<_> = beside.collect();
+        [path].into_iter().chain(beside).collect()
     }
 
     /// Reads the contents of a `tokenizer.json` without other files. Error messages name their source as `origin`.
@@ -187,6 +198,11 @@ fn file_of(path: &Path) -> PathBuf {
         true => path.join(TOKENIZER),
         false => path.to_path_buf(),
     }
+}
+
+/// The folder whose other files are asked about the tokenizer in the file.
+fn asked(file: &Path) -> Option<&Path> {
+    file.parent().filter(|_| file.ends_with(TOKENIZER))
 }
 
 /// What is wrong with the JSON of a tokenizer, of which the reader says no more than that it knows none of its parts.
